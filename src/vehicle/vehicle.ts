@@ -1,0 +1,107 @@
+import type { Vin } from "./vin.ts";
+
+/** Who decodes a VIN: the live vPIC web API, or the embedded copy of NHTSA's database. */
+export type SourceName = "vpic" | "snapshot";
+
+/** How much of a vehicle is wanted: everything but the attributes, or everything. */
+export type View = "basic" | "full";
+
+/** What is looked up, and the key of the cache: a VIN, with the model year when the caller gave one. */
+export interface VehicleQuery {
+  readonly vin: Vin;
+  /** A hint that takes precedence over the year that the VIN implies. Never guessed. */
+  readonly modelYear?: number | undefined;
+}
+
+/** vPIC's own judgement of a VIN, passed on. Texts are empty when there is nothing to say. */
+export interface Verdict {
+  /** vPIC's error codes, ascending. */
+  readonly codes: readonly number[];
+  readonly text: string;
+  readonly suggestedVin: string;
+  readonly possibleValues: string;
+  readonly additionalText: string;
+}
+
+/** Every other vPIC variable that has a value, by its name in vPIC's flat answers (`EngineCylinders`). */
+export type Attributes = Readonly<Record<string, string>>;
+
+/** A vehicle without its attributes. Strings are as vPIC writes them, trimmed, and empty when vPIC has none. */
+export interface Vehicle {
+  readonly vin: Vin;
+  readonly make: string;
+  readonly model: string;
+  readonly modelYear: string;
+  readonly bodyClass: string;
+  readonly source: SourceName;
+  /** When the source decoded it, in ms since the epoch. */
+  readonly decodedAt: number;
+  readonly verdict: Verdict;
+}
+
+/** What a source says of a VIN. Also made for a VIN it cannot decode: see {@link isDecoded}. */
+export interface Decode extends Vehicle {
+  readonly attributes: Attributes;
+}
+
+/** What the store gives back; the attributes only in the full view. */
+export interface CachedVehicle extends Vehicle {
+  readonly attributes?: Attributes | undefined;
+}
+
+/** Whether the source knew make, model or year. What is not decoded is kept as a negative entry. */
+export function isDecoded(vehicle: Vehicle): boolean {
+  return vehicle.make !== "" || vehicle.model !== "" || vehicle.modelYear !== "";
+}
+
+/** Decodes VINs. */
+export interface VehicleSource {
+  readonly name: SourceName;
+  /**
+   * @param signal ends the work when nobody wants the answer any more, or the process stops.
+   * @throws SourceUnavailableError when the source cannot answer now; the reason of `signal` when aborted.
+   */
+  decode(query: VehicleQuery, signal: AbortSignal): Promise<Decode>;
+}
+
+/**
+ * Keeps decodes. Faults of the store are thrown as StoreUnavailableError.
+ *
+ * A Remove must win over a decode that is in flight, in this process or another: a caller reads `removalsOf` before it
+ * starts a decode and hands the number to `put`, which does nothing when the VIN was removed since.
+ */
+export interface VehicleStore {
+  /** The entry of this very key, or undefined. */
+  find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined>;
+  /** The entries of these keys, in their order. */
+  findMany(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]>;
+  /** How often the VIN was removed, as far as decodes in flight need to know. */
+  removalsOf(vin: Vin): Promise<number>;
+  /**
+   * Stores a decode under its query. A decode of the snapshot never overwrites one of vPIC.
+   *
+   * @param removals what `removalsOf` said before the decode began.
+   * @returns whether it was stored.
+   */
+  put(query: VehicleQuery, decode: Decode, removals: number): Promise<boolean>;
+  /**
+   * Removes every entry of the VIN, with and without a year, negative ones too. When it returns, they are gone for good.
+   *
+   * @returns whether there was one.
+   */
+  remove(vin: Vin): Promise<boolean>;
+  /**
+   * Deletes entries that can no longer be given, oldest first, and records of removals that no decode can need.
+   *
+   * @returns how many entries were deleted; when it equals the limit there may be more.
+   */
+  sweep(cutoffs: SweepCutoffs, limit: number): Promise<number>;
+}
+
+/** Entries decoded before these moments (ms since the epoch) can no longer be given. */
+export interface SweepCutoffs {
+  readonly vpic: number;
+  /** vPIC's entries for VINs that it could not decode. */
+  readonly negative: number;
+  readonly snapshot: number;
+}

@@ -1,0 +1,10 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    // Real servers, databases and a browser share two cores.
+    testTimeout: 30_000,
+    hookTimeout: 120_000,
+  },
+});
