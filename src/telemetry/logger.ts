@@ -1,3 +1,5 @@
+import { pino } from "pino";
+
 /** Data that goes with a log line; an error goes under `err`. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
@@ -7,4 +9,31 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
+}
+
+/** From the most talkative to none. */
+export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
+
+/** The least level that is written. */
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/**
+ * A logger that writes one JSON object a line, with `level` as a word and `time` in ISO 8601.
+ *
+ * @param destination where the lines go; standard output when left out.
+ */
+export function createLogger(level: LogLevel, destination?: { write(line: string): void }): Logger {
+  const options = {
+    level,
+    base: null,
+    timestamp: (): string => `,"time":"${new Date().toISOString()}"`,
+    formatters: { level: (label: string): { level: string } => ({ level: label }) },
+  };
+  const target = destination === undefined ? pino(options) : pino(options, destination);
+  return {
+    debug: (message, fields = {}) => target.debug(fields, message),
+    info: (message, fields = {}) => target.info(fields, message),
+    warn: (message, fields = {}) => target.warn(fields, message),
+    error: (message, fields = {}) => target.error(fields, message),
+  };
 }

@@ -75,8 +75,11 @@ export interface VehicleStore {
   find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined>;
   /** The entries of these keys, in their order. */
   findMany(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]>;
-  /** How often the VIN was removed, as far as decodes in flight need to know. */
-  removalsOf(vin: Vin): Promise<number>;
+  /**
+   * How often the VIN was removed, as far as decodes in flight need to know; undefined when the store cannot tell, and
+   * the decode cannot be stored.
+   */
+  removalsOf(vin: Vin): Promise<number | undefined>;
   /**
    * Stores a decode under its query. A decode of the snapshot never overwrites one of vPIC.
    *

@@ -1,0 +1,74 @@
+import { isIP } from "node:net";
+
+/** Turns the text of a variable into its value, or throws an Error whose message says what is allowed. */
+export type ValueParser<T> = (text: string) => T;
+
+const UNITS_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/;
+const HOST_NAME = /^(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*$/i;
+const LARGEST_PORT = 65_535;
+
+/** A duration such as `30d`, `1.5h`, `5m`, `2s` or `100ms`, in ms. */
+export function parseDuration(text: string): number {
+  const [, amount, unit] = DURATION.exec(text) ?? [];
+  const unitMs = UNITS_MS[unit ?? ""];
+  if (amount === undefined || unitMs === undefined) {
+    throw new Error("allowed is a number with a unit: ms, s, m, h or d, such as 30d or 1.5s");
+  }
+  return Number(amount) * unitMs;
+}
+
+/** A TCP port; 0 picks a free one. */
+export function parsePort(text: string): number {
+  const port = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(port <= LARGEST_PORT)) {
+    throw new Error(`allowed is a port from 0 to ${LARGEST_PORT}, where 0 picks a free one`);
+  }
+  return port;
+}
+
+/** An IP address or host name to listen on. */
+export function parseHost(text: string): string {
+  if (isIP(text) === 0 && !HOST_NAME.test(text)) {
+    throw new Error("allowed is an IP address or a host name, such as 127.0.0.1, 0.0.0.0 or ::1");
+  }
+  return text;
+}
+
+/** A number greater than 0. */
+export function parsePositiveNumber(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value))) {
+    throw new Error("allowed is a number greater than 0");
+  }
+  return value;
+}
+
+/** One of a few words. */
+export function oneOf<const T extends string>(words: readonly T[]): ValueParser<T> {
+  return (text) => {
+    const word = words.find((candidate) => candidate === text);
+    if (word === undefined) {
+      throw new Error(`allowed is one of ${words.join(", ")}`);
+    }
+    return word;
+  };
+}
+
+/** A comma-separated list of different words, at least one. */
+export function listOf<const T extends string>(words: readonly T[]): ValueParser<readonly T[]> {
+  const parseWord = oneOf(words);
+  return (text) => {
+    const list = text.split(",").map((word) => parseWord(word.trim()));
+    if (new Set(list).size < list.length) {
+      throw new Error(`allowed is a list in which each of ${words.join(", ")} stands at most once`);
+    }
+    return list;
+  };
+}

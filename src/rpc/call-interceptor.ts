@@ -1,0 +1,72 @@
+import type { ConnectError, Interceptor, StreamResponse, UnaryResponse } from "@connectrpc/connect";
+import { Code, createContextKey } from "@connectrpc/connect";
+import type { Logger } from "../telemetry/logger.ts";
+import type { ErrorContext } from "./error-table.ts";
+import { toConnectError } from "./error-table.ts";
+import { REQUEST_ID_HEADER, requestIdOf } from "./request-id.ts";
+
+/** The id of the running request. */
+export const requestIdKey = createContextKey<string>("", { description: "request id" });
+
+interface Call extends ErrorContext {
+  readonly startedAt: number;
+}
+
+/**
+ * The outermost interceptor: gives every call an id, tells its caller of errors by the error table, and logs its true
+ * end, which for a stream is the end of its last message.
+ */
+export function createCallInterceptor(logger: Logger): Interceptor {
+  return (next) => async (request) => {
+    const call: Call = {
+      procedure: `${request.service.typeName}/${request.method.name}`,
+      requestId: requestIdOf(request.header),
+      logger,
+      startedAt: performance.now(),
+    };
+    request.contextValues.set(requestIdKey, call.requestId);
+    let response: UnaryResponse | StreamResponse;
+    try {
+      response = await next(request);
+    } catch (error) {
+      throw fail(error, call);
+    }
+    if (response.stream) {
+      return { ...response, message: observe(response.message, call) };
+    }
+    logEnd(call, "ok");
+    return response;
+  };
+}
+
+async function* observe<T>(messages: AsyncIterable<T>, call: Call): AsyncIterable<T> {
+  let outcome = "canceled";
+  try {
+    yield* messages;
+    outcome = "ok";
+  } catch (error) {
+    outcome = "";
+    throw fail(error, call);
+  } finally {
+    // Also reached when the reader leaves before the end.
+    if (outcome !== "") {
+      logEnd(call, outcome);
+    }
+  }
+}
+
+function fail(error: unknown, call: Call): ConnectError {
+  const told = toConnectError(error, call);
+  told.metadata.set(REQUEST_ID_HEADER, call.requestId);
+  logEnd(call, Code[told.code]);
+  return told;
+}
+
+function logEnd(call: Call, code: string): void {
+  call.logger.debug("call ended", {
+    procedure: call.procedure,
+    requestId: call.requestId,
+    code,
+    durationMs: performance.now() - call.startedAt,
+  });
+}

@@ -1,0 +1,88 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RequestInfoSchema,
+  RetryInfoSchema,
+} from "#gen/google/rpc/error_details_pb.ts";
+import {
+  InvalidFieldError,
+  NoSourceAvailableError,
+  StoreUnavailableError,
+  VinNotDecodedError,
+} from "../vehicle/errors.ts";
+import type { Logger } from "../telemetry/logger.ts";
+
+type Detail = NonNullable<ConstructorParameters<typeof ConnectError>[3]>[number];
+
+const STORE_RETRY_AFTER_MS = 1_000;
+
+/** Whose error it is: for the log, and for the caller to ask about it. */
+export interface ErrorContext {
+  readonly requestId: string;
+  readonly procedure: string;
+  readonly logger: Logger;
+}
+
+/**
+ * What a caller is told of an error: the one table from errors of the domain to codes and details of google.rpc.
+ *
+ * A ConnectError passes as it is. Anything unknown becomes INTERNAL with one neutral sentence, and its cause is logged.
+ */
+export function toConnectError(error: unknown, context: ErrorContext): ConnectError {
+  const told = tell(error) ?? hide(error, context);
+  told.details.push({ desc: RequestInfoSchema, value: { requestId: context.requestId } });
+  return told;
+}
+
+function hide(error: unknown, { requestId, procedure, logger }: ErrorContext): ConnectError {
+  logger.error("call failed", { requestId, procedure, err: error });
+  return build(
+    `something went wrong here, not with the request; the log has it under request id ${requestId}`,
+    Code.Internal,
+    [errorInfo("INTERNAL")],
+  );
+}
+
+function tell(error: unknown): ConnectError | undefined {
+  if (error instanceof ConnectError) {
+    return error;
+  }
+  if (error instanceof InvalidFieldError) {
+    return build(error.message, Code.InvalidArgument, [
+      {
+        desc: BadRequestSchema,
+        value: { fieldViolations: [{ field: error.field, description: error.description }] },
+      },
+    ]);
+  }
+  if (error instanceof VinNotDecodedError) {
+    const codes = error.verdict.codes.join(",");
+    return build(`${error.message}: ${error.verdict.text || `codes ${codes}`}`, Code.NotFound, [
+      errorInfo("VIN_NOT_DECODED", { vin: error.query.vin, codes, text: error.verdict.text }),
+    ]);
+  }
+  if (error instanceof NoSourceAvailableError) {
+    return build(error.message, Code.Unavailable, [errorInfo("NO_SOURCE_AVAILABLE"), retryInfo(error.retryAfterMs)]);
+  }
+  if (error instanceof StoreUnavailableError) {
+    return build("the cache cannot do this now; nothing was changed", Code.Unavailable, [
+      errorInfo("CACHE_UNAVAILABLE"),
+      retryInfo(STORE_RETRY_AFTER_MS),
+    ]);
+  }
+  return undefined;
+}
+
+function build(message: string, code: Code, details: Detail[]): ConnectError {
+  return new ConnectError(message, code, undefined, details);
+}
+
+function errorInfo(reason: string, metadata: Record<string, string> = {}): Detail {
+  return { desc: ErrorInfoSchema, value: { reason, domain: "vehicle.v1", metadata } };
+}
+
+function retryInfo(retryAfterMs: number): Detail {
+  return { desc: RetryInfoSchema, value: { retryDelay: durationFromMs(retryAfterMs) } };
+}

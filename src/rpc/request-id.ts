@@ -1,0 +1,12 @@
+import { randomUUID } from "node:crypto";
+
+/** The header in which a caller may name its request, and in which errors name it. */
+export const REQUEST_ID_HEADER = "x-request-id";
+
+const ACCEPTABLE = /^[\w.:-]{1,64}$/;
+
+/** The caller's own id when it is a harmless word of at most 64 characters, else a new one. */
+export function requestIdOf(header: Headers): string {
+  const given = header.get(REQUEST_ID_HEADER);
+  return given !== null && ACCEPTABLE.test(given) ? given : randomUUID();
+}

@@ -1,0 +1,218 @@
+import { create } from "@bufbuild/protobuf";
+import { anyUnpack, durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { Client } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { describe, expect, test } from "vitest";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RequestInfoSchema,
+  RetryInfoSchema,
+} from "#gen/google/rpc/error_details_pb.ts";
+import { LookupResponseSchema, Source, VehicleService, View } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { createCallInterceptor } from "../../src/rpc/call-interceptor.ts";
+import { createVehicleHandlers } from "../../src/rpc/vehicle-handlers.ts";
+import { SourceUnavailableError, StoreUnavailableError } from "../../src/vehicle/errors.ts";
+import { VehicleLookup } from "../../src/vehicle/vehicle-lookup.ts";
+import { aVehicle } from "../support/a-vehicle.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
+import { MemoryStore } from "../support/memory-store.ts";
+import { ScriptedSource } from "../support/scripted-source.ts";
+
+const VIN = "1XPWD40X1ED215307";
+const NOW = Date.UTC(2026, 10, 22, 12);
+const HOUR_MS = 3_600_000;
+const freshness = { freshForMs: HOUR_MS, staleForMs: HOUR_MS, negativeForMs: HOUR_MS, snapshotForMs: HOUR_MS };
+
+interface Harness {
+  readonly client: Client<typeof VehicleService>;
+  readonly source: ScriptedSource;
+  readonly store: MemoryStore;
+  readonly logger: MemoryLogger;
+}
+
+function setUp(store = new MemoryStore()): Harness {
+  const source = new ScriptedSource("vpic");
+  const logger = new MemoryLogger();
+  const now = (): number => NOW;
+  const onSourceFault = (): void => undefined;
+  const lookup = new VehicleLookup({ store, sources: [source], freshness, patienceMs: 2_000, onSourceFault, now });
+  const handlers = createVehicleHandlers({ lookup, logger, now });
+  const transport = createRouterTransport(({ service }) => service(VehicleService, handlers), {
+    router: { interceptors: [createCallInterceptor(logger)] },
+  });
+  return { client: createClient(VehicleService, transport), source, store, logger };
+}
+
+async function errorOf(call: Promise<unknown>): Promise<ConnectError> {
+  return call.then(
+    () => Promise.reject(new Error("the call succeeded")),
+    (error: unknown) => ConnectError.from(error),
+  );
+}
+
+describe("Lookup", () => {
+  test("answers with everything but the attributes", async () => {
+    const { client } = setUp();
+
+    const answer = await client.lookup({ vin: " 1xpwd40x1ed215307 " });
+
+    expect(answer).toEqual(
+      create(LookupResponseSchema, {
+        vin: VIN,
+        make: "PETERBILT",
+        model: "388",
+        modelYear: "2014",
+        bodyClass: "Truck-Tractor",
+        source: Source.VPIC,
+        decodeTime: { seconds: BigInt(NOW / 1000) },
+        verdict: { codes: [0], text: "0 - VIN decoded clean. Check Digit (9th position) is correct" },
+      }),
+    );
+  });
+
+  test("adds the attributes in the full view, also to what it has just decoded", async () => {
+    const { client } = setUp();
+
+    const decoded = await client.lookup({ vin: VIN, view: View.FULL });
+    const cached = await client.lookup({ vin: VIN, view: View.FULL });
+
+    expect(decoded.attributes).toEqual({ EngineCylinders: "6", VehicleType: "TRUCK" });
+    expect(cached.attributes).toEqual(decoded.attributes);
+    expect([decoded.cached, cached.cached]).toEqual([false, true]);
+  });
+
+  test.each([
+    ["vin", { vin: "" }, "a VIN is required"],
+    ["vin", { vin: "1XPWD40XIED215307" }, '"I" at position 9'],
+    ["model_year", { vin: VIN, modelYear: 1980 }, "1980 is not a model year from 1981 to 2028"],
+    ["model_year", { vin: VIN, modelYear: 2029 }, "2029 is not a model year from 1981 to 2028"],
+    ["max_age", { vin: VIN, maxAge: durationFromMs(-1) }, "negative"],
+    ["view", { vin: VIN, view: 7 }, "7 is not a view"],
+  ])("refuses a bad %s and asks no source (%#)", async (field, request, description) => {
+    const { client, source } = setUp();
+
+    const error = await errorOf(client.lookup(request));
+
+    expect(error.code).toBe(Code.InvalidArgument);
+    expect(error.findDetails(BadRequestSchema)).toMatchObject([
+      { fieldViolations: [{ field, description: expect.stringContaining(description) }] },
+    ]);
+    expect(source.asked).toHaveLength(0);
+  });
+
+  test("says what vPIC said of a VIN that nobody can decode", async () => {
+    const { client, source } = setUp();
+    const verdict = { ...aVehicle().verdict, codes: [7, 11], text: "7 - Manufacturer is not registered" };
+    source.script = ({ vin }) => aVehicle({ vin, make: "", model: "", modelYear: "", verdict });
+
+    const error = await errorOf(client.lookup({ vin: "11111111111111111" }));
+
+    expect(error.code).toBe(Code.NotFound);
+    expect(error.findDetails(ErrorInfoSchema)).toMatchObject([
+      {
+        reason: "VIN_NOT_DECODED",
+        domain: "vehicle.v1",
+        metadata: { codes: "7,11", text: "7 - Manufacturer is not registered" },
+      },
+    ]);
+  });
+
+  test("says when to come again when no source can answer", async () => {
+    const { client, source } = setUp();
+    source.script = () => {
+      throw new SourceUnavailableError("refused", { retryAfterMs: 3_000 });
+    };
+
+    const error = await errorOf(client.lookup({ vin: VIN }));
+
+    expect(error.code).toBe(Code.Unavailable);
+    expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "NO_SOURCE_AVAILABLE" }]);
+    expect(error.findDetails(RetryInfoSchema)).toMatchObject([{ retryDelay: { seconds: 3n } }]);
+  });
+
+  test("tells nothing of what is inside, but the request id under which the log has it", async () => {
+    const store = new MemoryStore();
+    store.find = () => Promise.reject(new Error("SELECT secret FROM /var/lib/vehicles.db"));
+    const { client, logger } = setUp(store);
+
+    const error = await errorOf(client.lookup({ vin: VIN }, { headers: { "x-request-id": "abc-1" } }));
+
+    expect(error.code).toBe(Code.Internal);
+    expect(JSON.stringify([error.message, error.details])).not.toMatch(/secret|SELECT|vehicles\.db/);
+    expect(error.message).toContain("abc-1");
+    expect(error.findDetails(RequestInfoSchema)).toMatchObject([{ requestId: "abc-1" }]);
+    expect(error.metadata.get("x-request-id")).toBe("abc-1");
+    expect(logger.lines.filter(({ level }) => level === "error")).toMatchObject([
+      { message: "call failed", fields: { requestId: "abc-1", err: { message: expect.stringContaining("secret") } } },
+    ]);
+  });
+
+  test("makes a request id of its own when the caller's could break a log line", async () => {
+    const { client } = setUp();
+
+    const error = await errorOf(client.lookup({ vin: "" }, { headers: { "x-request-id": "a b{}" } }));
+
+    expect(error.metadata.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
+  });
+});
+
+describe("BatchLookup", () => {
+  test("answers vehicles and errors, each with its index and the VIN as asked", async () => {
+    const { client } = setUp();
+
+    const answers = await Array.fromAsync(client.batchLookup({ vins: ["1xpwd40x1ed215307", "1XPWD40XIED215307"] }));
+
+    const byIndex = answers.toSorted((a, b) => a.index - b.index);
+    expect(byIndex).toMatchObject([
+      { index: 0, vin: "1xpwd40x1ed215307", result: { case: "vehicle", value: { vin: VIN, make: "PETERBILT" } } },
+      { index: 1, vin: "1XPWD40XIED215307", result: { case: "error", value: { code: Code.InvalidArgument } } },
+    ]);
+    const [, bad] = byIndex;
+    const details = bad?.result.case === "error" ? bad.result.value.details : [];
+    expect(details.map((any) => anyUnpack(any, BadRequestSchema)?.fieldViolations[0]?.field)).toContain("vins[1]");
+  });
+
+  test.each([
+    [0, "at least one VIN is required, and at most 5000"],
+    [5_001, "5001 VINs are too many for one batch; send at most 5000 at a time"],
+  ])("refuses %d VINs", async (count, description) => {
+    const { client } = setUp();
+
+    const error = await errorOf(
+      Array.fromAsync(client.batchLookup({ vins: Array.from({ length: count }, () => VIN) })),
+    );
+
+    expect(error.code).toBe(Code.InvalidArgument);
+    expect(error.findDetails(BadRequestSchema)).toMatchObject([{ fieldViolations: [{ field: "vins", description }] }]);
+  });
+});
+
+describe("Remove", () => {
+  test("tells whether something was there, and makes the next Lookup a miss", async () => {
+    const { client } = setUp();
+    await client.lookup({ vin: VIN });
+
+    const first = await client.remove({ vin: VIN.toLowerCase() });
+    const second = await client.remove({ vin: VIN });
+    const next = await client.lookup({ vin: VIN });
+
+    expect([first, second]).toMatchObject([
+      { vin: VIN, removed: true },
+      { vin: VIN, removed: false },
+    ]);
+    expect(next.cached).toBe(false);
+  });
+
+  test("says so when the cache cannot remove", async () => {
+    const store = new MemoryStore();
+    store.remove = () => Promise.reject(new StoreUnavailableError("SQLITE_READONLY"));
+    const { client } = setUp(store);
+
+    const error = await errorOf(client.remove({ vin: VIN }));
+
+    expect(error.code).toBe(Code.Unavailable);
+    expect(error.message).not.toContain("SQLITE");
+    expect(error.findDetails(RetryInfoSchema)).toHaveLength(1);
+  });
+});

@@ -1,0 +1,34 @@
+import type { Decode, SourceName, VehicleQuery, VehicleSource } from "../../src/vehicle/vehicle.ts";
+import { aVehicle } from "./a-vehicle.ts";
+
+type Script = (query: VehicleQuery, signal: AbortSignal) => Promise<Decode> | Decode;
+
+/** A source that does what a test says, and remembers what it was asked. */
+export class ScriptedSource implements VehicleSource {
+  readonly name: SourceName;
+  readonly asked: VehicleQuery[] = [];
+  readonly signals: AbortSignal[] = [];
+  script: Script;
+
+  constructor(name: SourceName, script?: Script) {
+    this.name = name;
+    this.script = script ?? ((query) => aVehicle({ vin: query.vin, source: name }));
+  }
+
+  async decode(query: VehicleQuery, signal: AbortSignal): Promise<Decode> {
+    this.asked.push(query);
+    this.signals.push(signal);
+    return this.script(query, signal);
+  }
+}
+
+/** A script whose answers a test gives by hand, in the order of the questions. */
+export function byHand(): { script: Script; answers: PromiseWithResolvers<Decode>[] } {
+  const answers: PromiseWithResolvers<Decode>[] = [];
+  const script: Script = () => {
+    const answer = Promise.withResolvers<Decode>();
+    answers.push(answer);
+    return answer.promise;
+  };
+  return { script, answers };
+}

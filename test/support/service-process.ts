@@ -1,0 +1,83 @@
+import type { ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+
+/** The service as a process of its own, stopped when disposed of. */
+export class ServiceProcess implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #exit: Promise<number | null>;
+  /** What it has logged so far, parsed. */
+  readonly log: Record<string, unknown>[] = [];
+  /** What it has written to standard error so far. */
+  stderr = "";
+  /** `host:port`, once listening. */
+  grpcAddress = "";
+  /** `host:port`, once listening. */
+  httpAddress = "";
+
+  private constructor(env: Readonly<Record<string, string>>) {
+    this.#child = spawn(process.execPath, [MAIN], {
+      env: { PATH: process.env["PATH"], GRPC_PORT: "0", HTTP_PORT: "0", ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#exit = once(this.#child, "exit").then(([code]: (number | null)[]) => code ?? null);
+    this.#child.stderr?.on("data", (data: Buffer) => {
+      this.stderr += data.toString();
+    });
+  }
+
+  /** Starts it and waits until it listens. Ports are free ones unless given. */
+  static async start(env: Readonly<Record<string, string>>): Promise<ServiceProcess> {
+    const service = new ServiceProcess(env);
+    const isListening = await service.#readLogUntilListening();
+    if (!isListening) {
+      throw new Error(`the service did not start: ${service.stderr} ${JSON.stringify(service.log)}`);
+    }
+    return service;
+  }
+
+  /** Starts it where it cannot start; waits for its end. */
+  static async fail(env: Readonly<Record<string, string>>): Promise<ServiceProcess & { exitCode: number | null }> {
+    const service = new ServiceProcess(env);
+    await service.#readLogUntilListening();
+    return Object.assign(service, { exitCode: await service.#exit });
+  }
+
+  /** Sends a signal and waits for the end; gives the exit code, null when killed. */
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
+    this.#child.kill(signal);
+    return this.#exit;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop("SIGKILL");
+  }
+
+  async #readLogUntilListening(): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    if (this.#child.stdout !== null) {
+      createInterface(this.#child.stdout).on("line", (line) => {
+        const entry: unknown = JSON.parse(line);
+        if (!isRecord(entry)) {
+          throw new Error(`not a log line: ${line}`);
+        }
+        this.log.push(entry);
+        if (entry["msg"] === "listening") {
+          this.grpcAddress = String(entry["grpc"]);
+          this.httpAddress = String(entry["http"]);
+          resolve(true);
+        }
+      });
+    }
+    void this.#exit.then(() => resolve(false));
+    return promise;
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}

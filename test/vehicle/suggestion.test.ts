@@ -1,0 +1,68 @@
+import { describe, expect, test } from "vitest";
+import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
+import { likelyVins, withSuggestedVin } from "../../src/vehicle/suggestion.ts";
+import type { Verdict } from "../../src/vehicle/vehicle.ts";
+import { parseVin } from "../../src/vehicle/vin.ts";
+import { aVehicle } from "../support/a-vehicle.ts";
+import { ScriptedSource } from "../support/scripted-source.ts";
+
+const signal = new AbortController().signal;
+const clean = aVehicle().verdict;
+const wrongCheckDigit: Verdict = { ...clean, codes: [1], text: "1 - Check Digit" };
+
+describe("likelyVins", () => {
+  test.each([
+    ["a look-alike", "1XPWD40X1ED21S307"],
+    ["a look-alike", "1XPWD4DX1ED215307"],
+    ["a swap of neighbours", "1XPWD40X1ED251307"],
+    ["a swap of neighbours", "1XPW4D0X1ED215307"],
+  ])("has the VIN that was meant when it differs by %s: %s", (_, mistyped) => {
+    expect(likelyVins(parseVin(mistyped))).toContain("1XPWD40X1ED215307");
+  });
+
+  test("has look-alikes before swaps", () => {
+    const likely = likelyVins(parseVin("1XPWD40X1ED21S307"));
+
+    expect(likely[0]).toBe("1XPWD40X1ED215307");
+  });
+
+  test("never has the VIN itself", () => {
+    expect(likelyVins(parseVin("11111111111111111"))).not.toContain("11111111111111111");
+  });
+});
+
+describe("withSuggestedVin", () => {
+  const vin = parseVin("1XPWD40X1ED21S307");
+
+  test("suggests the likely VIN that can be decoded clean", async () => {
+    const vpic = new ScriptedSource("vpic", () => aVehicle({ vin, verdict: wrongCheckDigit }));
+    const judge = new ScriptedSource("snapshot");
+
+    const decode = await withSuggestedVin(vpic, judge).decode({ vin }, signal);
+
+    expect(decode.verdict).toEqual({ ...wrongCheckDigit, suggestedVin: "1XPWD40X1ED215307" });
+    expect(decode.vin).toBe(vin);
+  });
+
+  test.each([
+    ["nothing when no likely VIN can be decoded clean", wrongCheckDigit, wrongCheckDigit, ""],
+    ["nothing for a VIN without fault", clean, clean, ""],
+    ["what the source suggests", { ...wrongCheckDigit, suggestedVin: "1XPWD40X!ED215307" }, clean, "1XPWD40X!ED215307"],
+  ])("suggests %s", async (_, verdict, judged, expected) => {
+    const vpic = new ScriptedSource("vpic", () => aVehicle({ vin, verdict }));
+    const judge = new ScriptedSource("snapshot", (query) => aVehicle({ vin: query.vin, verdict: judged }));
+
+    const decode = await withSuggestedVin(vpic, judge).decode({ vin }, signal);
+
+    expect(decode.verdict.suggestedVin).toBe(expected);
+  });
+
+  test("gives the decode as it is when nobody can judge", async () => {
+    const vpic = new ScriptedSource("vpic", () => aVehicle({ vin, verdict: wrongCheckDigit }));
+    const judge = new ScriptedSource("snapshot", () => Promise.reject(new SourceUnavailableError("not unpacked")));
+
+    const decode = await withSuggestedVin(vpic, judge).decode({ vin }, signal);
+
+    expect(decode.verdict).toEqual(wrongCheckDigit);
+  });
+});

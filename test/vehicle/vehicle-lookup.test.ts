@@ -1,0 +1,285 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { NoSourceAvailableError, SourceUnavailableError, VinNotDecodedError } from "../../src/vehicle/errors.ts";
+import type { Decode, VehicleSource } from "../../src/vehicle/vehicle.ts";
+import type { LookupRequest } from "../../src/vehicle/vehicle-lookup.ts";
+import { VehicleLookup } from "../../src/vehicle/vehicle-lookup.ts";
+import { parseVin } from "../../src/vehicle/vin.ts";
+import { aVehicle } from "../support/a-vehicle.ts";
+import { MemoryStore } from "../support/memory-store.ts";
+import { byHand, ScriptedSource } from "../support/scripted-source.ts";
+
+const vin = parseVin("1XPWD40X1ED215307");
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const freshness = { freshForMs: 30 * DAY_MS, staleForMs: 365 * DAY_MS, negativeForMs: DAY_MS, snapshotForMs: HOUR_MS };
+const nothingKnown = { make: "", model: "", modelYear: "" };
+
+function aRequest(overrides: Partial<LookupRequest> = {}): LookupRequest {
+  return { query: { vin }, view: "full", signal: new AbortController().signal, ...overrides };
+}
+
+function unavailable(retryAfterMs?: number): () => never {
+  return () => {
+    throw new SourceUnavailableError("out of order", { retryAfterMs });
+  };
+}
+
+function setUp(sources: readonly VehicleSource[]): { lookup: VehicleLookup; store: MemoryStore } {
+  const store = new MemoryStore();
+  const lookup = new VehicleLookup({ store, sources, freshness, patienceMs: 2_000, onSourceFault: () => undefined });
+  return { lookup, store };
+}
+
+async function remember(store: MemoryStore, decode: Decode): Promise<void> {
+  await store.put({ vin: decode.vin }, decode, await store.removalsOf(decode.vin));
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 10, 22) });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe("a miss", () => {
+  test("is decoded by the first source and stored", async () => {
+    const vpic = new ScriptedSource("vpic");
+    const { lookup, store } = setUp([vpic, new ScriptedSource("snapshot")]);
+
+    const first = await lookup.lookup(aRequest());
+    const second = await lookup.lookup(aRequest());
+
+    expect(first).toMatchObject({ cached: false, stale: false, vehicle: { make: "PETERBILT", source: "vpic" } });
+    expect(second).toMatchObject({ cached: true, stale: false, vehicle: { make: "PETERBILT", source: "vpic" } });
+    expect(vpic.asked).toHaveLength(1);
+    expect(store.entries.size).toBe(1);
+  });
+
+  test("of a thousand callers is one question", async () => {
+    const { script, answers } = byHand();
+    const vpic = new ScriptedSource("vpic", script);
+    const { lookup } = setUp([vpic]);
+
+    const callers = Array.from({ length: 1_000 }, () => lookup.lookup(aRequest()));
+    await vi.advanceTimersByTimeAsync(0);
+    answers[0]?.resolve(aVehicle());
+    const results = await Promise.all(callers);
+
+    expect(vpic.asked).toHaveLength(1);
+    expect(results.every(({ vehicle }) => vehicle.model === "388")).toBe(true);
+  });
+
+  test("is a question of its own for each model year that is given", async () => {
+    const vpic = new ScriptedSource("vpic");
+    const { lookup, store } = setUp([vpic]);
+
+    await lookup.lookup(aRequest());
+    await lookup.lookup(aRequest({ query: { vin, modelYear: 2011 } }));
+
+    expect(vpic.asked).toEqual([{ vin }, { vin, modelYear: 2011 }]);
+    expect(store.entries.size).toBe(2);
+  });
+
+  test("goes to the snapshot at once when vPIC refuses", async () => {
+    const { lookup } = setUp([new ScriptedSource("vpic", unavailable()), new ScriptedSource("snapshot")]);
+
+    const result = await lookup.lookup(aRequest());
+
+    expect(result).toMatchObject({ cached: false, vehicle: { source: "snapshot" } });
+  });
+
+  test("goes to the snapshot when vPIC's patience has run out, and vPIC's late answer takes its place", async () => {
+    const { script, answers } = byHand();
+    const { lookup } = setUp([new ScriptedSource("vpic", script), new ScriptedSource("snapshot")]);
+
+    const caller = lookup.lookup(aRequest());
+    await vi.advanceTimersByTimeAsync(2_000);
+    const first = await caller;
+    answers[0]?.resolve(aVehicle());
+    await vi.advanceTimersByTimeAsync(0);
+    const second = await lookup.lookup(aRequest());
+
+    expect(first).toMatchObject({ cached: false, vehicle: { source: "snapshot" } });
+    expect(second).toMatchObject({ cached: true, vehicle: { source: "vpic" } });
+  });
+
+  test("waits for vPIC to the deadline less a tenth of a second when there is no other source", async () => {
+    const { lookup } = setUp([new ScriptedSource("vpic", byHand().script)]);
+    const outcome = vi.fn<(error: unknown) => void>();
+
+    lookup.lookup(aRequest({ timeoutMs: 5_000 })).catch(outcome);
+    await vi.advanceTimersByTimeAsync(4_899);
+    const early = outcome.mock.calls.length;
+    await vi.advanceTimersByTimeAsync(1);
+
+    expect(early).toBe(0);
+    expect(outcome).toHaveBeenCalledWith(expect.any(NoSourceAvailableError));
+  });
+
+  test("is unavailable with the soonest time to try again when no source can answer", async () => {
+    const { lookup } = setUp([
+      new ScriptedSource("vpic", unavailable(30_000)),
+      new ScriptedSource("snapshot", unavailable(4_000)),
+    ]);
+
+    const caller = lookup.lookup(aRequest());
+
+    await expect(caller).rejects.toMatchObject({ name: "NoSourceAvailableError", retryAfterMs: 4_000 });
+  });
+
+  test("of a VIN that vPIC cannot decode is not found, also from the cache", async () => {
+    const vpic = new ScriptedSource("vpic", (query) => aVehicle({ vin: query.vin, ...nothingKnown }));
+    const { lookup } = setUp([vpic, new ScriptedSource("snapshot")]);
+
+    await expect(lookup.lookup(aRequest())).rejects.toThrow(VinNotDecodedError);
+    await expect(lookup.lookup(aRequest())).rejects.toThrow(VinNotDecodedError);
+
+    expect(vpic.asked).toHaveLength(1);
+  });
+
+  test("asks vPIC for what a snapshot that ranks first cannot decode", async () => {
+    const snapshot = new ScriptedSource("snapshot", (query) =>
+      aVehicle({ vin: query.vin, source: "snapshot", ...nothingKnown }),
+    );
+    const { lookup } = setUp([snapshot, new ScriptedSource("vpic")]);
+
+    const result = await lookup.lookup(aRequest());
+
+    expect(result.vehicle.source).toBe("vpic");
+  });
+
+  test("is stored although its only caller has gone", async () => {
+    const { script, answers } = byHand();
+    const { lookup, store } = setUp([new ScriptedSource("vpic", script)]);
+    const caller = new AbortController();
+
+    const left = lookup.lookup(aRequest({ signal: caller.signal }));
+    await vi.advanceTimersByTimeAsync(0);
+    caller.abort(new Error("gone"));
+    await expect(left).rejects.toThrow("gone");
+    answers[0]?.resolve(aVehicle());
+    await vi.advanceTimersByTimeAsync(0);
+
+    expect(store.entries.size).toBe(1);
+  });
+
+  test("of a caller that goes is still answered for those who wait", async () => {
+    const { script, answers } = byHand();
+    const { lookup } = setUp([new ScriptedSource("vpic", script)]);
+    const leaving = Array.from({ length: 10 }, () => new AbortController());
+
+    const left = leaving.map(({ signal }) => lookup.lookup(aRequest({ signal })).catch(() => "left"));
+    const staying = Array.from({ length: 10 }, () => lookup.lookup(aRequest()));
+    await vi.advanceTimersByTimeAsync(0);
+    for (const caller of leaving) {
+      caller.abort();
+    }
+    answers[0]?.resolve(aVehicle());
+
+    expect(await Promise.all(left)).toEqual(Array.from({ length: 10 }, () => "left"));
+    expect(await Promise.all(staying)).toHaveLength(10);
+  });
+
+  test("is not brought back by a decode that was in flight when it was removed", async () => {
+    const { script, answers } = byHand();
+    const { lookup, store } = setUp([new ScriptedSource("vpic", script)]);
+
+    const caller = lookup.lookup(aRequest());
+    await vi.advanceTimersByTimeAsync(0);
+    const removed = await lookup.remove(vin);
+    answers[0]?.resolve(aVehicle());
+    await caller;
+
+    expect(removed).toBe(false);
+    expect(store.entries.size).toBe(0);
+  });
+});
+
+describe("an old entry", () => {
+  const old = aVehicle({ decodedAt: Date.UTC(2026, 10, 22) - 40 * DAY_MS, model: "old" });
+
+  test("is replaced when vPIC answers", async () => {
+    const { lookup, store } = setUp([new ScriptedSource("vpic"), new ScriptedSource("snapshot")]);
+    await remember(store, old);
+
+    const result = await lookup.lookup(aRequest());
+
+    expect(result).toMatchObject({ cached: false, stale: false, vehicle: { model: "388" } });
+  });
+
+  test("is given as stale, before the snapshot is asked, when vPIC cannot answer", async () => {
+    const snapshot = new ScriptedSource("snapshot");
+    const { lookup, store } = setUp([new ScriptedSource("vpic", unavailable()), snapshot]);
+    await remember(store, old);
+
+    const result = await lookup.lookup(aRequest());
+
+    expect(result).toMatchObject({ cached: true, stale: true, vehicle: { model: "old" } });
+    expect(snapshot.asked).toHaveLength(0);
+  });
+
+  test("is not given when it is older than a stale entry may be", async () => {
+    const { lookup, store } = setUp([new ScriptedSource("vpic", unavailable()), new ScriptedSource("snapshot")]);
+    await remember(store, { ...old, decodedAt: Date.UTC(2025, 10, 1) });
+
+    const result = await lookup.lookup(aRequest());
+
+    expect(result).toMatchObject({ cached: false, vehicle: { source: "snapshot" } });
+  });
+
+  test("and a younger one are asked for again with a greatest age of 0", async () => {
+    const vpic = new ScriptedSource("vpic");
+    const { lookup } = setUp([vpic]);
+
+    await lookup.lookup(aRequest());
+    const again = await lookup.lookup(aRequest({ maxAgeMs: 0 }));
+
+    expect(again.cached).toBe(false);
+    expect(vpic.asked).toHaveLength(2);
+  });
+});
+
+describe("an entry of the snapshot", () => {
+  test("is given at once, and replaced by vPIC in the background", async () => {
+    const vpic = new ScriptedSource("vpic");
+    const { lookup, store } = setUp([vpic, new ScriptedSource("snapshot")]);
+    await remember(store, aVehicle({ source: "snapshot", decodedAt: Date.now() }));
+
+    const first = await lookup.lookup(aRequest());
+    await vi.advanceTimersByTimeAsync(0);
+    const second = await lookup.lookup(aRequest());
+
+    expect(first).toMatchObject({ cached: true, vehicle: { source: "snapshot" } });
+    expect(second).toMatchObject({ cached: true, vehicle: { source: "vpic" } });
+  });
+
+  test("is not refreshed for a second after vPIC refused", async () => {
+    const vpic = new ScriptedSource("vpic", unavailable());
+    const { lookup, store } = setUp([vpic, new ScriptedSource("snapshot")]);
+    await remember(store, aVehicle({ source: "snapshot", decodedAt: Date.now() }));
+
+    for (let i = 0; i < 5; i++) {
+      await lookup.lookup(aRequest());
+      await vi.advanceTimersByTimeAsync(100);
+    }
+    const askedInTheFirstHalfSecond = vpic.asked.length;
+    await vi.advanceTimersByTimeAsync(1_000);
+    await lookup.lookup(aRequest());
+    await vi.advanceTimersByTimeAsync(0);
+
+    expect(askedInTheFirstHalfSecond).toBe(1);
+    expect(vpic.asked).toHaveLength(2);
+  });
+
+  test("is not refreshed when the snapshot is the first source", async () => {
+    const vpic = new ScriptedSource("vpic");
+    const { lookup, store } = setUp([new ScriptedSource("snapshot"), vpic]);
+    await remember(store, aVehicle({ source: "snapshot", decodedAt: Date.now() }));
+
+    await lookup.lookup(aRequest());
+    await vi.advanceTimersByTimeAsync(0);
+
+    expect(vpic.asked).toHaveLength(0);
+  });
+});
