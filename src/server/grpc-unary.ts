@@ -1,0 +1,51 @@
+import type { ConnectError } from "@connectrpc/connect";
+import type { handleUnaryCall } from "@grpc/grpc-js";
+
+import { limitsOf } from "./call-limits.ts";
+import { GrpcCall } from "./grpc-call.ts";
+import { invokeUnary, type UnarySpec } from "./grpc-invoke.ts";
+import { decodeRequest, encodeResponse } from "./grpc-message.ts";
+import { toMetadata } from "./grpc-metadata.ts";
+import { toGrpcStatus } from "./grpc-status.ts";
+import type { MountOptions } from "./mount-options.ts";
+import { toPublicError } from "./public-error.ts";
+
+/** A grpc-js handler, on raw bytes, for a unary method of Connect. */
+export function unaryHandler(spec: UnarySpec, options: MountOptions): handleUnaryCall<Buffer, Buffer> {
+  const { method } = spec;
+  const limits = limitsOf(method, options.limits);
+  return (surface, respond) => {
+    let answered = false;
+    const fail = (error: ConnectError): void => {
+      if (answered) {
+        return;
+      }
+      answered = true;
+      call.finish();
+      const header = call.responseHeaderIfAny;
+      if (header !== undefined) {
+        surface.sendMetadata(toMetadata(header));
+      }
+      respond(toGrpcStatus(error, call.responseTrailerIfAny), null);
+    };
+    const call = new GrpcCall(surface, method, limits, options.contextValues, fail);
+    const run = async (): Promise<void> => {
+      const request = decodeRequest(method.input, surface.request, limits.maxRequestBytes);
+      const { message, header, trailer } = await invokeUnary(spec, options.interceptors, call, request);
+      const bytes = encodeResponse(method.output, message, limits.maxResponseBytes);
+      if (answered) {
+        return;
+      }
+      const trailerMetadata = trailer && toMetadata(trailer);
+      if (header !== undefined) {
+        surface.sendMetadata(toMetadata(header));
+      }
+      answered = true;
+      call.finish();
+      respond(null, bytes, trailerMetadata);
+    };
+    run().catch((error: unknown) => {
+      fail(toPublicError(error, method, options.logger));
+    });
+  };
+}

@@ -1,0 +1,64 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+
+import {
+  type ConnectRouter,
+  type ConnectRouterOptions,
+  createConnectRouter,
+  type MethodImplSpec,
+  type ServiceImplSpec,
+} from "@connectrpc/connect";
+import {
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+
+import { type CallLimits, limitsOf, methodName } from "./call-limits.ts";
+import { applyDeadline } from "./http-deadline.ts";
+import type { MountOptions } from "./mount-options.ts";
+
+/** Serves one method to Connect and gRPC-Web clients. Rejects when the response could not be written. */
+export type RpcHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
+/**
+ * The handlers of all methods by path, such as `/vehicle.v1.VehicleService/Lookup`.
+ *
+ * @throws {TypeError} when a service has a method whose client streams
+ */
+export function rpcHandlers(services: readonly ServiceImplSpec[], options: MountOptions): Map<string, RpcHandler> {
+  const handlers = new Map<string, RpcHandler>();
+  for (const service of services) {
+    for (const spec of Object.values(service.methods)) {
+      const limits = limitsOf(spec.method, options.limits);
+      for (const handle of route(spec, limits, options).handlers) {
+        handlers.set(handle.requestPath, async (request, response) => {
+          const values = options.contextValues?.({ address: request.socket.remoteAddress ?? "unknown" });
+          const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+          applyDeadline(universal.header, limits);
+          await universalResponseToNodeResponse(await handle(universal), response);
+        });
+      }
+    }
+  }
+  return handlers;
+}
+
+/** A router of its own for each method, since most of its options differ by method. */
+function route(spec: MethodImplSpec, limits: CallLimits, { interceptors }: MountOptions): ConnectRouter {
+  const options: ConnectRouterOptions = {
+    grpc: false,
+    interceptors: [...interceptors],
+    acceptCompression: [compressionGzip],
+    readMaxBytes: limits.maxRequestBytes,
+    writeMaxBytes: limits.maxResponseBytes,
+    ...(limits.compressResponses ? {} : { compressMinBytes: limits.maxResponseBytes }),
+  };
+  const router = createConnectRouter(options);
+  if (spec.kind === "unary") {
+    return router.rpc(spec.method, spec.impl);
+  }
+  if (spec.kind === "server_streaming") {
+    return router.rpc(spec.method, spec.impl);
+  }
+  throw new TypeError(`${methodName(spec.method)}: methods whose client streams cannot be mounted`);
+}

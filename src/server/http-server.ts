@@ -1,0 +1,123 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+
+import type { ServiceImplSpec } from "@connectrpc/connect";
+
+import { rpcHandlers } from "./http-rpc.ts";
+import { type HttpHandlers, sendText, toRoutes } from "./http-routes.ts";
+import { listen } from "./listen.ts";
+import type { MountOptions } from "./mount-options.ts";
+
+export interface HttpServerOptions extends MountOptions {
+  /** The address to listen on, such as `127.0.0.1` or `::`. */
+  readonly host: string;
+  /** The port; 0 picks a free one. */
+  readonly port: number;
+  /** The services, as `createServiceImplSpec` gives them, for Connect and gRPC-Web. */
+  readonly services: readonly ServiceImplSpec[];
+  /** Plain HTTP beside them. */
+  readonly handlers: HttpHandlers;
+}
+
+/** An HTTP listener that serves. Disposing it ends all requests at once; drain it first. */
+export interface HttpServer extends AsyncDisposable {
+  /** `host:port` */
+  readonly address: string;
+  /**
+   * Takes no more connections, and lets running requests finish. Resolves when all are done, or after the grace
+   * period, when the rest has been cut.
+   */
+  drain(graceMs: number): Promise<void>;
+}
+
+/**
+ * Starts the HTTP listener: Connect and gRPC-Web for the services, and plain HTTP.
+ *
+ * @throws {ListenError} when the address cannot be had
+ */
+export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const { logger } = options;
+  const rpcs = rpcHandlers(options.services, options);
+  const routes = toRoutes(options.handlers);
+  let draining = false;
+
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    // Connect makes a URL of both, and throws where nobody would catch.
+    const url = URL.parse(request.url ?? "", `http://${request.headers.host}`);
+    if (request.headers.host === undefined || url === null) {
+      sendText(response, 400, "The request has no valid Host header or target.", { connection: "close" });
+      return;
+    }
+    const rpc = rpcs.get(url.pathname);
+    if (rpc !== undefined) {
+      await rpc(request, response);
+      return;
+    }
+    const methods = routes.get(url.pathname);
+    if (methods === undefined) {
+      sendText(response, 404, "Nothing is served here. RPCs are at /package.Service/Method.");
+      return;
+    }
+    const handler = methods.get(request.method ?? "");
+    if (handler === undefined) {
+      const allow = [...methods.keys()].join(", ");
+      sendText(response, 405, `Allowed here: ${allow}.`, { allow });
+      return;
+    }
+    await handler(request, response);
+  };
+
+  const server = createServer(
+    {
+      noDelay: true,
+      headersTimeout: 5000,
+      requestTimeout: 15_000,
+      connectionsCheckingInterval: 1000,
+      maxHeaderSize: 16 * 1024,
+    },
+    (request, response) => {
+      if (draining) {
+        response.setHeader("connection", "close");
+      }
+      response.once("close", () => {
+        if (draining) {
+          server.closeIdleConnections();
+        }
+      });
+      serve(request, response).catch((error: unknown) => {
+        if (response.destroyed) {
+          logger.debug("a client left before its answer", { path: request.url, err: error });
+          return;
+        }
+        logger.error("a request failed unexpectedly", { err: error });
+        if (response.headersSent) {
+          response.destroy();
+        } else {
+          sendText(response, 500, "Something went wrong.");
+        }
+      });
+    },
+  );
+  const address = await listen(server, "HTTP", options.host, options.port);
+
+  const drain = async (graceMs: number): Promise<void> => {
+    draining = true;
+    const closed = once(server, "close");
+    server.close();
+    const cut = setTimeout(() => {
+      server.closeAllConnections();
+    }, graceMs);
+    await closed;
+    clearTimeout(cut);
+  };
+  return {
+    address,
+    drain,
+    async [Symbol.asyncDispose]() {
+      if (server.listening) {
+        await drain(0);
+      }
+      server.closeAllConnections();
+    },
+  };
+}

@@ -1,0 +1,38 @@
+import type { ServerWritableStream } from "@grpc/grpc-js";
+
+/** Bytes that may wait for the client before the handler is asked for no more. */
+const maxWaitingBytes = 64 * 1024;
+
+/** What a waiting message costs beside its bytes, roughly; keeps streams of tiny messages within bounds. */
+const overheadBytes = 256;
+
+/** Writes the messages of one stream, and tells when the client is too slow for more. */
+export class MessageWriter {
+  readonly #stream: Pick<ServerWritableStream<unknown, Buffer>, "write">;
+  #waitingBytes = 0;
+  #roomAgain: (() => void) | undefined;
+
+  constructor(stream: Pick<ServerWritableStream<unknown, Buffer>, "write">) {
+    this.#stream = stream;
+  }
+
+  /** Hands a message to the stream; a promise means to wait for it before the next one. */
+  write(message: Buffer): Promise<void> | undefined {
+    const cost = message.byteLength + overheadBytes;
+    this.#waitingBytes += cost;
+    this.#stream.write(message, () => {
+      // Also after an error: then nobody waits for the client any more.
+      this.#waitingBytes -= cost;
+      if (this.#waitingBytes < maxWaitingBytes) {
+        this.#roomAgain?.();
+        this.#roomAgain = undefined;
+      }
+    });
+    if (this.#waitingBytes < maxWaitingBytes) {
+      return undefined;
+    }
+    return new Promise((resolve) => {
+      this.#roomAgain = resolve;
+    });
+  }
+}

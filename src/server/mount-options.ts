@@ -1,0 +1,16 @@
+import type { Interceptor } from "@connectrpc/connect";
+
+import type { Logger } from "../telemetry/logger.ts";
+import type { MethodLimits } from "./call-limits.ts";
+import type { ContextValuesOf } from "./peer.ts";
+
+/** How services are served, on either listener. */
+export interface MountOptions {
+  /** Run around every call, the first one outermost. */
+  readonly interceptors: readonly Interceptor[];
+  readonly logger: Logger;
+  /** Deviations from the limits that `limitsOf` gives. */
+  readonly limits?: MethodLimits | undefined;
+  /** What a call knows from its start. Default: nothing. */
+  readonly contextValues?: ContextValuesOf | undefined;
+}
