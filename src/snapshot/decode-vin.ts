@@ -1,0 +1,102 @@
+import { decodePass, type Attempt, type Pass, type Score } from "./decode-pass.ts";
+import { yearOfDescriptor } from "./descriptors.ts";
+import { EARLIEST_YEAR, impliedYear, YEARS_PER_CYCLE, yearOfOtherCycle, type ImpliedYear } from "./model-year.ts";
+import { descriptorOf, wmiOf } from "./vin-parts.ts";
+import type { VpicData, Wmi } from "./vpic-data.ts";
+
+const YEARS_AHEAD = 2;
+const PASSENGER_CAR = 2;
+const MPV = 7;
+const TRUCK = 3;
+const LIGHT_TRUCK = 1;
+/** Between two passes that are equally good, the one for the year that the caller named wins. */
+const NAMED_YEAR_BONUS = 10_000;
+
+/**
+ * Decodes a VIN as NHTSA's spVinDecode does: for the year that it implies, for both years when that is not conclusive,
+ * and for the year that the caller names; the best pass wins.
+ *
+ * @param namedYear the year that the caller names, if any.
+ * @param nowMs the time, in ms since the epoch: years more than two ahead are not believed in, and identifiers that
+ * become public later are not known yet.
+ */
+export function decodeVin(data: VpicData, vin: string, namedYear: number | undefined, nowMs: number): Pass {
+  const now = new Date(nowMs);
+  const latestYear = now.getUTCFullYear() + YEARS_AHEAD;
+  const wmi = data.wmi(wmiOf(vin));
+  const attempt = (year: number | undefined, isYearConclusive: boolean, isYearContradicted: boolean): Pass =>
+    decodePass(data, {
+      vin,
+      wmi: wmi !== undefined && isPublic(wmi, now) ? wmi : undefined,
+      isLightVehicle: isLightVehicle(wmi),
+      year,
+      isYearConclusive,
+      isYearContradicted,
+    } satisfies Attempt);
+  const contradicts = (year: number | undefined): boolean =>
+    namedYear !== undefined && year !== undefined && namedYear !== year;
+
+  const setYear = yearOfDescriptor(descriptorOf(vin));
+  if (setYear !== undefined) {
+    return attempt(setYear, true, contradicts(setYear));
+  }
+
+  const implied = impliedYear(vin, isLightVehicle(wmi), latestYear);
+  const year = implied && correctCycle(data, wmi, implied, latestYear);
+  const otherYear = implied === undefined || implied.isConclusive ? undefined : implied.year - YEARS_PER_CYCLE;
+  const passes: Pass[] = [];
+  if (namedYear !== undefined && namedYear !== year && namedYear !== otherYear && isDecodable(namedYear, latestYear)) {
+    const pass = attempt(namedYear, true, true);
+    if (!pass.codes.includes(8) || year === undefined) {
+      return pass;
+    }
+    passes.push(pass);
+  }
+  const isConclusive = implied?.isConclusive ?? true;
+  passes.push(attempt(year, isConclusive, contradicts(year)));
+  if (otherYear !== undefined) {
+    passes.push(attempt(otherYear, isConclusive, contradicts(otherYear)));
+  }
+  return bestOf(passes, namedYear);
+}
+
+/** Cars, MPVs and light trucks: their position 7 tells the cycle of years, and their serial number has five digits. */
+function isLightVehicle(wmi: Wmi | undefined): boolean {
+  return (
+    wmi?.vehicleTypeId === PASSENGER_CAR ||
+    wmi?.vehicleTypeId === MPV ||
+    (wmi?.vehicleTypeId === TRUCK && wmi.truckTypeId === LIGHT_TRUCK)
+  );
+}
+
+function isPublic(wmi: Wmi, now: Date): boolean {
+  return wmi.availableOn !== null && wmi.availableOn <= now.toISOString().replace("T", " ");
+}
+
+function isDecodable(year: number, latestYear: number): boolean {
+  return year >= EARLIEST_YEAR && year <= latestYear;
+}
+
+/** A year that seems sure, but for which NHTSA has nothing, gives way to that of the other cycle if there it has. */
+function correctCycle(data: VpicData, wmi: Wmi | undefined, implied: ImpliedYear, latestYear: number): number {
+  const other = implied.isConclusive ? yearOfOtherCycle(implied.year, latestYear) : undefined;
+  if (wmi === undefined || other === undefined) {
+    return implied.year;
+  }
+  return !data.coversYear(wmi.id, implied.year) && data.coversYear(wmi.id, other) ? other : implied.year;
+}
+
+function bestOf(passes: readonly Pass[], namedYear: number | undefined): Pass {
+  return passes.reduce((best, pass) =>
+    compare(scoreFor(pass, namedYear), scoreFor(best, namedYear)) > 0 ? pass : best,
+  );
+}
+
+function scoreFor({ score, findings }: Pass, namedYear: number | undefined): Score {
+  const bonus = namedYear !== undefined && findings.year === namedYear ? NAMED_YEAR_BONUS : 0;
+  return [score[0], score[1], score[2], score[3] + bonus];
+}
+
+function compare(a: Score, b: Score): number {
+  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2] || a[3] - b[3];
+}
