@@ -1,0 +1,102 @@
+import { createServiceImplSpec } from "@connectrpc/connect";
+import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { openVehicleStore } from "./cache/open-vehicle-store.ts";
+import type { Config } from "./config.ts";
+import { createCallInterceptor } from "./rpc/call-interceptor.ts";
+import { METHOD_LIMITS } from "./rpc/method-limits.ts";
+import { createVehicleHandlers } from "./rpc/vehicle-handlers.ts";
+import { startGrpcServer } from "./server/grpc-server.ts";
+import { startHttpServer } from "./server/http-server.ts";
+import { createPageHandler } from "./server/page.ts";
+import { answerHealthz, createReadyzHandler } from "./server/probes.ts";
+import { openSources } from "./sources.ts";
+import { createLogger } from "./telemetry/logger.ts";
+import type { Logger } from "./telemetry/logger.ts";
+import { SourceUnavailableError } from "./vehicle/errors.ts";
+import { startSweeper } from "./vehicle/sweeper.ts";
+import { VehicleLookup } from "./vehicle/vehicle-lookup.ts";
+import { VERSION } from "./version.ts";
+
+/** A running service. Dispose of it to stop at once; drain it before, to lose no call. */
+export interface App extends AsyncDisposable {
+  /** `host:port` of the gRPC listener. */
+  readonly grpcAddress: string;
+  /** `host:port` of the HTTP listener. */
+  readonly httpAddress: string;
+  /** Takes no new calls, and waits for those that run, at most this long. */
+  drain(graceMs: number): Promise<void>;
+}
+
+/** Parts that tests replace. */
+export interface Overrides {
+  readonly logger?: Logger;
+  /** Wall clock, ms since the epoch. */
+  readonly now?: () => number;
+}
+
+/**
+ * Starts everything, in the order in which the parts build on each other. What was started is stopped again when a
+ * later part cannot start.
+ */
+export async function startApp(config: Config, overrides: Overrides = {}): Promise<App> {
+  const { logger = createLogger(config.logLevel), now = Date.now } = overrides;
+  const { host, freshness } = config;
+  await using starting = new AsyncDisposableStack();
+
+  const store = starting.use(await openVehicleStore({ databaseUrl: config.databaseUrl, logger, now }));
+  const sources = starting.use(openSources(config, logger, VERSION));
+  const lookup = new VehicleLookup({
+    store,
+    sources: sources.inOrder,
+    freshness,
+    patienceMs: config.vpic.patienceMs,
+    onSourceFault: (source, error) => logSourceFault(logger, source.name, error),
+    now,
+  });
+  starting.use(
+    startSweeper({
+      store,
+      freshness,
+      now,
+      onSwept: (deleted) => logger.info("swept entries that can no longer be given", { deleted }),
+      onFault: (err) => logger.warn("cannot sweep the cache", { err }),
+    }),
+  );
+
+  const services = [createServiceImplSpec(VehicleService, createVehicleHandlers({ lookup, logger, now }))];
+  const mount = { services, interceptors: [createCallInterceptor(logger)], limits: { methods: METHOD_LIMITS }, logger };
+  let isDraining = false;
+  const grpc = starting.use(await startGrpcServer({ ...mount, host, port: config.grpcPort }));
+  const http = starting.use(
+    await startHttpServer({
+      ...mount,
+      host,
+      port: config.httpPort,
+      handlers: {
+        "GET /": createPageHandler(() => sources.describe()),
+        "GET /healthz": answerHealthz,
+        "GET /readyz": createReadyzHandler(() => (isDraining ? "stopping" : undefined)),
+      },
+    }),
+  );
+  logger.info("listening", { grpc: grpc.address, http: http.address });
+
+  const running = starting.move();
+  return {
+    grpcAddress: grpc.address,
+    httpAddress: http.address,
+    async drain(graceMs) {
+      isDraining = true;
+      await Promise.all([grpc.drain(graceMs), http.drain(graceMs)]);
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+function logSourceFault(logger: Logger, source: string, err: unknown): void {
+  if (err instanceof SourceUnavailableError) {
+    logger.debug("a source cannot answer", { source, reason: err.message });
+  } else {
+    logger.error("a source failed", { source, err });
+  }
+}

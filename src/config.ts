@@ -1,0 +1,108 @@
+import { resolve } from "node:path";
+import { parseDatabaseUrl } from "./cache/database-url.ts";
+import type { ValueParser } from "./config-values.ts";
+import { listOf, oneOf, parseDuration, parseHost, parsePort, parsePositiveNumber } from "./config-values.ts";
+import { LOG_LEVELS } from "./telemetry/logger.ts";
+import type { LogLevel } from "./telemetry/logger.ts";
+import type { FreshnessPolicy } from "./vehicle/freshness.ts";
+import type { SourceName } from "./vehicle/vehicle.ts";
+import { parseVpicUrl } from "./vpic/base-url.ts";
+
+/** Everything that can be set from outside. */
+export interface Config {
+  readonly host: string;
+  /** 0 picks a free port. */
+  readonly grpcPort: number;
+  /** 0 picks a free port. */
+  readonly httpPort: number;
+  /** An absolute path. */
+  readonly dataDir: string;
+  /** `sqlite:<file>` or `postgres://...`. */
+  readonly databaseUrl: string;
+  readonly sources: readonly SourceName[];
+  readonly freshness: FreshnessPolicy;
+  readonly vpic: { readonly url: string; readonly patienceMs: number; readonly requestsPerSecond: number };
+  /** Another database for the snapshot; the embedded one when undefined. */
+  readonly snapshotPath: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly shutdownGraceMs: number;
+}
+
+/** What is wrong with the configuration. The message has one line a fault. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(`the configuration is not usable:\n${faults.map((fault) => `  ${fault}`).join("\n")}`);
+    this.faults = faults;
+  }
+}
+
+/** Gives the value of a variable, from its text or its default. */
+export type VariableReader = <T>(name: string, defaultText: string, parse: ValueParser<T>) => T;
+
+/**
+ * Reads the configuration from environment variables. An empty variable counts as unset.
+ *
+ * @throws ConfigError naming every fault: the variable, what was found and what is allowed.
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const faults: string[] = [];
+  const config = readConfig((name, defaultText, parse) => {
+    const text = env[name]?.trim() || defaultText;
+    try {
+      return parse(text);
+    } catch (error) {
+      const allowed = error instanceof Error ? error.message : "not allowed";
+      faults.push(`${name}: found ${JSON.stringify(withoutCredentials(text))}; ${allowed}`);
+      return parse(defaultText);
+    }
+  });
+  if (config.freshness.staleForMs < config.freshness.freshForMs) {
+    faults.push("CACHE_STALE_FOR: shorter than CACHE_FRESH_FOR; allowed is the same or longer");
+  }
+  if (faults.length > 0) {
+    throw new ConfigError(faults);
+  }
+  return config;
+}
+
+/** Names every variable with its default, in the README's order, and builds the configuration from what `read` gives. */
+export function readConfig(read: VariableReader): Config {
+  const host = read("HOST", "127.0.0.1", parseHost);
+  const grpcPort = read("GRPC_PORT", "50051", parsePort);
+  const httpPort = read("HTTP_PORT", "8080", parsePort);
+  const dataDir = read("DATA_DIR", "data", (text) => resolve(text));
+  const checkDatabaseUrl: ValueParser<string> = (text) => {
+    const url = text.replace("$DATA_DIR", dataDir);
+    parseDatabaseUrl(url);
+    return url;
+  };
+  return {
+    host,
+    grpcPort,
+    httpPort,
+    dataDir,
+    databaseUrl: read("DATABASE_URL", "sqlite:$DATA_DIR/vehicles.db", checkDatabaseUrl),
+    sources: read("SOURCES", "vpic,snapshot", listOf(["vpic", "snapshot"])),
+    freshness: {
+      freshForMs: read("CACHE_FRESH_FOR", "30d", parseDuration),
+      staleForMs: read("CACHE_STALE_FOR", "365d", parseDuration),
+      negativeForMs: read("CACHE_NEGATIVE_FOR", "24h", parseDuration),
+      snapshotForMs: read("CACHE_SNAPSHOT_FOR", "1h", parseDuration),
+    },
+    vpic: {
+      url: read("VPIC_URL", "https://vpic.nhtsa.dot.gov/api", parseVpicUrl),
+      patienceMs: read("VPIC_PATIENCE", "2s", parseDuration),
+      requestsPerSecond: read("VPIC_REQUESTS_PER_SECOND", "5", parsePositiveNumber),
+    },
+    snapshotPath: read("SNAPSHOT_PATH", "", (text) => (text === "" ? undefined : resolve(text))),
+    logLevel: read("LOG_LEVEL", "info", oneOf(LOG_LEVELS)),
+    shutdownGraceMs: read("SHUTDOWN_GRACE", "10s", parseDuration),
+  };
+}
+
+function withoutCredentials(text: string): string {
+  return text.replace(/\/\/[^/]*@/, "//***@");
+}

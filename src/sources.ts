@@ -1,0 +1,61 @@
+import type { Config } from "./config.ts";
+import { openSnapshot } from "./snapshot/snapshot-source.ts";
+import type { SnapshotSource } from "./snapshot/snapshot-source.ts";
+import type { Logger } from "./telemetry/logger.ts";
+import { SourceUnavailableError } from "./vehicle/errors.ts";
+import { withSuggestedVin } from "./vehicle/suggestion.ts";
+import type { VehicleSource } from "./vehicle/vehicle.ts";
+import { createVpicSource } from "./vpic/vpic-source.ts";
+
+/** The sources in the configured order, and what the page says of them. */
+export interface Sources extends AsyncDisposable {
+  readonly inOrder: readonly VehicleSource[];
+  /** One line on where the data comes from. */
+  describe(): string;
+}
+
+/** Opens the configured sources. With the snapshot among them, VINs that are likely meant are suggested. */
+export function openSources(config: Config, logger: Logger, version: string): Sources {
+  const stack = new AsyncDisposableStack();
+  const snapshot = config.sources.includes("snapshot")
+    ? stack.use(openSnapshot({ dataDir: config.dataDir, snapshotPath: config.snapshotPath, logger }))
+    : undefined;
+  const open = {
+    snapshot: () => snapshot,
+    vpic: () =>
+      stack.use(
+        createVpicSource({
+          baseUrl: config.vpic.url,
+          userAgent: `VehicleService/${version}`,
+          logger,
+        }),
+      ),
+  };
+  const sources = config.sources.flatMap((name) => open[name]() ?? []);
+  return {
+    inOrder: snapshot === undefined ? sources : sources.map((source) => withSuggestedVin(source, asJudge(snapshot))),
+    describe: () => config.sources.map((name) => describe(name, snapshot)).join("; then "),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+/** A suggestion is not worth waiting for the snapshot to be unpacked. */
+function asJudge(snapshot: SnapshotSource): VehicleSource {
+  return {
+    name: snapshot.name,
+    decode: (query, signal) =>
+      snapshot.status().state === "ready"
+        ? snapshot.decode(query, signal)
+        : Promise.reject(new SourceUnavailableError("the snapshot is not ready")),
+  };
+}
+
+function describe(name: Config["sources"][number], snapshot: SnapshotSource | undefined): string {
+  if (name === "vpic") {
+    return "vPIC, NHTSA's web service";
+  }
+  const status = snapshot?.status();
+  return status?.state === "ready"
+    ? `the embedded copy of NHTSA's database, data to ${status.dataDate}`
+    : "the embedded copy of NHTSA's database, not ready";
+}
