@@ -1,0 +1,160 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { createServer } from "node:http";
+import { text as readText } from "node:stream/consumers";
+
+import type { AskedVin, VpicFacts } from "./fake-vpic-answers.ts";
+import type { Behaviour } from "./fake-vpic-behaviour.ts";
+import { answerWith } from "./fake-vpic-behaviour.ts";
+
+/** What the fake received, stamped when the request was complete. */
+export interface ReceivedRequest {
+  /** From 1, in the order of arrival. */
+  readonly number: number;
+  readonly method: string;
+  /** With the query, as it came. */
+  readonly path: string;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: string;
+  readonly vins: readonly string[];
+  readonly asked: readonly AskedVin[];
+  /** On the monotonic clock, `performance.now()`. */
+  readonly receivedAt: number;
+}
+
+/** Says how a request is treated; undefined: answered. */
+export type Script = (request: ReceivedRequest) => Behaviour | undefined;
+
+export interface FakeVpicOptions {
+  /** How long an answer takes. Default 0. */
+  readonly delayMs?: number;
+  /** See {@link FakeVpic.respondWith}. */
+  readonly respondWith?: Script | Behaviour;
+  /** Facts by VIN, over those of a plain clean decode. */
+  readonly facts?: Readonly<Record<string, VpicFacts>>;
+}
+
+const SINGLE = /^\/api\/vehicles\/DecodeVinValues\/([^/?]+)\?(.*)$/i;
+const BATCH = /^\/api\/vehicles\/DecodeVINValuesBatch\/?(?:\?|$)/i;
+
+/** A vPIC of our own on loopback: the real shapes, every fault, and a record of what was asked. */
+export class FakeVpic implements AsyncDisposable {
+  /** Every request so far, in the order of arrival. */
+  readonly requests: ReceivedRequest[] = [];
+  /** How long an answer takes, in ms. */
+  delayMs: number;
+  readonly #facts: Map<string, VpicFacts>;
+  #script: Script;
+  #server: Server;
+  #port = 0;
+
+  constructor(options: FakeVpicOptions) {
+    this.delayMs = options.delayMs ?? 0;
+    this.#facts = new Map(Object.entries(options.facts ?? {}));
+    this.#script = toScript(options.respondWith);
+    this.#server = this.#createServer();
+  }
+
+  /** The address for `VPIC_URL`. */
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}/api`;
+  }
+
+  /** All VINs asked so far, as often as they were. */
+  get vins(): readonly string[] {
+    return this.requests.flatMap(({ vins }) => vins);
+  }
+
+  /** Treats further requests so; without an argument they are answered. */
+  respondWith(script?: Script | Behaviour): void {
+    this.#script = toScript(script);
+  }
+
+  /** Says what is known of a VIN from now on. */
+  setFacts(vin: string, facts: VpicFacts): void {
+    this.#facts.set(vin, facts);
+  }
+
+  /** Starts to listen, on the port that was used before if there was one. */
+  async listen(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+    this.#server.once("error", reject);
+    this.#server.listen(this.#port, "127.0.0.1", () => resolve(undefined));
+    await promise;
+    const address = this.#server.address();
+    this.#port = typeof address === "object" && address !== null ? address.port : 0;
+  }
+
+  /** Breaks all connections and refuses new ones, until `listen` is called again. */
+  async refuse(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.#server.close(() => resolve(undefined));
+    this.#server.closeAllConnections();
+    await promise;
+    this.#server = this.#createServer();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.refuse();
+  }
+
+  #createServer(): Server {
+    return createServer((request, response) => {
+      // A client that goes away in the middle of its request is no fault of the fake.
+      this.#handle(request, response).catch(() => response.destroy());
+    });
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = await readText(request);
+    const path = request.url ?? "";
+    const method = request.method ?? "";
+    const asked = readAsked(method, path, body);
+    const received: ReceivedRequest = {
+      number: this.requests.length + 1,
+      method,
+      path,
+      headers: request.headers,
+      body,
+      vins: asked.map(({ vin }) => vin),
+      asked,
+      receivedAt: performance.now(),
+    };
+    this.requests.push(received);
+    const behaviour = this.#script(received) ?? { kind: "answer" };
+    answerWith(response, behaviour, {
+      asked,
+      delayMs: behaviour.delayMs ?? this.delayMs,
+      isXml: method === "POST" && !/(?:^|&)format=json(?:&|$)/.test(body),
+      searchCriteria: method === "POST" ? "" : `VIN(s): ${asked[0]?.vin ?? ""}`,
+      factsOf: (vin) => this.#facts.get(vin) ?? {},
+    });
+  }
+}
+
+/** Starts a vPIC on a free port of loopback. */
+export async function startFakeVpic(options: FakeVpicOptions = {}): Promise<FakeVpic> {
+  const fake = new FakeVpic(options);
+  await fake.listen();
+  return fake;
+}
+
+function toScript(script: Script | Behaviour | undefined): Script {
+  return typeof script === "function" ? script : () => script;
+}
+
+/** Reads which VINs a request asks for; none when it is not a request that vPIC knows. */
+function readAsked(method: string, path: string, body: string): readonly AskedVin[] {
+  const single = SINGLE.exec(path);
+  if (method === "GET" && single !== null) {
+    const modelYear = new URLSearchParams(single[2]).get("modelyear") ?? undefined;
+    return [{ vin: decodeURIComponent(single[1] ?? ""), modelYear }];
+  }
+  if (method === "POST" && BATCH.test(path)) {
+    const items = (new URLSearchParams(body).get("data") ?? "").split(";").filter((item) => item.trim() !== "");
+    return items.map((item) => {
+      const [vin = "", modelYear] = item.split(",").map((part) => part.trim());
+      return { vin, modelYear };
+    });
+  }
+  return [];
+}
