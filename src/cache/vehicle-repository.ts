@@ -32,8 +32,8 @@ export class VehicleRepository implements VehicleStore, AsyncDisposable {
     return this.#database.reads.removalsOf(vin);
   }
 
-  async put(query: VehicleQuery, decode: Decode, removals: number): Promise<boolean> {
-    if (!Number.isSafeInteger(removals)) {
+  async put(query: VehicleQuery, decode: Decode, removals: number | undefined): Promise<boolean> {
+    if (removals === undefined || !Number.isSafeInteger(removals)) {
       return false;
     }
     const cells = [...toRow(query, decode), query.vin, removals];

@@ -22,7 +22,7 @@ export function createVehicleHandlers({
   lookup,
   logger,
   now,
-}: VehicleHandlersOptions): Pick<ServiceImpl<typeof VehicleService>, "lookup" | "batchLookup" | "remove"> {
+}: VehicleHandlersOptions): Partial<ServiceImpl<typeof VehicleService>> {
   return {
     async lookup(request, context) {
       const view = parseView(request.view);

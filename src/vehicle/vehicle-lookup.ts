@@ -148,9 +148,7 @@ export class VehicleLookup {
     const decodeAndStore = async (flightSignal: AbortSignal): Promise<Decode> => {
       const removals = await this.#options.store.removalsOf(query.vin);
       const decode = await source.decode(query, flightSignal);
-      if (removals !== undefined) {
-        await this.#options.store.put(query, decode, removals);
-      }
+      await this.#options.store.put(query, decode, removals);
       return decode;
     };
     return this.#flights.join(`${source.name} ${query.vin} ${query.modelYear ?? ""}`, decodeAndStore, signal, { keep });

@@ -83,10 +83,10 @@ export interface VehicleStore {
   /**
    * Stores a decode under its query. A decode of the snapshot never overwrites one of vPIC.
    *
-   * @param removals what `removalsOf` said before the decode began.
+   * @param removals what `removalsOf` said before the decode began; with undefined nothing is stored.
    * @returns whether it was stored.
    */
-  put(query: VehicleQuery, decode: Decode, removals: number): Promise<boolean>;
+  put(query: VehicleQuery, decode: Decode, removals: number | undefined): Promise<boolean>;
   /**
    * Removes every entry of the VIN, with and without a year, negative ones too. When it returns, they are gone for good.
    *

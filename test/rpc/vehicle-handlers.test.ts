@@ -9,7 +9,13 @@ import {
   RequestInfoSchema,
   RetryInfoSchema,
 } from "#gen/google/rpc/error_details_pb.ts";
-import { LookupResponseSchema, Source, VehicleService, View } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import {
+  LookupRequestSchema,
+  LookupResponseSchema,
+  Source,
+  VehicleService,
+  View,
+} from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { createCallInterceptor } from "../../src/rpc/call-interceptor.ts";
 import { createVehicleHandlers } from "../../src/rpc/vehicle-handlers.ts";
 import { SourceUnavailableError, StoreUnavailableError } from "../../src/vehicle/errors.ts";
@@ -88,7 +94,7 @@ describe("Lookup", () => {
     ["model_year", { vin: VIN, modelYear: 1980 }, "1980 is not a model year from 1981 to 2028"],
     ["model_year", { vin: VIN, modelYear: 2029 }, "2029 is not a model year from 1981 to 2028"],
     ["max_age", { vin: VIN, maxAge: durationFromMs(-1) }, "negative"],
-    ["view", { vin: VIN, view: 7 }, "7 is not a view"],
+    ["view", Object.assign(create(LookupRequestSchema, { vin: VIN }), { view: 7 }), "7 is not a view"],
   ])("refuses a bad %s and asks no source (%#)", async (field, request, description) => {
     const { client, source } = setUp();
 

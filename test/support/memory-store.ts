@@ -29,7 +29,7 @@ export class MemoryStore implements VehicleStore {
     return this.#removals.get(vin) ?? 0;
   }
 
-  async put(query: VehicleQuery, decode: Decode, removals: number): Promise<boolean> {
+  async put(query: VehicleQuery, decode: Decode, removals: number | undefined): Promise<boolean> {
     const old = this.entries.get(keyOf(query));
     const isOutranked = old?.decode.source === "vpic" && decode.source === "snapshot";
     if (isOutranked || removals !== (await this.removalsOf(query.vin))) {
