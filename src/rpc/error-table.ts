@@ -72,6 +72,13 @@ function tell(error: unknown): ConnectError | undefined {
       retryInfo(STORE_RETRY_AFTER_MS),
     ]);
   }
+  // How an aborted signal says that the caller has gone, or that its time is up.
+  if (error instanceof DOMException && error.name === "AbortError") {
+    return build("the caller has gone", Code.Canceled, []);
+  }
+  if (error instanceof DOMException && error.name === "TimeoutError") {
+    return build("the deadline has passed", Code.DeadlineExceeded, []);
+  }
   return undefined;
 }
 

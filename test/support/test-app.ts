@@ -1,0 +1,40 @@
+import type { App } from "../../src/app.ts";
+import { startApp } from "../../src/app.ts";
+import { loadConfig } from "../../src/config.ts";
+import { startFakeVpic } from "./fake-vpic.ts";
+import type { FakeVpic, FakeVpicOptions } from "./fake-vpic.ts";
+import { MemoryLogger } from "./memory-logger.ts";
+import { temporaryDirectory } from "./temporary-directory.ts";
+
+/** The whole service in this process, with a vPIC of our own and a data directory that goes when it ends. */
+export interface TestApp extends App {
+  readonly vpic: FakeVpic;
+  readonly logger: MemoryLogger;
+}
+
+/** How a test wants its service. */
+export interface TestAppOptions {
+  /** Environment variables; ports are free ones, and vPIC is the only source unless given. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly vpic?: FakeVpicOptions;
+  readonly now?: () => number;
+}
+
+/** Starts the service on free ports of loopback. */
+export async function startTestApp({ env = {}, vpic: vpicOptions, now }: TestAppOptions = {}): Promise<TestApp> {
+  await using starting = new AsyncDisposableStack();
+  const directory = starting.use(await temporaryDirectory());
+  const vpic = starting.use(await startFakeVpic(vpicOptions));
+  const logger = new MemoryLogger();
+  const config = loadConfig({
+    GRPC_PORT: "0",
+    HTTP_PORT: "0",
+    DATA_DIR: directory.path,
+    SOURCES: "vpic",
+    VPIC_URL: vpic.url,
+    ...env,
+  });
+  const app = starting.use(await startApp(config, { logger, ...(now === undefined ? {} : { now }) }));
+  const running = starting.move();
+  return { ...app, vpic, logger, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
