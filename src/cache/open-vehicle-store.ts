@@ -1,6 +1,7 @@
 import type { Logger } from "../telemetry/logger.ts";
 import type { VehicleStore } from "../vehicle/vehicle.ts";
 import { parseDatabaseUrl } from "./database-url.ts";
+import { openPostgresDatabase } from "./postgres-database.ts";
 import { openSqliteDatabase } from "./sqlite-database.ts";
 import { VehicleRepository } from "./vehicle-repository.ts";
 
@@ -16,8 +17,9 @@ export interface VehicleStoreOptions {
 export async function openVehicleStore(options: VehicleStoreOptions): Promise<VehicleStore & AsyncDisposable> {
   const { databaseUrl, logger, now = Date.now } = options;
   const location = parseDatabaseUrl(databaseUrl);
-  if (location.kind !== "sqlite") {
-    throw new RangeError("PostgreSQL is not supported yet");
-  }
-  return new VehicleRepository(await openSqliteDatabase(location.path, logger), now);
+  const database =
+    location.kind === "sqlite"
+      ? await openSqliteDatabase(location.path, logger)
+      : await openPostgresDatabase(location.url, logger);
+  return new VehicleRepository(database, now);
 }
