@@ -1,0 +1,82 @@
+import type { SchemaElement } from "hyparquet";
+import type { ColumnSource } from "hyparquet-writer";
+
+import type { VehicleRow } from "../cache/vehicle-rows.ts";
+
+function textColumn(name: string): SchemaElement {
+  const logical_type = { type: "STRING" } as const;
+  return { name, type: "BYTE_ARRAY", converted_type: "UTF8", logical_type, repetition_type: "REQUIRED" };
+}
+
+const TEXT_COLUMNS = ["vin", "make", "model", "model_year", "body_class", "source"] as const;
+
+const DECODE_TIME: SchemaElement = {
+  name: "decode_time",
+  type: "INT64",
+  converted_type: "TIMESTAMP_MILLIS",
+  // Without it, readers take the time for a local one.
+  logical_type: { type: "TIMESTAMP", isAdjustedToUTC: true, unit: "MILLIS" },
+  repetition_type: "REQUIRED",
+};
+
+const ATTRIBUTES: SchemaElement = {
+  name: "attributes",
+  type: "BYTE_ARRAY",
+  logical_type: { type: "JSON" },
+  repetition_type: "REQUIRED",
+};
+
+const HEAD = [...TEXT_COLUMNS.map(textColumn), DECODE_TIME, textColumn("verdict")];
+const ROOT: SchemaElement = { name: "vehicles", num_children: HEAD.length + 1 };
+
+/** The schema as the file states it. */
+export const FILE_SCHEMA: SchemaElement[] = [ROOT, ...HEAD, { ...ATTRIBUTES, converted_type: "JSON" }];
+
+/**
+ * The schema to encode with. It differs in one mark: for a column of the converted type JSON the library serializes
+ * values, and ours are JSON already.
+ */
+export const ENCODING_SCHEMA: SchemaElement[] = [ROOT, ...HEAD, ATTRIBUTES];
+
+/**
+ * Gathers rows as columns.
+ *
+ * Rows come in VIN order, so the bounds of `vin` in each row group let a reader skip nearly all groups; a bloom filter
+ * would add nothing. Nobody searches by bounds of JSON or of the verdict.
+ */
+export class VehicleColumns {
+  readonly #text: string[][] = TEXT_COLUMNS.map(() => []);
+  readonly #decodeTimes: bigint[] = [];
+  readonly #verdicts: string[] = [];
+  readonly #attributes: string[] = [];
+  #characters = 0;
+
+  get rowCount(): number {
+    return this.#decodeTimes.length;
+  }
+
+  /** How many characters the attributes gathered so far have: nearly all of a row's size. */
+  get characters(): number {
+    return this.#characters;
+  }
+
+  add(row: VehicleRow): void {
+    const [vin, make, model, modelYear, bodyClass, source, decodedAtMs, verdictCodes, attributes] = row;
+    for (const [index, text] of [vin, make, model, modelYear, bodyClass, source].entries()) {
+      this.#text[index]?.push(text);
+    }
+    this.#decodeTimes.push(BigInt(decodedAtMs));
+    this.#verdicts.push(verdictCodes);
+    this.#attributes.push(attributes);
+    this.#characters += attributes.length;
+  }
+
+  toColumnData(): ColumnSource[] {
+    return [
+      ...TEXT_COLUMNS.map((name, index) => ({ name, data: this.#text[index] ?? [] })),
+      { name: DECODE_TIME.name, data: this.#decodeTimes },
+      { name: "verdict", data: this.#verdicts, statistics: false },
+      { name: ATTRIBUTES.name, data: this.#attributes, statistics: false },
+    ];
+  }
+}

@@ -1,0 +1,200 @@
+import { parquetMetadata, parquetReadObjects } from "hyparquet";
+import { expect, test } from "vitest";
+
+import { collect, noAbort, openExports } from "./open-exports.ts";
+import { queryParquet } from "./read-parquet.ts";
+import { VehicleTable } from "./vehicle-table.ts";
+import type { TestRow } from "./vehicle-table.ts";
+
+const HOSTILE = {
+  quotes: `"'\`\\ "; drop table vehicles; --`,
+  blanks: " \t\r\n\u00a0\u2028",
+  nul: "a\0b\0",
+  emoji: "🚗👩‍👩‍👧‍👦 \u{10FFFF}",
+  long: "ü".repeat(10_240),
+  empty: "",
+};
+
+async function exportBytes(table: VehicleTable): Promise<Buffer> {
+  await using exports = await openExports(table);
+  await using file = await exports.create("client", noAbort());
+  const bytes = await collect(file.chunks());
+  expect(bytes.length).toBe(file.sizeBytes);
+  return bytes;
+}
+
+function readWithHyparquet(bytes: Buffer) {
+  return parquetReadObjects({ file: new Uint8Array(bytes).buffer });
+}
+
+function vin(index: number): string {
+  return `1XPWD40X${String(index).padStart(9, "0")}`;
+}
+
+function expectedRow(row: TestRow, attributes: unknown) {
+  return {
+    vin: row.vin,
+    make: row.make ?? "PETERBILT",
+    model: row.model ?? "388",
+    model_year: row.modelYear ?? "2014",
+    body_class: row.bodyClass ?? "Truck-Tractor",
+    source: row.source ?? "vpic",
+    verdict: row.verdictCodes ?? "0",
+    attributes,
+  };
+}
+
+test.each([0, 1, 5, 100_000])("DuckDB and hyparquet read the %i rows that are stored, in VIN order", async (count) => {
+  await using table = await VehicleTable.create();
+  const rows = Array.from({ length: count }, (_, index) => ({
+    vin: vin(index),
+    make: `MAKE ${index % 7}`,
+    decodedAt: 1_700_000_000_000 + index,
+    attributes: { EngineCylinders: String(index % 12), Note: `row ${index}` },
+  }));
+  table.put(rows.toReversed());
+
+  const bytes = await exportBytes(table);
+
+  const objects = await readWithHyparquet(bytes);
+  expect(objects).toEqual(
+    rows.map((row) => Object.assign(expectedRow(row, row.attributes), { decode_time: new Date(row.decodedAt) })),
+  );
+  const duck = await queryParquet(bytes, "select * exclude (decode_time), epoch_ms(decode_time) as ms from $file");
+  expect(duck).toEqual(
+    rows.map((row) => Object.assign(expectedRow(row, JSON.stringify(row.attributes)), { ms: String(row.decodedAt) })),
+  );
+});
+
+test.each(Object.entries(HOSTILE))("text with %s comes back as it was", async (_, text) => {
+  await using table = await VehicleTable.create();
+  const row = {
+    vin: vin(1),
+    make: text,
+    model: text,
+    modelYear: text,
+    bodyClass: text,
+    attributes: { Note: text, [text]: "as a name" },
+  };
+  table.put([row, { ...row, vin: vin(2) }, { vin: vin(3) }]);
+
+  const bytes = await exportBytes(table);
+
+  const json = JSON.stringify(row.attributes);
+  const duck = await queryParquet(bytes, "select * exclude (decode_time) from $file");
+  expect(duck).toEqual([
+    expectedRow(row, json),
+    expectedRow({ ...row, vin: vin(2) }, json),
+    expectedRow({ vin: vin(3) }, "{}"),
+  ]);
+  expect(await readWithHyparquet(bytes)).toMatchObject([{ make: text, attributes: row.attributes }, {}, {}]);
+});
+
+test.each([0, 3])("a file of %i rows has the same schema", async (count) => {
+  await using table = await VehicleTable.create();
+  table.put(Array.from({ length: count }, (_, index) => ({ vin: vin(index) })));
+
+  const bytes = await exportBytes(table);
+
+  const columns = await queryParquet(bytes, "select column_name, column_type from (describe from $file)");
+  expect(columns.map(({ column_name, column_type }) => [column_name, column_type])).toEqual([
+    ["vin", "VARCHAR"],
+    ["make", "VARCHAR"],
+    ["model", "VARCHAR"],
+    ["model_year", "VARCHAR"],
+    ["body_class", "VARCHAR"],
+    ["source", "VARCHAR"],
+    ["decode_time", "TIMESTAMP WITH TIME ZONE"],
+    ["verdict", "VARCHAR"],
+    ["attributes", "JSON"],
+  ]);
+  const { schema } = parquetMetadata(new Uint8Array(bytes).buffer);
+  expect(schema.slice(1).every(({ repetition_type }) => repetition_type === "REQUIRED")).toBe(true);
+});
+
+test("a VIN is exported once, without a year hint if it has such an entry, else with the smallest", async () => {
+  await using table = await VehicleTable.create();
+  table.put([
+    { vin: vin(1), modelYearHint: 2014, model: "of 2014" },
+    { vin: vin(1), modelYearHint: 0, model: "without a hint" },
+    { vin: vin(2), modelYearHint: 2015, model: "of 2015" },
+    { vin: vin(2), modelYearHint: 1985, model: "of 1985" },
+  ]);
+
+  const bytes = await exportBytes(table);
+
+  const rows = await queryParquet(bytes, "select vin, model from $file");
+  expect(rows).toEqual([
+    { vin: vin(1), model: "without a hint" },
+    { vin: vin(2), model: "of 1985" },
+  ]);
+});
+
+test("a VIN with several entries at the end of a batch is exported once", async () => {
+  await using table = await VehicleTable.create();
+  const hints = [0, 1990, 2000];
+  table.put(
+    Array.from({ length: 3_000 }, (_, index) =>
+      hints.map((modelYearHint) => ({ vin: vin(index), modelYearHint })),
+    ).flat(),
+  );
+
+  const bytes = await exportBytes(table);
+
+  const rows = await queryParquet(bytes, "select count(*)::int as rows, count(distinct vin)::int as vins from $file");
+  expect(rows).toEqual([{ rows: 3_000, vins: 3_000 }]);
+});
+
+test("what could not be decoded is no vehicle", async () => {
+  await using table = await VehicleTable.create();
+  table.put([
+    { vin: vin(1), isNegative: true, make: "", model: "", modelYear: "" },
+    { vin: vin(2), isNegative: true, make: "", model: "", modelYear: "" },
+    { vin: vin(2), modelYearHint: 2014, model: "of 2014" },
+  ]);
+
+  const bytes = await exportBytes(table);
+
+  expect(await queryParquet(bytes, "select vin, model from $file")).toEqual([{ vin: vin(2), model: "of 2014" }]);
+});
+
+test("the file names its origin, its moment and its rows", async () => {
+  await using table = await VehicleTable.create();
+  table.put([{ vin: vin(1) }]);
+  await using exports = await openExports(table);
+  await using file = await exports.create("client", noAbort());
+
+  const bytes = await collect(file.chunks());
+
+  const { key_value_metadata, created_by } = parquetMetadata(new Uint8Array(bytes).buffer);
+  expect(created_by).toBe("vehicle-service version 1.2.3");
+  expect(key_value_metadata).toEqual([
+    { key: "service", value: "vehicle-service" },
+    { key: "version", value: "1.2.3" },
+    { key: "snapshot_time", value: new Date(file.snapshotTime).toISOString() },
+    { key: "row_count", value: "1" },
+  ]);
+  expect(file).toMatchObject({ rowCount: 1, mediaType: "application/vnd.apache.parquet" });
+  expect(file.fileName).toMatch(/^vehicles-\d{8}T\d{6}Z\.parquet$/);
+});
+
+test("large texts are spread over several row groups with exact bounds of the VINs", async () => {
+  await using table = await VehicleTable.create();
+  table.put(
+    Array.from({ length: 4_000 }, (_, index) => ({ vin: vin(index), attributes: { Note: `${index}`.repeat(2_500) } })),
+  );
+
+  const bytes = await exportBytes(table);
+
+  const groups = await queryParquet(
+    bytes,
+    `select stats_min_value as first, stats_max_value as last, row_group_num_rows::int as count
+     from parquet_metadata($file) where path_in_schema = 'vin' order by row_group_id`,
+  );
+  expect(groups.length).toBeGreaterThan(1);
+  const counts = groups.map(({ count }) => Number(count));
+  const firsts = counts.map((_, group) => counts.slice(0, group).reduce((sum, count) => sum + count, 0));
+  expect(groups.map(({ first, last }) => [first, last])).toEqual(
+    firsts.map((first, group) => [vin(first), vin(first + (counts[group] ?? 0) - 1)]),
+  );
+});
