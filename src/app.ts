@@ -1,12 +1,17 @@
-import { createServiceImplSpec } from "@connectrpc/connect";
+import { join } from "node:path";
+import { createContextValues, createServiceImplSpec } from "@connectrpc/connect";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { parseDatabaseUrl } from "./cache/database-url.ts";
 import { openVehicleStore } from "./cache/open-vehicle-store.ts";
 import type { Config } from "./config.ts";
+import { VehicleExports } from "./export/vehicle-exports.ts";
 import { createCallInterceptor } from "./rpc/call-interceptor.ts";
+import { callerKey } from "./rpc/caller.ts";
 import { METHOD_LIMITS } from "./rpc/method-limits.ts";
 import { createVehicleHandlers } from "./rpc/vehicle-handlers.ts";
 import { startGrpcServer } from "./server/grpc-server.ts";
 import { startHttpServer } from "./server/http-server.ts";
+import type { Peer } from "./server/peer.ts";
 import { createPageHandler } from "./server/page.ts";
 import { answerHealthz, createReadyzHandler } from "./server/probes.ts";
 import { openSources } from "./sources.ts";
@@ -63,8 +68,24 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     }),
   );
 
-  const services = [createServiceImplSpec(VehicleService, createVehicleHandlers({ lookup, logger, now }))];
-  const mount = { services, interceptors: [createCallInterceptor(logger)], limits: { methods: METHOD_LIMITS }, logger };
+  const exports = starting.use(
+    await VehicleExports.start({
+      location: parseDatabaseUrl(config.databaseUrl),
+      directory: join(config.dataDir, "exports"),
+      service: VehicleService.typeName,
+      version: VERSION,
+      logger,
+    }),
+  );
+
+  const handlers = createVehicleHandlers({ lookup, exports, logger, now });
+  const mount = {
+    services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
+    interceptors: [createCallInterceptor(logger)],
+    limits: { methods: METHOD_LIMITS },
+    contextValues: ({ address }: Peer) => createContextValues().set(callerKey, address),
+    logger,
+  };
   let isDraining = false;
   const grpc = starting.use(await startGrpcServer({ ...mount, host, port: config.grpcPort }));
   const http = starting.use(

@@ -6,6 +6,7 @@ import {
   RequestInfoSchema,
   RetryInfoSchema,
 } from "#gen/google/rpc/error_details_pb.ts";
+import { ExportLimitError, ExportStalledError, ExportStorageError } from "../export/errors.ts";
 import {
   InvalidFieldError,
   NoSourceAvailableError,
@@ -71,6 +72,17 @@ function tell(error: unknown): ConnectError | undefined {
       errorInfo("CACHE_UNAVAILABLE"),
       retryInfo(STORE_RETRY_AFTER_MS),
     ]);
+  }
+  if (error instanceof ExportLimitError) {
+    return build(error.message, Code.ResourceExhausted, [errorInfo("TOO_MANY_EXPORTS"), retryInfo(error.retryAfterMs)]);
+  }
+  if (error instanceof ExportStorageError) {
+    return build("the service has no room on its disk for an export now; the cache is unharmed", Code.Unavailable, [
+      errorInfo("NO_ROOM_FOR_EXPORT"),
+    ]);
+  }
+  if (error instanceof ExportStalledError) {
+    return build("the export was not read for too long; start it again", Code.Aborted, [errorInfo("EXPORT_STALLED")]);
   }
   // How an aborted signal says that the caller has gone, or that its time is up.
   if (error instanceof DOMException && error.name === "AbortError") {

@@ -1,17 +1,20 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import type { VehicleExports } from "../export/vehicle-exports.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { lookupBatch } from "../vehicle/batch-lookup.ts";
 import type { VehicleLookup } from "../vehicle/vehicle-lookup.ts";
 import { parseVin } from "../vehicle/vin.ts";
 import { toBatchLookupResponse } from "./batch-messages.ts";
 import { requestIdKey } from "./call-interceptor.ts";
+import { streamExport } from "./export-handler.ts";
 import { checkBatchSize, parseMaxAge, parseModelYear, parseView } from "./request-fields.ts";
 import { toLookupResponse } from "./vehicle-messages.ts";
 
 /** What the handlers call. */
 export interface VehicleHandlersOptions {
   readonly lookup: VehicleLookup;
+  readonly exports: VehicleExports;
   readonly logger: Logger;
   /** Wall clock, ms since the epoch. */
   readonly now: () => number;
@@ -20,9 +23,10 @@ export interface VehicleHandlersOptions {
 /** The RPCs, written once and mounted on every listener. */
 export function createVehicleHandlers({
   lookup,
+  exports,
   logger,
   now,
-}: VehicleHandlersOptions): Partial<ServiceImpl<typeof VehicleService>> {
+}: VehicleHandlersOptions): ServiceImpl<typeof VehicleService> {
   return {
     async lookup(request, context) {
       const view = parseView(request.view);
@@ -67,5 +71,7 @@ export function createVehicleHandlers({
 
       return { vin, removed };
     },
+
+    export: (_request, context) => streamExport(exports, context),
   };
 }

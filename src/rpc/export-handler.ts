@@ -1,0 +1,30 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { HandlerContext } from "@connectrpc/connect";
+import type { ExportMetadataSchema, ExportResponseSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import type { ExportFile } from "../export/export-file.ts";
+import type { VehicleExports } from "../export/vehicle-exports.ts";
+import { callerKey } from "./caller.ts";
+
+/** Streams the cache as a Parquet file: what the file is, then its bytes. */
+export async function* streamExport(
+  exports: VehicleExports,
+  context: HandlerContext,
+): AsyncGenerator<MessageInitShape<typeof ExportResponseSchema>> {
+  await using file = await exports.create(context.values.get(callerKey), context.signal);
+
+  yield { part: { case: "metadata", value: toMetadata(file) } };
+  for await (const data of file.chunks(context.signal)) {
+    yield { part: { case: "data", value: data } };
+  }
+}
+
+function toMetadata(file: ExportFile): MessageInitShape<typeof ExportMetadataSchema> {
+  return {
+    fileName: file.fileName,
+    mediaType: file.mediaType,
+    rowCount: BigInt(file.rowCount),
+    sizeBytes: BigInt(file.sizeBytes),
+    snapshotTime: timestampFromMs(file.snapshotTime),
+  };
+}
