@@ -24,8 +24,8 @@ const NOT_APPLICABLE = "Not Applicable";
  * Reads the body of an answer of `DecodeVinValues` or `DecodeVINValuesBatch`. `Count` is not looked at: some years it
  * counted variables.
  *
- * @returns the rows, in vPIC's order.
- * @throws VpicFault when it is not JSON of the known shape.
+ * @returns the rows of the known shape, in vPIC's order. One that is not does no harm to the others.
+ * @throws VpicFault when the body is not JSON of the known shape.
  */
 export function readRows(body: string): readonly VpicRow[] {
   const envelope = parseJson(body);
@@ -33,26 +33,24 @@ export function readRows(body: string): readonly VpicRow[] {
     throw new VpicFault("foreign", "the answer is JSON without a list of results");
   }
   const rows: readonly unknown[] = envelope["Results"];
-  if (!rows.every(isRow)) {
-    throw new VpicFault("foreign", "a result of the answer is not of the known shape");
-  }
-  return rows;
-}
-
-/** Finds the row of a VIN: by what it says, never by where it stands. */
-export function findRow(rows: readonly VpicRow[], vin: Vin): VpicRow | undefined {
-  return rows.find((row) => row.VIN.trim().toUpperCase() === vin);
+  return rows.filter(isRow);
 }
 
 /**
- * Makes a decode of a row. Also for a VIN that vPIC could not decode: then make, model and year are empty, and the
- * verdict says why.
+ * Finds what an answer says of a VIN, by the VIN in the rows, never by where they stand. Also for a VIN that vPIC could
+ * not decode: then make, model and year are empty, and the verdict says why.
  *
  * @param decodedAt in ms since the epoch.
- * @throws VpicFault when the row says nothing: neither a vehicle nor an error code.
+ * @returns undefined when there is no row for it, or one that has neither a vehicle nor an error code.
  */
-export function toDecode(row: VpicRow, vin: Vin, decodedAt: number): Decode {
-  const decode: Decode = {
+export function findDecode(rows: readonly VpicRow[], vin: Vin, decodedAt: number): Decode | undefined {
+  const row = rows.find((row) => row.VIN.trim().toUpperCase() === vin);
+  const decode = row === undefined ? undefined : toDecode(row, vin, decodedAt);
+  return decode !== undefined && (isDecoded(decode) || decode.verdict.codes.length > 0) ? decode : undefined;
+}
+
+function toDecode(row: VpicRow, vin: Vin, decodedAt: number): Decode {
+  return {
     vin,
     make: readText(row["Make"]),
     model: readText(row["Model"]),
@@ -63,10 +61,6 @@ export function toDecode(row: VpicRow, vin: Vin, decodedAt: number): Decode {
     verdict: toVerdict(row),
     attributes: toAttributes(row),
   };
-  if (!isDecoded(decode) && decode.verdict.codes.length === 0) {
-    throw new VpicFault("foreign", "a result of the answer has neither a vehicle nor an error code");
-  }
-  return decode;
 }
 
 function toVerdict(row: VpicRow): Verdict {

@@ -1,7 +1,7 @@
-import { findRow, toDecode } from "./answer.ts";
+import { findDecode } from "./answer.ts";
 import type { Batch } from "./batch.ts";
 import type { Call } from "./stop.ts";
-import type { FetchRows } from "./vpic-client.ts";
+import type { VpicTransport } from "./vpic-client.ts";
 import { VpicFault } from "./vpic-fault.ts";
 
 /**
@@ -10,20 +10,21 @@ import { VpicFault } from "./vpic-fault.ts";
  *
  * @param now the wall clock, in ms since the epoch.
  */
-export function createAskVpic(fetchRows: FetchRows, now: () => number): Call<Batch> {
+export function createAskVpic(transport: VpicTransport, now: () => number): Call<Batch> {
   return async (batch, { signal }) => {
+    signal.throwIfAborted();
     batch.markSent();
     const asked = batch.openQuestions;
-    const rows = await fetchRows(
+    const rows = await transport.fetchRows(
       asked.map(({ query }) => query),
       signal,
     );
 
     let answered = 0;
     for (const question of asked) {
-      const row = findRow(rows, question.query.vin);
-      if (row !== undefined) {
-        question.resolve(toDecode(row, question.query.vin, now()));
+      const decode = findDecode(rows, question.query.vin, now());
+      if (decode !== undefined) {
+        question.resolve(decode);
         answered += 1;
       }
     }

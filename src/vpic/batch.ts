@@ -16,6 +16,7 @@ export class Question {
     this.query = query;
     this.signal = signal;
     this.answer = this.#settle.promise;
+    signal.addEventListener("abort", () => this.reject(signal.reason), { once: true });
   }
 
   /** Whether it still needs an answer. */
@@ -34,11 +35,21 @@ export class Question {
   }
 }
 
+export interface BatchOptions {
+  /** Whether nothing may join after the first question. Default false. */
+  readonly isFixed?: boolean;
+}
+
 /** Questions that go to vPIC in one request. Until the request is sent, more may join. */
 export class Batch {
   readonly #questions: Question[] = [];
   readonly #abandoned = new AbortController();
+  readonly #maxSize: number;
   #isSent = false;
+
+  constructor(options: BatchOptions = {}) {
+    this.#maxSize = options.isFixed === true ? 1 : MAX_BATCH_SIZE;
+  }
 
   /** Aborted when nobody waits for any of the answers any more. */
   get abandoned(): AbortSignal {
@@ -51,22 +62,19 @@ export class Batch {
   }
 
   /**
-   * Whether another question may join: there is room, the request is not sent, and its VIN is not in it already (rows
-   * are matched by VIN, so that one VIN with two years must not be in one request).
+   * Lets a question join, if there is room, the request is not sent, and its VIN is not in it already: rows are matched
+   * by VIN, so that one VIN with two model years must not be in one request.
+   *
+   * @returns whether it joined.
    */
-  accepts(question: Question): boolean {
-    const open = this.openQuestions;
-    return (
-      !this.#isSent &&
-      !this.#abandoned.signal.aborted &&
-      open.length < MAX_BATCH_SIZE &&
-      open.every(({ query }) => query.vin !== question.query.vin)
-    );
-  }
-
-  add(question: Question): void {
+  offer(question: Question): boolean {
+    const isClosed = this.#isSent || this.#abandoned.signal.aborted || this.#questions.length >= this.#maxSize;
+    if (isClosed || this.#questions.some(({ query }) => query.vin === question.query.vin)) {
+      return false;
+    }
     this.#questions.push(question);
-    question.signal.addEventListener("abort", () => this.#leave(question), { once: true });
+    question.signal.addEventListener("abort", () => this.#endIfAbandoned(question.signal.reason), { once: true });
+    return true;
   }
 
   /** Closes the batch for further questions. */
@@ -81,10 +89,9 @@ export class Batch {
     }
   }
 
-  #leave(question: Question): void {
-    question.reject(question.signal.reason);
+  #endIfAbandoned(reason: unknown): void {
     if (this.openQuestions.length === 0) {
-      this.#abandoned.abort(question.signal.reason);
+      this.#abandoned.abort(reason);
     }
   }
 }

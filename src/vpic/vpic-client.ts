@@ -11,13 +11,16 @@ import { readRetryAfterMs } from "./retry-after.ts";
 import { VpicFault } from "./vpic-fault.ts";
 import { toVpicRequest } from "./vpic-request.ts";
 
-/**
- * Sends one request for these VINs (at most 50, each once) and reads the rows of the answer, whichever VINs they are
- * for.
- *
- * @throws VpicFault, or the reason of `signal`.
- */
-export type FetchRows = (queries: readonly VehicleQuery[], signal: AbortSignal) => Promise<readonly VpicRow[]>;
+/** Carries questions to vPIC. */
+export interface VpicTransport extends AsyncDisposable {
+  /**
+   * Sends one request for these VINs (at most 50, each once) and reads the rows of the answer, whichever VINs they are
+   * for.
+   *
+   * @throws VpicFault, or the reason of `signal`.
+   */
+  fetchRows(queries: readonly VehicleQuery[], signal: AbortSignal): Promise<readonly VpicRow[]>;
+}
 
 export interface VpicClientOptions {
   /** As {@link parseVpicUrl} gives it. */
@@ -35,7 +38,7 @@ const MAX_DUMPED_BYTES = 64 * 1024;
 const gunzipAsync = promisify(gunzip);
 
 /** Speaks HTTP with vPIC. One call is one request: no redirect is followed, nothing is repeated. */
-export class VpicClient implements AsyncDisposable {
+export class VpicClient implements VpicTransport {
   readonly #pool: Pool;
   readonly #basePath: string;
   readonly #userAgent: string;
@@ -53,7 +56,6 @@ export class VpicClient implements AsyncDisposable {
     });
   }
 
-  /** See {@link FetchRows}. */
   async fetchRows(queries: readonly VehicleQuery[], signal: AbortSignal): Promise<readonly VpicRow[]> {
     const { maxBytes, ...request } = toVpicRequest(this.#basePath, queries);
     try {
