@@ -54,7 +54,7 @@ function attachSource(database: Database.Database, path: string): void {
     database.exec("PRAGMA source.journal_mode = OFF");
     database.prepare("SELECT count(*) FROM source.sqlite_master").get();
   } catch (cause) {
-    throw new SnapshotError("it is not a readable SQLite database", { cause });
+    throw new SnapshotError("database", "it is not a readable SQLite database", { cause });
   }
 }
 
@@ -63,11 +63,14 @@ function requireColumns(database: Database.Database): void {
   for (const [table, wanted] of Object.entries(SOURCE_COLUMNS)) {
     const found = new Set(columns.all(table).map((column) => column.name.toLowerCase()));
     if (found.size === 0) {
-      throw new SnapshotError(`it is not a vPIC database: there is no table ${table}`);
+      throw new SnapshotError("database", `it is not a vPIC database: there is no table ${table}`);
     }
     const missing = wanted.filter((column) => !found.has(column.toLowerCase()));
     if (missing.length > 0) {
-      throw new SnapshotError(`it is not a vPIC database: table ${table} has no column ${missing.join(", ")}`);
+      throw new SnapshotError(
+        "database",
+        `it is not a vPIC database: table ${table} has no column ${missing.join(", ")}`,
+      );
     }
   }
 }
@@ -93,7 +96,7 @@ function writeOrigin(database: Database.Database, origin: Origin): void {
     .prepare<[], { date: string | null }>("SELECT substr(max(changed_on), 1, 10) AS date FROM pattern")
     .get();
   if (newest?.date === undefined || newest.date === null) {
-    throw new SnapshotError("it has no patterns to decode with");
+    throw new SnapshotError("database", "it has no patterns to decode with");
   }
   const insert = database.prepare("INSERT INTO meta VALUES (?, ?)");
   insert.run("stamp", origin.stamp);

@@ -1,11 +1,17 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import Database from "better-sqlite3";
 import { SNAPSHOT_VERSION } from "./snapshot-schema.ts";
+import { VpicData } from "./vpic-data.ts";
 
 /** What is found where the unpacked snapshot should be. */
-export type Inspection =
-  | { readonly state: "sound"; readonly database: Database.Database }
-  | { readonly state: "absent" | "outdated" | "damaged" };
+export type Inspection = OpenedSnapshot | { readonly state: "absent" | "outdated" | "damaged" };
+
+/** A snapshot that is open; whoever opened it closes the database. */
+export interface OpenedSnapshot {
+  readonly state: "sound";
+  readonly database: Database.Database;
+  readonly data: VpicData;
+}
 
 const HEADER_BYTES = 100;
 const MAGIC = "SQLite format 3\0";
@@ -72,7 +78,7 @@ function openWhole(path: string, stamp: string, modifiedAtSeconds: number): Insp
     const rows = database.prepare<[], { key: string; value: string }>("SELECT key, value FROM meta").all();
     const meta = new Map(rows.map((row) => [row.key, row.value]));
     if (meta.get("stamp") === stamp && meta.get("built_at") === String(modifiedAtSeconds)) {
-      return { state: "sound", database };
+      return { state: "sound", database, data: new VpicData(database) };
     }
     database.close();
     return { state: meta.get("stamp") === stamp ? "damaged" : "outdated" };

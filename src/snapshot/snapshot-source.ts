@@ -7,13 +7,12 @@ import { SourceUnavailableError } from "../vehicle/errors.ts";
 import type { Decode, VehicleQuery, VehicleSource } from "../vehicle/vehicle.ts";
 import { decodeVin } from "./decode-vin.ts";
 import { SnapshotError } from "./snapshot-error.ts";
-import { openSnapshotFile } from "./snapshot-file.ts";
+import { openSnapshotFile, type OpenedSnapshot } from "./snapshot-file.ts";
 import { bundledSourcePath, inspectSource } from "./source-file.ts";
 import { toDecode } from "./to-decode.ts";
-import { explainUnpackFailure } from "./unpack-failure.ts";
+import { toSnapshotError } from "./to-snapshot-error.ts";
 import { unpackInWorker } from "./unpack-in-worker.ts";
 import { temporaryPathFor } from "./unpack.ts";
-import { VpicData } from "./vpic-data.ts";
 import { waitFor } from "./wait-for.ts";
 
 export interface SnapshotOptions {
@@ -32,11 +31,6 @@ export type SnapshotStatus =
   /** The date of the newest data, such as `2026-02-17`. */
   | { readonly state: "ready"; readonly dataDate: string }
   | { readonly state: "unavailable"; readonly reason: string };
-
-interface Opened {
-  readonly database: Database.Database;
-  readonly data: VpicData;
-}
 
 /** After a failure, how long before it is tried again. */
 const RETRY_AFTER_MS = 60_000;
@@ -57,9 +51,11 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
   readonly #now: () => number;
   readonly #targetPath: string;
   readonly #closing = new AbortController();
-  #opened: Opened | undefined;
+  #opened: OpenedSnapshot | undefined;
   #failure: { readonly reason: string; readonly retryAt: number } | undefined;
   #loggedReason: string | undefined;
+  /** When a damaged file may be replaced next, in ms since the epoch. */
+  #rebuildFrom = 0;
   #preparation: Promise<void>;
 
   constructor(options: SnapshotOptions) {
@@ -91,7 +87,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     } catch (error) {
       this.#replaceDamaged(opened, error);
     }
-    return this.#decodeWith(await this.#open(signal), query);
+    return this.decode(query, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -102,12 +98,12 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     this.#failure = { reason: "it is closed", retryAt: Number.POSITIVE_INFINITY };
   }
 
-  #decodeWith({ data }: Opened, query: VehicleQuery): Decode {
+  #decodeWith({ data }: OpenedSnapshot, query: VehicleQuery): Decode {
     const now = this.#now();
     return toDecode(data, query, decodeVin(data, query.vin, query.modelYear, now), now);
   }
 
-  async #open(signal: AbortSignal): Promise<Opened> {
+  async #open(signal: AbortSignal): Promise<OpenedSnapshot> {
     if (this.#failure !== undefined && this.#now() >= this.#failure.retryAt) {
       this.#failure = undefined;
       this.#preparation = this.#prepare();
@@ -136,11 +132,11 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     }
   }
 
-  async #openOrUnpack(): Promise<Opened> {
+  async #openOrUnpack(): Promise<OpenedSnapshot> {
     const source = await inspectSource(this.#options.snapshotPath ?? bundledSourcePath());
     const found = openSnapshotFile(this.#targetPath, source.stamp);
     if (found.state === "sound") {
-      return toOpened(found.database);
+      return found;
     }
     const { logger } = this.#options;
     logger.info("snapshot is being unpacked", { found: found.state });
@@ -153,17 +149,18 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     await unpackInWorker(job, (step) => logger.info("snapshot unpacking goes on", { step }), this.#closing.signal);
     const unpacked = openSnapshotFile(this.#targetPath, source.stamp);
     if (unpacked.state !== "sound") {
-      throw new SnapshotError("what was unpacked cannot be read back");
+      throw new SnapshotError("data directory", "what was unpacked cannot be read back");
     }
-    return toOpened(unpacked.database);
+    return unpacked;
   }
 
   #fail(error: unknown): void {
     if (this.#closing.signal.aborted) {
       return;
     }
-    const explanation = explainUnpackFailure(error);
-    const reason = this.#options.snapshotPath === undefined ? explanation : `SNAPSHOT_PATH: ${explanation}`;
+    const { culprit, message } = toSnapshotError(error);
+    const isGivenPath = culprit === "database" && this.#options.snapshotPath !== undefined;
+    const reason = `${isGivenPath ? "SNAPSHOT_PATH" : `the ${culprit}`}: ${message}`;
     this.#failure = { reason, retryAt: this.#now() + RETRY_AFTER_MS };
     if (reason !== this.#loggedReason) {
       this.#loggedReason = reason;
@@ -171,8 +168,8 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     }
   }
 
-  /** A damaged file is deleted and unpacked anew; any other error is the caller's to see. */
-  #replaceDamaged(damaged: Opened, error: unknown): void {
+  /** A damaged file is deleted and unpacked anew, unless that was done just now; any other error is thrown. */
+  #replaceDamaged(damaged: OpenedSnapshot, error: unknown): void {
     if (!(error instanceof Database.SqliteError) || !DAMAGE.test(error.code)) {
       throw new SourceUnavailableError("the snapshot cannot be read", { cause: error });
     }
@@ -183,18 +180,14 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     this.#options.logger.warn("snapshot is damaged", { err: error });
     this.#opened = undefined;
     damaged.database.close();
+    if (this.#now() < this.#rebuildFrom) {
+      this.#fail(error);
+      return;
+    }
+    this.#rebuildFrom = this.#now() + RETRY_AFTER_MS;
     this.#preparation = rm(this.#targetPath, { force: true, recursive: true }).then(
       () => this.#prepare(),
       (cause: unknown) => this.#fail(cause),
     );
-  }
-}
-
-function toOpened(database: Database.Database): Opened {
-  try {
-    return { database, data: new VpicData(database) };
-  } catch (error) {
-    database.close();
-    throw error;
   }
 }

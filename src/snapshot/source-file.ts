@@ -40,17 +40,17 @@ export async function inspectSource(path: string): Promise<SourceFile> {
     await refuseUnfinishedWrites(path);
     return { path, isGzipped: false, stamp: `sqlite ${size} ${mtimeMs} ${stats.ino}`, unpackedBytes: size };
   }
-  throw new SnapshotError("it is neither a SQLite database nor a gzipped one");
+  throw new SnapshotError("database", "it is neither a SQLite database nor a gzipped one");
 }
 
 async function openSource(path: string): Promise<FileHandle> {
   const file = await open(path, "r").catch((cause: unknown) => {
     const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    throw new SnapshotError(isMissing ? "there is no such file" : "it cannot be opened", { cause });
+    throw new SnapshotError("database", isMissing ? "there is no such file" : "it cannot be opened", { cause });
   });
   if (!(await file.stat()).isFile()) {
     await file.close();
-    throw new SnapshotError("it is not a file");
+    throw new SnapshotError("database", "it is not a file");
   }
   return file;
 }
@@ -63,6 +63,9 @@ async function readHex(file: FileHandle, position: number, length: number): Prom
 async function refuseUnfinishedWrites(path: string): Promise<void> {
   const log = await stat(`${path}-wal`).catch(() => undefined);
   if (log !== undefined && log.size > 0) {
-    throw new SnapshotError("a write-ahead log (-wal) lies beside it: close its writer or checkpoint it first");
+    throw new SnapshotError(
+      "database",
+      "a write-ahead log (-wal) lies beside it: close its writer or checkpoint it first",
+    );
   }
 }

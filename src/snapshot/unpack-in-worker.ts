@@ -24,11 +24,13 @@ export async function unpackInWorker(
     } else if (message.kind === "finished") {
       resolve();
     } else {
-      reject(new SnapshotError(message.reason));
+      reject(new SnapshotError(message.culprit, message.reason));
     }
   });
-  worker.once("error", (cause) => reject(new SnapshotError("the thread that unpacks it failed", { cause })));
-  worker.once("exit", () => reject(new SnapshotError("the thread that unpacks it ended early")));
+  worker.once("error", (cause) =>
+    reject(new SnapshotError("data directory", "the thread that unpacks failed", { cause })),
+  );
+  worker.once("exit", () => reject(new SnapshotError("data directory", "the thread that unpacks ended early")));
   try {
     await promise;
   } finally {

@@ -100,7 +100,8 @@ async function requireSpace(directory: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(directory);
   if (bavail * bsize < bytes) {
     throw new SnapshotError(
-      `the disk is full: unpacking needs ${toMegabytes(bytes)} MB in the data directory, ${toMegabytes(bavail * bsize)} MB are free`,
+      "data directory",
+      `the disk is full: unpacking needs ${toMegabytes(bytes)} MB, ${toMegabytes(bavail * bsize)} MB are free`,
     );
   }
 }
