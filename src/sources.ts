@@ -26,6 +26,7 @@ export function openSources(config: Config, logger: Logger, version: string): So
       stack.use(
         createVpicSource({
           baseUrl: config.vpic.url,
+          requestsPerSecond: config.vpic.requestsPerSecond,
           userAgent: `VehicleService/${version}`,
           logger,
         }),

@@ -1,8 +1,9 @@
+import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { anyUnpack, durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   BadRequestSchema,
   ErrorInfoSchema,
@@ -16,6 +17,7 @@ import {
   VehicleService,
   View,
 } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { VehicleExports } from "../../src/export/vehicle-exports.ts";
 import { createCallInterceptor } from "../../src/rpc/call-interceptor.ts";
 import { createVehicleHandlers } from "../../src/rpc/vehicle-handlers.ts";
 import { SourceUnavailableError, StoreUnavailableError } from "../../src/vehicle/errors.ts";
@@ -24,6 +26,7 @@ import { aVehicle } from "../support/a-vehicle.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 import { MemoryStore } from "../support/memory-store.ts";
 import { ScriptedSource } from "../support/scripted-source.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const VIN = "1XPWD40X1ED215307";
 const NOW = Date.UTC(2026, 10, 22, 12);
@@ -37,13 +40,33 @@ interface Harness {
   readonly logger: MemoryLogger;
 }
 
+let directory: AsyncDisposable & { readonly path: string };
+let exports: VehicleExports;
+
+beforeAll(async () => {
+  directory = await temporaryDirectory();
+  const location = { kind: "sqlite", path: join(directory.path, "vehicles.db") } as const;
+  exports = await VehicleExports.start({
+    location,
+    directory: directory.path,
+    service: "test",
+    version: "0",
+    logger: new MemoryLogger(),
+  });
+});
+
+afterAll(async () => {
+  await exports[Symbol.asyncDispose]();
+  await directory[Symbol.asyncDispose]();
+});
+
 function setUp(store = new MemoryStore()): Harness {
   const source = new ScriptedSource("vpic");
   const logger = new MemoryLogger();
   const now = (): number => NOW;
   const onSourceFault = (): void => undefined;
   const lookup = new VehicleLookup({ store, sources: [source], freshness, patienceMs: 2_000, onSourceFault, now });
-  const handlers = createVehicleHandlers({ lookup, logger, now });
+  const handlers = createVehicleHandlers({ lookup, exports, logger, now });
   const transport = createRouterTransport(({ service }) => service(VehicleService, handlers), {
     router: { interceptors: [createCallInterceptor(logger)] },
   });
