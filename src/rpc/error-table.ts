@@ -103,5 +103,5 @@ function errorInfo(reason: string, metadata: Record<string, string> = {}): Detai
 }
 
 function retryInfo(retryAfterMs: number): Detail {
-  return { desc: RetryInfoSchema, value: { retryDelay: durationFromMs(retryAfterMs) } };
+  return { desc: RetryInfoSchema, value: { retryDelay: durationFromMs(Math.ceil(retryAfterMs)) } };
 }

@@ -150,7 +150,7 @@ describe("Lookup", () => {
   test("says when to come again when no source can answer", async () => {
     const { client, source } = setUp();
     source.script = () => {
-      throw new SourceUnavailableError("refused", { retryAfterMs: 3_000 });
+      throw new SourceUnavailableError("refused", { retryAfterMs: 2_999.5 });
     };
 
     const error = await errorOf(client.lookup({ vin: VIN }));

@@ -1,0 +1,134 @@
+import { createServer } from "node:net";
+import { once } from "node:events";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { describe, expect, test } from "vitest";
+import { Source } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { clientOf } from "../support/clients.ts";
+import { startFakeVpic } from "../support/fake-vpic.ts";
+import { manyVins } from "../support/real-vins.ts";
+import { ServiceProcess } from "../support/service-process.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+
+const [VIN = "", OTHER_VIN = ""] = manyVins(2);
+
+describe("the process", () => {
+  test("keeps its cache over a restart", async () => {
+    await using directory = await temporaryDirectory();
+    await using vpic = await startFakeVpic();
+    const env = { DATA_DIR: directory.path, SOURCES: "vpic", VPIC_URL: vpic.url };
+
+    await using first = await ServiceProcess.start(env);
+    const decoded = await clientOf(first).lookup({ vin: VIN });
+    const exitCode = await first.stop();
+    await using second = await ServiceProcess.start(env);
+    const cached = await clientOf(second).lookup({ vin: VIN });
+
+    expect(exitCode).toBe(0);
+    expect(cached).toEqual({ ...decoded, cached: true });
+    expect(vpic.requests).toHaveLength(1);
+  });
+
+  test.each(["SIGTERM", "SIGINT"] as const)("lets running calls finish on %s, and ends with 0", async (signal) => {
+    await using directory = await temporaryDirectory();
+    await using vpic = await startFakeVpic({ delayMs: 500 });
+    await using service = await ServiceProcess.start({
+      DATA_DIR: directory.path,
+      SOURCES: "vpic",
+      VPIC_URL: vpic.url,
+    });
+
+    const calls = Promise.all([
+      clientOf(service, "grpc").lookup({ vin: VIN }),
+      clientOf(service, "connect").lookup({ vin: OTHER_VIN }),
+    ]);
+    await expect.poll(() => vpic.vins.length).toBeGreaterThan(0);
+    const exitCode = await service.stop(signal);
+
+    expect(await calls).toMatchObject([{ vin: VIN }, { vin: OTHER_VIN }]);
+    expect(exitCode).toBe(0);
+    expect(service.log.map(({ msg }) => msg)).toEqual(expect.arrayContaining(["stopping", "stopped"]));
+  });
+
+  test("tells every fault of its configuration on standard error, and ends with 1", async () => {
+    await using service = await ServiceProcess.fail({ HOST: "no host", VPIC_PATIENCE: "soon" });
+
+    expect(service.exitCode).toBe(1);
+    expect(service.stderr).toContain('HOST: found "no host"');
+    expect(service.stderr).toContain('VPIC_PATIENCE: found "soon"');
+  });
+
+  test.each(["GRPC_PORT", "HTTP_PORT"])(
+    "says in one line that the port of %s is in use, and ends with 1",
+    async (name) => {
+      await using directory = await temporaryDirectory();
+      await using occupier = createServer().listen(0, "127.0.0.1");
+      await once(occupier, "listening");
+      const address = occupier.address();
+      const port = typeof address === "object" && address !== null ? address.port : 0;
+
+      await using service = await ServiceProcess.fail({
+        DATA_DIR: directory.path,
+        SOURCES: "vpic",
+        [name]: String(port),
+      });
+
+      expect(service.exitCode).toBe(1);
+      expect(service.log.filter(({ level }) => level === "error")).toMatchObject([
+        { msg: "cannot start", reason: expect.stringMatching(new RegExp(`${port}.*in use`)) },
+      ]);
+    },
+  );
+});
+
+describe("without a network", () => {
+  const unreachable = [
+    ["refused", "http://127.0.0.1:9/api"],
+    ["unresolvable", "https://vpic.invalid/api"],
+  ] as const;
+
+  test.each(unreachable)("answers from the snapshot at once when vPIC is %s", async (_, url) => {
+    await using directory = await temporaryDirectory();
+    await using service = await ServiceProcess.start({ DATA_DIR: directory.path, VPIC_URL: url });
+    const client = clientOf(service);
+    await client.lookup({ vin: VIN });
+
+    const startedAt = performance.now();
+    const answers = await Promise.all(manyVins(20).map((vin) => client.lookup({ vin })));
+
+    expect(new Set(answers.map(({ source }) => source))).toEqual(new Set([Source.SNAPSHOT]));
+    expect(performance.now() - startedAt).toBeLessThan(2_500);
+  });
+
+  test("answers from the snapshot within 2.5 s when vPIC is silent, and then at once", async () => {
+    await using directory = await temporaryDirectory();
+    await using vpic = await startFakeVpic({ respondWith: { kind: "silence" } });
+    await using service = await ServiceProcess.start({ DATA_DIR: directory.path, VPIC_URL: vpic.url });
+    const client = clientOf(service);
+
+    const times: number[] = [];
+    for (const vin of manyVins(8)) {
+      const startedAt = performance.now();
+      const answer = await client.lookup({ vin });
+      times.push(performance.now() - startedAt);
+      expect(answer).toMatchObject({ vin, make: "PETERBILT", source: Source.SNAPSHOT });
+    }
+
+    expect(Math.max(...times)).toBeLessThan(2_500);
+    expect(times.at(-1)).toBeLessThan(300);
+  });
+
+  test("is unavailable, and says so with details, when the snapshot is off too", async () => {
+    await using directory = await temporaryDirectory();
+    await using service = await ServiceProcess.start({
+      DATA_DIR: directory.path,
+      SOURCES: "vpic",
+      VPIC_URL: "http://127.0.0.1:9/api",
+    });
+
+    const error = await clientOf(service)
+      .lookup({ vin: VIN })
+      .catch((reason: unknown) => ConnectError.from(reason));
+
+    expect(error).toMatchObject({ code: Code.Unavailable });
+  });
+});
