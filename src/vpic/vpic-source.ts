@@ -27,8 +27,10 @@ const BURST_SECONDS = 4;
 /** How vPIC is treated. */
 export interface VpicPolicyOptions {
   readonly logger: Logger;
-  /** The budget of this process, with a burst of four seconds' worth. Default 5. */
+  /** What this process may send in the long run. Default 5. */
   readonly requestsPerSecond?: number;
+  /** How many requests may go out at once after a pause. Default four seconds' worth. */
+  readonly burst?: number;
   /** A budget that is shared with others, instead of this process's own. */
   readonly budget?: RequestBudget;
   /** How long one request may take as a whole. Default 8 s: a cold vPIC needs that long. */
@@ -75,7 +77,7 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
     this.#transport = transport;
     const { logger, observer = {}, now = Date.now, random = Math.random } = options;
     const { requestsPerSecond = DEFAULT_REQUESTS_PER_SECOND, attemptTimeoutMs = ATTEMPT_TIMEOUT_MS } = options;
-    const burst = Math.max(1, BURST_SECONDS * requestsPerSecond);
+    const { burst = Math.max(1, BURST_SECONDS * requestsPerSecond) } = options;
     this.#breaker = new CircuitBreaker(toBreakerListener(observer, logger));
     this.#limit = new ConcurrencyLimit({ maxRunning: MAX_RUNNING_REQUESTS, maxWaiting: MAX_WAITING_REQUESTS });
     this.#budget = options.budget ?? new TokenBucket({ requestsPerSecond, burst });

@@ -85,16 +85,18 @@ describe.concurrent("a fault of vPIC", () => {
     },
   );
 
-  test("a refused connection is unavailable, and answered once vPIC listens again", async () => {
-    await using started = await startVpic();
+  test("a refused connection is asked again, and answered once vPIC listens", async () => {
+    const refused = Promise.withResolvers<string>();
+    await using started = await startVpic({}, { observer: { attempted: ({ outcome }) => refused.resolve(outcome) } });
     const { vpic, source } = started;
     await vpic.refuse();
+
     const decoding = source.decode({ vin: VIN }, never());
+    const firstOutcome = await refused.promise;
     await vpic.listen();
 
-    const decode = await decoding;
-
-    expect(decode.make).toBe("PETERBILT");
+    expect(firstOutcome).toBe("network");
+    expect((await decoding).make).toBe("PETERBILT");
   });
 
   test("a Retry-After of seconds is waited for", async () => {
