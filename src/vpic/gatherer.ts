@@ -31,7 +31,7 @@ export class Gatherer implements Disposable {
   submit(question: Question): void {
     if (this.#closing.signal.aborted) {
       question.reject(this.#closing.signal.reason);
-    } else if (this.#running.size === 0 && this.#waiting.length === 0) {
+    } else if (this.#isIdle) {
       const batch = new Batch({ isFixed: true });
       batch.offer(question);
       this.#send(batch);
@@ -48,6 +48,11 @@ export class Gatherer implements Disposable {
     for (const question of this.#waiting.splice(0)) {
       question.reject(this.#closing.signal.reason);
     }
+  }
+
+  /** Whether nobody waits. A request whose answers were just given out is as good as over. */
+  get #isIdle(): boolean {
+    return this.#waiting.length === 0 && this.#running.values().every((batch) => batch.openQuestions.length === 0);
   }
 
   #gather(): void {

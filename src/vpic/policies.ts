@@ -14,13 +14,13 @@ import { withWaitingLimit } from "./waiting-limit.ts";
 import { withCircuitBreaker, withRefusal } from "./with-circuit-breaker.ts";
 
 const WAITING_LIMIT_MS = 30_000;
-const ATTEMPT_TIMEOUT_MS = 8_000;
 const RETRY = { maxAttempts: 4, minDelayMs: 100, maxDelayMs: 1_500 };
 
 export interface Policies {
   readonly breaker: CircuitBreaker;
   readonly limit: ConcurrencyLimit;
   readonly budget: RequestBudget;
+  readonly attemptTimeoutMs: number;
   /** From 0 to below 1. */
   readonly random: () => number;
   readonly observer: VpicObserver;
@@ -32,7 +32,7 @@ export interface Policies {
  * has its token is sent at once, so that vPIC sees no more in any stretch of time than the budget gives out.
  */
 export function withPolicies(
-  { breaker, limit, budget, random, observer, logger }: Policies,
+  { breaker, limit, budget, attemptTimeoutMs, random, observer, logger }: Policies,
   ask: Call<Batch>,
 ): Call<Batch> {
   return withRefusal(
@@ -45,7 +45,7 @@ export function withPolicies(
           breaker,
           withConcurrencyLimit(
             limit,
-            withRequestBudget(budget, withObserver(observer, logger, withAttemptTimeout(ATTEMPT_TIMEOUT_MS, ask))),
+            withRequestBudget(budget, withObserver(observer, logger, withAttemptTimeout(attemptTimeoutMs, ask))),
           ),
         ),
       ),

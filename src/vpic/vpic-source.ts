@@ -16,6 +16,7 @@ import type { VpicObserver } from "./vpic-observer.ts";
 import { toBreakerListener } from "./vpic-observer.ts";
 
 const CONNECT_TIMEOUT_MS = 1_000;
+const ATTEMPT_TIMEOUT_MS = 8_000;
 const MAX_RUNNING_REQUESTS = 8;
 /** With 50 VINs each, more than 30 s of the default budget. */
 const MAX_WAITING_REQUESTS = 150;
@@ -26,10 +27,14 @@ const BURST_SECONDS = 4;
 /** How vPIC is treated. */
 export interface VpicPolicyOptions {
   readonly logger: Logger;
-  /** The budget of this process, with a burst of four seconds' worth. Default 5. */
+  /** What this process may send in the long run. Default 5. */
   readonly requestsPerSecond?: number;
+  /** How many requests may go out at once after a pause. Default four seconds' worth. */
+  readonly burst?: number;
   /** A budget that is shared with others, instead of this process's own. */
   readonly budget?: RequestBudget;
+  /** How long one request may take as a whole. Default 8 s: a cold vPIC needs that long. */
+  readonly attemptTimeoutMs?: number;
   /** Is told of attempts and of the breaker, for metrics. Default nobody. */
   readonly observer?: VpicObserver;
   /** The wall clock, in ms since the epoch. Default `Date.now`. */
@@ -71,13 +76,24 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
   constructor(options: VpicPolicyOptions, transport: VpicTransport) {
     this.#transport = transport;
     const { logger, observer = {}, now = Date.now, random = Math.random } = options;
-    const { requestsPerSecond = DEFAULT_REQUESTS_PER_SECOND } = options;
-    const burst = Math.max(1, BURST_SECONDS * requestsPerSecond);
+    const { requestsPerSecond = DEFAULT_REQUESTS_PER_SECOND, attemptTimeoutMs = ATTEMPT_TIMEOUT_MS } = options;
+    const { burst = Math.max(1, BURST_SECONDS * requestsPerSecond) } = options;
     this.#breaker = new CircuitBreaker(toBreakerListener(observer, logger));
     this.#limit = new ConcurrencyLimit({ maxRunning: MAX_RUNNING_REQUESTS, maxWaiting: MAX_WAITING_REQUESTS });
     this.#budget = options.budget ?? new TokenBucket({ requestsPerSecond, burst });
-    const policies = { breaker: this.#breaker, limit: this.#limit, budget: this.#budget, random, observer, logger };
-    this.#gatherer = new Gatherer(withPolicies(policies, createAskVpic(transport, now)));
+    const ask = withPolicies(
+      {
+        breaker: this.#breaker,
+        limit: this.#limit,
+        budget: this.#budget,
+        attemptTimeoutMs,
+        random,
+        observer,
+        logger,
+      },
+      createAskVpic(transport, now),
+    );
+    this.#gatherer = new Gatherer(ask);
   }
 
   /**

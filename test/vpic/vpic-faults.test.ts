@@ -1,0 +1,155 @@
+import { describe, expect, test } from "vitest";
+
+import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
+import type { Behaviour } from "../support/fake-vpic-behaviour.ts";
+import { startVpic } from "./start-vpic.ts";
+import { never, toVins } from "./vins.ts";
+
+const [VIN = expect.fail(), OTHER_VIN = expect.fail()] = toVins(2);
+
+/** Faults that pass: retried, and answered when vPIC is itself again. */
+const PASSING: readonly Behaviour[] = [
+  { kind: "reset" },
+  { kind: "silence" },
+  { kind: "drip", intervalMs: 50 },
+  { kind: "cut" },
+  { kind: "cut-json" },
+  { kind: "html" },
+  { kind: "html", status: 504 },
+  { kind: "xml" },
+  { kind: "empty-body" },
+  { kind: "body", text: "null" },
+  { kind: "body", text: '{"Results":{}}' },
+  { kind: "body", text: '{"Results":[null,[],"x",{"VIN":7}]}' },
+  { kind: "body", text: "{}", contentType: "application/jsonp" },
+  { kind: "huge" },
+  { kind: "huge", bytes: 1024 * 1024 },
+  { kind: "missing-rows" },
+  { kind: "wrong-vin" },
+  { kind: "wrong-vin", vin: OTHER_VIN },
+  { kind: "status", status: 408 },
+  { kind: "status", status: 429 },
+  { kind: "status", status: 429, retryAfter: "0" },
+  { kind: "status", status: 500 },
+  { kind: "status", status: 503 },
+  { kind: "redirect", location: "/api/elsewhere" },
+];
+
+/** Faults that asking again does not mend. */
+const LASTING: readonly Behaviour[] = [400, 401, 403, 404, 405, 410].map((status) => ({ kind: "status", status }));
+
+const nameOf = (behaviour: Behaviour): string => JSON.stringify(behaviour);
+
+describe.concurrent("a fault of vPIC", () => {
+  test.each(PASSING.map((behaviour) => [nameOf(behaviour), behaviour] as const))(
+    "%s once is asked again, and the right answer given",
+    async (_, fault) => {
+      await using started = await startVpic(
+        { respondWith: ({ number }) => (number === 1 ? fault : undefined) },
+        { attemptTimeoutMs: 500 },
+      );
+      const { vpic, source } = started;
+
+      const decode = await source.decode({ vin: VIN }, never());
+
+      expect(decode).toMatchObject({ vin: VIN, make: "PETERBILT" });
+      expect(vpic.vins).toEqual([VIN, VIN]);
+      expect(vpic.requests.map(({ path }) => path)).toEqual(
+        Array.from({ length: 2 }, () => `/api/vehicles/DecodeVinValues/${VIN}?format=json`),
+      );
+    },
+  );
+
+  test.each(PASSING.map((behaviour) => [nameOf(behaviour), behaviour] as const))(
+    "%s that lasts is never taken for an answer, and given up after three requests",
+    async (_, fault) => {
+      await using started = await startVpic({ respondWith: fault }, { attemptTimeoutMs: 200 });
+      const { vpic, source } = started;
+
+      await expect(source.decode({ vin: VIN }, never())).rejects.toBeInstanceOf(SourceUnavailableError);
+
+      expect(vpic.requests).toHaveLength(3);
+      expect(source.state().breaker).toBe("open");
+    },
+  );
+
+  test.each(LASTING.map((behaviour) => [nameOf(behaviour), behaviour] as const))(
+    "%s is not asked again",
+    async (_, fault) => {
+      await using started = await startVpic({ respondWith: fault });
+      const { vpic, source } = started;
+
+      await expect(source.decode({ vin: VIN }, never())).rejects.toBeInstanceOf(SourceUnavailableError);
+
+      expect(vpic.requests).toHaveLength(1);
+    },
+  );
+
+  test("a refused connection is asked again, and answered once vPIC listens", async () => {
+    const refused = Promise.withResolvers<string>();
+    await using started = await startVpic({}, { observer: { attempted: ({ outcome }) => refused.resolve(outcome) } });
+    const { vpic, source } = started;
+    await vpic.refuse();
+
+    const decoding = source.decode({ vin: VIN }, never());
+    const firstOutcome = await refused.promise;
+    await vpic.listen();
+
+    expect(firstOutcome).toBe("network");
+    expect((await decoding).make).toBe("PETERBILT");
+  });
+
+  test("a Retry-After of seconds is waited for", async () => {
+    await using started = await startVpic({
+      respondWith: ({ number }) => (number === 1 ? { kind: "status", status: 429, retryAfter: "1" } : undefined),
+    });
+    const { vpic, source } = started;
+
+    await source.decode({ vin: VIN }, never());
+
+    const [first, second] = vpic.requests.map(({ receivedAt }) => receivedAt);
+    expect((second ?? 0) - (first ?? 0)).toBeGreaterThanOrEqual(990);
+  });
+
+  test("a long Retry-After is told to the caller at once, and nothing is sent before", async () => {
+    await using started = await startVpic({ respondWith: { kind: "status", status: 503, retryAfter: "60" } });
+    const { vpic, source } = started;
+
+    const failures = [
+      await source.decode({ vin: VIN }, never()).catch((error: unknown) => error),
+      await source.decode({ vin: OTHER_VIN }, never()).catch((error: unknown) => error),
+    ];
+
+    for (const failure of failures) {
+      expect(failure).toBeInstanceOf(SourceUnavailableError);
+      expect(failure).toMatchObject({ retryAfterMs: expect.closeTo(60_000, -3.5) });
+    }
+    expect(vpic.requests).toHaveLength(1);
+  });
+
+  test("a 403 keeps everything from vPIC for five minutes", async () => {
+    await using started = await startVpic({ respondWith: { kind: "html", status: 403 } });
+    const { vpic, source } = started;
+
+    await expect(source.decode({ vin: VIN }, never())).rejects.toMatchObject({
+      retryAfterMs: expect.closeTo(300_000, -3.5),
+    });
+
+    expect(vpic.requests).toHaveLength(1);
+    expect(source.state().breaker).toBe("open");
+  });
+
+  test("no redirect is followed", async () => {
+    await using target = await startVpic();
+    await using started = await startVpic({
+      respondWith: {
+        kind: "redirect",
+        location: `${target.vpic.url}/vehicles/DecodeVinValues/${VIN}?format=json`,
+      },
+    });
+
+    await expect(started.source.decode({ vin: VIN }, never())).rejects.toBeInstanceOf(SourceUnavailableError);
+
+    expect(target.vpic.requests).toHaveLength(0);
+  });
+});
