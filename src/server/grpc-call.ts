@@ -1,4 +1,3 @@
-import type { DescMethod } from "@bufbuild/protobuf";
 import type { ContextValues } from "@connectrpc/connect";
 import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
 import type { ServerUnaryCall } from "@grpc/grpc-js";
@@ -13,44 +12,46 @@ export type CallSurface = Pick<
   "getDeadline" | "getHost" | "getPath" | "getPeer" | "metadata"
 > & { on(event: "cancelled", listener: () => void): unknown };
 
+type Listener = (reason: ConnectError) => void;
+
 /** grpc-js may act on a deadline a moment before the clock shows it: timers are rounded to whole milliseconds. */
 const clockSlackMs = 2;
 
 /** How long interceptors may take to pass on that the deadline has passed, before the caller is told without them. */
 const unwindMs = 50;
 
+/** What the signal of a call says that has ended by itself. Made once: an error with its stack costs 4 us. */
+const ended = new DOMException("the call has ended", "AbortError");
+
 /**
  * One call from its arrival to its end: deadline, signal, headers and trailers, as Connect's handlers and interceptors
- * want them. Signal, headers and context values cost more than the rest of a call together, so each is made when it is
- * first asked for.
+ * want them.
  */
 export class GrpcCall {
-  readonly method: DescMethod;
-  readonly #surface: CallSurface;
-  readonly #contextValuesOf: ContextValuesOf | undefined;
-  readonly #overdue: (reason: ConnectError) => void;
+  readonly url: string;
+  readonly requestHeader: Headers;
+  readonly responseHeader = new Headers();
+  readonly responseTrailer = new Headers();
+  readonly values: ContextValues;
+  readonly #overdue: Listener;
   readonly #deadlineAt: number;
+  readonly #controller = new AbortController();
   #timer: NodeJS.Timeout | undefined;
-  #controller: AbortController | undefined;
-  #values: ContextValues | undefined;
-  #requestHeader: Headers | undefined;
-  #responseHeader: Headers | undefined;
-  #responseTrailer: Headers | undefined;
   #cutShort: ConnectError | undefined;
   #finished = false;
-  #waiters: Set<(reason: ConnectError) => void> | undefined;
+  #rejectWork: Listener | undefined;
+  #onCut: Listener | undefined;
 
   /** @param overdue called when the deadline has passed and the call is not finished 50 ms later */
   constructor(
     surface: CallSurface,
-    method: DescMethod,
     limits: CallLimits,
     contextValuesOf: ContextValuesOf | undefined,
-    overdue: (reason: ConnectError) => void,
+    overdue: Listener,
   ) {
-    this.method = method;
-    this.#surface = surface;
-    this.#contextValuesOf = contextValuesOf;
+    this.url = `http://${surface.getHost()}${surface.getPath()}`;
+    this.requestHeader = toHeaders(surface.metadata);
+    this.values = contextValuesOf?.(peerOf(surface.getPeer())) ?? createContextValues();
     this.#overdue = overdue;
     const now = Date.now();
     const asked = Number(surface.getDeadline());
@@ -58,120 +59,82 @@ export class GrpcCall {
     this.#deadlineAt = Math.min(asked, latest);
     // grpc-js itself answers at the client's deadline, and then says "cancelled".
     if (asked > latest) {
-      this.#timer = setTimeout(this.#onDeadline, latest - now);
+      this.#timer = setTimeout(onDeadline, latest - now, this);
     }
     // Said at the end of every call, too.
-    surface.on("cancelled", this.#onCancelled);
-  }
-
-  /** Why the call was cut short; undefined while it runs and when it ended by itself. */
-  get cutShort(): ConnectError | undefined {
-    return this.#cutShort;
+    surface.on("cancelled", () => {
+      if (!this.#finished) {
+        this.#onCancelled();
+      }
+    });
   }
 
   get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#cutShort !== undefined || this.#finished) {
-        this.#controller.abort(this.#cutShort);
-      }
-    }
     return this.#controller.signal;
   }
 
-  get requestHeader(): Headers {
-    this.#requestHeader ??= toHeaders(this.#surface.metadata);
-    return this.#requestHeader;
-  }
-
-  get responseHeader(): Headers {
-    this.#responseHeader ??= new Headers();
-    return this.#responseHeader;
-  }
-
-  /** The response headers if anyone has asked for them yet. */
-  get responseHeaderIfAny(): Headers | undefined {
-    return this.#responseHeader;
-  }
-
-  get responseTrailer(): Headers {
-    this.#responseTrailer ??= new Headers();
-    return this.#responseTrailer;
-  }
-
-  /** The response trailers if anyone has asked for them yet. */
-  get responseTrailerIfAny(): Headers | undefined {
-    return this.#responseTrailer;
-  }
-
-  get values(): ContextValues {
-    this.#values ??= this.#contextValuesOf?.(peerOf(this.#surface.getPeer())) ?? createContextValues();
-    return this.#values;
-  }
-
-  get url(): string {
-    return `http://${this.#surface.getHost()}${this.#surface.getPath()}`;
-  }
-
-  /** The time left, in ms; 0 or less when the deadline has passed. */
+  /** The time left, in ms; negative when the deadline has passed. */
   readonly timeoutMs = (): number => this.#deadlineAt - Date.now();
 
-  /** The work's outcome, or a rejection as soon as the call is cut short, whatever the work does. */
-  async unlessCutShort<T>(work: Promise<T>): Promise<T> {
-    if (this.#cutShort !== undefined) {
-      work.catch(ignore);
-      throw this.#cutShort;
-    }
-    const { promise, reject } = Promise.withResolvers<never>();
-    const waiters = (this.#waiters ??= new Set());
-    waiters.add(reject);
-    try {
-      return await Promise.race([work, promise]);
-    } finally {
-      waiters.delete(reject);
-    }
+  /**
+   * The outcome of the handler's work, or a rejection as soon as the call is cut short, whatever the handler does.
+   * Only the latest work is watched.
+   */
+  unlessCutShort<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#cutShort === undefined) {
+        this.#rejectWork = reject;
+      } else {
+        reject(this.#cutShort);
+      }
+      work.then(resolve, reject);
+    });
   }
 
-  /** Cuts the call short: whoever waits for it is told, and its signal is aborted. */
+  /** Calls the listener when the call is cut short. There is one listener. */
+  onCut(listener: Listener): void {
+    this.#onCut = listener;
+  }
+
+  /** Cuts the call short: who waits for the handler is told, and the signal is aborted. */
   cut(reason: ConnectError): void {
     if (this.#finished || this.#cutShort !== undefined) {
       return;
     }
     this.#cutShort = reason;
-    for (const reject of this.#waiters ?? []) {
-      reject(reason);
-    }
-    this.#controller?.abort(reason);
+    this.#rejectWork?.(reason);
+    this.#onCut?.(reason);
+    this.#controller.abort(reason);
+  }
+
+  /** Cuts the call short because its deadline has passed, and sees to it that the caller is told in time. */
+  cutAtDeadline(): void {
+    const reason = deadlineExceeded();
+    this.cut(reason);
+    this.#timer = setTimeout(this.#overdue, unwindMs, reason);
   }
 
   /** To be called when the answer is on its way: ends the timer, and aborts the signal as Connect does at the end. */
   finish(): void {
     this.#finished = true;
     clearTimeout(this.#timer);
-    this.#controller?.abort();
+    this.#controller.abort(ended);
   }
 
-  readonly #onDeadline = (): void => {
-    const reason = deadlineExceeded();
-    this.cut(reason);
-    this.#timer = setTimeout(this.#overdue, unwindMs, reason);
-  };
-
-  readonly #onCancelled = (): void => {
-    if (this.#finished) {
-      return;
-    }
+  #onCancelled(): void {
     clearTimeout(this.#timer);
     this.cut(
       this.timeoutMs() <= clockSlackMs
         ? deadlineExceeded()
         : new ConnectError("the client cancelled the call", Code.Canceled),
     );
-  };
+  }
+}
+
+function onDeadline(call: GrpcCall): void {
+  call.cutAtDeadline();
 }
 
 function deadlineExceeded(): ConnectError {
   return new ConnectError("the deadline has passed", Code.DeadlineExceeded);
 }
-
-function ignore(): void {}

@@ -1,6 +1,7 @@
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage, DescService, MessageShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
 import type {
+  ContextValues,
   HandlerContext,
   Interceptor,
   MethodImplSpec,
@@ -20,13 +21,6 @@ export type ServerStreamingSpec = Extract<MethodImplSpec, { kind: "server_stream
 type Message = MessageShape<DescMessage>;
 type AnyFn = ReturnType<Interceptor>;
 
-/** A unary answer; headers and trailers are absent when nobody has touched them. */
-export interface Answer {
-  readonly message: Message;
-  readonly header: Headers | undefined;
-  readonly trailer: Headers | undefined;
-}
-
 /**
  * Calls a unary handler through the interceptors, the first of them outermost. The handler is waited for no longer
  * than the call lasts, so that interceptors see the end of every call in time.
@@ -36,55 +30,21 @@ export async function invokeUnary(
   interceptors: readonly Interceptor[],
   call: GrpcCall,
   message: Message,
-): Promise<Answer> {
+): Promise<UnaryResponse> {
   const { method } = spec;
-  let own: UnaryResponse | undefined;
   const handle: AnyFn = async (request) => {
     if (request.stream) {
       throw new ConnectError("an interceptor made a stream of a unary request", Code.Internal);
     }
     const result = spec.impl(request.message, handlerContext(call, request));
     const output = result instanceof Promise ? await call.unlessCutShort(result) : result;
-    own = {
-      stream: false,
-      method,
-      service: method.parent,
-      message: create(method.output, output),
-      get header() {
-        return call.responseHeader;
-      },
-      get trailer() {
-        return call.responseTrailer;
-      },
-    };
-    return own;
+    return { ...responseBasis(call, spec), stream: false, method, message: create(method.output, output) };
   };
-  const request: UnaryRequest = {
-    stream: false,
-    method,
-    service: method.parent,
-    message,
-    requestMethod: "POST",
-    get url() {
-      return call.url;
-    },
-    get signal() {
-      return call.signal;
-    },
-    get header() {
-      return call.requestHeader;
-    },
-    get contextValues() {
-      return call.values;
-    },
-  };
-  const response = await wrap(handle, interceptors)(request);
+  const response = await wrap(handle, interceptors)({ ...requestBasis(call, spec), stream: false, method, message });
   if (response.stream) {
     throw new ConnectError("an interceptor made a stream of a unary response", Code.Internal);
   }
-  return response === own
-    ? { message: response.message, header: call.responseHeaderIfAny, trailer: call.responseTrailerIfAny }
-    : response;
+  return response;
 }
 
 /**
@@ -102,29 +62,15 @@ export async function invokeServerStreaming(
     if (!request.stream) {
       throw new ConnectError("an interceptor made a single message of a stream", Code.Internal);
     }
-    const input = await only(request.message);
-    const output = spec.impl(input, handlerContext(call, request));
-    const response: StreamResponse = {
+    const messages = spec.impl(await only(request.message), handlerContext(call, request));
+    return {
+      ...responseBasis(call, spec),
       stream: true,
       method,
-      service: method.parent,
-      message: abortable(output, call, (partial) => create(method.output, partial)),
-      header: call.responseHeader,
-      trailer: call.responseTrailer,
+      message: abortable(messages, call, (partial) => create(method.output, partial)),
     };
-    return response;
   };
-  const request: StreamRequest = {
-    stream: true,
-    method,
-    service: method.parent,
-    message: once(message),
-    requestMethod: "POST",
-    url: call.url,
-    signal: call.signal,
-    header: call.requestHeader,
-    contextValues: call.values,
-  };
+  const request: StreamRequest = { ...requestBasis(call, spec), stream: true, method, message: once(message) };
   const response = await wrap(handle, interceptors)(request);
   if (!response.stream) {
     throw new ConnectError("an interceptor made a single message of a stream", Code.Internal);
@@ -141,6 +87,33 @@ function wrap(handle: AnyFn, interceptors: readonly Interceptor[]): AnyFn {
   return next;
 }
 
+interface RequestBasis {
+  readonly service: DescService;
+  readonly requestMethod: string;
+  readonly url: string;
+  readonly signal: AbortSignal;
+  readonly header: Headers;
+  readonly contextValues: ContextValues;
+}
+
+function requestBasis(call: GrpcCall, { method }: MethodImplSpec): RequestBasis {
+  return {
+    service: method.parent,
+    requestMethod: "POST",
+    url: call.url,
+    signal: call.signal,
+    header: call.requestHeader,
+    contextValues: call.values,
+  };
+}
+
+function responseBasis(
+  call: GrpcCall,
+  { method }: MethodImplSpec,
+): { service: DescService; header: Headers; trailer: Headers } {
+  return { service: method.parent, header: call.responseHeader, trailer: call.responseTrailer };
+}
+
 /** The handler's view of the call, with whatever interceptors have replaced in the request. */
 function handlerContext(call: GrpcCall, request: UnaryRequest | StreamRequest): HandlerContext {
   return {
@@ -149,24 +122,12 @@ function handlerContext(call: GrpcCall, request: UnaryRequest | StreamRequest): 
     requestMethod: request.requestMethod,
     protocolName: "grpc",
     timeoutMs: call.timeoutMs,
-    get url() {
-      return call.url;
-    },
-    get signal() {
-      return request.signal;
-    },
-    get values() {
-      return request.contextValues;
-    },
-    get requestHeader() {
-      return request.header;
-    },
-    get responseHeader() {
-      return call.responseHeader;
-    },
-    get responseTrailer() {
-      return call.responseTrailer;
-    },
+    url: call.url,
+    signal: request.signal,
+    values: request.contextValues,
+    requestHeader: request.header,
+    responseHeader: call.responseHeader,
+    responseTrailer: call.responseTrailer,
   };
 }
 

@@ -28,13 +28,17 @@ export function toHeaders(metadata: Metadata): Headers {
   return headers;
 }
 
-/** Response headers or trailers as metadata. What HTTP/2 or gRPC reserve, or cannot carry, is left out. */
-export function toMetadata(headers: Headers): Metadata {
-  const metadata = new Metadata();
+/**
+ * Response headers or trailers as metadata, undefined when there are none. What HTTP/2 or gRPC reserve, or cannot
+ * carry, is left out.
+ */
+export function toMetadata(headers: Headers): Metadata | undefined {
+  let metadata: Metadata | undefined;
   for (const [key, value] of headers) {
     if (reserved.has(key) || reservedPrefix.test(key)) {
       continue;
     }
+    metadata ??= new Metadata();
     if (key.endsWith("-bin")) {
       for (const part of value.split(",")) {
         metadata.add(key, Buffer.from(part, "base64"));

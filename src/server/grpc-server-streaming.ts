@@ -1,4 +1,4 @@
-import type { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { handleServerStreamingCall } from "@grpc/grpc-js";
 
 import { limitsOf } from "./call-limits.ts";
@@ -21,11 +21,12 @@ export function serverStreamingHandler(
   return (surface) => {
     let headersSent = false;
     let answered = false;
-    const sendHeaders = (header: Headers | undefined): void => {
-      if (!headersSent && header !== undefined) {
-        surface.sendMetadata(toMetadata(header));
-      }
+    const sendHeaders = (header: Headers): void => {
+      const metadata = headersSent ? undefined : toMetadata(header);
       headersSent = true;
+      if (metadata !== undefined) {
+        surface.sendMetadata(metadata);
+      }
     };
     const fail = (error: ConnectError): void => {
       if (answered) {
@@ -33,22 +34,25 @@ export function serverStreamingHandler(
       }
       answered = true;
       call.finish();
-      sendHeaders(call.responseHeaderIfAny);
-      surface.emit("error", toGrpcStatus(error, call.responseTrailerIfAny));
+      sendHeaders(call.responseHeader);
+      surface.emit("error", toGrpcStatus(error, call.responseTrailer));
     };
-    const call = new GrpcCall(surface, method, limits, options.contextValues, fail);
+    const call = new GrpcCall(surface, limits, options.contextValues, fail);
     const writer = new MessageWriter(surface);
+    call.onCut((reason) => {
+      writer.abandon(reason);
+    });
     const run = async (): Promise<void> => {
       const request = decodeRequest(method.input, surface.request, limits.maxRequestBytes);
       const response = await invokeServerStreaming(spec, options.interceptors, call, request);
       const messages = response.message[Symbol.asyncIterator]();
       try {
         for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
-          sendHeaders(response.header);
-          const roomAgain = writer.write(encodeResponse(method.output, next.value, limits.maxResponseBytes));
-          if (roomAgain !== undefined) {
-            await call.unlessCutShort(roomAgain);
+          if (answered) {
+            throw new ConnectError("the call is over", Code.Canceled);
           }
+          sendHeaders(response.header);
+          await writer.write(encodeResponse(method.output, next.value, limits.maxResponseBytes));
         }
       } catch (error) {
         // Tells interceptors and handler, when it was not them who failed.

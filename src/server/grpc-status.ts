@@ -1,6 +1,6 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import type { Metadata } from "@grpc/grpc-js";
+import { Metadata } from "@grpc/grpc-js";
 
 import { toMetadata } from "./grpc-metadata.ts";
 
@@ -12,11 +12,11 @@ export interface GrpcStatus {
 }
 
 /** The status of a failed call, with its google.rpc details, and the error's own metadata among the trailers. */
-export function toGrpcStatus(error: ConnectError, trailer: Headers | undefined): GrpcStatus {
+export function toGrpcStatus(error: ConnectError, trailer: Headers): GrpcStatus {
   return {
     code: error.code,
     // grpc-js throws on lone surrogates.
     details: error.rawMessage.toWellFormed(),
-    metadata: toMetadata(setTrailerStatus(new Headers(trailer), error)),
+    metadata: toMetadata(setTrailerStatus(new Headers(trailer), error)) ?? new Metadata(),
   };
 }

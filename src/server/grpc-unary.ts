@@ -16,19 +16,22 @@ export function unaryHandler(spec: UnarySpec, options: MountOptions): handleUnar
   const limits = limitsOf(method, options.limits);
   return (surface, respond) => {
     let answered = false;
+    const sendHeaders = (header: Headers): void => {
+      const metadata = toMetadata(header);
+      if (metadata !== undefined) {
+        surface.sendMetadata(metadata);
+      }
+    };
     const fail = (error: ConnectError): void => {
       if (answered) {
         return;
       }
       answered = true;
       call.finish();
-      const header = call.responseHeaderIfAny;
-      if (header !== undefined) {
-        surface.sendMetadata(toMetadata(header));
-      }
-      respond(toGrpcStatus(error, call.responseTrailerIfAny), null);
+      sendHeaders(call.responseHeader);
+      respond(toGrpcStatus(error, call.responseTrailer), null);
     };
-    const call = new GrpcCall(surface, method, limits, options.contextValues, fail);
+    const call = new GrpcCall(surface, limits, options.contextValues, fail);
     const run = async (): Promise<void> => {
       const request = decodeRequest(method.input, surface.request, limits.maxRequestBytes);
       const { message, header, trailer } = await invokeUnary(spec, options.interceptors, call, request);
@@ -36,10 +39,8 @@ export function unaryHandler(spec: UnarySpec, options: MountOptions): handleUnar
       if (answered) {
         return;
       }
-      const trailerMetadata = trailer && toMetadata(trailer);
-      if (header !== undefined) {
-        surface.sendMetadata(toMetadata(header));
-      }
+      const trailerMetadata = toMetadata(trailer);
+      sendHeaders(header);
       answered = true;
       call.finish();
       respond(null, bytes, trailerMetadata);

@@ -10,7 +10,7 @@ const overheadBytes = 256;
 export class MessageWriter {
   readonly #stream: Pick<ServerWritableStream<unknown, Buffer>, "write">;
   #waitingBytes = 0;
-  #roomAgain: (() => void) | undefined;
+  #room: PromiseWithResolvers<void> | undefined;
 
   constructor(stream: Pick<ServerWritableStream<unknown, Buffer>, "write">) {
     this.#stream = stream;
@@ -24,15 +24,20 @@ export class MessageWriter {
       // Also after an error: then nobody waits for the client any more.
       this.#waitingBytes -= cost;
       if (this.#waitingBytes < maxWaitingBytes) {
-        this.#roomAgain?.();
-        this.#roomAgain = undefined;
+        this.#room?.resolve();
+        this.#room = undefined;
       }
     });
     if (this.#waitingBytes < maxWaitingBytes) {
       return undefined;
     }
-    return new Promise((resolve) => {
-      this.#roomAgain = resolve;
-    });
+    this.#room = Promise.withResolvers();
+    return this.#room.promise;
+  }
+
+  /** Ends the waiting for the client with an error. */
+  abandon(reason: Error): void {
+    this.#room?.reject(reason);
+    this.#room = undefined;
   }
 }

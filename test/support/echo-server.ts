@@ -1,0 +1,46 @@
+import { createServiceImplSpec, type Interceptor, type ServiceImpl } from "@connectrpc/connect";
+
+import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+
+import type { MethodLimits } from "../../src/server/call-limits.ts";
+import { type GrpcServer, type GrpcServerOptions, startGrpcServer } from "../../src/server/grpc-server.ts";
+import type { HttpHandlers } from "../../src/server/http-routes.ts";
+import { type HttpServer, type HttpServerOptions, startHttpServer } from "../../src/server/http-server.ts";
+import { EchoLog } from "./echo-log.ts";
+
+/** What a test's handlers do; those it leaves out are unimplemented. */
+export type EchoHandlers = Partial<ServiceImpl<typeof VehicleService>>;
+
+export interface EchoOptions {
+  readonly interceptors?: readonly Interceptor[];
+  readonly limits?: MethodLimits;
+  readonly log?: EchoLog;
+  readonly contextValues?: GrpcServerOptions["contextValues"];
+}
+
+/** A gRPC listener on a free port of loopback with a test's own handlers. */
+export async function startEchoGrpc(
+  handlers: EchoHandlers,
+  options: EchoOptions & Partial<GrpcServerOptions> = {},
+): Promise<GrpcServer> {
+  return await startGrpcServer({ ...basis(handlers, options), ...options });
+}
+
+/** An HTTP listener on a free port of loopback with a test's own handlers. */
+export async function startEchoHttp(
+  handlers: EchoHandlers,
+  options: EchoOptions & Partial<HttpServerOptions> = {},
+  plain: HttpHandlers = {},
+): Promise<HttpServer> {
+  return await startHttpServer({ ...basis(handlers, options), handlers: plain, ...options });
+}
+
+function basis(handlers: EchoHandlers, options: EchoOptions): GrpcServerOptions {
+  return {
+    host: "127.0.0.1",
+    port: 0,
+    services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
+    interceptors: options.interceptors ?? [],
+    logger: options.log ?? new EchoLog(),
+  };
+}
