@@ -1,0 +1,33 @@
+import type { Logger, LogFields } from "../../src/telemetry/logger.ts";
+
+interface LogLine {
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+/** A logger that remembers. */
+export class LogRecorder implements Logger {
+  readonly lines: LogLine[] = [];
+
+  debug(message: string, fields: LogFields = {}): void {
+    this.lines.push({ level: "debug", message, fields });
+  }
+
+  info(message: string, fields: LogFields = {}): void {
+    this.lines.push({ level: "info", message, fields });
+  }
+
+  warn(message: string, fields: LogFields = {}): void {
+    this.lines.push({ level: "warn", message, fields });
+  }
+
+  error(message: string, fields: LogFields = {}): void {
+    this.lines.push({ level: "error", message, fields });
+  }
+
+  /** The messages at a level, in order. */
+  messages(level: LogLine["level"]): string[] {
+    return this.lines.filter((line) => line.level === level).map((line) => line.message);
+  }
+}

@@ -1,0 +1,272 @@
+import { copyFile, mkdir, readdir, readFile, stat, truncate, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import Database from "better-sqlite3";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { openSnapshot, type SnapshotSource } from "../../src/snapshot/snapshot-source.ts";
+import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
+import { parseVin } from "../../src/vehicle/vin.ts";
+import { LogRecorder } from "./log-recorder.ts";
+import { makeTemporaryDirectory, type TemporaryDirectory } from "./temporary-directory.ts";
+import { SMALL_DATABASE_VIN, writeVpicDatabase } from "./vpic-database.ts";
+
+const QUERY = { vin: parseVin(SMALL_DATABASE_VIN) };
+const PAGE_BYTES = 4096;
+
+let directory: TemporaryDirectory;
+let dataDir: string;
+let snapshotFile: string;
+let sourceFile: string;
+let log: LogRecorder;
+
+beforeEach(async () => {
+  directory = await makeTemporaryDirectory();
+  dataDir = join(directory.path, "data");
+  snapshotFile = join(dataDir, "snapshot.db");
+  sourceFile = join(directory.path, "vpic.db");
+  log = new LogRecorder();
+  writeVpicDatabase(sourceFile);
+});
+
+afterEach(async () => {
+  await directory[Symbol.asyncDispose]();
+});
+
+function open(overrides: { dataDir?: string; snapshotPath?: string; now?: () => number } = {}): SnapshotSource {
+  return openSnapshot({ dataDir, snapshotPath: sourceFile, logger: log, ...overrides });
+}
+
+async function modelFrom(source: SnapshotSource): Promise<string> {
+  const decode = await source.decode(QUERY, AbortSignal.timeout(20_000));
+  return `${decode.modelYear} ${decode.make} ${decode.model} ${decode.bodyClass}`;
+}
+
+const MODEL = "2014 TESTA Rossa Coupe";
+
+async function unpackOnce(): Promise<void> {
+  await using source = open();
+  await source.whenSettled();
+}
+
+describe("a snapshot that is unpacked for the first time", () => {
+  test("makes the decode wait and answers it", async () => {
+    await using source = open();
+
+    const model = await modelFrom(source);
+
+    expect(model).toBe(MODEL);
+  });
+
+  test("creates the data directory and leaves nothing in progress in it", async () => {
+    await unpackOnce();
+
+    const files = await readdir(dataDir);
+
+    expect(files.toSorted()).toEqual(["snapshot.db", "snapshot.db.lock"]);
+  });
+
+  test("says how far it is, and the date of the data", async () => {
+    await using source = open();
+    const statusBefore = source.status();
+
+    await source.whenSettled();
+
+    expect(statusBefore).toEqual({ state: "preparing" });
+    expect(source.status()).toEqual({ state: "ready", dataDate: "2025-05-06" });
+    expect(log.lines.at(-1)).toMatchObject({ message: "snapshot ready", fields: { dataDate: "2025-05-06" } });
+    expect(log.messages("info")).toContain("snapshot unpacking goes on");
+  });
+
+  test("takes gzipped databases too", async () => {
+    const gzipped = join(directory.path, "vpic.db.gz");
+    await writeFile(gzipped, gzipSync(await readFile(sourceFile)));
+    await using source = open({ snapshotPath: gzipped });
+
+    const model = await modelFrom(source);
+
+    expect(model).toBe(MODEL);
+  });
+
+  test("does not make a decode wait longer than its signal allows", async () => {
+    await using source = open();
+    const decode = source.decode(QUERY, AbortSignal.abort(new Error("enough")));
+
+    await expect(decode).rejects.toThrow("enough");
+  });
+
+  test("stops when it is closed meanwhile, and leaves nothing in progress", async () => {
+    const source = open();
+    const decode = source.decode(QUERY, AbortSignal.timeout(20_000));
+
+    await source[Symbol.asyncDispose]();
+
+    await expect(decode).rejects.toThrow(SourceUnavailableError);
+    const files = await readdir(dataDir).catch(() => []);
+    expect(files.filter((file) => file.includes(".part-"))).toEqual([]);
+  });
+
+  test("removes what crashed unpackings have left", async () => {
+    await mkdir(dataDir);
+    await writeFile(join(dataDir, "snapshot.db.part-old-source"), "half a database");
+
+    await unpackOnce();
+
+    expect(await readdir(dataDir)).not.toContain("snapshot.db.part-old-source");
+  });
+
+  test("is unpacked once when several start together", async () => {
+    const sources = [open(), open(), open()];
+
+    const models = await Promise.all(sources.map(modelFrom));
+
+    expect(models).toEqual([MODEL, MODEL, MODEL]);
+    const built = log.lines.filter((line) => line.fields["step"] === "done");
+    expect(built).toHaveLength(1);
+    for (const source of sources) {
+      await source[Symbol.asyncDispose]();
+    }
+  });
+});
+
+describe("a snapshot that is unpacked already", () => {
+  beforeEach(unpackOnce);
+
+  test("is opened as it is", async () => {
+    const before = await stat(snapshotFile);
+
+    await using source = open();
+
+    expect(await modelFrom(source)).toBe(MODEL);
+    expect((await stat(snapshotFile)).ino).toBe(before.ino);
+  });
+
+  test.each([
+    ["cut short", () => truncate(snapshotFile, PAGE_BYTES)],
+    ["empty", () => truncate(snapshotFile, 0)],
+    ["garbage", () => writeFile(snapshotFile, "no database at all".repeat(PAGE_BYTES))],
+    ["written to by somebody else", () => utimes(snapshotFile, 1, 1)],
+    ["of another shape", () => copyFile(sourceFile, snapshotFile)],
+  ])("is built anew when it is %s", async (_, damage) => {
+    const before = await stat(snapshotFile);
+    await damage();
+
+    await using source = open();
+
+    expect(await modelFrom(source)).toBe(MODEL);
+    expect((await stat(snapshotFile)).ino).not.toBe(before.ino);
+  });
+
+  test("is built anew from another database", async () => {
+    const before = await stat(snapshotFile);
+    const otherFile = join(directory.path, "other.db");
+    writeVpicDatabase(otherFile);
+
+    await using source = open({ snapshotPath: otherFile });
+
+    expect(await modelFrom(source)).toBe(MODEL);
+    expect((await stat(snapshotFile)).ino).not.toBe(before.ino);
+  });
+
+  test("is replaced when damage shows while decoding", async () => {
+    await overwriteInPlace(snapshotFile);
+    await using source = open();
+    await source.whenSettled();
+
+    const model = await modelFrom(source);
+
+    expect(model).toBe(MODEL);
+    expect(log.messages("warn")).toEqual(["snapshot is damaged"]);
+  });
+});
+
+describe("a snapshot that cannot be had", () => {
+  test.each([
+    ["is missing", () => Promise.resolve("missing.db"), "SNAPSHOT_PATH: there is no such file"],
+    ["is a directory", () => Promise.resolve("."), "SNAPSHOT_PATH: it is not a file"],
+    [
+      "is something else",
+      () => write("notes.txt", "hello"),
+      "SNAPSHOT_PATH: it is neither a SQLite database nor a gzipped one",
+    ],
+    ["is cut short", () => writeCut("cut.db.gz"), "SNAPSHOT_PATH: its compressed data ends too early"],
+    [
+      "lacks a table",
+      () => writeWithout("Wmi_Make"),
+      "SNAPSHOT_PATH: it is not a vPIC database: there is no table Wmi_Make",
+    ],
+    ["has no patterns", () => writeEmpty("empty.db"), "SNAPSHOT_PATH: it has no patterns to decode with"],
+  ])("because its database %s says so once", async (_, prepare, reason) => {
+    const name = await prepare();
+    await using source = open({ snapshotPath: join(directory.path, name) });
+
+    const decodes = [modelFrom(source), modelFrom(source)];
+
+    await expect(decodes[0]).rejects.toThrow(`the snapshot cannot be used: ${reason}`);
+    await expect(decodes[1]).rejects.toThrow(SourceUnavailableError);
+    expect(source.status()).toEqual({ state: "unavailable", reason });
+    expect(log.lines.filter((line) => line.level === "error").map((line) => line.fields["reason"])).toEqual([reason]);
+  });
+
+  test("because a write-ahead log lies beside its database says so", async () => {
+    await writeFile(`${sourceFile}-wal`, "not merged yet");
+    await using source = open();
+
+    await expect(modelFrom(source)).rejects.toThrow("a write-ahead log (-wal) lies beside it");
+  });
+
+  test("because the data directory is a file says so", async () => {
+    await using source = open({ dataDir: sourceFile });
+
+    await expect(modelFrom(source)).rejects.toThrow("the data directory: it is not a directory");
+  });
+
+  test("is tried again a minute later, not before", async () => {
+    let nowMs = Date.parse("2026-11-22T12:00:00Z");
+    const laterFile = join(directory.path, "later.db");
+    await using source = open({ snapshotPath: laterFile, now: () => nowMs });
+    await source.whenSettled();
+    writeVpicDatabase(laterFile);
+    nowMs += 59_000;
+    const tooEarly = await modelFrom(source).catch((error: unknown) => error);
+    nowMs += 1000;
+
+    const model = await modelFrom(source);
+
+    expect(tooEarly).toMatchObject({ name: "SourceUnavailableError", retryAfterMs: 1000 });
+    expect(model).toBe(MODEL);
+  });
+});
+
+/** Spoils every page but the first without changing size, header or time, as a failing disk would. */
+async function overwriteInPlace(path: string): Promise<void> {
+  const { mtime, atime } = await stat(path);
+  const content = await readFile(path);
+  const patternRoot = content.indexOf("1A?*");
+  const pageStart = Math.floor(patternRoot / PAGE_BYTES) * PAGE_BYTES;
+  content.fill(0xff, pageStart, pageStart + PAGE_BYTES);
+  await writeFile(path, content);
+  await utimes(path, atime, mtime);
+}
+
+async function write(name: string, content: string | Buffer): Promise<string> {
+  await writeFile(join(directory.path, name), content);
+  return name;
+}
+
+async function writeCut(name: string): Promise<string> {
+  const gzipped = gzipSync(await readFile(sourceFile));
+  return write(name, gzipped.subarray(0, gzipped.length / 2));
+}
+
+async function writeWithout(table: string): Promise<string> {
+  writeVpicDatabase(join(directory.path, "without.db"), table);
+  return Promise.resolve("without.db");
+}
+
+async function writeEmpty(name: string): Promise<string> {
+  writeVpicDatabase(join(directory.path, name));
+  const database = new Database(join(directory.path, name));
+  database.exec("DELETE FROM Pattern");
+  database.close();
+  return Promise.resolve(name);
+}
