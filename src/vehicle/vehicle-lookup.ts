@@ -48,7 +48,7 @@ export interface VehicleLookupOptions {
 const LONGEST_PATIENCE_MS = 9_000;
 /** The longest time that a timer can be set for. */
 const LONGEST_TIMER_MS = 2_147_483_647;
-/** What is kept of the caller's deadline for the answer to be given in. */
+/** What is kept of the caller's deadline for the answer to be given in; a quarter of it when that is less. */
 const ANSWER_MARGIN_MS = 100;
 /** After a background refresh failed, none is tried for this long. */
 const REFRESH_PAUSE_MS = 1_000;
@@ -156,7 +156,7 @@ export class VehicleLookup {
 
   #patienceFor(source: VehicleSource, timeoutMs = LONGEST_TIMER_MS): number {
     const isLast = source === this.#options.sources.at(-1);
-    const untilDeadlineMs = Math.max(0, timeoutMs - ANSWER_MARGIN_MS);
+    const untilDeadlineMs = timeoutMs - Math.min(ANSWER_MARGIN_MS, timeoutMs / 4);
     if (source.name === "snapshot") {
       return untilDeadlineMs;
     }
