@@ -45,7 +45,7 @@ export class PostgresReads implements VehicleReads {
     const keys = queries.map(toKey);
     const values = [keys.map(([vin]) => vin), keys.map(([, hint]) => hint)];
     const rows = await this.#select(`find-many-${view}`, FIND_MANY[view], values);
-    const rowsByKey = new Map(rows.map((row) => [`${String(row[0])} ${String(row[1])}`, row]));
+    const rowsByKey = new Map(rows.map((row) => [row.slice(0, KEY_COLUMNS.length).join(" "), row]));
     return queries.map((query, index) => {
       const row = rowsByKey.get(keys[index]?.join(" ") ?? "");
       return row === undefined ? undefined : fromRow(query, row);

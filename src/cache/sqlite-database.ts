@@ -27,11 +27,16 @@ const PRAGMAS = [
 /** Opens a SQLite file, and makes it, its directory and its tables where they are missing. */
 export async function openSqliteDatabase(path: string, logger: Logger): Promise<VehicleDatabase> {
   await mkdir(dirname(path), { recursive: true });
-  const orm = await MikroORM.init({ ...mikroOptions(logger), dbName: path });
+  const options = mikroOptions(logger);
+  const orm = await MikroORM.init({
+    ...options,
+    migrations: { ...options.migrations, transactional: false, allOrNothing: false },
+    dbName: path,
+  });
   try {
     const client = await orm.em.getConnection().getNativeClient();
     setPragmas(client);
-    await orm.migrator.up();
+    await migrateAlone(client, orm);
     const em = orm.em.fork();
     return {
       em,
@@ -50,6 +55,19 @@ export async function openSqliteDatabase(path: string, logger: Logger): Promise<
 function setPragmas(client: Database): void {
   for (const pragma of PRAGMAS) {
     client.pragma(pragma);
+  }
+}
+
+/** Runs the migrations in one transaction, which holds the write lock from its beginning. */
+async function migrateAlone(client: Database, orm: MikroORM): Promise<void> {
+  client.exec("begin immediate");
+  try {
+    await orm.migrator.up();
+    client.exec("commit");
+  } finally {
+    if (client.inTransaction) {
+      client.exec("rollback");
+    }
   }
 }
 

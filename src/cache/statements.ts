@@ -57,3 +57,6 @@ export const RAISE_SHARED_GENERATION = `update vehicle_removals
 /** Parameters: removed_at, generation. */
 export const DELETE_OLD_REMOVALS =
   "delete from vehicle_removals where vin <> '' and removed_at < ? and generation <= ?";
+
+/** Proves that the database answers and holds our tables. */
+export const PING = "select generation from vehicle_removals where vin = ''";

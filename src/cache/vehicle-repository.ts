@@ -1,7 +1,8 @@
-import type { CachedVehicle, Decode, SweepCutoffs, VehicleQuery, VehicleStore, View } from "../vehicle/vehicle.ts";
+import type { CachedVehicle, Decode, SweepCutoffs, VehicleQuery, View } from "../vehicle/vehicle.ts";
 import type { Vin } from "../vehicle/vin.ts";
 import { affectedRows } from "./affected-rows.ts";
-import { DELETE_VEHICLES, PUT_VEHICLE, RECORD_REMOVAL } from "./statements.ts";
+import type { OpenedStore } from "./opened-store.ts";
+import { DELETE_VEHICLES, PING, PUT_VEHICLE, RECORD_REMOVAL } from "./statements.ts";
 import { sweepRemovals, sweepVehicles } from "./sweep.ts";
 import type { VehicleDatabase } from "./vehicle-database.ts";
 import { toRow } from "./vehicle-row.ts";
@@ -10,7 +11,7 @@ import { toRow } from "./vehicle-row.ts";
 const KEEP_REMOVALS_MS = 3_600_000;
 
 /** The vehicles of one open database, which it owns. Faults are thrown as the database's own errors. */
-export class VehicleRepository implements VehicleStore, AsyncDisposable {
+export class VehicleRepository implements OpenedStore {
   readonly #database: VehicleDatabase;
   readonly #now: () => number;
 
@@ -56,6 +57,14 @@ export class VehicleRepository implements VehicleStore, AsyncDisposable {
     const swept = await sweepVehicles(em, cutoffs, limit);
     await sweepRemovals(em, this.#now() - KEEP_REMOVALS_MS);
     return swept;
+  }
+
+  async ping(): Promise<void> {
+    await this.#database.em.execute(PING);
+  }
+
+  async discard(): Promise<void> {
+    await this[Symbol.asyncDispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
