@@ -14,7 +14,8 @@ const reserved = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
-const reservedPrefix = /^(?::|grpc-(?!status-details-bin$))/;
+const reservedPrefix = /^grpc-(?!status-details-bin$)/;
+const legalKey = /^[0-9a-z_.-]+$/;
 const legalValue = /^[ -~]*$/;
 
 /** Request metadata as headers; the values of names that end in `-bin` become base64 again, as Connect has them. */
@@ -35,7 +36,7 @@ export function toHeaders(metadata: Metadata): Headers {
 export function toMetadata(headers: Headers): Metadata | undefined {
   let metadata: Metadata | undefined;
   for (const [key, value] of headers) {
-    if (reserved.has(key) || reservedPrefix.test(key)) {
+    if (reserved.has(key) || reservedPrefix.test(key) || !legalKey.test(key)) {
       continue;
     }
     metadata ??= new Metadata();

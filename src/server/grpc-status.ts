@@ -1,4 +1,4 @@
-import type { ConnectError } from "@connectrpc/connect";
+import { ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { Metadata } from "@grpc/grpc-js";
 
@@ -11,12 +11,23 @@ export interface GrpcStatus {
   readonly metadata: Metadata;
 }
 
-/** The status of a failed call, with its google.rpc details, and the error's own metadata among the trailers. */
+/**
+ * The status of a failed call, with its google.rpc details, and the error's own metadata among the trailers. Never
+ * throws: details that cannot be encoded are left out.
+ */
 export function toGrpcStatus(error: ConnectError, trailer: Headers): GrpcStatus {
-  return {
-    code: error.code,
-    // grpc-js throws on lone surrogates.
-    details: error.rawMessage.toWellFormed(),
-    metadata: toMetadata(setTrailerStatus(new Headers(trailer), error)) ?? new Metadata(),
-  };
+  const { code } = error;
+  // Both Connect and grpc-js throw on lone surrogates.
+  const details = error.rawMessage.toWellFormed();
+  const wellFormed = new ConnectError(details, code, error.metadata);
+  wellFormed.details = error.details;
+  try {
+    return {
+      code,
+      details,
+      metadata: toMetadata(setTrailerStatus(new Headers(trailer), wellFormed)) ?? new Metadata(),
+    };
+  } catch {
+    return { code, details, metadata: new Metadata() };
+  }
 }
