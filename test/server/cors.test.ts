@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { IncomingMessage, createServer, request } from "node:http";
-import type { IncomingHttpHeaders } from "node:http";
+import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import { createServiceImplSpec } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -51,7 +51,7 @@ afterEach(() => running.disposeAsync());
 /** A listener that answers 200 to what is let through. */
 async function startBehindCors(origins: AllowedOrigins): Promise<string> {
   const server = createServer(
-    withCors(origins, (_request, response) => {
+    withCors(origins, (_request: IncomingMessage, response: ServerResponse) => {
       response.writeHead(200).end("reached");
     }),
   );
