@@ -3,7 +3,7 @@ import { OverloadedError } from "./errors.ts";
 export interface LoadShedderOptions {
   /** How late the event loop may be, in ms, before calls are refused. Default: 10. */
   readonly maxLagMs?: number;
-  /** How many calls are let in between two looks at the event loop, however late it is. Default: 50. */
+  /** How many calls are let in between two looks at the event loop, however late it is. Default: 8. */
   readonly alwaysAdmitted?: number;
   /** How many calls may be under way at once, whatever they wait for. Default: 10,000. */
   readonly maxCalls?: number;
@@ -11,18 +11,24 @@ export interface LoadShedderOptions {
   readonly random?: () => number;
 }
 
-const RISE = 0.1;
+/** How long the event loop must be late without a break before the first call is refused. */
+const PATIENCE_MS = 250;
+/** By how much the share rises for each ms of lateness: from none to most within a third of a second. */
+const RISE_PER_MS = 0.002;
+/** By how much it falls for each look that finds the loop in time. */
 const FALL = 0.02;
-const LARGEST_SHARE = 0.95;
+/** Refusing has its cost too: refusing more would answer fewer calls, and none of them sooner. */
+const LARGEST_SHARE = 0.7;
 const RETRY_AFTER_MS = 1_000;
 
 /**
  * Refuses calls early when there are more than can be answered in time, so that those let in are.
  *
- * It looks at how late the event loop is. When it is late twice running, and more came in than a few calls, the share
- * of refused calls rises step by step; it falls in smaller steps when the loop is in time again. So a single pause, such
- * as a collection of garbage, refuses nobody; nor does a machine that is slow for other reasons, which refusing would
- * not help; and the share settles where the loop is just in time instead of flapping between all and none.
+ * It looks at how late the event loop is. When it has been late for a quarter of a second without a break, and more came
+ * in than a few calls, the share of refused calls rises; it falls in small steps when the loop is in time again. So a
+ * single pause, such as a collection of garbage, refuses nobody, nor does a burst that is soon answered, nor a machine
+ * that is slow for other reasons, which refusing would not help; and the share settles where the loop is just in time
+ * instead of flapping between all and none.
  *
  * A call costs two comparisons while nothing is refused.
  */
@@ -32,23 +38,18 @@ export class LoadShedder {
   readonly #maxCalls: number;
   readonly #random: () => number;
   #share = 0;
-  #wasLate = false;
+  #lateForMs = 0;
   #arrivals = 0;
   #calls = 0;
 
-  constructor({
-    maxLagMs = 10,
-    alwaysAdmitted = 50,
-    maxCalls = 10_000,
-    random = Math.random,
-  }: LoadShedderOptions = {}) {
+  constructor({ maxLagMs = 10, alwaysAdmitted = 8, maxCalls = 10_000, random = Math.random }: LoadShedderOptions = {}) {
     this.#maxLagMs = maxLagMs;
     this.#alwaysAdmitted = alwaysAdmitted;
     this.#maxCalls = maxCalls;
     this.#random = random;
   }
 
-  /** The share of calls that are refused now, from 0 to 0.95. */
+  /** The share of calls that are refused now, from 0 to 0.7. */
   get refusedShare(): number {
     return this.#share;
   }
@@ -81,12 +82,13 @@ export class LoadShedder {
   /** Takes note of how late the event loop is, at regular times. */
   observe(lagMs: number): void {
     const isLate = lagMs > this.#maxLagMs && this.#arrivals > this.#alwaysAdmitted;
+    const wasLate = this.#lateForMs > 0;
+    this.#lateForMs = isLate ? this.#lateForMs + lagMs : 0;
     if (!isLate) {
       this.#share = Math.max(0, this.#share - FALL);
-    } else if (this.#wasLate) {
-      this.#share = Math.min(LARGEST_SHARE, this.#share + RISE);
+    } else if (this.#share > 0 || (wasLate && this.#lateForMs > PATIENCE_MS)) {
+      this.#share = Math.min(LARGEST_SHARE, this.#share + RISE_PER_MS * lagMs);
     }
-    this.#wasLate = isLate;
     this.#arrivals = 0;
   }
 }
