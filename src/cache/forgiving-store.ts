@@ -59,16 +59,15 @@ export class ForgivingStore implements VehicleStore {
     );
   }
 
-  /** NaN when the store cannot tell: no `put` will match it. */
-  removalsOf(vin: Vin): Promise<number> {
+  removalsOf(vin: Vin): Promise<number | undefined> {
     return this.#reads.run(
       () => this.#store.removalsOf(vin),
-      () => Number.NaN,
+      () => undefined,
     );
   }
 
-  async put(query: VehicleQuery, decode: Decode, removals: number): Promise<boolean> {
-    if (Number.isNaN(removals)) {
+  async put(query: VehicleQuery, decode: Decode, removals: number | undefined): Promise<boolean> {
+    if (removals === undefined) {
       return false;
     }
     return this.#writes.run(

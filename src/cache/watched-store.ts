@@ -39,12 +39,12 @@ export class WatchedStore implements OpenedStore {
     return this.#store.findMany(queries, view);
   }
 
-  async removalsOf(vin: Vin): Promise<number> {
+  async removalsOf(vin: Vin): Promise<number | undefined> {
     this.#check();
     return this.#store.removalsOf(vin);
   }
 
-  async put(query: VehicleQuery, decode: Decode, removals: number): Promise<boolean> {
+  async put(query: VehicleQuery, decode: Decode, removals: number | undefined): Promise<boolean> {
     this.#check();
     return this.#store.put(query, decode, removals);
   }
