@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { createContextValues, createServiceImplSpec } from "@connectrpc/connect";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { parseDatabaseUrl } from "./cache/database-url.ts";
+import type { OpenVehicleStore } from "./cache/open-vehicle-store.ts";
 import { openVehicleStore } from "./cache/open-vehicle-store.ts";
 import type { Config } from "./config.ts";
 import { VehicleExports } from "./export/vehicle-exports.ts";
@@ -96,7 +97,10 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       handlers: {
         "GET /": createPageHandler(() => sources.describe()),
         "GET /healthz": answerHealthz,
-        "GET /readyz": createReadyzHandler(() => (isDraining ? "stopping" : undefined)),
+        "GET /readyz": createReadyzHandler(
+          () => isDraining,
+          () => describeFault(store),
+        ),
       },
     }),
   );
@@ -112,6 +116,15 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+async function describeFault(store: OpenVehicleStore): Promise<string | undefined> {
+  try {
+    await store.ping();
+    return undefined;
+  } catch {
+    return "the cache does not answer";
+  }
 }
 
 function logSourceFault(logger: Logger, source: string, err: unknown): void {
