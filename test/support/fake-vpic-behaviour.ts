@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { gzipSync } from "node:zlib";
 
 import type { AskedVin, VpicFacts } from "./fake-vpic-answers.ts";
 import { toEnvelope, toEnvelopeOf2018, toRow } from "./fake-vpic-answers.ts";
@@ -12,6 +13,10 @@ interface Delayed {
 export type Behaviour = Delayed &
   (
     | { readonly kind: "answer" }
+    /** The answer, compressed. */
+    | { readonly kind: "gzip" }
+    /** The answer, said to be compressed in a way that nobody asked for. */
+    | { readonly kind: "brotli" }
     /** The answer as it looked in 2018. */
     | { readonly kind: "old-shape" }
     /** The rows in reverse order. */
@@ -78,7 +83,7 @@ function send(response: ServerResponse, behaviour: Behaviour, context: AnswerCon
     return;
   }
   const reply = toReply(behaviour, context);
-  const bytes = Buffer.from(reply.body);
+  const bytes = behaviour.kind === "gzip" ? gzipSync(reply.body) : Buffer.from(reply.body);
   response.writeHead(reply.status, { ...reply.headers, "content-length": String(bytes.byteLength) });
   if (behaviour.kind === "drip") {
     drip(response, bytes, behaviour.intervalMs ?? 100);
@@ -129,6 +134,10 @@ function toReply(behaviour: Behaviour, context: AnswerContext): Reply {
       const text = JSON.stringify(toAnswer(behaviour, context));
       return json(text.slice(0, text.length / 2));
     }
+    case "gzip":
+      return withEncoding(toAnswerReply(behaviour, context), "gzip");
+    case "brotli":
+      return withEncoding(toAnswerReply(behaviour, context), "br");
     case "answer":
     case "old-shape":
     case "reversed":
@@ -170,6 +179,10 @@ function toAnswer(behaviour: Behaviour, { asked, searchCriteria, factsOf }: Answ
     return toEnvelope(searchCriteria, others);
   }
   return toEnvelope(searchCriteria, rows);
+}
+
+function withEncoding(reply: Reply, encoding: string): Reply {
+  return { ...reply, headers: { ...reply.headers, "content-encoding": encoding } };
 }
 
 function json(body: string): Reply {

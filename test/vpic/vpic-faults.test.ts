@@ -17,6 +17,7 @@ const PASSING: readonly Behaviour[] = [
   { kind: "html" },
   { kind: "html", status: 504 },
   { kind: "xml" },
+  { kind: "brotli" },
   { kind: "empty-body" },
   { kind: "body", text: "null" },
   { kind: "body", text: '{"Results":{}}' },

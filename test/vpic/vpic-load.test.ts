@@ -74,14 +74,14 @@ describe("vPIC under load", () => {
       { requestsPerSecond: 500 },
     );
     const { vpic, source } = started;
-    const vins = toVins(100);
+    const vins = toVins(60);
 
     const outcomes: PromiseSettledResult<unknown>[] = [];
     for (const vin of vins) {
       outcomes.push(...(await Promise.allSettled([source.decode({ vin }, never())])));
     }
 
-    expect(outcomes.filter(({ status }) => status === "fulfilled").length).toBeGreaterThanOrEqual(97);
+    expect(outcomes.filter(({ status }) => status === "fulfilled").length).toBeGreaterThanOrEqual(0.97 * vins.length);
     expect(vpic.requests.length / vins.length).toBeLessThanOrEqual(1.5);
     expect(source.state().breaker).toBe("closed");
   });
