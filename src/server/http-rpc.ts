@@ -14,7 +14,10 @@ import {
 } from "@connectrpc/connect-node";
 
 import { type CallLimits, limitsOf, methodName } from "./call-limits.ts";
+import { abandonWhenAborted } from "./http-abandon.ts";
 import { applyDeadline } from "./http-deadline.ts";
+import { reportUnexpected } from "./http-errors.ts";
+import { blameMalformedRequest } from "./http-malformed.ts";
 import type { MountOptions } from "./mount-options.ts";
 
 /** Serves one method to Connect and gRPC-Web clients. Rejects when the response could not be written. */
@@ -35,7 +38,7 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
           const values = options.contextValues?.({ address: request.socket.remoteAddress ?? "unknown" });
           const universal = universalRequestFromNodeRequest(request, response, undefined, values);
           applyDeadline(universal.header, limits);
-          await universalResponseToNodeResponse(await handle(universal), response);
+          await universalResponseToNodeResponse(await blameMalformedRequest(await handle(universal)), response);
         });
       }
     }
@@ -44,10 +47,10 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
 }
 
 /** A router of its own for each method, since most of its options differ by method. */
-function route(spec: MethodImplSpec, limits: CallLimits, { interceptors }: MountOptions): ConnectRouter {
+function route(spec: MethodImplSpec, limits: CallLimits, { interceptors, logger }: MountOptions): ConnectRouter {
   const options: ConnectRouterOptions = {
     grpc: false,
-    interceptors: [...interceptors],
+    interceptors: [reportUnexpected(logger), ...interceptors, abandonWhenAborted],
     acceptCompression: [compressionGzip],
     readMaxBytes: limits.maxRequestBytes,
     writeMaxBytes: limits.maxResponseBytes,
