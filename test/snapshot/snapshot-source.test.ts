@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
 import { copyFile, mkdir, readdir, readFile, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -89,9 +91,13 @@ describe("a snapshot that is unpacked for the first time", () => {
 
   test("does not make a decode wait longer than its signal allows", async () => {
     await using source = open();
-    const decode = source.decode(QUERY, AbortSignal.abort(new Error("enough")));
+    const caller = new AbortController();
+    const decode = source.decode(QUERY, caller.signal);
+
+    caller.abort(new Error("enough"));
 
     await expect(decode).rejects.toThrow("enough");
+    expect(source.status()).toEqual({ state: "preparing" });
   });
 
   test("stops when it is closed meanwhile, and leaves nothing in progress", async () => {
@@ -125,6 +131,16 @@ describe("a snapshot that is unpacked for the first time", () => {
     for (const source of sources) {
       await source[Symbol.asyncDispose]();
     }
+  });
+});
+
+describe("processes that start together", () => {
+  test("unpack once, and all can decode", async () => {
+    const outputs = await Promise.all([runProcess(), runProcess(), runProcess()]);
+
+    const built = outputs.filter((output) => output.includes("step: done"));
+    expect(built).toHaveLength(1);
+    expect(outputs.every((output) => output.includes("model: Rossa"))).toBe(true);
   });
 });
 
@@ -236,6 +252,20 @@ describe("a snapshot that cannot be had", () => {
     expect(model).toBe(MODEL);
   });
 });
+
+/** Another process that opens the same data directory and decodes one VIN; resolves to what it prints. */
+async function runProcess(): Promise<string> {
+  const module = new URL("../../src/snapshot/snapshot-source.ts", import.meta.url).href;
+  const code = `
+    import { openSnapshot } from ${JSON.stringify(module)};
+    const print = (message, fields) => console.log("step: " + fields?.step);
+    const logger = { debug: print, info: print, warn: print, error: print };
+    await using source = openSnapshot({ ...${JSON.stringify({ dataDir, snapshotPath: sourceFile })}, logger });
+    const vehicle = await source.decode(${JSON.stringify(QUERY)}, AbortSignal.timeout(20_000));
+    console.log("model: " + vehicle.model);`;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", code]);
+  return stdout;
+}
 
 /** Spoils every page but the first without changing size, header or time, as a failing disk would. */
 async function overwriteInPlace(path: string): Promise<void> {
