@@ -7,7 +7,7 @@ import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { PostgresServer } from "../support/postgres.ts";
 import { RecordingLogger } from "../support/recording-logger.ts";
-import { decodeOf, NOON, store } from "../support/vehicle-store-contract.ts";
+import { decodeOf, NOON, store } from "../support/vehicle-samples.ts";
 
 const VIN = parseVin("1XPWD40X1ED215307");
 const RETRY_MS = 1_000;
