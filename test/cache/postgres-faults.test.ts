@@ -96,19 +96,6 @@ describe("a PostgreSQL server", () => {
     expect([found, stored]).toEqual([undefined, true]);
   });
 
-  test("may be opened for the first time by many replicas at once", async () => {
-    await using replicas = new AsyncDisposableStack();
-    const stores = await Promise.all(Array.from({ length: 6 }, open));
-    for (const vehicles of stores) {
-      replicas.use(vehicles);
-    }
-
-    const answers = await Promise.all(stores.map((vehicles) => vehicles.ping().then(() => "answers", String)));
-
-    expect(answers).toEqual(stores.map(() => "answers"));
-    expect(logger.lines.filter(({ level }) => level === "warn")).toEqual([]);
-  });
-
   test("keeps a lock for a bounded time only", async () => {
     await using vehicles = await open();
     const before = await vehicles.removalsOf(VIN);

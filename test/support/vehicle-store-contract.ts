@@ -234,6 +234,28 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(await second.find({ vin: TRUCK }, "full")).toBeUndefined();
     });
 
+    test("may be opened by many for the first time at once", async () => {
+      await using fresh = await create();
+      await using opened = new AsyncDisposableStack();
+      const stores = await Promise.all(Array.from({ length: 5 }, () => fresh.open()));
+      const vins = someVins(stores.length);
+      const stored: boolean[] = [];
+
+      for (const [index, vin] of vins.entries()) {
+        const putter = opened.use(stores[index] ?? vehicles);
+        stored.push(await store(putter, { vin }, decodeOf(vin)));
+      }
+
+      expect(stored).toEqual(vins.map(() => true));
+      for (const reader of stores) {
+        const found = await reader.findMany(
+          vins.map((vin) => ({ vin })),
+          "basic",
+        );
+        expect(found.map((vehicle) => vehicle?.vin)).toEqual(vins);
+      }
+    });
+
     test("keeps everything when it is closed and opened again", async () => {
       await store(vehicles, { vin: TRUCK }, decodeOf(TRUCK));
       const before = await vehicles.removalsOf(OTHER_TRUCK);
