@@ -7,7 +7,7 @@ import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { PostgresServer } from "../support/postgres.ts";
 import { RecordingLogger } from "../support/recording-logger.ts";
-import { decodeOf, NOON, store } from "../support/vehicle-store-contract.ts";
+import { decodeOf, NOON, store } from "../support/vehicle-samples.ts";
 
 const VIN = parseVin("1XPWD40X1ED215307");
 const RETRY_MS = 1_000;
@@ -94,19 +94,6 @@ describe("a PostgreSQL server", () => {
     const stored = await store(vehicles, { vin: VIN }, decodeOf(VIN));
 
     expect([found, stored]).toEqual([undefined, true]);
-  });
-
-  test("may be opened for the first time by many replicas at once", async () => {
-    await using replicas = new AsyncDisposableStack();
-    const stores = await Promise.all(Array.from({ length: 6 }, open));
-    for (const vehicles of stores) {
-      replicas.use(vehicles);
-    }
-
-    const answers = await Promise.all(stores.map((vehicles) => vehicles.ping().then(() => "answers", String)));
-
-    expect(answers).toEqual(stores.map(() => "answers"));
-    expect(logger.lines.filter(({ level }) => level === "warn")).toEqual([]);
   });
 
   test("keeps a lock for a bounded time only", async () => {

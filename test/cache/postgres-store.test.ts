@@ -3,7 +3,8 @@ import { afterAll, beforeAll } from "vitest";
 import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
 import { PostgresServer } from "../support/postgres.ts";
 import { silentLogger } from "../support/silent-logger.ts";
-import { describeVehicleStore, NOON } from "../support/vehicle-store-contract.ts";
+import { NOON } from "../support/vehicle-samples.ts";
+import { describeVehicleStore } from "../support/vehicle-store-contract.ts";
 
 let server: PostgresServer;
 let databases = 0;

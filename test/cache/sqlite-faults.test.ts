@@ -9,7 +9,7 @@ import { openVehicleStore, type OpenVehicleStore } from "../../src/cache/open-ve
 import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { RecordingLogger } from "../support/recording-logger.ts";
-import { decodeOf, NOON, someVins, store } from "../support/vehicle-store-contract.ts";
+import { decodeOf, NOON, someVins, store } from "../support/vehicle-samples.ts";
 
 const VINS = someVins(300);
 const VIN = parseVin("1XPWD40X1ED000000");
