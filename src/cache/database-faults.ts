@@ -1,0 +1,37 @@
+import { DatabaseFileLostError } from "./sqlite-file.ts";
+
+const LOST_SQLITE = /^SQLITE_(CORRUPT|NOTADB|READONLY_DBMOVED)/;
+const LOST_TABLE = /no such (table|column)|has no column named/;
+const BUSY_SQLITE = /^SQLITE_BUSY/;
+/** undefined_table, undefined_column, invalid_schema_name. */
+const LOST_POSTGRES = new Set(["42P01", "42703", "3F000"]);
+
+/** Whether a SQLite file cannot be used any more, and waiting will not help. */
+export function isSqliteLost(error: unknown): boolean {
+  return chainOf(error).some(
+    (link) => link instanceof DatabaseFileLostError || LOST_SQLITE.test(codeOf(link)) || LOST_TABLE.test(link.message),
+  );
+}
+
+/** Whether another process holds the SQLite file. */
+export function isSqliteBusy(error: unknown): boolean {
+  return chainOf(error).some((link) => BUSY_SQLITE.test(codeOf(link)));
+}
+
+/** Whether our tables are missing in PostgreSQL, so that the migrations must run again. */
+export function isPostgresLost(error: unknown): boolean {
+  return chainOf(error).some((link) => LOST_POSTGRES.has(codeOf(link)));
+}
+
+/** The error and its causes. */
+function chainOf(error: unknown): Error[] {
+  const chain: Error[] = [];
+  for (let link = error; link instanceof Error && !chain.includes(link); link = link.cause) {
+    chain.push(link);
+  }
+  return chain;
+}
+
+function codeOf(error: Error): string {
+  return "code" in error && typeof error.code === "string" ? error.code : "";
+}

@@ -1,0 +1,90 @@
+import type { CachedVehicle, Decode, SweepCutoffs, VehicleQuery, VehicleStore, View } from "../vehicle/vehicle.ts";
+import type { Vin } from "../vehicle/vin.ts";
+import { FaultGate, type FaultGateOptions } from "./fault-gate.ts";
+
+/** How many operations failed or were left out because of a fault, since the start. */
+export interface StoreFaults {
+  readonly reads: number;
+  readonly writes: number;
+}
+
+export interface ForgivingStoreOptions extends Pick<FaultGateOptions, "logger" | "elapsedMs"> {
+  /** After a fault, reads are misses without asking for so long, in ms. */
+  readonly retryReadsAfterMs: number;
+  /** After a fault, writes are dropped without asking for so long, in ms. */
+  readonly retryWritesAfterMs: number;
+}
+
+/**
+ * A store whose faults do not fail a Lookup: a read that fails is a miss, a write that fails is dropped. Only `remove`
+ * reports its faults.
+ */
+export class ForgivingStore implements VehicleStore {
+  readonly #store: VehicleStore;
+  readonly #reads: FaultGate;
+  readonly #writes: FaultGate;
+
+  constructor(store: VehicleStore, options: ForgivingStoreOptions) {
+    const { logger, elapsedMs, retryReadsAfterMs, retryWritesAfterMs } = options;
+    this.#store = store;
+    this.#reads = new FaultGate({
+      message: "reads of the cache fail",
+      retryAfterMs: retryReadsAfterMs,
+      logger,
+      elapsedMs,
+    });
+    this.#writes = new FaultGate({
+      message: "writes to the cache fail",
+      retryAfterMs: retryWritesAfterMs,
+      logger,
+      elapsedMs,
+    });
+  }
+
+  faults(): StoreFaults {
+    return { reads: this.#reads.faults, writes: this.#writes.faults };
+  }
+
+  find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined> {
+    return this.#reads.run(
+      () => this.#store.find(query, view),
+      () => undefined,
+    );
+  }
+
+  findMany(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]> {
+    return this.#reads.run(
+      () => this.#store.findMany(queries, view),
+      () => queries.map(() => undefined),
+    );
+  }
+
+  /** NaN when the store cannot tell: no `put` will match it. */
+  removalsOf(vin: Vin): Promise<number> {
+    return this.#reads.run(
+      () => this.#store.removalsOf(vin),
+      () => Number.NaN,
+    );
+  }
+
+  async put(query: VehicleQuery, decode: Decode, removals: number): Promise<boolean> {
+    if (Number.isNaN(removals)) {
+      return false;
+    }
+    return this.#writes.run(
+      () => this.#store.put(query, decode, removals),
+      () => false,
+    );
+  }
+
+  remove(vin: Vin): Promise<boolean> {
+    return this.#store.remove(vin);
+  }
+
+  sweep(cutoffs: SweepCutoffs, limit: number): Promise<number> {
+    return this.#writes.run(
+      () => this.#store.sweep(cutoffs, limit),
+      () => 0,
+    );
+  }
+}

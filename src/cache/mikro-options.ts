@@ -1,0 +1,19 @@
+import { Migrator } from "@mikro-orm/migrations";
+
+import type { Logger } from "../telemetry/logger.ts";
+import { CreateVehicles } from "./migrations/create-vehicles.ts";
+import { RemovalEntity, VehicleEntity } from "./vehicle-entity.ts";
+
+/** What both kinds of database tell MikroORM. */
+export function mikroOptions(logger: Logger) {
+  return {
+    entities: [VehicleEntity, RemovalEntity],
+    extensions: [Migrator],
+    // Listed, not found by pattern: what runs is what the type checker saw, and nothing is written beside it.
+    migrations: { migrationsList: [CreateVehicles], snapshot: false, silent: true },
+    logger: (message: string) => {
+      logger.debug("database library", { detail: message });
+    },
+    colors: false,
+  };
+}

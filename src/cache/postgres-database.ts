@@ -1,0 +1,74 @@
+import { IsolationLevel } from "@mikro-orm/core";
+import { MikroORM } from "@mikro-orm/postgresql";
+
+import type { Logger } from "../telemetry/logger.ts";
+import { mikroOptions } from "./mikro-options.ts";
+import { type PostgresPool, PostgresReads } from "./postgres-reads.ts";
+import type { VehicleDatabase } from "./vehicle-database.ts";
+
+const LIMITS = {
+  max: 10,
+  connectionTimeoutMillis: 500,
+  statement_timeout: 500,
+  lock_timeout: 100,
+  // The server keeps the limits above; this one is for a server that has fallen silent.
+  query_timeout: 1_000,
+};
+
+/** Any number will do, as long as all replicas agree. */
+const MIGRATION_LOCK = 7_205_759_403;
+const MIGRATION_WAIT_MS = 10_000;
+
+const LOCK_VIN = "select pg_advisory_xact_lock(hashtextextended(?, 0))";
+
+/** Connects to PostgreSQL, and makes the tables where they are missing; the database must exist. */
+export async function openPostgresDatabase(url: string, logger: Logger): Promise<VehicleDatabase> {
+  const orm = await MikroORM.init({
+    ...mikroOptions(logger),
+    dbName: decodeURIComponent(new URL(url).pathname.slice(1)) || "postgres",
+    ensureDatabase: false,
+    driverOptions: { connectionString: url, ...LIMITS },
+  });
+  try {
+    const pool: PostgresPool = await orm.em.getConnection().getNativeClient();
+    await migrateAlone(pool, orm);
+    const em = orm.em.fork();
+    return {
+      em,
+      reads: new PostgresReads(pool),
+      // The lock is taken by a statement of its own, and in read committed: the statements after it must see what was
+      // committed until the lock was given.
+      withVinLocked: (vin, work) =>
+        em.transactional(
+          async (transaction) => {
+            await transaction.execute(LOCK_VIN, [vin]);
+            return work(transaction);
+          },
+          { isolationLevel: IsolationLevel.READ_COMMITTED },
+        ),
+      flush: () => Promise.resolve(),
+      [Symbol.asyncDispose]: () => orm.close(),
+    };
+  } catch (error) {
+    await orm.close();
+    throw error;
+  }
+}
+
+/** Runs the migrations while no other replica does. */
+async function migrateAlone(pool: PostgresPool, orm: MikroORM): Promise<void> {
+  const session = await pool.connect();
+  try {
+    await session.query({ text: `set lock_timeout = ${MIGRATION_WAIT_MS}` });
+    await session.query({ text: `set statement_timeout = ${MIGRATION_WAIT_MS}` });
+    await session.query({
+      text: "select pg_advisory_lock($1)",
+      values: [MIGRATION_LOCK],
+      query_timeout: MIGRATION_WAIT_MS + LIMITS.query_timeout,
+    });
+    await orm.migrator.up();
+  } finally {
+    // Closing the session gives up its lock and its settings.
+    session.release(true);
+  }
+}

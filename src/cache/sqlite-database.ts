@@ -1,0 +1,77 @@
+import { mkdir, open } from "node:fs/promises";
+import { dirname } from "node:path";
+
+import { MikroORM } from "@mikro-orm/sqlite";
+import type { Database } from "better-sqlite3";
+
+import type { Logger } from "../telemetry/logger.ts";
+import { mikroOptions } from "./mikro-options.ts";
+import { SqliteReads } from "./sqlite-reads.ts";
+import type { VehicleDatabase } from "./vehicle-database.ts";
+
+/**
+ * `busy_timeout` blocks the event loop while it waits, so it is short. The file is not mapped into memory: if another
+ * process cut it short, touching the mapping would end this one.
+ *
+ * With `synchronous=NORMAL` a commit survives the end of the process, `kill -9` included; what must survive the loss of
+ * power is flushed by `flush`, which does not block the event loop as `synchronous=FULL` would.
+ */
+const PRAGMAS = [
+  "busy_timeout = 50",
+  "journal_mode = WAL",
+  "synchronous = NORMAL",
+  "journal_size_limit = 67108864",
+  "trusted_schema = OFF",
+];
+
+/** Opens a SQLite file, and makes it, its directory and its tables where they are missing. */
+export async function openSqliteDatabase(path: string, logger: Logger): Promise<VehicleDatabase> {
+  await mkdir(dirname(path), { recursive: true });
+  const options = mikroOptions(logger);
+  const orm = await MikroORM.init({
+    ...options,
+    migrations: { ...options.migrations, transactional: false, allOrNothing: false },
+    dbName: path,
+  });
+  try {
+    const client = await orm.em.getConnection().getNativeClient();
+    setPragmas(client);
+    await migrateAlone(client, orm);
+    const em = orm.em.fork();
+    return {
+      em,
+      reads: new SqliteReads(client),
+      // One statement at a time writes to the file, and it sees all that was written before.
+      withVinLocked: (_vin, work) => work(em),
+      flush: () => flushToDisk(`${path}-wal`),
+      [Symbol.asyncDispose]: () => orm.close(),
+    };
+  } catch (error) {
+    await orm.close();
+    throw error;
+  }
+}
+
+function setPragmas(client: Database): void {
+  for (const pragma of PRAGMAS) {
+    client.pragma(pragma);
+  }
+}
+
+/** Runs the migrations in one transaction, which holds the write lock from its beginning. */
+async function migrateAlone(client: Database, orm: MikroORM): Promise<void> {
+  client.exec("begin immediate");
+  try {
+    await orm.migrator.up();
+    client.exec("commit");
+  } finally {
+    if (client.inTransaction) {
+      client.exec("rollback");
+    }
+  }
+}
+
+async function flushToDisk(path: string): Promise<void> {
+  await using file = await open(path, "r+");
+  await file.datasync();
+}

