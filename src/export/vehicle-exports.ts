@@ -33,6 +33,7 @@ export class VehicleExports implements AsyncDisposable {
   readonly #options: VehicleExportsOptions;
   readonly #slots: ExportSlots;
   readonly #stop = new AbortController();
+  #lastTurn: Promise<void> = Promise.resolve();
   readonly #writing = new Set<Promise<ParquetFile>>();
   readonly #files = new Set<ParquetFile>();
 
@@ -78,13 +79,20 @@ export class VehicleExports implements AsyncDisposable {
   }
 
   async #write(signal: AbortSignal): Promise<ParquetFile> {
-    const writing = this.#writeFile(AbortSignal.any([signal, this.#stop.signal]));
+    const writing = this.#writeInTurn(AbortSignal.any([signal, this.#stop.signal]));
     this.#writing.add(writing);
     try {
       return await writing;
     } finally {
       this.#writing.delete(writing);
     }
+  }
+
+  // One at a time: memory and processor are used once, and between two of them the database's log can be emptied.
+  #writeInTurn(signal: AbortSignal): Promise<ParquetFile> {
+    const writing = this.#lastTurn.then(() => this.#writeFile(signal));
+    this.#lastTurn = writing.then(noop, noop);
+    return writing;
   }
 
   async #writeFile(signal: AbortSignal): Promise<ParquetFile> {
@@ -105,3 +113,5 @@ export class VehicleExports implements AsyncDisposable {
     return file;
   }
 }
+
+function noop(): void {}
