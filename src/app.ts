@@ -5,6 +5,8 @@ import { parseDatabaseUrl } from "./cache/database-url.ts";
 import type { OpenVehicleStore } from "./cache/open-vehicle-store.ts";
 import { openVehicleStore } from "./cache/open-vehicle-store.ts";
 import type { Config } from "./config.ts";
+import { ExportSpool } from "./export/export-spool.ts";
+import { createExportHandler } from "./export/http.ts";
 import { VehicleExports } from "./export/vehicle-exports.ts";
 import { createCallInterceptor } from "./rpc/call-interceptor.ts";
 import { callerKey } from "./rpc/caller.ts";
@@ -79,6 +81,11 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     }),
   );
 
+  const spool = starting.use(
+    new ExportSpool({ create: (client, signal) => exports.createShared(client, signal), now }),
+  );
+  const answerExport = createExportHandler({ exports, spool, logger });
+
   const handlers = createVehicleHandlers({ lookup, exports, logger, now });
   const mount = {
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
@@ -96,6 +103,8 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       port: config.httpPort,
       handlers: {
         "GET /": createPageHandler(() => sources.describe()),
+        "GET /export.parquet": (request, response) =>
+          answerExport(request, response, request.socket.remoteAddress ?? "unknown"),
         "GET /healthz": answerHealthz,
         "GET /readyz": createReadyzHandler(
           () => isDraining,
