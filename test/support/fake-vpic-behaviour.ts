@@ -38,10 +38,12 @@ export type Behaviour = Delayed &
     /** HTML, with status 200 if no other is given. */
     | { readonly kind: "html"; readonly status?: number }
     | { readonly kind: "xml" }
+    /** The answer, but said to be plain text. */
+    | { readonly kind: "mislabelled" }
     | { readonly kind: "empty-body" }
     /** A body of this type and text, with status 200. */
     | { readonly kind: "body"; readonly contentType?: string; readonly text: string }
-    /** A JSON body that is larger than any answer: `bytes`, 9 MiB if not given. */
+    /** The answer, filled up with blanks to more than any answer has: `bytes`, 9 MiB if not given. */
     | { readonly kind: "huge"; readonly bytes?: number }
     | { readonly kind: "redirect"; readonly location: string }
     /** An error status, with vPIC's JSON for it. */
@@ -118,7 +120,7 @@ function toReply(behaviour: Behaviour, context: AnswerContext): Reply {
     case "body":
       return { ...json(behaviour.text), headers: { "content-type": behaviour.contentType ?? JSON_TYPE } };
     case "huge":
-      return json(`{"Results":[${" ".repeat(behaviour.bytes ?? HUGE_BYTES)}]}`);
+      return json(JSON.stringify(toAnswer(behaviour, context)).padEnd(behaviour.bytes ?? HUGE_BYTES));
     case "redirect":
       return { status: 302, headers: { location: behaviour.location }, body: "" };
     case "status":
@@ -134,6 +136,8 @@ function toReply(behaviour: Behaviour, context: AnswerContext): Reply {
       const text = JSON.stringify(toAnswer(behaviour, context));
       return json(text.slice(0, text.length / 2));
     }
+    case "mislabelled":
+      return { ...toAnswerReply(behaviour, context), headers: { "content-type": "text/plain" } };
     case "gzip":
       return withEncoding(toAnswerReply(behaviour, context), "gzip");
     case "brotli":

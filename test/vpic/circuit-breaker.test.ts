@@ -146,7 +146,7 @@ describe("an open breaker", () => {
 
   test("is not moved by attempts that began before it opened", () => {
     const breaker = new CircuitBreaker();
-    const late = Array.from({ length: 3 }, () => breaker.begin());
+    const late = Array.from({ length: 12 }, () => breaker.begin());
     breaker.openFor(5_000);
     vi.advanceTimersByTime(5_000);
     attempt(breaker, "+");

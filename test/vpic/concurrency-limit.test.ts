@@ -63,8 +63,9 @@ test("who is aborted while waiting leaves the place to the next", async () => {
   const calls = new Calls();
   const call = withConcurrencyLimit(new ConcurrencyLimit({ maxRunning: 1, maxWaiting: 5 }), calls.call);
   const caller = new AbortController();
-  const running = [call(1, STOP), call(3, STOP)];
+  const first = call(1, STOP);
   const leaving = call(2, { signal: never(), whileWaiting: caller.signal });
+  const running = [first, call(3, STOP)];
 
   caller.abort(new Error("gone"));
   await expect(leaving).rejects.toThrow("gone");

@@ -171,6 +171,19 @@ test("who goes while gathering is not asked for", async () => {
   expect(asked.batches[1]?.openQuestions.map(({ query }) => query.vin)).toEqual([third]);
 });
 
+test("when all who gather have gone, nothing is asked", async () => {
+  const asked = new Asked();
+  using gatherer = new Gatherer(asked.ask);
+  const caller = new AbortController();
+  const [first = parseVin(""), second = first] = toVins(2);
+  submitAll(gatherer, [new Question({ vin: first }, never()), new Question({ vin: second }, caller.signal)]);
+
+  caller.abort(new Error("gone"));
+  await vi.advanceTimersByTimeAsync(50);
+
+  expect(asked.batches).toHaveLength(1);
+});
+
 test("a request is given up when all who asked have gone, and not before", () => {
   const callers = [new AbortController(), new AbortController()];
   const vins = toVins(2);
