@@ -35,6 +35,12 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
       const limits = limitsOf(spec.method, options.limits);
       for (const handle of route(spec, limits, options).handlers) {
         handlers.set(handle.requestPath, async (request, response) => {
+          response.setTimeout(limits.stallTimeoutMs, () => {
+            // Silence is the client's fault only if it has something to read.
+            if (response.writableLength > 0) {
+              response.destroy();
+            }
+          });
           const values = options.contextValues?.({ address: request.socket.remoteAddress ?? "unknown" });
           const universal = universalRequestFromNodeRequest(request, response, undefined, values);
           applyDeadline(universal.header, limits);

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 
 import type { ServiceImplSpec } from "@connectrpc/connect";
 
+import { ConnectionGate, type ConnectionLimits } from "./connection-gate.ts";
 import { rpcHandlers } from "./http-rpc.ts";
 import { type HttpHandlers, sendText, toRoutes } from "./http-routes.ts";
 import { listen } from "./listen.ts";
@@ -17,6 +18,12 @@ export interface HttpServerOptions extends MountOptions {
   readonly services: readonly ServiceImplSpec[];
   /** Plain HTTP beside them. */
   readonly handlers: HttpHandlers;
+  /** Deviations from the usual limits of connections. */
+  readonly connections?: Partial<ConnectionLimits> | undefined;
+  /** How long a request's headers may take to arrive, in ms, give or take a second. Default: 5 s. */
+  readonly headersTimeoutMs?: number | undefined;
+  /** How long a request may take to arrive, in ms, give or take a second. Default: 15 s. */
+  readonly arrivalTimeoutMs?: number | undefined;
 }
 
 /** An HTTP listener that serves. Disposing it ends all requests at once; drain it first. */
@@ -70,8 +77,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const server = createServer(
     {
       noDelay: true,
-      headersTimeout: 5000,
-      requestTimeout: 15_000,
+      headersTimeout: options.headersTimeoutMs ?? 5000,
+      requestTimeout: options.arrivalTimeoutMs ?? 15_000,
       connectionsCheckingInterval: 1000,
       maxHeaderSize: 16 * 1024,
     },
@@ -98,6 +105,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       });
     },
   );
+  const gate = new ConnectionGate(options.connections);
+  server.on("connection", (socket) => gate.admit(socket));
   const address = await listen(server, "HTTP", options.host, options.port);
 
   const drain = async (graceMs: number): Promise<void> => {

@@ -86,7 +86,7 @@ describe("the HTTP listener", () => {
   }
 
   test("survives any host and any target", async () => {
-    await using server = await startEchoHttp({ lookup: () => ({}) });
+    await using server = await startEchoHttp({ lookup: () => ({}) }, { connections: { maxNewPerAddress: Infinity } });
     const printable = fc.string({
       unit: fc.integer({ min: 0x21, max: 0xff }).map((code) => String.fromCharCode(code)),
     });
@@ -161,5 +161,79 @@ describe("the HTTP listener", () => {
 
     expect(Date.now() - startedAt).toBeLessThan(1000);
     await once(socket, "close");
+  });
+
+  for (const [what, bytes] of [
+    ["sends no headers", "GET / HTTP/1.1\r\nHost:"],
+    ["says nothing", ""],
+    [
+      "sends no body",
+      "POST /vehicle.v1.VehicleService/Lookup HTTP/1.1\r\nHost: a\r\nContent-Type: application/proto\r\nContent-Length: 9\r\n\r\n",
+    ],
+  ] as const) {
+    test(`closes a connection that ${what}`, async () => {
+      await using server = await startEchoHttp(
+        { lookup: () => ({}) },
+        { headersTimeoutMs: 200, arrivalTimeoutMs: 200 },
+      );
+      const socket = connect(Number(server.address.split(":")[1]), "127.0.0.1");
+      socket.on("error", () => {});
+      const startedAt = Date.now();
+      socket.write(bytes);
+      socket.resume();
+
+      await once(socket, "close");
+
+      expect(Date.now() - startedAt).toBeLessThan(2500);
+    });
+  }
+
+  test("cuts a response whose client reads no more, and cleans up after the handler", async () => {
+    const cleanedUp = Promise.withResolvers<void>();
+    await using server = await startEchoHttp(
+      {
+        async *export() {
+          try {
+            for (;;) {
+              yield { part: { case: "data" as const, value: new Uint8Array(256 * 1024) } };
+            }
+          } finally {
+            cleanedUp.resolve();
+          }
+        },
+      },
+      { limits: { defaults: { stallTimeoutMs: 300 } } },
+    );
+    const socket = connect(Number(server.address.split(":")[1]), "127.0.0.1");
+    socket.on("error", () => {});
+    socket.pause();
+    socket.write(
+      "POST /vehicle.v1.VehicleService/Export HTTP/1.1\r\nHost: a\r\nContent-Type: application/connect+proto\r\nContent-Length: 5\r\n\r\n\0\0\0\0\0",
+    );
+
+    await expect(cleanedUp.promise).resolves.toBeUndefined();
+    socket.destroy();
+  });
+
+  test("takes no more connections from an address than allowed", async () => {
+    await using server = await startEchoHttp({}, { connections: { maxOpenPerAddress: 1 } });
+    const port = Number(server.address.split(":")[1]);
+    const first = connect(port, "127.0.0.1");
+    await once(first, "connect");
+    const second = connect(port, "127.0.0.1");
+    second.on("error", () => {});
+
+    await once(second, "close");
+
+    expect(first.closed).toBe(false);
+    first.destroy();
+  });
+
+  test("refuses headers of more than 16 KiB", async () => {
+    await using server = await startEchoHttp({});
+
+    const answer = await raw(server.address, `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(17 * 1024)}\r\n\r\n`);
+
+    expect(answer).toMatch(/^HTTP\/1\.1 431 /);
   });
 });
