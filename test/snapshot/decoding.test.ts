@@ -58,6 +58,13 @@ describe("the year", () => {
     expect(vehicle.verdict.codes).toEqual([0, 12]);
   });
 
+  test("is the caller's when nothing is known for any year", async () => {
+    const vehicle = await decode("19EAAAA0XEA000001", 2001);
+
+    expect(vehicle.modelYear).toBe("2001");
+    expect(vehicle.verdict.codes).toEqual(expect.arrayContaining([8, 12]));
+  });
+
   test("is what NHTSA has set for the descriptor, before all rules", async () => {
     const withSetYear = await decode("KMHGC4DH0BU123456");
     const withHint = await decode("KMHGC4DH0BU123456", 2011);
@@ -172,6 +179,12 @@ describe("the attributes", () => {
       VehicleDescriptor: "WVWKG61J*4D",
       VehicleType: "PASSENGER CAR",
     });
+  });
+
+  test("tell what NHTSA takes for granted of all motorcycles", async () => {
+    const vehicle = await decode("JYAVM01E27A113338");
+
+    expect(vehicle.attributes["GVWR"]).toBe("Class 1A: 3,000 lb or less (1,360 kg or less)");
   });
 
   test("tell what the engine's model implies", async () => {

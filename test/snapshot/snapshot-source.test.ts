@@ -101,14 +101,16 @@ describe("a snapshot that is unpacked for the first time", () => {
   });
 
   test("stops when it is closed meanwhile, and leaves nothing in progress", async () => {
-    const source = open();
+    // The bundled database, for it takes long enough.
+    const source = openSnapshot({ dataDir, logger: log });
     const decode = source.decode(QUERY, AbortSignal.timeout(20_000));
+    await log.reached("arranging");
 
     await source[Symbol.asyncDispose]();
 
     await expect(decode).rejects.toThrow(SourceUnavailableError);
-    const files = await readdir(dataDir).catch(() => []);
-    expect(files.filter((file) => file.includes(".part-"))).toEqual([]);
+    expect(await readdir(dataDir)).toEqual(["snapshot.db.lock"]);
+    expect(log.messages("error")).toEqual([]);
   });
 
   test("removes what crashed unpackings have left", async () => {
@@ -157,7 +159,7 @@ describe("a snapshot that is unpacked already", () => {
   });
 
   test.each([
-    ["cut short", () => truncate(snapshotFile, PAGE_BYTES)],
+    ["cut short", () => cutLastPage(snapshotFile)],
     ["empty", () => truncate(snapshotFile, 0)],
     ["garbage", () => writeFile(snapshotFile, "no database at all".repeat(PAGE_BYTES))],
     ["written to by somebody else", () => utimes(snapshotFile, 1, 1)],
@@ -170,6 +172,7 @@ describe("a snapshot that is unpacked already", () => {
 
     expect(await modelFrom(source)).toBe(MODEL);
     expect((await stat(snapshotFile)).ino).not.toBe(before.ino);
+    expect(log.messages("warn")).toEqual([]);
   });
 
   test("is built anew from another database", async () => {
@@ -236,6 +239,18 @@ describe("a snapshot that cannot be had", () => {
     await expect(modelFrom(source)).rejects.toThrow("the data directory: it is not a directory");
   });
 
+  test("is tried again and again, but told once", async () => {
+    let nowMs = Date.parse("2026-11-22T12:00:00Z");
+    await using source = open({ snapshotPath: join(directory.path, "missing.db"), now: () => nowMs });
+    await source.whenSettled();
+    nowMs += 60_000;
+
+    await expect(modelFrom(source)).rejects.toThrow("there is no such file");
+
+    expect(source.status()).toMatchObject({ state: "unavailable" });
+    expect(log.messages("error")).toHaveLength(1);
+  });
+
   test("is tried again a minute later, not before", async () => {
     let nowMs = Date.parse("2026-11-22T12:00:00Z");
     const laterFile = join(directory.path, "later.db");
@@ -267,7 +282,14 @@ async function runProcess(): Promise<string> {
   return stdout;
 }
 
-/** Spoils every page but the first without changing size, header or time, as a failing disk would. */
+/** Leaves the time as it was, as a failing disk would. */
+async function cutLastPage(path: string): Promise<void> {
+  const { size, atime, mtime } = await stat(path);
+  await truncate(path, size - PAGE_BYTES);
+  await utimes(path, atime, mtime);
+}
+
+/** Spoils the page of the patterns without changing size, header or time, as a failing disk would. */
 async function overwriteInPlace(path: string): Promise<void> {
   const { mtime, atime } = await stat(path);
   const content = await readFile(path);
