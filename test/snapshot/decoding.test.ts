@@ -181,6 +181,16 @@ describe("the attributes", () => {
     });
   });
 
+  test("join notes of which several apply, each once", async () => {
+    const severalNotes = await decode("JN8AS5MT2DW030625");
+    const sameNoteTwice = await decode("KMHCG45C71U234399");
+
+    expect(severalNotes.attributes["OtherRestraintSystemInfo"]).toBe(
+      "2nd row center 3-point manual belts; 2nd row outboard 3-point manual belts",
+    );
+    expect(sameNoteTwice.attributes["OtherRestraintSystemInfo"]).toBe("Depowered Airbags");
+  });
+
   test("tell what NHTSA takes for granted of all motorcycles", async () => {
     const vehicle = await decode("JYAVM01E27A113338");
 
