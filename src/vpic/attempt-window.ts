@@ -7,6 +7,8 @@ interface Attempt {
 }
 
 const WINDOW_MS = 30_000;
+/** So many of the last attempts tell enough, however large the budget is. */
+const MAX_ATTEMPTS = 200;
 const MIN_ATTEMPTS_FOR_RATE = 10;
 const MAX_FAILED_SHARE = 0.5;
 const MIN_ATTEMPTS_WITHOUT_SUCCESS = 3;
@@ -31,8 +33,8 @@ export class AttemptWindow {
     this.#undecided.delete(number);
     if (succeeded !== undefined && number >= this.#firstNumber) {
       const now = performance.now();
-      this.#ended = this.#ended.filter(({ endedAt }) => endedAt > now - WINDOW_MS);
       this.#ended.push({ number, succeeded, endedAt: now });
+      this.#ended = this.#ended.slice(-MAX_ATTEMPTS).filter(({ endedAt }) => endedAt > now - WINDOW_MS);
     }
   }
 
