@@ -76,6 +76,28 @@ describe("a closed breaker", () => {
     expect([before, breaker.state]).toEqual(["closed", "closed"]);
   });
 
+  test("takes attempts that are undecided for successes, as long as they are", () => {
+    const breaker = new CircuitBreaker();
+    const slow = [breaker.begin(), breaker.begin(), breaker.begin()];
+    attempt(breaker, "+++++-----");
+    const before = breaker.state;
+
+    for (const pass of slow) {
+      pass.end(false);
+    }
+
+    expect([before, breaker.state]).toEqual(["closed", "open"]);
+  });
+
+  test("does not wait for those that hang when all else fails", () => {
+    const breaker = new CircuitBreaker();
+    Array.from({ length: 7 }, () => breaker.begin());
+
+    attempt(breaker, "----------");
+
+    expect(breaker.state).toBe("open");
+  });
+
   test("opens when the undecided attempt fails too", () => {
     const breaker = new CircuitBreaker();
     const slow = breaker.begin();

@@ -5,6 +5,7 @@ import type { Decode, VehicleQuery } from "../../src/vehicle/vehicle.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { Batch, Question } from "../../src/vpic/batch.ts";
 import { Gatherer } from "../../src/vpic/gatherer.ts";
+import { VpicFault } from "../../src/vpic/vpic-fault.ts";
 import { never, toVins } from "./vins.ts";
 
 beforeEach(() => {
@@ -146,13 +147,13 @@ test("a request that fails fails for those who still wait, as unavailable", asyn
   second?.resolve(toDecode(second.query));
 
   asked.fail(0, new SourceUnavailableError("busy", { retryAfterMs: 7 }));
-  asked.fail(1, new Error("broken"));
+  asked.fail(1, new VpicFault("status", "throttled", { status: 429, retryAfterMs: 2_000 }));
   const outcomes = await Promise.allSettled(questions.map(({ answer }) => answer));
 
   expect(outcomes).toMatchObject([
     { status: "rejected", reason: { name: "SourceUnavailableError", retryAfterMs: 7 } },
     { status: "fulfilled" },
-    { status: "rejected", reason: { name: "SourceUnavailableError", cause: { message: "broken" } } },
+    { status: "rejected", reason: { name: "SourceUnavailableError", cause: { status: 429 }, retryAfterMs: 2_000 } },
   ]);
 });
 
