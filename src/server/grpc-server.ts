@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 
 import type { ServiceImplSpec } from "@connectrpc/connect";
-import { logVerbosity, Server, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
+import { logVerbosity, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
 
 import { Health as HealthService } from "#gen/health/v1/health_pb.ts";
 
@@ -10,6 +10,7 @@ import { longestRequest } from "./call-limits.ts";
 import { ConnectionGate, type ConnectionLimits } from "./connection-gate.ts";
 import { ArrivalWatch } from "./grpc-arrival.ts";
 import { mountService } from "./grpc-mount.ts";
+import { createGuardedServer } from "./guarded-server.ts";
 import { Health } from "./health.ts";
 import { onceHttp2 } from "./http2-preface.ts";
 import { listen } from "./listen.ts";
@@ -42,12 +43,14 @@ export interface GrpcServer extends AsyncDisposable {
   drain(graceMs: number): Promise<void>;
 }
 
+/**
+ * The kernel asks after a quiet peer after 60 s, and gives it up 10 s later. HTTP/2 pings would do the same, but grpc-js
+ * 1.14 drops a draining connection, with the calls still running on it, when a ping falls due.
+ */
+const keepAlive = { keepAlive: true, keepAliveInitialDelay: 60_000 };
+
 const connectionOptions: ServerOptions = {
-  // Counts every call for an introspection service that is not served.
-  "grpc.enable_channelz": 0,
   "grpc.max_concurrent_streams": 100,
-  "grpc.keepalive_time_ms": 60_000,
-  "grpc.keepalive_timeout_ms": 20_000,
   "grpc.max_connection_idle_ms": 120_000,
   // A ping resets idleness, so age is the bound that holds. The grace is that of the longest call, an Export.
   "grpc.max_connection_age_ms": 30 * 60_000,
@@ -64,7 +67,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   // grpc-js would print headers that it cannot read, tokens among them.
   setLogVerbosity(logVerbosity.NONE);
   const arrivals = new ArrivalWatch(options.arrivalTimeoutMs ?? 15_000);
-  const server = new Server({
+  const server = createGuardedServer({
     ...connectionOptions,
     "grpc.max_receive_message_length": longestRequest(
       services.flatMap((service) => service.methods),
@@ -85,7 +88,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const sockets = new Set<Socket>();
   /** Those that have not spoken HTTP/2 yet. */
   const strangers = new Set<Socket>();
-  const listener = createServer({ noDelay: true }, (socket) => {
+  const listener = createServer({ noDelay: true, ...keepAlive }, (socket) => {
     if (!gate.admit(socket)) {
       return;
     }

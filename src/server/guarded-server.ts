@@ -1,0 +1,31 @@
+import type { Duplex } from "node:stream";
+
+import { Server, type ServerOptions } from "@grpc/grpc-js";
+
+/** What grpc-js calls for every new stream of a connection. */
+const streamHandler = "_streamHandler";
+
+/**
+ * A grpc-js server that survives streams which are gone before they are looked at. grpc-js 1.14 answers unknown methods
+ * and wrong content types without checking, and the exception would end the process: one packet with a call and a
+ * reset would do.
+ *
+ * @throws {TypeError} when grpc-js has been rebuilt so that this guard no longer fits
+ */
+export function createGuardedServer(options: ServerOptions): Server {
+  // With channelz, another handler would be called.
+  const server = new Server({ ...options, "grpc.enable_channelz": 0 });
+  const original: unknown = Reflect.get(server, streamHandler);
+  if (typeof original !== "function") {
+    throw new TypeError("grpc-js has changed: its streams cannot be guarded");
+  }
+  Reflect.set(server, streamHandler, (interceptors: unknown, stream: Duplex, headers: unknown) => {
+    if (stream.destroyed) {
+      // Its error is yet to come.
+      stream.on("error", () => {});
+    } else {
+      Reflect.apply(original, server, [interceptors, stream, headers]);
+    }
+  });
+  return server;
+}
