@@ -346,6 +346,19 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(left.map((vehicle) => vehicle !== undefined)).toEqual([false, true, false, true, false]);
     });
 
+    test("sweeps no more than asked for over all classes", async () => {
+      const sources = ["vpic", "snapshot", "vpic", "snapshot", "vpic"] as const;
+      const queries = someVins(sources.length).map((vin) => ({ vin }));
+      for (const [index, query] of queries.entries()) {
+        await store(vehicles, query, decodeOf(query.vin, { source: sources[index] ?? "vpic", decodedAt: NOON - 1 }));
+      }
+      const cutoffs = { vpic: NOON, negative: NOON, snapshot: NOON };
+
+      const swept = [await vehicles.sweep(cutoffs, 3), await vehicles.sweep(cutoffs, 3)];
+
+      expect(swept).toEqual([3, 2]);
+    });
+
     test("never forgets a removal that a decode in flight must know of, however often it sweeps", async () => {
       const beforeAll = await vehicles.removalsOf(TRUCK);
       await vehicles.remove(TRUCK);
