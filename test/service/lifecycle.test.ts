@@ -119,7 +119,10 @@ describe("without a network", () => {
   test("answers from the snapshot within 2.5 s when nothing comes back from vPIC's address, and soon at once", async () => {
     await using directory = await temporaryDirectory();
     // Takes connections and never says a word, not even the TLS handshake's.
-    await using abyss = createServer().listen(0, "127.0.0.1");
+    await using abyss = createServer((socket) => socket.on("error", () => socket.destroy()).resume()).listen(
+      0,
+      "127.0.0.1",
+    );
     await once(abyss, "listening");
     await using service = await ServiceProcess.start({
       DATA_DIR: directory.path,
