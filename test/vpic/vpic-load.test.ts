@@ -74,7 +74,7 @@ describe("vPIC under load", () => {
       { requestsPerSecond: 500 },
     );
     const { vpic, source } = started;
-    const vins = toVins(60);
+    const vins = toVins(40);
 
     const outcomes: PromiseSettledResult<unknown>[] = [];
     for (const vin of vins) {
