@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import type { Decode } from "../../src/vehicle/vehicle.ts";
+import type { Vin } from "../../src/vehicle/vin.ts";
 import type { VpicRow } from "../../src/vpic/answer.ts";
 import { sleep } from "../../src/vpic/sleep.ts";
 import type { VpicTransport } from "../../src/vpic/vpic-client.ts";
@@ -12,8 +13,12 @@ import { never, toVins } from "./vins.ts";
 
 /** A vPIC without a network, so that minutes pass at once: it answers, fails or is silent. */
 class ScriptedTransport implements VpicTransport {
-  mode: "answering" | "failing" | "silent" = "answering";
+  /** Flaky: 3 of every 10 requests fail, as evenly as can be. */
+  mode: "answering" | "failing" | "flaky" | "silent" = "answering";
   latencyMs = 50;
+  failureLatencyMs = 50;
+  /** What answers take longer than the quickest one, up to six times that. */
+  spreadMs = 0;
   /** When each request was sent. */
   readonly sentAt: number[] = [];
 
@@ -22,9 +27,14 @@ class ScriptedTransport implements VpicTransport {
     signal: AbortSignal,
   ): Promise<readonly VpicRow[]> {
     this.sentAt.push(performance.now());
-    const isSilent = this.mode === "silent";
-    await sleep(isSilent ? 3_600_000 : this.latencyMs, signal);
-    if (this.mode === "failing") {
+    const number = this.sentAt.length;
+    const isUnlucky = Math.floor(number * 0.3) > Math.floor((number - 1) * 0.3);
+    if (this.mode === "silent") {
+      await sleep(3_600_000, signal);
+    }
+    const isFailing = this.mode === "failing" || (this.mode === "flaky" && isUnlucky);
+    await sleep(isFailing ? this.failureLatencyMs : this.latencyMs + (number % 7) * this.spreadMs, signal);
+    if (isFailing) {
       throw new VpicFault("network", "broken");
     }
     return queries.map(({ vin }) => ({ ...toRow({ vin, modelYear: undefined }, {}), VIN: vin }));
@@ -43,8 +53,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function createSource(transport: VpicTransport): VpicSource {
-  return new VpicSource({ logger: new SilentLogger(), random: () => 0.5 }, transport);
+function createSource(transport: VpicTransport, requestsPerSecond = 5): VpicSource {
+  return new VpicSource({ logger: new SilentLogger(), random: () => 0.5, requestsPerSecond }, transport);
 }
 
 /** Decodes a new VIN every so often for so long, and notes for each how it went and how long it took. */
@@ -101,6 +111,42 @@ test.each([7_000, 60_000, 300_000])("after an outage of %s ms vPIC is in use aga
   expect(after.every(({ isAnswered }) => isAnswered)).toBe(true);
   expect(source.state().breaker).toBe("closed");
 });
+
+test.each([
+  { latencyMs: 200, failureLatencyMs: 0, spreadMs: 40, requestsPerSecond: 500 },
+  { latencyMs: 200, failureLatencyMs: 0, spreadMs: 40, requestsPerSecond: 5 },
+  { latencyMs: 3_000, failureLatencyMs: 1, spreadMs: 40, requestsPerSecond: 5 },
+  { latencyMs: 50, failureLatencyMs: 50, spreadMs: 40, requestsPerSecond: 5 },
+  { latencyMs: 50, failureLatencyMs: 2_000, spreadMs: 40, requestsPerSecond: 5 },
+])(
+  "30 % of failures, evenly spread, do not open the breaker: $latencyMs ms good, $failureLatencyMs ms bad, $requestsPerSecond a second",
+  async ({ requestsPerSecond, ...latencies }) => {
+    const transport = Object.assign(new ScriptedTransport(), latencies);
+    transport.mode = "flaky";
+    await using source = createSource(transport, requestsPerSecond);
+
+    const [crowd, trickle] = [toVins(1_000), toVins(3_000).slice(1_000)];
+    const outcomes: boolean[] = [];
+    const states = new Set<string>();
+    const decode = (vin: Vin): void => {
+      void source.decode({ vin }, never()).then(
+        () => outcomes.push(true),
+        () => outcomes.push(false),
+      );
+    };
+    crowd.forEach(decode);
+    for (const vin of trickle) {
+      decode(vin);
+      await vi.advanceTimersByTimeAsync(50);
+      states.add(source.state().breaker);
+    }
+    await vi.advanceTimersByTimeAsync(60_000);
+
+    expect([...states]).toEqual(["closed"]);
+    expect(outcomes.filter((isAnswered) => isAnswered).length).toBeGreaterThanOrEqual(0.97 * 3_000);
+    expect(outcomes).toHaveLength(3_000);
+  },
+);
 
 test("when the breaker opens, those who wait between attempts or in the queue know at once", async () => {
   const transport = new ScriptedTransport();
