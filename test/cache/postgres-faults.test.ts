@@ -96,7 +96,34 @@ describe("a PostgreSQL server", () => {
     expect([found, stored]).toEqual([undefined, true]);
   });
 
-  test("keeps a lock for a bounded time only", async () => {
+  test("is asked again when others hold a VIN's lock for long", async () => {
+    await using vehicles = await open();
+    await store(vehicles, { vin: VIN }, decodeOf(VIN));
+    const orm = await MikroORM.init({
+      dbName: "faults",
+      entities: [VehicleEntity],
+      ensureDatabase: false,
+      driverOptions: { connectionString: databaseUrl },
+    });
+    const released = Promise.withResolvers<void>();
+    const holding = Promise.withResolvers<void>();
+    const holder = orm.em.fork().transactional(async (transaction) => {
+      await transaction.execute("select pg_advisory_xact_lock(hashtextextended(?, 0))", [VIN]);
+      holding.resolve();
+      await released.promise;
+    });
+    await holding.promise;
+
+    const removal = vehicles.remove(VIN);
+    // Longer than one attempt waits, shorter than all.
+    setTimeout(released.resolve, 150);
+
+    expect(await removal).toBe(true);
+    await holder;
+    await orm.close();
+  });
+
+  test("is waited for only so long when others hold a VIN's lock", async () => {
     await using vehicles = await open();
     const before = await vehicles.removalsOf(VIN);
     const orm = await MikroORM.init({
