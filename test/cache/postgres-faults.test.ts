@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer, type Socket } from "node:net";
+
 import { MikroORM } from "@mikro-orm/postgresql";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
@@ -32,6 +35,16 @@ beforeEach(async () => {
 
 function open(): Promise<OpenVehicleStore> {
   return openVehicleStore({ databaseUrl, logger, now: () => NOON, elapsedMs: () => elapsed });
+}
+
+/** Connects past the store. */
+function connect(): Promise<MikroORM> {
+  return MikroORM.init({
+    dbName: "faults",
+    entities: [VehicleEntity],
+    ensureDatabase: false,
+    driverOptions: { connectionString: databaseUrl },
+  });
 }
 
 async function untilItAnswers(vehicles: OpenVehicleStore): Promise<void> {
@@ -78,15 +91,33 @@ describe("a PostgreSQL server", () => {
     expect(await vehicles.put({ vin: VIN }, decodeOf(VIN), before)).toBe(true);
   });
 
+  test("that has fallen silent keeps nobody waiting for long", async () => {
+    const sockets = new Set<Socket>();
+    const silent = createServer((socket) => sockets.add(socket)).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const address = silent.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    databaseUrl = `postgres://postgres@127.0.0.1:${port}/vehicles`;
+    const start = performance.now();
+
+    await using vehicles = await open();
+    const found = await vehicles.find({ vin: VIN }, "basic");
+    elapsed += RETRY_MS;
+    const foundLater = await vehicles.find({ vin: VIN }, "basic");
+    const tookMs = performance.now() - start;
+
+    expect([found, foundLater]).toEqual([undefined, undefined]);
+    expect(tookMs).toBeLessThan(2_000);
+    for (const socket of sockets) {
+      socket.destroy();
+    }
+    silent.close();
+  });
+
   test("whose tables were all dropped gets them anew", async () => {
     await using vehicles = await open();
     await store(vehicles, { vin: VIN }, decodeOf(VIN));
-    const orm = await MikroORM.init({
-      dbName: "faults",
-      entities: [VehicleEntity],
-      ensureDatabase: false,
-      driverOptions: { connectionString: databaseUrl },
-    });
+    const orm = await connect();
     await orm.em.execute("drop table vehicles, vehicle_removals, mikro_orm_migrations");
     await orm.close();
 
@@ -99,12 +130,7 @@ describe("a PostgreSQL server", () => {
   test("is asked again when others hold a VIN's lock for long", async () => {
     await using vehicles = await open();
     await store(vehicles, { vin: VIN }, decodeOf(VIN));
-    const orm = await MikroORM.init({
-      dbName: "faults",
-      entities: [VehicleEntity],
-      ensureDatabase: false,
-      driverOptions: { connectionString: databaseUrl },
-    });
+    const orm = await connect();
     const released = Promise.withResolvers<void>();
     const holding = Promise.withResolvers<void>();
     const holder = orm.em.fork().transactional(async (transaction) => {
@@ -126,12 +152,7 @@ describe("a PostgreSQL server", () => {
   test("is waited for only so long when others hold a VIN's lock", async () => {
     await using vehicles = await open();
     const before = await vehicles.removalsOf(VIN);
-    const orm = await MikroORM.init({
-      dbName: "faults",
-      entities: [VehicleEntity],
-      ensureDatabase: false,
-      driverOptions: { connectionString: databaseUrl },
-    });
+    const orm = await connect();
     const start = performance.now();
 
     await orm.em.fork().transactional(async (holder) => {
