@@ -1,14 +1,12 @@
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 
-import { MikroORM } from "@mikro-orm/postgresql";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
 import { openVehicleStore, type OpenVehicleStore } from "../../src/cache/open-vehicle-store.ts";
-import { VehicleEntity } from "../../src/cache/vehicle-entity.ts";
 import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
-import { PostgresServer } from "../support/postgres.ts";
+import { connect, PostgresServer } from "../support/postgres.ts";
 import { RecordingLogger } from "../support/recording-logger.ts";
 import { decodeOf, NOON, store } from "../support/vehicle-samples.ts";
 
@@ -35,16 +33,6 @@ beforeEach(async () => {
 
 function open(): Promise<OpenVehicleStore> {
   return openVehicleStore({ databaseUrl, logger, now: () => NOON, elapsedMs: () => elapsed });
-}
-
-/** Connects past the store. */
-function connect(): Promise<MikroORM> {
-  return MikroORM.init({
-    dbName: "faults",
-    entities: [VehicleEntity],
-    ensureDatabase: false,
-    driverOptions: { connectionString: databaseUrl },
-  });
 }
 
 async function untilItAnswers(vehicles: OpenVehicleStore): Promise<void> {
@@ -117,7 +105,7 @@ describe("a PostgreSQL server", () => {
   test("whose tables were all dropped gets them anew", async () => {
     await using vehicles = await open();
     await store(vehicles, { vin: VIN }, decodeOf(VIN));
-    const orm = await connect();
+    const orm = await connect(databaseUrl);
     await orm.em.execute("drop table vehicles, vehicle_removals, mikro_orm_migrations");
     await orm.close();
 
@@ -130,7 +118,7 @@ describe("a PostgreSQL server", () => {
   test("is asked again when others hold a VIN's lock for long", async () => {
     await using vehicles = await open();
     await store(vehicles, { vin: VIN }, decodeOf(VIN));
-    const orm = await connect();
+    const orm = await connect(databaseUrl);
     const released = Promise.withResolvers<void>();
     const holding = Promise.withResolvers<void>();
     const holder = orm.em.fork().transactional(async (transaction) => {
@@ -152,7 +140,7 @@ describe("a PostgreSQL server", () => {
   test("is waited for only so long when others hold a VIN's lock", async () => {
     await using vehicles = await open();
     const before = await vehicles.removalsOf(VIN);
-    const orm = await connect();
+    const orm = await connect(databaseUrl);
     const start = performance.now();
 
     await orm.em.fork().transactional(async (holder) => {

@@ -53,11 +53,7 @@ export class PostgresServer implements AsyncDisposable {
 
   /** Creates an empty database, and gives its URL. */
   async createDatabase(name: string): Promise<string> {
-    const orm = await MikroORM.init({
-      dbName: SUPERUSER,
-      entities: [VehicleEntity],
-      driverOptions: { connectionString: this.#urlOf(SUPERUSER) },
-    });
+    const orm = await connect(this.#urlOf(SUPERUSER));
     await orm.em.execute(`create database ${name}`);
     await orm.close();
     return this.#urlOf(name);
@@ -124,6 +120,16 @@ export class PostgresServer implements AsyncDisposable {
   #data(): string {
     return join(this.#directory, "data");
   }
+}
+
+/** Connects to a database past the store. */
+export function connect(databaseUrl: string): Promise<MikroORM> {
+  return MikroORM.init({
+    dbName: "any",
+    entities: [VehicleEntity],
+    ensureDatabase: false,
+    driverOptions: { connectionString: databaseUrl },
+  });
 }
 
 interface Owner {
