@@ -13,6 +13,9 @@ export interface ForgivingStoreOptions extends Pick<FaultGateOptions, "logger" |
   readonly retryReadsAfterMs: number;
   /** After a fault, writes are dropped without asking for so long, in ms. */
   readonly retryWritesAfterMs: number;
+  /** More reads than these wait: many at once must not be taken for a fault. */
+  readonly maxConcurrentReads: number;
+  readonly maxConcurrentWrites: number;
 }
 
 /**
@@ -28,12 +31,14 @@ export class ForgivingStore implements VehicleStore {
     const { logger, elapsedMs, retryReadsAfterMs, retryWritesAfterMs } = options;
     this.#store = store;
     this.#reads = new FaultGate({
+      maxConcurrent: options.maxConcurrentReads,
       message: "reads of the cache fail",
       retryAfterMs: retryReadsAfterMs,
       logger,
       elapsedMs,
     });
     this.#writes = new FaultGate({
+      maxConcurrent: options.maxConcurrentWrites,
       message: "writes to the cache fail",
       retryAfterMs: retryWritesAfterMs,
       logger,

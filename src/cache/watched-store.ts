@@ -29,12 +29,12 @@ export class WatchedStore implements OpenedStore {
     this.#checkedAt = options.elapsedMs();
   }
 
-  find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined> {
+  async find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined> {
     this.#checkSometimes();
     return this.#store.find(query, view);
   }
 
-  findMany(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]> {
+  async findMany(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]> {
     this.#checkSometimes();
     return this.#store.findMany(queries, view);
   }

@@ -26,6 +26,8 @@ beforeEach(() => {
     elapsedMs: () => elapsed,
     retryReadsAfterMs: 1_000,
     retryWritesAfterMs: 10_000,
+    maxConcurrentReads: 5,
+    maxConcurrentWrites: 5,
   });
 });
 
@@ -130,6 +132,16 @@ describe("a store that forgives", () => {
       { level: "warn", message: "reads of the cache fail", fields: { faults: 1, err: fault } },
       { level: "warn", message: "reads of the cache fail", fields: { faults: 20, err: fault } },
     ]);
+  });
+
+  test("lets writes wait for each other, and drops the waiting ones when one fails", async () => {
+    const puts = Array.from({ length: 100 }, () => vehicles.put({ vin: VIN }, decodeOf(VIN), 7));
+
+    const stored = await Promise.all(puts);
+
+    expect(stored).toEqual(puts.map(() => false));
+    expect(asked).toHaveLength(5);
+    expect(vehicles.faults().writes).toBe(100);
   });
 
   test("does not hide mistakes of the program", async () => {

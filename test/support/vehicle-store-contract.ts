@@ -166,6 +166,14 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(await vehicles.findMany([], "full")).toEqual([]);
     });
 
+    test("stores thousands at once", async () => {
+      const vins = someVins(2_000);
+
+      const stored = await Promise.all(vins.map((vin) => store(vehicles, { vin }, decodeOf(vin))));
+
+      expect(stored.filter((wasStored) => !wasStored)).toEqual([]);
+    });
+
     test("removes every entry of a VIN, and no other's", async () => {
       await store(vehicles, { vin: TRUCK }, decodeOf(TRUCK));
       await store(vehicles, { vin: TRUCK, modelYear: 1984 }, notDecoded(TRUCK));
