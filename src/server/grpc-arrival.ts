@@ -1,6 +1,6 @@
-import { ServerInterceptingCall, type ServerInterceptor, status } from "@grpc/grpc-js";
+import { constants, type ServerHttp2Stream } from "node:http2";
 
-type Call = Parameters<ServerInterceptor>[1];
+import { status } from "@grpc/grpc-js";
 
 const sweepMs = 1000;
 
@@ -10,8 +10,8 @@ const sweepMs = 1000;
  */
 export class ArrivalWatch implements Disposable {
   readonly #timeoutMs: number;
-  /** When each call began that is not complete, oldest first. */
-  readonly #incomplete = new Map<Call, number>();
+  /** When each stream began whose request is not complete, oldest first. */
+  readonly #incomplete = new Map<ServerHttp2Stream, number>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(timeoutMs: number) {
@@ -22,26 +22,15 @@ export class ArrivalWatch implements Disposable {
     this.#timer.unref();
   }
 
-  readonly interceptor: ServerInterceptor = (method, call) => {
-    if (method.requestStream) {
-      return new ServerInterceptingCall(call);
-    }
+  /** Watches a stream that has just begun. */
+  watch(stream: ServerHttp2Stream): void {
+    this.#incomplete.set(stream, Date.now());
     const settle = (): void => {
-      this.#incomplete.delete(call);
+      this.#incomplete.delete(stream);
     };
-    this.#incomplete.set(call, Date.now());
-    return new ServerInterceptingCall(call, {
-      start: (next) => {
-        next({
-          onReceiveHalfClose: (next) => {
-            settle();
-            next();
-          },
-          onCancel: settle,
-        });
-      },
-    });
-  };
+    stream.once("end", settle);
+    stream.once("close", settle);
+  }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
@@ -49,12 +38,28 @@ export class ArrivalWatch implements Disposable {
 
   #sweep(): void {
     const latest = Date.now() - this.#timeoutMs;
-    for (const [call, beganAt] of this.#incomplete) {
+    for (const [stream, beganAt] of this.#incomplete) {
       if (beganAt > latest) {
         return;
       }
-      this.#incomplete.delete(call);
-      call.sendStatus({ code: status.DEADLINE_EXCEEDED, details: "the request did not arrive in time" });
+      this.#incomplete.delete(stream);
+      endLate(stream);
     }
   }
+}
+
+function endLate(stream: ServerHttp2Stream): void {
+  if (!stream.destroyed && !stream.headersSent) {
+    const message = encodeURIComponent("the request did not arrive in time");
+    stream.respond(
+      {
+        ":status": 200,
+        "content-type": "application/grpc+proto",
+        "grpc-status": status.DEADLINE_EXCEEDED,
+        "grpc-message": message,
+      },
+      { endStream: true },
+    );
+  }
+  stream.close(constants.NGHTTP2_NO_ERROR);
 }

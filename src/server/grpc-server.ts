@@ -67,14 +67,19 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   // grpc-js would print headers that it cannot read, tokens among them.
   setLogVerbosity(logVerbosity.NONE);
   const arrivals = new ArrivalWatch(options.arrivalTimeoutMs ?? 15_000);
-  const server = createGuardedServer({
-    ...connectionOptions,
-    "grpc.max_receive_message_length": longestRequest(
-      services.flatMap((service) => service.methods),
-      options.limits,
-    ),
-    interceptors: [arrivals.interceptor],
-  });
+  const maxMessageBytes = longestRequest(
+    services.flatMap((service) => service.methods),
+    options.limits,
+  );
+  const server = createGuardedServer(
+    { ...connectionOptions, "grpc.max_receive_message_length": maxMessageBytes },
+    (stream, headers) => {
+      // Reflection is the one service whose clients may take their time to send more.
+      if (headers[":path"]?.startsWith("/grpc.reflection.") !== true) {
+        arrivals.watch(stream);
+      }
+    },
+  );
   for (const service of options.services) {
     mountService(server, service, options);
   }

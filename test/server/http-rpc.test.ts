@@ -193,6 +193,23 @@ describe("the HTTP listener", () => {
     await expect(grpcWebStream.text()).resolves.toMatch(/grpc-status: 3\r\n/);
   });
 
+  test("ends calls at their deadline by itself, whatever the handler does", async () => {
+    const startedAt = Date.now();
+    const hang = Buffer.from([0x0a, 4, ...Buffer.from("hang")]);
+    const envelope = Buffer.concat([Buffer.from([0, 0, 0, 0, hang.byteLength]), hang]);
+
+    const [unary, grpcWeb, stream] = await Promise.all([
+      post(lookupPath, "application/proto", hang, { "connect-timeout-ms": "200" }),
+      post(lookupPath, "application/grpc-web+proto", envelope, { "grpc-timeout": "200m" }),
+      post(batchPath, "application/connect+proto", envelope, { "connect-timeout-ms": "200" }),
+    ]);
+
+    await expect(unary.json()).resolves.toMatchObject({ code: "deadline_exceeded" });
+    await expect(grpcWeb.text()).resolves.toMatch(/grpc-status: 4\r\n/);
+    await expect(stream.text()).resolves.toContain('"code":"deadline_exceeded"');
+    expect(Date.now() - startedAt).toBeLessThan(1000);
+  });
+
   test("blames the client for malformed JSON", async () => {
     const response = await post(lookupPath, "application/json", '{"vin":');
 
