@@ -28,6 +28,8 @@ export class LogBudget {
     this.#client = client;
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
     this.#patienceMs = options.patienceMs ?? DEFAULT_PATIENCE_MS;
+    // The file is cut when the log begins anew, so that afterwards a look at its size is enough.
+    client.pragma(`journal_size_limit = ${Math.floor(this.#maxBytes / 2)}`);
   }
 
   /**
@@ -50,7 +52,7 @@ export class LogBudget {
     if (stats === undefined || stats.size <= this.#maxBytes) {
       return true;
     }
-    // The file does not shrink when the log begins anew, so its size alone does not tell.
+    // The log may be about to begin anew, with the next write.
     const [state] = toCheckpointStates(this.#client.pragma("wal_checkpoint(PASSIVE)"));
     return state !== undefined && state.busy === 0 && state.log === state.checkpointed;
   }

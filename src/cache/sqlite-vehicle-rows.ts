@@ -28,7 +28,8 @@ export async function openSqliteVehicleRows(path: string, now: () => number): Pr
         try {
           database.exec("rollback");
           database.pragma("query_only = OFF");
-          emptyLog(database);
+          // Left undone, it would fall to the next writer, on the main thread.
+          moveLogIntoDatabase(database);
         } finally {
           database.close();
         }
@@ -70,18 +71,7 @@ function readNumber(database: Database.Database, pragma: string): number {
   return Number(database.pragma(pragma, { simple: true }));
 }
 
-/** What costs time blocks nobody: readers and writers go on. */
+/** Blocks nobody: readers and writers go on. When all is moved, the next write begins the log anew. */
 function moveLogIntoDatabase(database: Database.Database): void {
   database.pragma("wal_checkpoint(PASSIVE)");
-}
-
-/**
- * What the log has grown by while it was pinned is moved into the database here, in the worker thread, and the log is
- * cut. Left undone, the work would fall to the next writer, on the main thread.
- */
-function emptyLog(database: Database.Database): void {
-  moveLogIntoDatabase(database);
-  // Keeps writers out, but there is hardly anything left to move. It must not wait for readers meanwhile.
-  database.pragma("busy_timeout = 0");
-  database.pragma("wal_checkpoint(TRUNCATE)");
 }

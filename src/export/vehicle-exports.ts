@@ -1,3 +1,5 @@
+import { once } from "node:events";
+
 import type { DatabaseLocation } from "../cache/database-url.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { ExportFailedError } from "./errors.ts";
@@ -33,7 +35,7 @@ export class VehicleExports implements AsyncDisposable {
   readonly #options: VehicleExportsOptions;
   readonly #slots: ExportSlots;
   readonly #stop = new AbortController();
-  #lastTurn: Promise<void> = Promise.resolve();
+  #lastTurn: Promise<unknown> = Promise.resolve();
   readonly #writing = new Set<Promise<ParquetFile>>();
   readonly #files = new Set<ParquetFile>();
 
@@ -90,8 +92,9 @@ export class VehicleExports implements AsyncDisposable {
 
   // One at a time: memory and processor are used once, and between two of them the database's log can be emptied.
   #writeInTurn(signal: AbortSignal): Promise<ParquetFile> {
-    const writing = this.#lastTurn.then(() => this.#writeFile(signal));
-    this.#lastTurn = writing.then(noop, noop);
+    const turn = this.#lastTurn;
+    const writing = waitFor(turn, signal).then(() => this.#writeFile(signal));
+    this.#lastTurn = Promise.allSettled([turn, writing]);
     return writing;
   }
 
@@ -114,4 +117,11 @@ export class VehicleExports implements AsyncDisposable {
   }
 }
 
-function noop(): void {}
+/** @throws the reason of `signal` when it is aborted first. */
+async function waitFor(turn: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const listening = new AbortController();
+  await Promise.race([turn, once(signal, "abort", { signal: listening.signal })]);
+  listening.abort();
+  signal.throwIfAborted();
+}

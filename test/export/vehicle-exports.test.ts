@@ -144,6 +144,24 @@ test("an aborted export ends with the reason, and nothing is left", async () => 
   expect(await filesIn(exportDirectory(table))).toEqual([]);
 });
 
+test("files are written one after the other, and who waits may leave at once", async () => {
+  await using table = await tableOf(50_000);
+  await using exports = await openExports(table);
+  const ended: string[] = [];
+  const first = exports.create("client", noAbort()).finally(() => ended.push("first"));
+  const caller = new AbortController();
+  const second = exports.create("client", caller.signal).finally(() => ended.push("second"));
+  const third = exports.create("other", noAbort()).finally(() => ended.push("third"));
+
+  caller.abort(new Error("the caller is gone"));
+  await expect(second).rejects.toThrow("the caller is gone");
+  await using file = await first;
+  await using last = await third;
+
+  expect(ended).toEqual(["second", "first", "third"]);
+  expect([file.rowCount, last.rowCount]).toEqual([50_000, 50_000]);
+});
+
 test("reading stops with the reason when the reader's signal is aborted", async () => {
   await using table = await tableOf(20_000);
   await using exports = await openExports(table);
