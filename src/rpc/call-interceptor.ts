@@ -1,6 +1,7 @@
-import type { ConnectError, Interceptor, StreamResponse, UnaryResponse } from "@connectrpc/connect";
+import type { ConnectError, ContextValues, Interceptor, StreamResponse, UnaryResponse } from "@connectrpc/connect";
 import { Code, createContextKey } from "@connectrpc/connect";
 import type { Logger } from "../telemetry/logger.ts";
+import { callerKey } from "./caller.ts";
 import type { ErrorContext } from "./error-table.ts";
 import { toConnectError } from "./error-table.ts";
 import { REQUEST_ID_HEADER, requestIdOf } from "./request-id.ts";
@@ -10,6 +11,7 @@ export const requestIdKey = createContextKey<string>("", { description: "request
 
 interface Call extends ErrorContext {
   readonly startedAt: number;
+  readonly values: ContextValues;
 }
 
 /**
@@ -23,6 +25,7 @@ export function createCallInterceptor(logger: Logger): Interceptor {
       requestId: requestIdOf(request.header),
       logger,
       startedAt: performance.now(),
+      values: request.contextValues,
     };
     request.contextValues.set(requestIdKey, call.requestId);
     let response: UnaryResponse | StreamResponse;
@@ -66,6 +69,7 @@ function logEnd(call: Call, code: string): void {
   call.logger.debug("call ended", {
     procedure: call.procedure,
     requestId: call.requestId,
+    caller: call.values.get(callerKey),
     code,
     durationMs: performance.now() - call.startedAt,
   });

@@ -6,6 +6,13 @@ import {
   RequestInfoSchema,
   RetryInfoSchema,
 } from "#gen/google/rpc/error_details_pb.ts";
+import {
+  OverloadedError,
+  RateLimitError,
+  ScopeMissingError,
+  TokenMissingError,
+  TokenUnknownError,
+} from "../access/errors.ts";
 import { ExportLimitError, ExportStalledError, ExportStorageError } from "../export/errors.ts";
 import {
   InvalidFieldError,
@@ -18,6 +25,9 @@ import type { Logger } from "../telemetry/logger.ts";
 type Detail = NonNullable<ConstructorParameters<typeof ConnectError>[3]>[number];
 
 const STORE_RETRY_AFTER_MS = 1_000;
+
+/** What HTTP wants beside a 401. */
+const CHALLENGE = { "www-authenticate": "Bearer" };
 
 /** Whose error it is: for the log, and for the caller to ask about it. */
 export interface ErrorContext {
@@ -35,6 +45,11 @@ export function toConnectError(error: unknown, context: ErrorContext): ConnectEr
   const told = tell(error) ?? hide(error, context);
   told.details.push({ desc: RequestInfoSchema, value: { requestId: context.requestId } });
   return told;
+}
+
+/** The code under which a caller is told of an error. */
+export function codeOf(error: unknown): Code {
+  return tell(error)?.code ?? Code.Internal;
 }
 
 function hide(error: unknown, { requestId, procedure, logger }: ErrorContext): ConnectError {
@@ -65,16 +80,14 @@ function tell(error: unknown): ConnectError | undefined {
     ]);
   }
   if (error instanceof NoSourceAvailableError) {
-    return build(error.message, Code.Unavailable, [errorInfo("NO_SOURCE_AVAILABLE"), retryInfo(error.retryAfterMs)]);
+    return buildRetryable(error.message, Code.Unavailable, "NO_SOURCE_AVAILABLE", error.retryAfterMs);
   }
   if (error instanceof StoreUnavailableError) {
-    return build("the cache cannot do this now; nothing was changed", Code.Unavailable, [
-      errorInfo("CACHE_UNAVAILABLE"),
-      retryInfo(STORE_RETRY_AFTER_MS),
-    ]);
+    const message = "the cache cannot do this now; nothing was changed";
+    return buildRetryable(message, Code.Unavailable, "CACHE_UNAVAILABLE", STORE_RETRY_AFTER_MS);
   }
   if (error instanceof ExportLimitError) {
-    return build(error.message, Code.ResourceExhausted, [errorInfo("TOO_MANY_EXPORTS"), retryInfo(error.retryAfterMs)]);
+    return buildRetryable(error.message, Code.ResourceExhausted, "TOO_MANY_EXPORTS", error.retryAfterMs);
   }
   if (error instanceof ExportStorageError) {
     return build("the service has no room on its disk for an export now; the cache is unharmed", Code.Unavailable, [
@@ -83,6 +96,21 @@ function tell(error: unknown): ConnectError | undefined {
   }
   if (error instanceof ExportStalledError) {
     return build("the export was not read for too long; start it again", Code.Aborted, [errorInfo("EXPORT_STALLED")]);
+  }
+  if (error instanceof TokenMissingError) {
+    return build(error.message, Code.Unauthenticated, [errorInfo("TOKEN_MISSING")], CHALLENGE);
+  }
+  if (error instanceof TokenUnknownError) {
+    return build(error.message, Code.Unauthenticated, [errorInfo("TOKEN_UNKNOWN")], CHALLENGE);
+  }
+  if (error instanceof ScopeMissingError) {
+    return build(error.message, Code.PermissionDenied, [errorInfo("SCOPE_MISSING", { scope: error.scope })]);
+  }
+  if (error instanceof RateLimitError) {
+    return buildRetryable(error.message, Code.ResourceExhausted, "RATE_LIMITED", error.retryAfterMs);
+  }
+  if (error instanceof OverloadedError) {
+    return buildRetryable(error.message, Code.ResourceExhausted, "OVERLOADED", error.retryAfterMs);
   }
   // How an aborted signal says that the caller has gone, or that its time is up.
   if (error instanceof DOMException && error.name === "AbortError") {
@@ -94,8 +122,15 @@ function tell(error: unknown): ConnectError | undefined {
   return undefined;
 }
 
-function build(message: string, code: Code, details: Detail[]): ConnectError {
-  return new ConnectError(message, code, undefined, details);
+function build(message: string, code: Code, details: Detail[], metadata?: Record<string, string>): ConnectError {
+  return new ConnectError(message, code, metadata, details);
+}
+
+/** Says when to come again twice: in a detail, and in the header that HTTP has for it (whole seconds). */
+function buildRetryable(message: string, code: Code, reason: string, retryAfterMs: number): ConnectError {
+  return build(message, code, [errorInfo(reason), retryInfo(retryAfterMs)], {
+    "retry-after": String(Math.ceil(retryAfterMs / 1_000)),
+  });
 }
 
 function errorInfo(reason: string, metadata: Record<string, string> = {}): Detail {

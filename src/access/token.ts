@@ -1,0 +1,46 @@
+import { hash } from "node:crypto";
+import type { Scope } from "./scope.ts";
+
+/** Who may come in, and what for. */
+export interface Token {
+  /** What logs and limits call its owner. */
+  readonly name: string;
+  /** The SHA-256 of the secret, 64 hex digits in lower case. The secret itself is known to its owner only. */
+  readonly digest: string;
+  readonly scopes: ReadonlySet<Scope>;
+  /** From when on it is unknown, ms since the epoch; undefined when it does not expire. */
+  readonly expiresAt: number | undefined;
+}
+
+const NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
+const EXPIRY = /^(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2}))?$/;
+
+/** What a name may be, for messages. */
+export const NAME_RULE = "a letter, then up to 63 letters, digits, dots, dashes or underscores";
+/** What an expiry may be, for messages. */
+export const EXPIRY_RULE = "a date such as 2027-01-01 (its first moment, UTC) or a time such as 2027-01-01T08:00:00Z";
+
+/**
+ * Whether a text may name a token. A name never looks like an address, since limits are kept for both; and it is safe
+ * in a log line.
+ */
+export function isTokenName(text: string): boolean {
+  return NAME.test(text);
+}
+
+/** The SHA-256 of a secret, 64 hex digits in lower case. */
+export function digestOf(secret: string): string {
+  return hash("sha256", secret, "hex");
+}
+
+/** A date or a time with its zone, as ms since the epoch; undefined when it is neither. */
+export function parseExpiry(text: string): number | undefined {
+  const [, date] = EXPIRY.exec(text) ?? [];
+  const midnight = Date.parse(`${date}T00:00:00Z`);
+  // The 30th of February would be taken for the 2nd of March.
+  if (date === undefined || Number.isNaN(midnight) || !new Date(midnight).toISOString().startsWith(date)) {
+    return undefined;
+  }
+  const time = Date.parse(text);
+  return Number.isNaN(time) ? undefined : time;
+}

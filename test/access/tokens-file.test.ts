@@ -1,0 +1,120 @@
+import { rename, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { TokensFileError } from "../../src/access/errors.ts";
+import { digestOf } from "../../src/access/token.ts";
+import { TokensFile } from "../../src/access/tokens-file.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+
+const POLL_MS = 10;
+
+let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
+let path: string;
+let logger: MemoryLogger;
+
+beforeEach(async () => {
+  directory = await temporaryDirectory();
+  path = join(directory.path, "tokens");
+  logger = new MemoryLogger();
+});
+
+afterEach(async () => {
+  await directory[Symbol.asyncDispose]();
+});
+
+function line(secret: string): string {
+  return `${secret} ${digestOf(secret)} lookup\n`;
+}
+
+function nameOf(file: TokensFile, secret: string): string | undefined {
+  return file.book.find(secret, 0)?.name;
+}
+
+async function open(text: string): Promise<TokensFile> {
+  await writeFile(path, text);
+  return TokensFile.open({ path, logger, pollMs: POLL_MS });
+}
+
+describe("a changed file of tokens takes effect", () => {
+  test("when it is written in place", async () => {
+    using file = await open(line("old"));
+
+    await writeFile(path, line("young"));
+
+    await vi.waitFor(() => expect(nameOf(file, "young")).toBe("young"));
+    expect(nameOf(file, "old")).toBeUndefined();
+  });
+
+  test("when another file of the same size is moved over it", async () => {
+    using file = await open(line("old"));
+    const successor = join(directory.path, "successor");
+    await writeFile(successor, line("new"));
+
+    await rename(successor, path);
+
+    await vi.waitFor(() => expect(nameOf(file, "new")).toBe("new"));
+    expect(nameOf(file, "old")).toBeUndefined();
+  });
+
+  test("when a symbolic link on the way to it points elsewhere", async () => {
+    const link = join(directory.path, "link");
+    await writeFile(join(directory.path, "v1"), line("old"));
+    await writeFile(join(directory.path, "v2"), line("new"));
+    await symlink("v1", link);
+    await symlink("link", path);
+    using file = await TokensFile.open({ path, logger, pollMs: POLL_MS });
+
+    await symlink("v2", `${link}.next`);
+    await rename(`${link}.next`, link);
+
+    await vi.waitFor(() => expect(nameOf(file, "new")).toBe("new"));
+  });
+
+  test("when all tokens are taken out", async () => {
+    using file = await open(line("old"));
+
+    await writeFile(path, "");
+
+    await vi.waitFor(() => expect(nameOf(file, "old")).toBeUndefined());
+  });
+});
+
+describe("a file of tokens that becomes unusable", () => {
+  test("leaves the tokens in force, and the log names the line and nothing of the file", async () => {
+    using file = await open(line("old"));
+
+    await writeFile(path, `${line("new")}broken vs_secret lookup`);
+
+    await vi.waitFor(() => expect(logger.lines).toHaveLength(1));
+    expect(logger.lines).toMatchObject([{ level: "error", fields: { faults: [expect.stringMatching(/^line 2: /)] } }]);
+    expect(JSON.stringify(logger.lines)).not.toMatch(/vs_secret|vehicle-service-test/);
+    expect(nameOf(file, "old")).toBe("old");
+  });
+
+  test("is told of once, when it is gone, and read when it is back", async () => {
+    using file = await open(line("old"));
+
+    await rm(path);
+    await vi.waitFor(() => expect(logger.lines).toHaveLength(1));
+    await writeFile(path, line("new"));
+
+    await vi.waitFor(() => expect(nameOf(file, "new")).toBe("new"));
+    expect(logger.lines.map(({ level }) => level)).toEqual(["error", "info"]);
+    expect(logger.lines[0]?.fields["faults"]).toEqual([expect.stringContaining("ENOENT")]);
+  });
+});
+
+test.each([
+  ["missing", undefined, "it cannot be read (ENOENT)"],
+  ["faulty", "x", "line 1: it has 1 fields"],
+])("a file of tokens that is %s at the start is an error", async (_case, text, fault) => {
+  if (text !== undefined) {
+    await writeFile(path, text);
+  }
+
+  const opening = TokensFile.open({ path, logger });
+
+  await expect(opening).rejects.toThrow(TokensFileError);
+  await expect(opening).rejects.toThrow(fault);
+});

@@ -1,0 +1,64 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { parseTokens } from "../../src/access/parse-tokens.ts";
+import { TokenBook } from "../../src/access/token-book.ts";
+import { makeToken } from "../../src/cli/make-token.ts";
+
+const SCRIPT = fileURLToPath(new URL("../../src/cli/token.ts", import.meta.url));
+const NOW = Date.UTC(2026, 10, 22, 12);
+
+async function run(args: readonly string[]): Promise<{ stdout: string; stderr: string; exitCode: unknown }> {
+  const child = spawn(process.execPath, [SCRIPT, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const [stdout, stderr, [exitCode]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, "close"),
+  ]);
+  return { stdout, stderr, exitCode };
+}
+
+describe("npm run token", () => {
+  test("prints the line for the file apart from the secret, which opens the door", async () => {
+    const { stdout, stderr, exitCode } = await run(["ci", "lookup", "remove", "--expires", "2127-01-01"]);
+
+    const [, secret = ""] = /(vs_[\w-]{43})\n$/.exec(stderr) ?? [];
+    const book = new TokenBook(parseTokens(stdout));
+    expect(book.find(secret, NOW)).toMatchObject({
+      name: "ci",
+      scopes: new Set(["lookup", "remove"]),
+      expiresAt: Date.UTC(2127, 0, 1),
+    });
+    expect(stdout).not.toContain(secret);
+    expect(exitCode).toBe(0);
+  });
+
+  test("makes another secret each time", async () => {
+    const [first, second] = await Promise.all([run(["ci", "lookup"]), run(["ci", "lookup"])]);
+
+    expect(first.stderr).not.toBe(second.stderr);
+  });
+
+  test("says what is wrong, prints no line, and fails", async () => {
+    const { stdout, stderr, exitCode } = await run(["ci", "write"]);
+
+    expect({ stdout, exitCode }).toEqual({ stdout: "", exitCode: 1 });
+    expect(stderr).toMatch(/^"write" is no scope\n\nusage: .*lookup, remove, export/s);
+  });
+});
+
+describe("a token is not made from", () => {
+  test.each([
+    [[], "a name is missing"],
+    [["1ci", "lookup"], '"1ci" is no name'],
+    [["ci"], "a scope is missing"],
+    [["ci", "lookup,remove"], '"lookup,remove" is no scope'],
+    [["ci", "lookup", "--expires", "soon"], '--expires: "soon" is no date'],
+    [["ci", "lookup", "--expires", "2026-11-22"], '--expires: "2026-11-22" is past'],
+    [["ci", "lookup", "--forever"], "Unknown option '--forever'"],
+  ])("%j", (args, fault) => {
+    expect(() => makeToken(args, (count) => Buffer.alloc(count), NOW)).toThrow(fault);
+  });
+});

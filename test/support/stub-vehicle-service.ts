@@ -1,0 +1,54 @@
+import { once } from "node:events";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type {
+  BatchLookupResponseSchema,
+  ExportResponseSchema,
+  VehicleService,
+} from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { callerKey } from "../../src/rpc/caller.ts";
+import { parseVin } from "../../src/vehicle/vin.ts";
+
+/** The service's methods with nothing behind them, for tests of what stands before them. */
+export class StubVehicleService {
+  /** The calls that have reached a handler, each with its caller. */
+  readonly calls: { readonly method: string; readonly caller: string }[] = [];
+  /** Whether exports stop after their first part until their caller has gone. */
+  exportsHang = false;
+
+  readonly handlers: ServiceImpl<typeof VehicleService> = {
+    lookup: ({ vin }, context) => {
+      this.#note(context);
+      return { vin: parseVin(vin) };
+    },
+    batchLookup: ({ vins }, context) => this.#batchLookup(vins, context),
+    remove: ({ vin }, context) => {
+      this.#note(context);
+      return { vin: parseVin(vin), removed: true };
+    },
+    export: (_request, context) => this.#export(context),
+  };
+
+  async *#batchLookup(
+    vins: readonly string[],
+    context: HandlerContext,
+  ): AsyncGenerator<MessageInitShape<typeof BatchLookupResponseSchema>> {
+    this.#note(context);
+    yield* vins.map((vin, index) => ({ index, vin }));
+  }
+
+  async *#export(context: HandlerContext): AsyncGenerator<MessageInitShape<typeof ExportResponseSchema>> {
+    const { signal } = context;
+    this.#note(context);
+    yield { part: { case: "data", value: new Uint8Array(1) } };
+    if (this.exportsHang && !signal.aborted) {
+      await once(signal, "abort");
+      signal.throwIfAborted();
+    }
+    yield { part: { case: "data", value: new Uint8Array(2) } };
+  }
+
+  #note({ method, values }: Pick<HandlerContext, "method" | "values">): void {
+    this.calls.push({ method: method.name, caller: values.get(callerKey) });
+  }
+}
