@@ -10,7 +10,7 @@ export interface ConnectionLimits {
   readonly maxNewPerAddress: number;
 }
 
-export const defaultConnectionLimits: ConnectionLimits = {
+const defaultConnectionLimits: ConnectionLimits = {
   maxOpen: 1000,
   maxOpenPerAddress: 100,
   maxNewPerAddress: 200,

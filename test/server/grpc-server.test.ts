@@ -5,6 +5,8 @@ import { connect } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { promisify } from "node:util";
 
+import { create, createFileRegistry, fromBinary } from "@bufbuild/protobuf";
+import { type DescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
 
@@ -106,6 +108,37 @@ describe("reflection", () => {
       "grpc.reflection.v1alpha.ServerReflection",
       "vehicle.v1.VehicleService",
     ]);
+  });
+
+  test.each([
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+    "vehicle.v1.VehicleService",
+  ])("describes %s as its .proto does", async (symbol) => {
+    await using server = await startEchoGrpc({});
+
+    const reflected = await bufCurl(
+      server.address,
+      "-d",
+      JSON.stringify({ fileContainingSymbol: symbol }),
+      "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    );
+
+    const { fileDescriptorResponse } = JSON.parse(reflected);
+    const files = fileDescriptorResponse.fileDescriptorProto.map((base64: string) =>
+      fromBinary(FileDescriptorProtoSchema, Buffer.from(base64, "base64")),
+    );
+    // Strict about names, and about what is missing.
+    const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: files.toReversed() }));
+    expect(registry.getService(symbol)?.methods.length).toBeGreaterThan(0);
+    expect(files[0]).toMatchObject({
+      syntax: "proto3",
+      name: expect.stringMatching(/^[a-z_0-9]+(\/[a-z_0-9]+)+\.proto$/),
+    });
+    expect(
+      files[0].messageType.flatMap((type: DescriptorProto) => type.field.map((field) => field.name)),
+    ).not.toContainEqual(expect.stringMatching(/[A-Z]/));
   });
 
   for (const version of ["v1", "v1alpha"]) {
