@@ -8,7 +8,7 @@ import type { Config } from "./config.ts";
 import { ExportSpool } from "./export/export-spool.ts";
 import { createExportHandler } from "./export/http.ts";
 import { VehicleExports } from "./export/vehicle-exports.ts";
-import { createCallInterceptor } from "./rpc/call-interceptor.ts";
+import { createInterceptors } from "./rpc/interceptors.ts";
 import { callerKey } from "./rpc/caller.ts";
 import { METHOD_LIMITS } from "./rpc/method-limits.ts";
 import { createVehicleHandlers } from "./rpc/vehicle-handlers.ts";
@@ -16,6 +16,7 @@ import { startGrpcServer } from "./server/grpc-server.ts";
 import { startHttpServer } from "./server/http-server.ts";
 import type { Peer } from "./server/peer.ts";
 import { createPageHandler } from "./server/page.ts";
+import { openAccess } from "./open-access.ts";
 import { answerHealthz, createReadyzHandler } from "./server/probes.ts";
 import { openSources } from "./sources.ts";
 import { createLogger } from "./telemetry/logger.ts";
@@ -86,10 +87,12 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   );
   const answerExport = createExportHandler({ exports, spool, logger });
 
+  const { guard } = starting.use(await openAccess(config, logger, now));
   const handlers = createVehicleHandlers({ lookup, exports, logger, now });
   const mount = {
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
-    interceptors: [createCallInterceptor(logger)],
+    interceptors: createInterceptors({ guard, logger }),
+    connections: config.connections,
     limits: { methods: METHOD_LIMITS },
     contextValues: ({ address }: Peer) => createContextValues().set(callerKey, address),
     logger,
@@ -101,6 +104,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       ...mount,
       host,
       port: config.httpPort,
+      origins: config.access.origins,
       handlers: {
         "GET /": createPageHandler(() => sources.describe()),
         "GET /export.parquet": (request, response) =>
