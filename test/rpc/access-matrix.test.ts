@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { AccessGuard } from "../../src/access/access-guard.ts";
+import { LoadShedder } from "../../src/access/load-shedder.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
 import { callerKey } from "../../src/rpc/caller.ts";
 import { createInterceptors } from "../../src/rpc/interceptors.ts";
@@ -54,6 +55,7 @@ const CODES: Readonly<Record<Exclude<Outcome, "ok">, Code>> = {
 };
 
 const service = new StubVehicleService();
+const shedder = new LoadShedder();
 const logger = new MemoryLogger();
 const running = new AsyncDisposableStack();
 let addresses: Addresses;
@@ -65,7 +67,7 @@ beforeAll(async () => {
     host: "127.0.0.1",
     port: 0,
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, service.handlers)],
-    interceptors: createInterceptors({ guard, logger }),
+    interceptors: createInterceptors({ guard, shedder, logger }),
     contextValues: ({ address }: Peer) => createContextValues().set(callerKey, address),
     logger,
   };
@@ -143,4 +145,10 @@ test.each(protocols)("the audit tells that the reader of an export over %s has l
       { fields: { action: "Export", caller: "all", code: "Canceled" } },
     ]),
   );
+});
+
+test("no call is counted as under way after its end, however it ended", async () => {
+  await vi.waitFor(() => expect(shedder.calls).toBe(0));
+
+  expect(service.calls.length).toBeGreaterThan(0);
 });
