@@ -35,7 +35,7 @@ export class VehicleExports implements AsyncDisposable {
   readonly #options: VehicleExportsOptions;
   readonly #slots: ExportSlots;
   readonly #stop = new AbortController();
-  #lastTurn: Promise<unknown> = Promise.resolve();
+  #lastTurn: Promise<void> = Promise.resolve();
   readonly #writing = new Set<Promise<ParquetFile>>();
   readonly #files = new Set<ParquetFile>();
 
@@ -94,7 +94,8 @@ export class VehicleExports implements AsyncDisposable {
   #writeInTurn(signal: AbortSignal): Promise<ParquetFile> {
     const turn = this.#lastTurn;
     const writing = waitFor(turn, signal).then(() => this.#writeFile(signal));
-    this.#lastTurn = Promise.allSettled([turn, writing]);
+    // Without a result: each would hold the one before it.
+    this.#lastTurn = Promise.allSettled([turn, writing]).then(noop);
     return writing;
   }
 
@@ -118,10 +119,12 @@ export class VehicleExports implements AsyncDisposable {
 }
 
 /** @throws the reason of `signal` when it is aborted first. */
-async function waitFor(turn: Promise<unknown>, signal: AbortSignal): Promise<void> {
+async function waitFor(turn: Promise<void>, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const listening = new AbortController();
   await Promise.race([turn, once(signal, "abort", { signal: listening.signal })]);
   listening.abort();
   signal.throwIfAborted();
 }
+
+function noop(): void {}

@@ -246,11 +246,12 @@ test("a start removes what a killed process left, and nothing else", async () =>
   const directory = exportDirectory(table);
   await mkdir(directory);
   await writeFile(join(directory, "export-0b6e.parquet.tmp"), "PAR1");
-  await writeFile(join(directory, "vehicles.db"), "");
+  await writeFile(join(directory, "other.parquet.tmp"), "");
+  await writeFile(join(directory, "export-of-mine.parquet"), "");
 
   await using _exports = await openExports(table);
 
-  expect(await readdir(directory)).toEqual(["vehicles.db"]);
+  expect(await readdir(directory)).toEqual(["export-of-mine.parquet", "other.parquet.tmp"]);
 });
 
 test("a process that is killed while it exports leaves no file", async () => {
