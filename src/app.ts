@@ -8,6 +8,7 @@ import type { Config } from "./config.ts";
 import { ExportSpool } from "./export/export-spool.ts";
 import { createExportHandler } from "./export/http.ts";
 import { VehicleExports } from "./export/vehicle-exports.ts";
+import { createExportEndpoint } from "./rpc/export-endpoint.ts";
 import { createInterceptors } from "./rpc/interceptors.ts";
 import { callerKey } from "./rpc/caller.ts";
 import { METHOD_LIMITS } from "./rpc/method-limits.ts";
@@ -87,11 +88,11 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   );
   const answerExport = createExportHandler({ exports, spool, logger });
 
-  const { guard } = starting.use(await openAccess(config, logger, now));
+  const { guard, shedder } = starting.use(await openAccess(config, logger, now));
   const handlers = createVehicleHandlers({ lookup, exports, logger, now });
   const mount = {
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
-    interceptors: createInterceptors({ guard, logger }),
+    interceptors: createInterceptors({ guard, shedder, logger }),
     connections: config.connections,
     limits: { methods: METHOD_LIMITS },
     contextValues: ({ address }: Peer) => createContextValues().set(callerKey, address),
@@ -107,8 +108,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       origins: config.access.origins,
       handlers: {
         "GET /": createPageHandler(() => sources.describe()),
-        "GET /export.parquet": (request, response) =>
-          answerExport(request, response, request.socket.remoteAddress ?? "unknown"),
+        "GET /export.parquet": createExportEndpoint({ guard, answer: answerExport, logger }),
         "GET /healthz": answerHealthz,
         "GET /readyz": createReadyzHandler(
           () => isDraining,

@@ -43,7 +43,7 @@ export interface Config {
 }
 
 /** Who may come in, and how often. */
-export interface AccessConfig {
+interface AccessConfig {
   /** Without it, whoever reaches the service may do everything. */
   readonly tokensFile: string | undefined;
   readonly allowAnonymous: boolean;

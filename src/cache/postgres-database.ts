@@ -39,6 +39,7 @@ export async function openPostgresDatabase(url: string, logger: Logger): Promise
     const em = orm.em.fork();
     return {
       em,
+      waitForRoom: () => Promise.resolve(true),
       reads: new PostgresReads(pool),
       withVinLocked: (vin, work) => withRetries(() => withVinLocked(em, vin, work)),
       flush: () => Promise.resolve(),

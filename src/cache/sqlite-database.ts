@@ -5,6 +5,7 @@ import { MikroORM } from "@mikro-orm/sqlite";
 import type { Database } from "better-sqlite3";
 
 import type { Logger } from "../telemetry/logger.ts";
+import { LogBudget } from "./log-budget.ts";
 import { mikroOptions } from "./mikro-options.ts";
 import { SqliteReads } from "./sqlite-reads.ts";
 import type { VehicleDatabase } from "./vehicle-database.ts";
@@ -18,7 +19,7 @@ const BUSY_TIMEOUT_MS = 50;
  * With `synchronous=NORMAL` a commit survives the end of the process, `kill -9` included; what must survive the loss of
  * power is flushed by `flush`, which does not block the event loop as `synchronous=FULL` would.
  */
-const PRAGMAS = ["synchronous = NORMAL", "journal_size_limit = 67108864", "trusted_schema = OFF"];
+const PRAGMAS = ["synchronous = NORMAL", "trusted_schema = OFF"];
 
 /** Opens a SQLite file, and makes it, its directory and its tables where they are missing. */
 export async function openSqliteDatabase(path: string, logger: Logger): Promise<VehicleDatabase> {
@@ -35,7 +36,9 @@ export async function openSqliteDatabase(path: string, logger: Logger): Promise<
     setPragmas(client);
     await migrateAlone(client, orm);
     const em = orm.em.fork();
+    const budget = new LogBudget(client);
     return {
+      waitForRoom: () => budget.waitForRoom(),
       em,
       reads: new SqliteReads(client),
       // One statement at a time writes to the file, and it sees all that was written before.

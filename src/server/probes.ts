@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { HttpHandler } from "./http-routes.ts";
 
 /** Answers 200 as long as the process can answer at all. */
 export function answerHealthz(_request: IncomingMessage, response: ServerResponse): void {
@@ -14,7 +15,7 @@ export function answerHealthz(_request: IncomingMessage, response: ServerRespons
 export function createReadyzHandler(
   isStopping: () => boolean,
   findRemark: () => Promise<string | undefined>,
-): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
+): HttpHandler {
   return async (_request, response) => {
     if (isStopping()) {
       answer(response, 503, "stopping");
