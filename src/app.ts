@@ -2,10 +2,14 @@ import { join } from "node:path";
 import { createContextValues, createServiceImplSpec } from "@connectrpc/connect";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { parseDatabaseUrl } from "./cache/database-url.ts";
+import type { OpenVehicleStore } from "./cache/open-vehicle-store.ts";
 import { openVehicleStore } from "./cache/open-vehicle-store.ts";
 import type { Config } from "./config.ts";
+import { ExportSpool } from "./export/export-spool.ts";
+import { createExportHandler } from "./export/http.ts";
 import { VehicleExports } from "./export/vehicle-exports.ts";
-import { createCallInterceptor } from "./rpc/call-interceptor.ts";
+import { createExportEndpoint } from "./rpc/export-endpoint.ts";
+import { createInterceptors } from "./rpc/interceptors.ts";
 import { callerKey } from "./rpc/caller.ts";
 import { METHOD_LIMITS } from "./rpc/method-limits.ts";
 import { createVehicleHandlers } from "./rpc/vehicle-handlers.ts";
@@ -13,6 +17,7 @@ import { startGrpcServer } from "./server/grpc-server.ts";
 import { startHttpServer } from "./server/http-server.ts";
 import type { Peer } from "./server/peer.ts";
 import { createPageHandler } from "./server/page.ts";
+import { openAccess } from "./open-access.ts";
 import { answerHealthz, createReadyzHandler } from "./server/probes.ts";
 import { openSources } from "./sources.ts";
 import { createLogger } from "./telemetry/logger.ts";
@@ -78,10 +83,17 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     }),
   );
 
+  const spool = starting.use(
+    new ExportSpool({ create: (client, signal) => exports.createShared(client, signal), now }),
+  );
+  const answerExport = createExportHandler({ exports, spool, logger });
+
+  const { guard, shedder } = starting.use(await openAccess(config, logger, now));
   const handlers = createVehicleHandlers({ lookup, exports, logger, now });
   const mount = {
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
-    interceptors: [createCallInterceptor(logger)],
+    interceptors: createInterceptors({ guard, shedder, logger }),
+    connections: config.connections,
     limits: { methods: METHOD_LIMITS },
     contextValues: ({ address }: Peer) => createContextValues().set(callerKey, address),
     logger,
@@ -93,10 +105,15 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       ...mount,
       host,
       port: config.httpPort,
+      origins: config.access.origins,
       handlers: {
         "GET /": createPageHandler(() => sources.describe()),
+        "GET /export.parquet": createExportEndpoint({ guard, answer: answerExport, logger }),
         "GET /healthz": answerHealthz,
-        "GET /readyz": createReadyzHandler(() => (isDraining ? "stopping" : undefined)),
+        "GET /readyz": createReadyzHandler(
+          () => isDraining,
+          () => describeFault(store),
+        ),
       },
     }),
   );
@@ -112,6 +129,15 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+async function describeFault(store: OpenVehicleStore): Promise<string | undefined> {
+  try {
+    await store.ping();
+    return undefined;
+  } catch {
+    return "the cache does not answer";
+  }
 }
 
 function logSourceFault(logger: Logger, source: string, err: unknown): void {

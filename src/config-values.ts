@@ -50,6 +50,15 @@ export function parsePositiveNumber(text: string): number {
   return value;
 }
 
+/** A whole number greater than 0. */
+export function parseCount(text: string): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value > 0)) {
+    throw new Error("allowed is a whole number greater than 0, or unlimited");
+  }
+  return value;
+}
+
 /** One of a few words. */
 export function oneOf<const T extends string>(words: readonly T[]): ValueParser<T> {
   return (text) => {

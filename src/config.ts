@@ -1,7 +1,19 @@
 import { resolve } from "node:path";
+import { findListenFault } from "./access/listen-safety.ts";
 import { parseDatabaseUrl } from "./cache/database-url.ts";
 import type { ValueParser } from "./config-values.ts";
-import { listOf, oneOf, parseDuration, parseHost, parsePort, parsePositiveNumber } from "./config-values.ts";
+import {
+  listOf,
+  oneOf,
+  parseCount,
+  parseDuration,
+  parseHost,
+  parsePort,
+  parsePositiveNumber,
+} from "./config-values.ts";
+import type { ConnectionLimits } from "./server/connection-gate.ts";
+import type { AllowedOrigins } from "./server/cors.ts";
+import { parseOrigins } from "./server/cors.ts";
 import { LOG_LEVELS } from "./telemetry/logger.ts";
 import type { LogLevel } from "./telemetry/logger.ts";
 import type { FreshnessPolicy } from "./vehicle/freshness.ts";
@@ -24,8 +36,20 @@ export interface Config {
   readonly vpic: { readonly url: string; readonly patienceMs: number; readonly requestsPerSecond: number };
   /** Another database for the snapshot; the embedded one when undefined. */
   readonly snapshotPath: string | undefined;
+  readonly access: AccessConfig;
+  readonly connections: Partial<ConnectionLimits>;
   readonly logLevel: LogLevel;
   readonly shutdownGraceMs: number;
+}
+
+/** Who may come in, and how often. */
+interface AccessConfig {
+  /** Without it, whoever reaches the service may do everything. */
+  readonly tokensFile: string | undefined;
+  readonly allowAnonymous: boolean;
+  readonly origins: AllowedOrigins;
+  readonly requestsPerSecond: number;
+  readonly burst: number;
 }
 
 /** What is wrong with the configuration. The message has one line a fault. */
@@ -62,6 +86,14 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   if (config.freshness.staleForMs < config.freshness.freshForMs) {
     faults.push("CACHE_STALE_FOR: shorter than CACHE_FRESH_FOR; allowed is the same or longer");
   }
+  const listenFault = findListenFault({
+    host: config.host,
+    hasTokens: config.access.tokensFile !== undefined,
+    allowAnonymous: config.access.allowAnonymous,
+  });
+  if (listenFault !== undefined) {
+    faults.push(listenFault);
+  }
   if (faults.length > 0) {
     throw new ConfigError(faults);
   }
@@ -97,10 +129,28 @@ export function readConfig(read: VariableReader): Config {
       patienceMs: read("VPIC_PATIENCE", "2s", parseDuration),
       requestsPerSecond: read("VPIC_REQUESTS_PER_SECOND", "5", parsePositiveNumber),
     },
-    snapshotPath: read("SNAPSHOT_PATH", "", (text) => (text === "" ? undefined : resolve(text))),
+    snapshotPath: read("SNAPSHOT_PATH", "", optionalPath),
+    access: {
+      tokensFile: read("AUTH_TOKENS_FILE", "", optionalPath),
+      allowAnonymous: read("ALLOW_ANONYMOUS", "false", oneOf(["true", "false"])) === "true",
+      origins: read("CORS_ORIGINS", "", parseOrigins),
+      requestsPerSecond: read("RATE_LIMIT_PER_SECOND", "1000", parsePositiveNumber),
+      burst: read("RATE_LIMIT_BURST", "10000", parsePositiveNumber),
+    },
+    connections: read("CONNECTIONS_PER_ADDRESS", "100", parseConnectionsPerAddress),
     logLevel: read("LOG_LEVEL", "info", oneOf(LOG_LEVELS)),
     shutdownGraceMs: read("SHUTDOWN_GRACE", "10s", parseDuration),
   };
+}
+
+/** Twice as many may be new within 10 s; behind a proxy all have the proxy's address. */
+function parseConnectionsPerAddress(text: string): Partial<ConnectionLimits> {
+  const maxOpenPerAddress = text === "unlimited" ? Number.POSITIVE_INFINITY : parseCount(text);
+  return { maxOpenPerAddress, maxNewPerAddress: 2 * maxOpenPerAddress };
+}
+
+function optionalPath(text: string): string | undefined {
+  return text === "" ? undefined : resolve(text);
 }
 
 function withoutCredentials(text: string): string {

@@ -5,6 +5,7 @@ const LOST_TABLE = /no such (table|column)|has no column named/;
 const BUSY_SQLITE = /^SQLITE_BUSY/;
 /** undefined_table, undefined_column, invalid_schema_name. */
 const LOST_POSTGRES = new Set(["42P01", "42703", "3F000"]);
+const LOCK_NOT_AVAILABLE = "55P03";
 
 /** Whether a SQLite file cannot be used any more, and waiting will not help. */
 export function isSqliteLost(error: unknown): boolean {
@@ -21,6 +22,11 @@ export function isSqliteBusy(error: unknown): boolean {
 /** Whether our tables are missing in PostgreSQL, so that the migrations must run again. */
 export function isPostgresLost(error: unknown): boolean {
   return chainOf(error).some((link) => LOST_POSTGRES.has(codeOf(link)));
+}
+
+/** Whether PostgreSQL gave up waiting for a lock. */
+export function isPostgresLockTimeout(error: unknown): boolean {
+  return chainOf(error).some((link) => codeOf(link) === LOCK_NOT_AVAILABLE);
 }
 
 /** The error and its causes. */

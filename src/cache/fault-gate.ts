@@ -1,3 +1,5 @@
+import { bulkhead, type BulkheadPolicy } from "cockatiel";
+
 import type { Logger } from "../telemetry/logger.ts";
 import { StoreUnavailableError } from "../vehicle/errors.ts";
 
@@ -5,6 +7,8 @@ import { StoreUnavailableError } from "../vehicle/errors.ts";
 const LOG_INTERVAL_MS = 10_000;
 
 export interface FaultGateOptions {
+  /** How many operations may be under way at once; the others wait. */
+  readonly maxConcurrent: number;
   /** What is logged. */
   readonly message: string;
   /** After a fault, nothing is tried for so long, in ms. */
@@ -17,6 +21,7 @@ export interface FaultGateOptions {
 /** Lets operations through until one finds the store unavailable, then none for a while. */
 export class FaultGate {
   readonly #options: FaultGateOptions;
+  readonly #bulkhead: BulkheadPolicy | undefined;
   #faults = 0;
   #loggedFaults = 0;
   #closedUntil = Number.NEGATIVE_INFINITY;
@@ -24,6 +29,8 @@ export class FaultGate {
 
   constructor(options: FaultGateOptions) {
     this.#options = options;
+    const { maxConcurrent } = options;
+    this.#bulkhead = Number.isFinite(maxConcurrent) ? bulkhead(maxConcurrent, Number.POSITIVE_INFINITY) : undefined;
   }
 
   /** How many operations failed or were not let through. */
@@ -32,7 +39,13 @@ export class FaultGate {
   }
 
   /** What `work` gives, or `otherwise` when the store is unavailable. Other errors pass. */
-  async run<Result>(work: () => Promise<Result>, otherwise: () => Result): Promise<Result> {
+  run<Result>(work: () => Promise<Result>, otherwise: () => Result): Promise<Result> {
+    return this.#bulkhead === undefined
+      ? this.#attempt(work, otherwise)
+      : this.#bulkhead.execute(() => this.#attempt(work, otherwise));
+  }
+
+  async #attempt<Result>(work: () => Promise<Result>, otherwise: () => Result): Promise<Result> {
     // Most calls find the gate open and always have: they need no clock.
     if (this.#faults > 0 && this.#options.elapsedMs() < this.#closedUntil) {
       this.#faults++;

@@ -13,6 +13,9 @@ export interface ForgivingStoreOptions extends Pick<FaultGateOptions, "logger" |
   readonly retryReadsAfterMs: number;
   /** After a fault, writes are dropped without asking for so long, in ms. */
   readonly retryWritesAfterMs: number;
+  /** More reads than these wait: many at once must not be taken for a fault. */
+  readonly maxConcurrentReads: number;
+  readonly maxConcurrentWrites: number;
 }
 
 /**
@@ -28,12 +31,14 @@ export class ForgivingStore implements VehicleStore {
     const { logger, elapsedMs, retryReadsAfterMs, retryWritesAfterMs } = options;
     this.#store = store;
     this.#reads = new FaultGate({
+      maxConcurrent: options.maxConcurrentReads,
       message: "reads of the cache fail",
       retryAfterMs: retryReadsAfterMs,
       logger,
       elapsedMs,
     });
     this.#writes = new FaultGate({
+      maxConcurrent: options.maxConcurrentWrites,
       message: "writes to the cache fail",
       retryAfterMs: retryWritesAfterMs,
       logger,
@@ -59,16 +64,15 @@ export class ForgivingStore implements VehicleStore {
     );
   }
 
-  /** NaN when the store cannot tell: no `put` will match it. */
-  removalsOf(vin: Vin): Promise<number> {
+  removalsOf(vin: Vin): Promise<number | undefined> {
     return this.#reads.run(
       () => this.#store.removalsOf(vin),
-      () => Number.NaN,
+      () => undefined,
     );
   }
 
-  async put(query: VehicleQuery, decode: Decode, removals: number): Promise<boolean> {
-    if (Number.isNaN(removals)) {
+  async put(query: VehicleQuery, decode: Decode, removals: number | undefined): Promise<boolean> {
+    if (removals === undefined) {
       return false;
     }
     return this.#writes.run(

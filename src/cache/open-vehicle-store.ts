@@ -26,9 +26,21 @@ export interface OpenVehicleStore extends VehicleStore, AsyncDisposable {
   faults(): StoreFaults;
 }
 
-const SQLITE_PAUSES = { reopenAfterMs: 10_000, retryReadsAfterMs: 1_000, retryWritesAfterMs: 10_000 };
-// A server that was away comes back at once, and is not harmed by being asked.
-const POSTGRES_PAUSES = { reopenAfterMs: 1_000, retryReadsAfterMs: 1_000, retryWritesAfterMs: 1_000 };
+const SQLITE_LIMITS = {
+  reopenAfterMs: 10_000,
+  retryReadsAfterMs: 1_000,
+  retryWritesAfterMs: 10_000,
+  maxConcurrentReads: Number.POSITIVE_INFINITY,
+  maxConcurrentWrites: Number.POSITIVE_INFINITY,
+};
+// A server that was away comes back at once, and is not harmed by being asked. Reads and writes share its ten connections.
+const POSTGRES_LIMITS = {
+  reopenAfterMs: 1_000,
+  retryReadsAfterMs: 1_000,
+  retryWritesAfterMs: 1_000,
+  maxConcurrentReads: 5,
+  maxConcurrentWrites: 5,
+};
 
 /**
  * Opens the cache. Does not fail when its database cannot be opened: the store is then empty, and tried again while it
@@ -40,19 +52,19 @@ export async function openVehicleStore(options: VehicleStoreOptions): Promise<Op
   const { databaseUrl, logger, now = Date.now, elapsedMs = () => performance.now() } = options;
   const location = parseDatabaseUrl(databaseUrl);
   const isSqlite = location.kind === "sqlite";
-  const pauses = isSqlite ? SQLITE_PAUSES : POSTGRES_PAUSES;
+  const limits = isSqlite ? SQLITE_LIMITS : POSTGRES_LIMITS;
   const store = new ReopeningStore({
     open: async () =>
       location.kind === "sqlite"
         ? openSqliteStore({ path: location.path, logger, now, elapsedMs })
         : new VehicleRepository(await openPostgresDatabase(location.url, logger), now),
     isLost: isSqlite ? isSqliteLost : isPostgresLost,
-    retryAfterMs: pauses.reopenAfterMs,
+    retryAfterMs: limits.reopenAfterMs,
     logger,
     elapsedMs,
   });
   await store.open();
-  const forgiving = new ForgivingStore(store, { ...pauses, logger, elapsedMs });
+  const forgiving = new ForgivingStore(store, { ...limits, logger, elapsedMs });
   return Object.assign(forgiving, {
     ping: () => store.ping(),
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),

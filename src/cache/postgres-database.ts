@@ -1,7 +1,10 @@
 import { IsolationLevel } from "@mikro-orm/core";
 import { MikroORM } from "@mikro-orm/postgresql";
+import type { SqlEntityManager } from "@mikro-orm/sql";
 
 import type { Logger } from "../telemetry/logger.ts";
+import type { Vin } from "../vehicle/vin.ts";
+import { isPostgresLockTimeout } from "./database-faults.ts";
 import { mikroOptions } from "./mikro-options.ts";
 import { type PostgresPool, PostgresReads } from "./postgres-reads.ts";
 import type { VehicleDatabase } from "./vehicle-database.ts";
@@ -19,6 +22,7 @@ const LIMITS = {
 const MIGRATION_LOCK = 7_205_759_403;
 const MIGRATION_WAIT_MS = 10_000;
 
+const LOCK_ATTEMPTS = 5;
 const LOCK_VIN = "select pg_advisory_xact_lock(hashtextextended(?, 0))";
 
 /** Connects to PostgreSQL, and makes the tables where they are missing; the database must exist. */
@@ -35,23 +39,46 @@ export async function openPostgresDatabase(url: string, logger: Logger): Promise
     const em = orm.em.fork();
     return {
       em,
+      waitForRoom: () => Promise.resolve(true),
       reads: new PostgresReads(pool),
-      // The lock is taken by a statement of its own, and in read committed: the statements after it must see what was
-      // committed until the lock was given.
-      withVinLocked: (vin, work) =>
-        em.transactional(
-          async (transaction) => {
-            await transaction.execute(LOCK_VIN, [vin]);
-            return work(transaction);
-          },
-          { isolationLevel: IsolationLevel.READ_COMMITTED },
-        ),
+      withVinLocked: (vin, work) => withRetries(() => withVinLocked(em, vin, work)),
       flush: () => Promise.resolve(),
       [Symbol.asyncDispose]: () => orm.close(),
     };
   } catch (error) {
     await orm.close();
     throw error;
+  }
+}
+
+/**
+ * The lock is taken by a statement of its own, and in read committed: the statements after it must see what was committed
+ * until the lock was given.
+ */
+function withVinLocked<Result>(
+  em: SqlEntityManager,
+  vin: Vin,
+  work: (em: SqlEntityManager) => Promise<Result>,
+): Promise<Result> {
+  return em.transactional(
+    async (transaction) => {
+      await transaction.execute(LOCK_VIN, [vin]);
+      return work(transaction);
+    },
+    { isolationLevel: IsolationLevel.READ_COMMITTED },
+  );
+}
+
+/** Others hold the lock of a VIN for a millisecond each, but on a busy machine several may be waiting for it. */
+async function withRetries<Result>(work: () => Promise<Result>): Promise<Result> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isPostgresLockTimeout(error) || attempt === LOCK_ATTEMPTS) {
+        throw error;
+      }
+    }
   }
 }
 

@@ -7,8 +7,13 @@ import { VEHICLE_ROW_COLUMNS } from "./vehicle-rows-columns.ts";
 import type { VehicleRow, VehicleRows } from "./vehicle-rows.ts";
 
 const ROWS_PER_BATCH = 1024;
-/** The first fetch may have to sort; the limit for lookups is far too short for it. */
-const STATEMENT_TIMEOUT_MS = 120_000;
+/** The first fetch may have to sort; the limits for lookups are far too short for it. */
+const LIMITS = {
+  connectionTimeoutMillis: 5_000,
+  statement_timeout: 120_000,
+  // The server keeps the limit above; this one is for a server that has fallen silent.
+  query_timeout: 130_000,
+};
 
 interface PostgresRow {
   readonly vin: string;
@@ -25,27 +30,34 @@ interface PostgresRow {
 /** See openVehicleRows. The key of an entry without a hint has 0 for it, and so comes first of its VIN. */
 export async function openPostgresVehicleRows(url: string, now: () => number): Promise<VehicleRows> {
   const orm = await MikroORM.init({
-    clientUrl: url,
     entities: [],
     discovery: { warnWhenNoEntities: false },
-    pool: { min: 0, max: 1 },
+    dbName: decodeURIComponent(new URL(url).pathname.slice(1)) || "postgres",
+    ensureDatabase: false,
+    driverOptions: { connectionString: url, max: 1, ...LIMITS },
   });
   const em = orm.em.fork();
   try {
     await em.begin({ isolationLevel: IsolationLevel.REPEATABLE_READ, readOnly: true });
     const snapshotTime = now();
-    await em.execute(`set local statement_timeout = ${STATEMENT_TIMEOUT_MS}`);
     // A transaction sees the moment of its first query.
     const sizes = await em.execute<{ bytes: string | number }[]>("select pg_total_relation_size('vehicles') as bytes");
     return {
       snapshotTime,
       estimatedBytes: Number(sizes[0]?.bytes),
       batches: () => readBatches(em),
-      // Closing the connection ends the transaction, also one that has failed.
-      [Symbol.asyncDispose]: () => orm.close(true),
+      [Symbol.asyncDispose]: async () => {
+        try {
+          // Also gives the connection back, which closing waits for.
+          await em.rollback();
+        } finally {
+          await orm.close();
+        }
+      },
     };
   } catch (error) {
-    await orm.close(true);
+    await em.rollback().catch(noop);
+    await orm.close();
     throw error;
   }
 }
@@ -77,3 +89,5 @@ function toVehicleRow(row: PostgresRow): VehicleRow {
     row.attributes,
   ];
 }
+
+function noop(): void {}

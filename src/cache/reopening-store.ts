@@ -49,11 +49,11 @@ export class ReopeningStore implements VehicleStore, AsyncDisposable {
     return this.#run((store) => store.findMany(queries, view));
   }
 
-  removalsOf(vin: Vin): Promise<number> {
+  removalsOf(vin: Vin): Promise<number | undefined> {
     return this.#run((store) => store.removalsOf(vin));
   }
 
-  put(query: VehicleQuery, decode: Decode, removals: number): Promise<boolean> {
+  put(query: VehicleQuery, decode: Decode, removals: number | undefined): Promise<boolean> {
     return this.#run((store) => store.put(query, decode, removals));
   }
 

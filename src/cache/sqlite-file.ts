@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { rename } from "node:fs/promises";
 
 /** The file of an open database is gone, was replaced or emptied. SQLite itself goes on silently in an unlinked file. */
@@ -21,10 +21,11 @@ export class SqliteFile {
 
   /** @throws DatabaseFileLostError when another file stands in its place, or none, or it is empty. Costs about 3 us. */
   assertInPlace(): void {
-    if (identify(this.path) !== this.#identity || this.#identity === undefined) {
+    const stats = statSync(this.path, { throwIfNoEntry: false });
+    if (stats === undefined || identityOf(stats) !== this.#identity) {
       throw new DatabaseFileLostError("the database file was removed or replaced");
     }
-    if (isEmpty(this.path)) {
+    if (stats.size === 0) {
       throw new DatabaseFileLostError("the database file was emptied");
     }
   }
@@ -55,7 +56,11 @@ export function isEmpty(path: string): boolean {
 
 function identify(path: string): string | undefined {
   const stats = statSync(path, { throwIfNoEntry: false });
-  return stats === undefined ? undefined : `${stats.dev}:${stats.ino}`;
+  return stats === undefined ? undefined : identityOf(stats);
+}
+
+function identityOf({ dev, ino }: Stats): string {
+  return `${dev}:${ino}`;
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): void {

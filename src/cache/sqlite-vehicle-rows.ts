@@ -27,8 +27,8 @@ export async function openSqliteVehicleRows(path: string, now: () => number): Pr
       [Symbol.asyncDispose]: async () => {
         try {
           database.exec("rollback");
-          // Here it costs others nothing; left undone, it would fall to the next writer, on the main thread.
           database.pragma("query_only = OFF");
+          // Left undone, it would fall to the next writer, on the main thread.
           moveLogIntoDatabase(database);
         } finally {
           database.close();
@@ -71,6 +71,7 @@ function readNumber(database: Database.Database, pragma: string): number {
   return Number(database.pragma(pragma, { simple: true }));
 }
 
+/** Blocks nobody: readers and writers go on. When all is moved, the next write begins the log anew. */
 function moveLogIntoDatabase(database: Database.Database): void {
   database.pragma("wal_checkpoint(PASSIVE)");
 }

@@ -8,6 +8,13 @@ export interface VehicleDatabase extends AsyncDisposable {
   readonly em: SqlEntityManager;
   /** Reads past the entity manager, which costs twenty times as much. */
   readonly reads: VehicleReads;
+  /**
+   * Waits a short while until what can wait may be written. On SQLite an export keeps the write-ahead log from being
+   * used again, so that writes make it longer.
+   *
+   * @returns false when there is still no room; then do not write.
+   */
+  waitForRoom(): Promise<boolean>;
   /** Runs statements that none which others run on this VIN may come between. Each statement is atomic in itself. */
   withVinLocked<Result>(vin: Vin, work: (em: SqlEntityManager) => Promise<Result>): Promise<Result>;
   /** Returns when what was written before will survive even the loss of power. */

@@ -37,6 +37,9 @@ export class VehicleRepository implements OpenedStore {
     if (removals === undefined || !Number.isSafeInteger(removals)) {
       return false;
     }
+    if (!(await this.#database.waitForRoom())) {
+      return false;
+    }
     const cells = [...toRow(query, decode), query.vin, removals];
     return this.#database.withVinLocked(query.vin, async (em) => (await affectedRows(em, PUT_VEHICLE, cells)) > 0);
   }
@@ -54,6 +57,9 @@ export class VehicleRepository implements OpenedStore {
 
   async sweep(cutoffs: SweepCutoffs, limit: number): Promise<number> {
     const { em } = this.#database;
+    if (!(await this.#database.waitForRoom())) {
+      return 0;
+    }
     const swept = await sweepVehicles(em, cutoffs, limit);
     await sweepRemovals(em, this.#now() - KEEP_REMOVALS_MS);
     return swept;

@@ -29,22 +29,22 @@ export class WatchedStore implements OpenedStore {
     this.#checkedAt = options.elapsedMs();
   }
 
-  find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined> {
+  async find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined> {
     this.#checkSometimes();
     return this.#store.find(query, view);
   }
 
-  findMany(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]> {
+  async findMany(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]> {
     this.#checkSometimes();
     return this.#store.findMany(queries, view);
   }
 
-  async removalsOf(vin: Vin): Promise<number> {
+  async removalsOf(vin: Vin): Promise<number | undefined> {
     this.#check();
     return this.#store.removalsOf(vin);
   }
 
-  async put(query: VehicleQuery, decode: Decode, removals: number): Promise<boolean> {
+  async put(query: VehicleQuery, decode: Decode, removals: number | undefined): Promise<boolean> {
     this.#check();
     return this.#store.put(query, decode, removals);
   }

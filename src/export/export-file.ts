@@ -24,6 +24,11 @@ export class ExportFile implements AsyncDisposable {
     });
   }
 
+  /** Tells files apart, of other processes too. */
+  get id(): string {
+    return this.#file.id;
+  }
+
   get fileName(): string {
     return this.#file.fileName;
   }

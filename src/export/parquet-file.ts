@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 
 import { ExportFailedError } from "./errors.ts";
@@ -10,6 +11,8 @@ const CHUNK_BYTES = 65_536;
 export class ParquetFile implements AsyncDisposable {
   readonly #handle: FileHandle;
   readonly #deleted: () => void;
+  /** Tells files apart, of other processes too. */
+  readonly id = randomUUID();
   readonly fileName: string;
   readonly mediaType = "application/vnd.apache.parquet";
   readonly rowCount: number;

@@ -3,17 +3,20 @@ import { Worker } from "node:worker_threads";
 import { ExportFailedError, ExportStorageError } from "./errors.ts";
 import type { WriteJob, WriteReport, WrittenFile } from "./write-job.ts";
 
+const WORKER = new URL("export-worker.ts", import.meta.url);
+
 /** Many times what a row group needs; without it the collector would let garbage grow with the machine's memory. */
 const HEAP_LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 };
 
 /**
  * Has a worker thread write the vehicles. When it returns or throws, the thread has ended and writes no more.
  *
+ * @param entry the module that the thread runs.
  * @throws ExportStorageError without room, ExportFailedError for anything else, the reason of `signal` when aborted.
  */
-export async function runWriteJob(job: WriteJob, signal: AbortSignal): Promise<WrittenFile> {
+export async function runWriteJob(job: WriteJob, signal: AbortSignal, entry = WORKER): Promise<WrittenFile> {
   signal.throwIfAborted();
-  const worker = new Worker(new URL("export-worker.ts", import.meta.url), {
+  const worker = new Worker(entry, {
     workerData: job,
     resourceLimits: HEAP_LIMITS,
     name: "export",

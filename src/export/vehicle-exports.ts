@@ -1,3 +1,5 @@
+import { once } from "node:events";
+
 import type { DatabaseLocation } from "../cache/database-url.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { ExportFailedError } from "./errors.ts";
@@ -33,6 +35,7 @@ export class VehicleExports implements AsyncDisposable {
   readonly #options: VehicleExportsOptions;
   readonly #slots: ExportSlots;
   readonly #stop = new AbortController();
+  #lastTurn: Promise<void> = Promise.resolve();
   readonly #writing = new Set<Promise<ParquetFile>>();
   readonly #files = new Set<ParquetFile>();
 
@@ -78,13 +81,22 @@ export class VehicleExports implements AsyncDisposable {
   }
 
   async #write(signal: AbortSignal): Promise<ParquetFile> {
-    const writing = this.#writeFile(AbortSignal.any([signal, this.#stop.signal]));
+    const writing = this.#writeInTurn(AbortSignal.any([signal, this.#stop.signal]));
     this.#writing.add(writing);
     try {
       return await writing;
     } finally {
       this.#writing.delete(writing);
     }
+  }
+
+  // One at a time: memory and processor are used once, and between two of them the database's log can be emptied.
+  #writeInTurn(signal: AbortSignal): Promise<ParquetFile> {
+    const turn = this.#lastTurn;
+    const writing = waitFor(turn, signal).then(() => this.#writeFile(signal));
+    // Without a result: each would hold the one before it.
+    this.#lastTurn = Promise.allSettled([turn, writing]).then(noop);
+    return writing;
   }
 
   async #writeFile(signal: AbortSignal): Promise<ParquetFile> {
@@ -105,3 +117,14 @@ export class VehicleExports implements AsyncDisposable {
     return file;
   }
 }
+
+/** @throws the reason of `signal` when it is aborted first. */
+async function waitFor(turn: Promise<void>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const listening = new AbortController();
+  await Promise.race([turn, once(signal, "abort", { signal: listening.signal })]);
+  listening.abort();
+  signal.throwIfAborted();
+}
+
+function noop(): void {}

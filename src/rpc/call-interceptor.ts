@@ -22,7 +22,7 @@ export function createCallInterceptor(logger: Logger): Interceptor {
   return (next) => async (request) => {
     const call: Call = {
       procedure: `${request.service.typeName}/${request.method.name}`,
-      requestId: requestIdOf(request.header),
+      requestId: requestIdOf(request.header.get(REQUEST_ID_HEADER)),
       logger,
       startedAt: performance.now(),
       values: request.contextValues,

@@ -10,6 +10,8 @@ export interface CallLimits {
   readonly defaultTimeoutMs: number;
   /** The ceiling of deadlines, in ms from the call's arrival. Longer ones are cut, not refused. */
   readonly maxTimeoutMs: number;
+  /** How long a response may wait for a client that does not read, in ms. Then the call is cut and its stream reset. */
+  readonly stallTimeoutMs: number;
   /** Whether responses may be compressed. Turn it off for bytes that are compressed already. */
   readonly compressResponses: boolean;
 }
@@ -25,12 +27,13 @@ const unlessConfigured: CallLimits = {
   maxResponseBytes: 4 * 1024 * 1024,
   defaultTimeoutMs: 10_000,
   maxTimeoutMs: 30_000,
+  stallTimeoutMs: 30_000,
   compressResponses: true,
 };
 
 /**
  * The limits of one method: its own, then the configured defaults, then 4 KiB requests, 4 MiB responses, 10 s unless
- * the client gives a deadline, and 30 s at most.
+ * the client gives a deadline, 30 s at most, and 30 s for a client that does not read.
  */
 export function limitsOf(method: DescMethod, limits: MethodLimits = {}): CallLimits {
   return { ...unlessConfigured, ...limits.defaults, ...limits.methods?.[methodName(method)] };
@@ -39,4 +42,9 @@ export function limitsOf(method: DescMethod, limits: MethodLimits = {}): CallLim
 /** A method's name as limits and logs give it, such as `vehicle.v1.VehicleService/Lookup`. */
 export function methodName(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`;
+}
+
+/** The longest request that any of the methods takes, in bytes. */
+export function longestRequest(methods: readonly DescMethod[], limits?: MethodLimits): number {
+  return Math.max(...methods.map((method) => limitsOf(method, limits).maxRequestBytes));
 }

@@ -8,6 +8,7 @@ import { decodeRequest, encodeResponse } from "./grpc-message.ts";
 import { toMetadata } from "./grpc-metadata.ts";
 import { toGrpcStatus } from "./grpc-status.ts";
 import { MessageWriter } from "./message-writer.ts";
+import { resetStream } from "./grpc-reset.ts";
 import type { MountOptions } from "./mount-options.ts";
 import { toPublicError } from "./public-error.ts";
 
@@ -38,7 +39,10 @@ export function serverStreamingHandler(
       surface.emit("error", toGrpcStatus(error, call.responseTrailer));
     };
     const call = new GrpcCall(surface, limits, options.contextValues, fail);
-    const writer = new MessageWriter(surface);
+    const writer = new MessageWriter(surface, limits.stallTimeoutMs, () => {
+      call.cut(new ConnectError("the client does not read", Code.Aborted));
+      resetStream(surface);
+    });
     call.onCut((reason) => {
       writer.abandon(reason);
     });

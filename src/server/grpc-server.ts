@@ -2,12 +2,17 @@ import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 
 import type { ServiceImplSpec } from "@connectrpc/connect";
-import { Server, ServerCredentials, type ServerOptions } from "@grpc/grpc-js";
+import { logVerbosity, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
 
 import { Health as HealthService } from "#gen/health/v1/health_pb.ts";
 
+import { longestRequest } from "./call-limits.ts";
+import { ConnectionGate, type ConnectionLimits } from "./connection-gate.ts";
+import { ArrivalWatch } from "./grpc-arrival.ts";
 import { mountService } from "./grpc-mount.ts";
+import { createGuardedServer } from "./guarded-server.ts";
 import { Health } from "./health.ts";
+import { onceHttp2 } from "./http2-preface.ts";
 import { listen } from "./listen.ts";
 import type { MountOptions } from "./mount-options.ts";
 import { addReflection } from "./reflection.ts";
@@ -19,6 +24,12 @@ export interface GrpcServerOptions extends MountOptions {
   readonly port: number;
   /** The services, as `createServiceImplSpec` gives them. Health and reflection are added. */
   readonly services: readonly ServiceImplSpec[];
+  /** Deviations from the usual limits of connections. */
+  readonly connections?: Partial<ConnectionLimits> | undefined;
+  /** How long a connection may take to speak like an HTTP/2 client, in ms. Default: 5 s. */
+  readonly prefaceTimeoutMs?: number | undefined;
+  /** How long a request may take to arrive, in ms, give or take a second. Default: 15 s. */
+  readonly arrivalTimeoutMs?: number | undefined;
 }
 
 /** A gRPC listener that serves. Disposing it ends all calls at once; drain it first. */
@@ -32,12 +43,16 @@ export interface GrpcServer extends AsyncDisposable {
   drain(graceMs: number): Promise<void>;
 }
 
-const channelOptions: ServerOptions = {
-  "grpc.enable_channelz": 0,
+/**
+ * The kernel asks after a quiet peer after 60 s, and gives it up 10 s later. HTTP/2 pings would do the same, but grpc-js
+ * 1.14 drops a draining connection, with the calls still running on it, when a ping falls due.
+ */
+const keepAlive = { keepAlive: true, keepAliveInitialDelay: 60_000 };
+
+const connectionOptions: ServerOptions = {
   "grpc.max_concurrent_streams": 100,
-  "grpc.keepalive_time_ms": 60_000,
-  "grpc.keepalive_timeout_ms": 20_000,
   "grpc.max_connection_idle_ms": 120_000,
+  // A ping resets idleness, so age is the bound that holds. The grace is that of the longest call, an Export.
   "grpc.max_connection_age_ms": 30 * 60_000,
   "grpc.max_connection_age_grace_ms": 10 * 60_000,
 };
@@ -48,21 +63,50 @@ const channelOptions: ServerOptions = {
  * @throws {ListenError} when the address cannot be had
  */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
-  const { services } = options;
-  const server = new Server(channelOptions);
-  for (const service of services) {
+  const services = options.services.map(({ service }) => service);
+  // grpc-js would print headers that it cannot read, tokens among them.
+  setLogVerbosity(logVerbosity.NONE);
+  const arrivals = new ArrivalWatch(options.arrivalTimeoutMs ?? 15_000);
+  const maxMessageBytes = longestRequest(
+    services.flatMap((service) => service.methods),
+    options.limits,
+  );
+  const server = createGuardedServer(
+    { ...connectionOptions, "grpc.max_receive_message_length": maxMessageBytes },
+    (stream, headers) => {
+      // Reflection is the one service whose clients may take their time to send more.
+      if (headers[":path"]?.startsWith("/grpc.reflection.") !== true) {
+        arrivals.watch(stream);
+      }
+    },
+  );
+  for (const service of options.services) {
     mountService(server, service, options);
   }
-  const health = new Health(services.map(({ service }) => service.typeName));
+  const health = new Health(services.map((service) => service.typeName));
   health.addToServer(server);
-  addReflection(server, [...services.map(({ service }) => service), HealthService]);
+  addReflection(server, [...services, HealthService]);
 
+  // Connections are accepted here, not in grpc-js, which has no limits for them.
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const gate = new ConnectionGate(options.connections);
   const sockets = new Set<Socket>();
-  const listener = createServer({ noDelay: true }, (socket) => {
+  /** Those that have not spoken HTTP/2 yet. */
+  const strangers = new Set<Socket>();
+  const listener = createServer({ noDelay: true, ...keepAlive }, (socket) => {
+    if (!gate.admit(socket)) {
+      return;
+    }
     sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-    injector.injectConnection(socket);
+    strangers.add(socket);
+    socket.once("close", () => {
+      sockets.delete(socket);
+      strangers.delete(socket);
+    });
+    onceHttp2(socket, options.prefaceTimeoutMs ?? 5000, () => {
+      strangers.delete(socket);
+      injector.injectConnection(socket);
+    });
   });
   const address = await listen(listener, "gRPC", options.host, options.port);
 
@@ -70,6 +114,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     health.stopServing();
     const closed = once(listener, "close");
     listener.close();
+    destroyAll(strangers);
     injector.drain(graceMs);
     const cut = setTimeout(() => {
       destroyAll(sockets);
@@ -84,6 +129,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       if (listener.listening) {
         await drain(0);
       }
+      destroyAll(sockets);
+      arrivals[Symbol.dispose]();
       server.forceShutdown();
     },
   };

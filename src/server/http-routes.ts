@@ -7,7 +7,7 @@ export type HttpHandler = (request: IncomingMessage, response: ServerResponse) =
 export type HttpHandlers = Readonly<Record<`${"GET" | "POST"} /${string}`, HttpHandler>>;
 
 /** What a path accepts. */
-export type HttpRoutes = ReadonlyMap<string, ReadonlyMap<string, HttpHandler>>;
+type HttpRoutes = ReadonlyMap<string, ReadonlyMap<string, HttpHandler>>;
 
 /** The table as it is looked up: by path, then by method. */
 export function toRoutes(handlers: HttpHandlers): HttpRoutes {

@@ -14,7 +14,10 @@ import {
 } from "@connectrpc/connect-node";
 
 import { type CallLimits, limitsOf, methodName } from "./call-limits.ts";
+import { abandonWhenAborted } from "./http-abandon.ts";
 import { applyDeadline } from "./http-deadline.ts";
+import { reportUnexpected } from "./http-errors.ts";
+import { blameMalformedRequest } from "./http-malformed.ts";
 import type { MountOptions } from "./mount-options.ts";
 
 /** Serves one method to Connect and gRPC-Web clients. Rejects when the response could not be written. */
@@ -32,10 +35,16 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
       const limits = limitsOf(spec.method, options.limits);
       for (const handle of route(spec, limits, options).handlers) {
         handlers.set(handle.requestPath, async (request, response) => {
+          response.setTimeout(limits.stallTimeoutMs, () => {
+            // Silence is the client's fault only if it has something to read.
+            if (response.writableLength > 0) {
+              response.destroy();
+            }
+          });
           const values = options.contextValues?.({ address: request.socket.remoteAddress ?? "unknown" });
           const universal = universalRequestFromNodeRequest(request, response, undefined, values);
           applyDeadline(universal.header, limits);
-          await universalResponseToNodeResponse(await handle(universal), response);
+          await universalResponseToNodeResponse(await blameMalformedRequest(await handle(universal)), response);
         });
       }
     }
@@ -44,10 +53,10 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
 }
 
 /** A router of its own for each method, since most of its options differ by method. */
-function route(spec: MethodImplSpec, limits: CallLimits, { interceptors }: MountOptions): ConnectRouter {
+function route(spec: MethodImplSpec, limits: CallLimits, { interceptors, logger }: MountOptions): ConnectRouter {
   const options: ConnectRouterOptions = {
     grpc: false,
-    interceptors: [...interceptors],
+    interceptors: [reportUnexpected(logger), ...interceptors, abandonWhenAborted],
     acceptCompression: [compressionGzip],
     readMaxBytes: limits.maxRequestBytes,
     writeMaxBytes: limits.maxResponseBytes,

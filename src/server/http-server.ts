@@ -3,6 +3,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 
 import type { ServiceImplSpec } from "@connectrpc/connect";
 
+import { ConnectionGate, type ConnectionLimits } from "./connection-gate.ts";
+import type { AllowedOrigins } from "./cors.ts";
+import { withCors } from "./cors.ts";
 import { rpcHandlers } from "./http-rpc.ts";
 import { type HttpHandlers, sendText, toRoutes } from "./http-routes.ts";
 import { listen } from "./listen.ts";
@@ -17,6 +20,14 @@ export interface HttpServerOptions extends MountOptions {
   readonly services: readonly ServiceImplSpec[];
   /** Plain HTTP beside them. */
   readonly handlers: HttpHandlers;
+  /** The origins whose pages may call, beside the service's own. Default: none. */
+  readonly origins?: AllowedOrigins | undefined;
+  /** Deviations from the usual limits of connections. */
+  readonly connections?: Partial<ConnectionLimits> | undefined;
+  /** How long a request's headers may take to arrive, in ms, give or take a second. Default: 5 s. */
+  readonly headersTimeoutMs?: number | undefined;
+  /** How long a request may take to arrive, in ms, give or take a second. Default: 15 s. */
+  readonly arrivalTimeoutMs?: number | undefined;
 }
 
 /** An HTTP listener that serves. Disposing it ends all requests at once; drain it first. */
@@ -70,12 +81,12 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const server = createServer(
     {
       noDelay: true,
-      headersTimeout: 5000,
-      requestTimeout: 15_000,
+      headersTimeout: options.headersTimeoutMs ?? 5000,
+      requestTimeout: options.arrivalTimeoutMs ?? 15_000,
       connectionsCheckingInterval: 1000,
       maxHeaderSize: 16 * 1024,
     },
-    (request, response) => {
+    withCors(options.origins ?? [], (request: IncomingMessage, response: ServerResponse) => {
       if (draining) {
         response.setHeader("connection", "close");
       }
@@ -96,8 +107,10 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
           sendText(response, 500, "Something went wrong.");
         }
       });
-    },
+    }),
   );
+  const gate = new ConnectionGate(options.connections);
+  server.on("connection", (socket) => gate.admit(socket));
   const address = await listen(server, "HTTP", options.host, options.port);
 
   const drain = async (graceMs: number): Promise<void> => {

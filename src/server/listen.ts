@@ -29,7 +29,7 @@ function reasonOf(cause: unknown): string {
 }
 
 /** `host:port`, with brackets around an IPv6 address. */
-export function formatAddress(host: string, port: number): string {
+function formatAddress(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 

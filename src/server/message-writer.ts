@@ -6,14 +6,25 @@ const maxWaitingBytes = 64 * 1024;
 /** What a waiting message costs beside its bytes, roughly; keeps streams of tiny messages within bounds. */
 const overheadBytes = 256;
 
-/** Writes the messages of one stream, and tells when the client is too slow for more. */
+/** Writes the messages of one stream, and tells when the client is too slow for more, or reads no more at all. */
 export class MessageWriter {
   readonly #stream: Pick<ServerWritableStream<unknown, Buffer>, "write">;
   #waitingBytes = 0;
   #room: PromiseWithResolvers<void> | undefined;
 
-  constructor(stream: Pick<ServerWritableStream<unknown, Buffer>, "write">) {
+  readonly #stallTimeoutMs: number;
+  readonly #onStall: () => void;
+  #stallTimer: NodeJS.Timeout | undefined;
+
+  /** @param onStall called when the stream has waited for the client for the time-out without getting anything away */
+  constructor(
+    stream: Pick<ServerWritableStream<unknown, Buffer>, "write">,
+    stallTimeoutMs: number,
+    onStall: () => void,
+  ) {
     this.#stream = stream;
+    this.#stallTimeoutMs = stallTimeoutMs;
+    this.#onStall = onStall;
   }
 
   /** Hands a message to the stream; a promise means to wait for it before the next one. */
@@ -23,21 +34,29 @@ export class MessageWriter {
     this.#stream.write(message, () => {
       // Also after an error: then nobody waits for the client any more.
       this.#waitingBytes -= cost;
+      this.#stallTimer?.refresh();
       if (this.#waitingBytes < maxWaitingBytes) {
-        this.#room?.resolve();
-        this.#room = undefined;
+        this.#goOn()?.resolve();
       }
     });
     if (this.#waitingBytes < maxWaitingBytes) {
       return undefined;
     }
     this.#room = Promise.withResolvers();
+    this.#stallTimer = setTimeout(this.#onStall, this.#stallTimeoutMs);
     return this.#room.promise;
   }
 
   /** Ends the waiting for the client with an error. */
   abandon(reason: Error): void {
-    this.#room?.reject(reason);
+    this.#goOn()?.reject(reason);
+  }
+
+  #goOn(): PromiseWithResolvers<void> | undefined {
+    const room = this.#room;
     this.#room = undefined;
+    clearTimeout(this.#stallTimer);
+    this.#stallTimer = undefined;
+    return room;
   }
 }

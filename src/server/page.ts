@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { HttpHandler } from "./http-routes.ts";
 
 const STYLE = `
   :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
@@ -66,7 +66,7 @@ const SECURITY_POLICY = [
  *
  * @param about a line for the foot of the page, such as where the data comes from; read for each request.
  */
-export function createPageHandler(about: () => string): (request: IncomingMessage, response: ServerResponse) => void {
+export function createPageHandler(about: () => string): HttpHandler {
   return (_request, response) => {
     response.writeHead(200, {
       "content-type": "text/html; charset=utf-8",

@@ -1,19 +1,28 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-
-type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+import type { HttpHandler } from "./http-routes.ts";
 
 /** Answers 200 as long as the process can answer at all. */
-export const answerHealthz: Handler = (_request, response) => answer(response, 200, "ok");
+export function answerHealthz(_request: IncomingMessage, response: ServerResponse): void {
+  answer(response, 200, "ok");
+}
 
 /**
- * Answers 200 when the service takes calls, else 503 with the reason. What vPIC does has no part in it.
+ * Answers 503 while the service stops, else 200. Neither vPIC nor the cache has a part in it: lookups are answered
+ * without either, and taking every replica out because their common database is away would end them all.
  *
- * @param findObstacle says why no calls should be sent here, or undefined.
+ * @param findRemark says what does not work at the moment, for people who look.
  */
-export function createReadyzHandler(findObstacle: () => string | undefined): Handler {
-  return (_request, response) => {
-    const obstacle = findObstacle();
-    answer(response, obstacle === undefined ? 200 : 503, obstacle ?? "ready");
+export function createReadyzHandler(
+  isStopping: () => boolean,
+  findRemark: () => Promise<string | undefined>,
+): HttpHandler {
+  return async (_request, response) => {
+    if (isStopping()) {
+      answer(response, 503, "stopping");
+      return;
+    }
+    const remark = await findRemark();
+    answer(response, 200, remark === undefined ? "ready" : `ready; ${remark}`);
   };
 }
 

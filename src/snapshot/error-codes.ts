@@ -37,6 +37,8 @@ const MEANINGS: Readonly<Record<ErrorCode, Meaning>> = {
 
 const OFF_ROAD_NOTE =
   " NOTE: Disregard if this is an off-road vehicle PIN, as check digit calculation may not be accurate.";
+const EXCEPTION_NOTE =
+  " NOTE: Check Digit Exception - The check digit was given an exception based on data from the OEM indicating an error on production.";
 const MAX_TEXT_LENGTH = 500;
 
 /** What the codes weigh together: the higher, the better. */
@@ -44,11 +46,21 @@ export function weightOf(codes: readonly ErrorCode[]): number {
   return codes.reduce<number>((sum, code) => sum + MEANINGS[code].weight, 0);
 }
 
-/** NHTSA's words for the codes, joined as vPIC joins them. */
-export function textOf(codes: readonly ErrorCode[]): string {
+/**
+ * NHTSA's words for the codes, joined as vPIC joins them.
+ *
+ * @param isExcepted whether the check digit is wrong, but excepted.
+ */
+export function textOf(codes: readonly ErrorCode[], isExcepted: boolean): string {
   const isOffRoad = codes.includes(10);
+  const noteOn = (code: ErrorCode): string => {
+    if (code === 0) {
+      return isExcepted ? EXCEPTION_NOTE : "";
+    }
+    return code === 1 && isOffRoad ? OFF_ROAD_NOTE : "";
+  };
   return codes
-    .map((code) => MEANINGS[code].text + (isOffRoad && code === 1 ? OFF_ROAD_NOTE : ""))
+    .map((code) => MEANINGS[code].text + noteOn(code))
     .join("; ")
     .slice(0, MAX_TEXT_LENGTH);
 }

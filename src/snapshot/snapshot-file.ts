@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { statSync } from "node:fs";
 import Database from "better-sqlite3";
 import { SNAPSHOT_VERSION } from "./snapshot-schema.ts";
 import { VpicData } from "./vpic-data.ts";
@@ -13,77 +13,46 @@ export interface OpenedSnapshot {
   readonly data: VpicData;
 }
 
-const HEADER_BYTES = 100;
-const MAGIC = "SQLite format 3\0";
 const CACHE_KIB = 16_384;
 
 /**
- * Opens the unpacked snapshot if it is whole and made from the source of this stamp. Looks at the file's size, header
- * and time and at its own record, not at every page: what that misses shows when a page is read.
+ * Opens the unpacked snapshot if it is whole and made from the source of this stamp. SQLite looks at the file's size
+ * and header; besides, the file's time must be the one that its own record says. What all that misses shows when a
+ * page is read.
  */
 export function openSnapshotFile(path: string, stamp: string): Inspection {
-  const file = readHeader(path);
-  if (file === undefined) {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) {
     return { state: "absent" };
   }
-  if (!isWhole(file)) {
-    return { state: "damaged" };
-  }
-  if (file.header.readUInt32BE(60) !== SNAPSHOT_VERSION) {
-    return { state: "outdated" };
-  }
-  return openWhole(path, stamp, file.modifiedAtSeconds);
-}
-
-interface Header {
-  readonly header: Buffer;
-  readonly size: number;
-  readonly modifiedAtSeconds: number;
-}
-
-function readHeader(path: string): Header | undefined {
-  let descriptor: number;
-  try {
-    descriptor = openSync(path, "r");
-  } catch {
-    return undefined;
-  }
-  try {
-    const header = Buffer.alloc(HEADER_BYTES);
-    const { size, mtimeMs } = fstatSync(descriptor);
-    readSync(descriptor, header, 0, HEADER_BYTES, 0);
-    return { header, size, modifiedAtSeconds: Math.floor(mtimeMs / 1000) };
-  } catch {
-    // A directory, or a disk that cannot be read: neither is a sound snapshot.
-    return { header: Buffer.alloc(HEADER_BYTES), size: 0, modifiedAtSeconds: 0 };
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-function isWhole({ header, size }: Header): boolean {
-  const pageSize = header.readUInt16BE(16);
-  const pageCount = header.readUInt32BE(28);
-  return header.toString("latin1", 0, MAGIC.length) === MAGIC && size > 0 && pageSize * pageCount === size;
-}
-
-function openWhole(path: string, stamp: string, modifiedAtSeconds: number): Inspection {
   let database: Database.Database | undefined;
   try {
     database = new Database(path, { readonly: true, fileMustExist: true });
-    // One reader for the whole life: no locking for every statement. No memory map: a file cut short would end the
-    // process with SIGBUS where reading it is only an error.
-    database.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA mmap_size = 0; PRAGMA cache_size = -${CACHE_KIB}`);
-    database.exec("PRAGMA trusted_schema = OFF");
-    const rows = database.prepare<[], { key: string; value: string }>("SELECT key, value FROM meta").all();
-    const meta = new Map(rows.map((row) => [row.key, row.value]));
-    if (meta.get("stamp") === stamp && meta.get("built_at") === String(modifiedAtSeconds)) {
-      return { state: "sound", database, data: new VpicData(database) };
+    const inspection = inspect(database, stamp, Math.floor(stats.mtimeMs / 1000));
+    if (inspection.state !== "sound") {
+      database.close();
     }
-    database.close();
-    return { state: meta.get("stamp") === stamp ? "damaged" : "outdated" };
+    return inspection;
   } catch {
     database?.close();
     return { state: "damaged" };
   }
+}
+
+function inspect(database: Database.Database, stamp: string, modifiedAtSeconds: number): Inspection {
+  // One reader for the whole life: no locking for every statement. No memory map: a file cut short would end the
+  // process with SIGBUS where reading it is only an error.
+  database.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA mmap_size = 0; PRAGMA cache_size = -${CACHE_KIB}`);
+  database.exec("PRAGMA trusted_schema = OFF");
+  if (database.pragma("user_version", { simple: true }) !== SNAPSHOT_VERSION) {
+    return { state: "outdated" };
+  }
+  const rows = database.prepare<[], { key: string; value: string }>("SELECT key, value FROM meta").all();
+  const meta = new Map(rows.map((row) => [row.key, row.value]));
+  if (meta.get("stamp") !== stamp) {
+    return { state: "outdated" };
+  }
+  return meta.get("built_at") === String(modifiedAtSeconds)
+    ? { state: "sound", database, data: new VpicData(database) }
+    : { state: "damaged" };
 }

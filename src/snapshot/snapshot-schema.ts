@@ -83,22 +83,21 @@ export const FILL_SMALL_TABLES = `
     JOIN source.VinSchema vs ON vs.Id = s.schema_id AND coalesce(vs.TobeQCed, 0) = 0;
 `;
 
-const CANDIDATES = `
-  FROM source.Pattern
-  WHERE VinSchemaId IN (SELECT id FROM wanted_schema)
-    AND ElementId IN (SELECT id FROM element) AND ElementId NOT IN (${ELEMENTS_NOT_FROM_PATTERNS.join(", ")})
+const ARE_CANDIDATES = `
+  VinSchemaId IN (SELECT id FROM wanted_schema)
+  AND ElementId IN (SELECT id FROM element) AND ElementId NOT IN (${ELEMENTS_NOT_FROM_PATTERNS.join(", ")})
 `;
 
 /**
- * The patterns, in a form that SQLite itself can match: NHTSA's \`*\` is GLOB's \`?\`, sets are written alike, and a pattern
- * may be shorter than the key. \`1-A\` means 1 and A to NHTSA, not all that lies between them.
+ * The patterns, in a form that SQLite itself can match: NHTSA's `*` is GLOB's `?`, sets are written alike, and a pattern
+ * may be shorter than the key. `1-A` means 1 and A to NHTSA, not all that lies between them.
  */
 export const FILL_PATTERNS = `
   INSERT INTO pattern
     SELECT VinSchemaId, Id, replace(replace(upper(Keys), '*', '?'), '1-A', '1A') || '*', ElementId, AttributeId,
       coalesce(UpdatedOn, CreatedOn, '')
-    ${CANDIDATES} AND instr(Keys, '#') = 0 ORDER BY VinSchemaId, Id;
+    FROM source.Pattern WHERE instr(Keys, '#') = 0 AND ${ARE_CANDIDATES} ORDER BY VinSchemaId, Id;
   INSERT INTO formula_pattern
     SELECT VinSchemaId, Id, upper(Keys), ElementId, AttributeId, coalesce(UpdatedOn, CreatedOn, '')
-    ${CANDIDATES} AND instr(Keys, '#') > 0;
+    FROM source.Pattern WHERE instr(Keys, '#') > 0 AND ${ARE_CANDIDATES};
 `;

@@ -40,7 +40,7 @@ export function toDecode(data: VpicData, query: VehicleQuery, pass: Pass, decode
 
 function toAttributes(data: VpicData, vin: string, items: readonly Item[]): Record<string, string> {
   const attributes: Record<string, string> = {};
-  for (const item of items) {
+  for (const item of withoutRepetition(items)) {
     const idName = ID_NAMES[item.elementId];
     if (idName !== undefined && item.attributeId !== "") {
       attributes[idName] = item.attributeId;
@@ -51,12 +51,17 @@ function toAttributes(data: VpicData, vin: string, items: readonly Item[]): Reco
       continue;
     }
     const earlier = attributes[name];
-    attributes[name] = earlier === undefined ? value : `${earlier} ${value}`;
+    attributes[name] = earlier === undefined ? value : `${earlier}; ${value}`;
   }
   if (items.length > 0) {
     attributes["VehicleDescriptor"] = descriptorOf(vin);
   }
   return attributes;
+}
+
+/** Several patterns often carry the same note. */
+function withoutRepetition(items: readonly Item[]): Item[] {
+  return [...new Map(items.map((item) => [`${item.elementId} ${item.attributeId}`, item])).values()];
 }
 
 function valueOf(data: VpicData, items: readonly Item[], elementId: number): string {

@@ -14,7 +14,11 @@ export async function unpackInWorker(
   report: (step: UnpackStep) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const worker = new Worker(new URL("./unpack-worker.ts", import.meta.url), { workerData: job });
+  const worker = new Worker(new URL("./unpack-worker.ts", import.meta.url), {
+    workerData: job,
+    // Options of the process, such as those for code given on the command line, can be unfit for a file.
+    execArgv: [],
+  });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const onAbort = (): void => reject(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });

@@ -43,11 +43,13 @@ export async function unpackSnapshot(job: UnpackJob, report: (step: UnpackStep) 
   const { source, targetPath, temporaryPath } = job;
   const directory = dirname(targetPath);
   await mkdir(directory, { recursive: true });
-  using _lock = await acquireUnpackLock(`${targetPath}.lock`, () => report("waiting"));
+  using lock = await acquireUnpackLock(`${targetPath}.lock`, () => report("waiting"));
   if (isDoneByAnother(job)) {
     return;
   }
-  await removeLeftovers(targetPath);
+  if (lock.isHeld) {
+    await removeLeftovers(targetPath);
+  }
   await requireSpace(directory, source.unpackedBytes * DISK_FACTOR);
   const sourceCopyPath = `${temporaryPath}-source`;
   try {

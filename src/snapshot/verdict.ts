@@ -1,5 +1,6 @@
 import type { Verdict } from "../vehicle/vehicle.ts";
 import { isGlider, isIncomplete, isOffRoad } from "./body-class-kinds.ts";
+import { isWrongCheckDigitExcepted } from "./check-digit-exceptions.ts";
 import { textOf, type ErrorCode } from "./error-codes.ts";
 import type { Item } from "./item.ts";
 import { invalidCharacters, isCheckDigitRight } from "./vin-characters.ts";
@@ -37,14 +38,14 @@ export function judge(findings: Findings): ErrorCode[] {
       codes.push(code);
     }
   };
-  add(1, !isCheckDigitRight(vin, isLightVehicle));
+  add(1, !isCheckDigitRight(vin, isLightVehicle) && !isWrongCheckDigitExcepted(vin));
   add(7, !findings.isWmiKnown);
   add(8, findings.isWmiKnown && !items.some((item) => item.isFromPattern));
   add(9, isGlider(items));
   add(10, isOffRoad(items));
   add(11, findings.year === undefined);
   add(12, findings.isYearContradicted);
-  add(400, invalidCharacters(vin, isLightVehicle, isOffRoad(items)) !== "");
+  add(400, invalidCharactersOf(findings) !== "");
   return codes.every((code) => HARMLESS.has(code)) ? [0, ...codes] : codes;
 }
 
@@ -52,16 +53,24 @@ export function judge(findings: Findings): ErrorCode[] {
 export function toVerdict(codes: readonly ErrorCode[], findings: Findings): Verdict {
   return {
     codes,
-    text: textOf(codes),
+    text: textOf(codes, isExcepted(findings)),
     suggestedVin: "",
     possibleValues: "",
     additionalText: additionalTextOf(findings),
   };
 }
 
+function invalidCharactersOf({ vin, items, isLightVehicle }: Findings): string {
+  return invalidCharacters(vin, isLightVehicle, isOffRoad(items) || isWrongCheckDigitExcepted(vin));
+}
+
+function isExcepted({ vin, isLightVehicle }: Findings): boolean {
+  return isWrongCheckDigitExcepted(vin) && !isCheckDigitRight(vin, isLightVehicle);
+}
+
 function additionalTextOf(findings: Findings): string {
-  const { vin, items, isLightVehicle, vehicleTypeId } = findings;
-  const invalid = invalidCharacters(vin, isLightVehicle, isOffRoad(items));
+  const { items, vehicleTypeId } = findings;
+  const invalid = invalidCharactersOf(findings);
   const sentences = [
     invalid === "" ? "" : `Invalid character(s): ${invalid}.`,
     isIncomplete(items, vehicleTypeId) ? INCOMPLETE_WARNING : "",

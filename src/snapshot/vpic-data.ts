@@ -26,7 +26,7 @@ export interface PatternRow {
 
 /** A pattern that matches a VIN. */
 export interface MatchingPattern extends PatternRow {
-  /** Empty, sets and literals of the pattern with `?` for any character, and a final `*`. */
+  /** The pattern for SQLite's GLOB: literals, sets, `?` for any character, and a final `*`. */
   readonly glob: string;
   readonly yearFrom: number;
 }

@@ -49,7 +49,8 @@ export class SingleFlight<K, V> {
     } finally {
       callerSignal.removeEventListener("abort", leave);
       flight.callers -= 1;
-      if (flight.callers === 0 && !flight.keep) {
+      const isUnderWay = this.#flights.get(key) === flight;
+      if (isUnderWay && flight.callers === 0 && !flight.keep) {
         this.#forget(key, flight);
         flight.controller.abort(callerSignal.reason);
       }

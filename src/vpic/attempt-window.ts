@@ -7,6 +7,8 @@ interface Attempt {
 }
 
 const WINDOW_MS = 30_000;
+/** So many of the last attempts tell enough, however large the budget is. */
+const MAX_ATTEMPTS = 200;
 const MIN_ATTEMPTS_FOR_RATE = 10;
 const MAX_FAILED_SHARE = 0.5;
 const MIN_ATTEMPTS_WITHOUT_SUCCESS = 3;
@@ -31,8 +33,8 @@ export class AttemptWindow {
     this.#undecided.delete(number);
     if (succeeded !== undefined && number >= this.#firstNumber) {
       const now = performance.now();
-      this.#ended = this.#ended.filter(({ endedAt }) => endedAt > now - WINDOW_MS);
       this.#ended.push({ number, succeeded, endedAt: now });
+      this.#ended = this.#ended.slice(-MAX_ATTEMPTS).filter(({ endedAt }) => endedAt > now - WINDOW_MS);
     }
   }
 
@@ -43,22 +45,27 @@ export class AttemptWindow {
     this.#firstNumber = this.#lastNumber + 1;
   }
 
-  /** Whether at least 10 attempts ended and half of them failed, or at least 3 did and none succeeded. */
+  /**
+   * Whether at least 10 attempts ended and half of them failed, or at least 3 did and none succeeded.
+   *
+   * A refusal comes faster than an answer: of attempts that began together the first to end are the failed ones, which
+   * says nothing about those that still run. So the first rule counts attempts that are undecided as if they had
+   * succeeded, and the second leaves out what began after one of them.
+   */
   get isFailing(): boolean {
     const failed = this.#ended.filter(({ succeeded }) => !succeeded);
     const total = this.#ended.length;
-    if (total >= MIN_ATTEMPTS_FOR_RATE && failed.length >= total * MAX_FAILED_SHARE) {
+    if (total >= MIN_ATTEMPTS_FOR_RATE && failed.length >= (total + this.#countOvertaken()) * MAX_FAILED_SHARE) {
       return true;
     }
-    return failed.length === total && this.#countSettled(failed) >= MIN_ATTEMPTS_WITHOUT_SUCCESS;
+    const [oldestUndecided = Infinity] = this.#undecided;
+    const settled = failed.filter(({ number }) => number < oldestUndecided);
+    return failed.length === total && settled.length >= MIN_ATTEMPTS_WITHOUT_SUCCESS;
   }
 
-  /**
-   * How many failed with no earlier attempt still undecided. A refusal comes faster than an answer: of attempts that
-   * began together, the first to end are the failed ones, which says nothing about those that still run.
-   */
-  #countSettled(failed: readonly Attempt[]): number {
-    const [oldestUndecided = Infinity] = this.#undecided;
-    return failed.filter(({ number }) => number < oldestUndecided).length;
+  /** How many undecided attempts began before one that ended. Those that began later may not even be sent yet. */
+  #countOvertaken(): number {
+    const latestEnded = Math.max(...this.#ended.map(({ number }) => number));
+    return this.#undecided.values().reduce((count, number) => (number < latestEnded ? count + 1 : count), 0);
   }
 }

@@ -16,6 +16,8 @@ export class Question {
     this.query = query;
     this.signal = signal;
     this.answer = this.#settle.promise;
+    // Whether anybody looks at the answer is not this class's concern.
+    this.answer.catch(() => undefined);
     signal.addEventListener("abort", () => this.reject(signal.reason), { once: true });
   }
 

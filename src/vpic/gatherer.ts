@@ -2,6 +2,7 @@ import { SourceUnavailableError } from "../vehicle/errors.ts";
 import type { Question } from "./batch.ts";
 import { Batch, MAX_BATCH_SIZE } from "./batch.ts";
 import type { Call } from "./stop.ts";
+import { VpicFault } from "./vpic-fault.ts";
 
 /** How long a question waits for others to go with. */
 const GATHERING_MS = 50;
@@ -96,7 +97,9 @@ export class Gatherer implements Disposable {
 }
 
 function toUnavailable(error: unknown): SourceUnavailableError {
-  return error instanceof SourceUnavailableError
-    ? error
-    : new SourceUnavailableError("vPIC did not answer", { cause: error });
+  if (error instanceof SourceUnavailableError) {
+    return error;
+  }
+  const retryAfterMs = error instanceof VpicFault ? error.retryAfterMs : undefined;
+  return new SourceUnavailableError("vPIC did not answer", { cause: error, retryAfterMs });
 }

@@ -1,13 +1,14 @@
-import { MikroORM } from "@mikro-orm/postgresql";
+import { once } from "node:events";
+import { createServer, type Socket } from "node:net";
+
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
 import { openVehicleStore, type OpenVehicleStore } from "../../src/cache/open-vehicle-store.ts";
-import { VehicleEntity } from "../../src/cache/vehicle-entity.ts";
 import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
-import { PostgresServer } from "../support/postgres.ts";
+import { connect, PostgresServer } from "../support/postgres.ts";
 import { RecordingLogger } from "../support/recording-logger.ts";
-import { decodeOf, NOON, store } from "../support/vehicle-store-contract.ts";
+import { decodeOf, NOON, store } from "../support/vehicle-samples.ts";
 
 const VIN = parseVin("1XPWD40X1ED215307");
 const RETRY_MS = 1_000;
@@ -78,15 +79,33 @@ describe("a PostgreSQL server", () => {
     expect(await vehicles.put({ vin: VIN }, decodeOf(VIN), before)).toBe(true);
   });
 
+  test("that has fallen silent keeps nobody waiting for long", async () => {
+    const sockets = new Set<Socket>();
+    const silent = createServer((socket) => sockets.add(socket)).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const address = silent.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    databaseUrl = `postgres://postgres@127.0.0.1:${port}/vehicles`;
+    const start = performance.now();
+
+    await using vehicles = await open();
+    const found = await vehicles.find({ vin: VIN }, "basic");
+    elapsed += RETRY_MS;
+    const foundLater = await vehicles.find({ vin: VIN }, "basic");
+    const tookMs = performance.now() - start;
+
+    expect([found, foundLater]).toEqual([undefined, undefined]);
+    expect(tookMs).toBeLessThan(2_000);
+    for (const socket of sockets) {
+      socket.destroy();
+    }
+    silent.close();
+  });
+
   test("whose tables were all dropped gets them anew", async () => {
     await using vehicles = await open();
     await store(vehicles, { vin: VIN }, decodeOf(VIN));
-    const orm = await MikroORM.init({
-      dbName: "faults",
-      entities: [VehicleEntity],
-      ensureDatabase: false,
-      driverOptions: { connectionString: databaseUrl },
-    });
+    const orm = await connect(databaseUrl);
     await orm.em.execute("drop table vehicles, vehicle_removals, mikro_orm_migrations");
     await orm.close();
 
@@ -96,28 +115,32 @@ describe("a PostgreSQL server", () => {
     expect([found, stored]).toEqual([undefined, true]);
   });
 
-  test("may be opened for the first time by many replicas at once", async () => {
-    await using replicas = new AsyncDisposableStack();
-    const stores = await Promise.all(Array.from({ length: 6 }, open));
-    for (const vehicles of stores) {
-      replicas.use(vehicles);
-    }
+  test("is asked again when others hold a VIN's lock for long", async () => {
+    await using vehicles = await open();
+    await store(vehicles, { vin: VIN }, decodeOf(VIN));
+    const orm = await connect(databaseUrl);
+    const released = Promise.withResolvers<void>();
+    const holding = Promise.withResolvers<void>();
+    const holder = orm.em.fork().transactional(async (transaction) => {
+      await transaction.execute("select pg_advisory_xact_lock(hashtextextended(?, 0))", [VIN]);
+      holding.resolve();
+      await released.promise;
+    });
+    await holding.promise;
 
-    const answers = await Promise.all(stores.map((vehicles) => vehicles.ping().then(() => "answers", String)));
+    const removal = vehicles.remove(VIN);
+    // Longer than one attempt waits, shorter than all.
+    setTimeout(released.resolve, 150);
 
-    expect(answers).toEqual(stores.map(() => "answers"));
-    expect(logger.lines.filter(({ level }) => level === "warn")).toEqual([]);
+    expect(await removal).toBe(true);
+    await holder;
+    await orm.close();
   });
 
-  test("keeps a lock for a bounded time only", async () => {
+  test("is waited for only so long when others hold a VIN's lock", async () => {
     await using vehicles = await open();
     const before = await vehicles.removalsOf(VIN);
-    const orm = await MikroORM.init({
-      dbName: "faults",
-      entities: [VehicleEntity],
-      ensureDatabase: false,
-      driverOptions: { connectionString: databaseUrl },
-    });
+    const orm = await connect(databaseUrl);
     const start = performance.now();
 
     await orm.em.fork().transactional(async (holder) => {

@@ -1,21 +1,30 @@
+import type { MikroORM } from "@mikro-orm/postgresql";
 import { afterAll, beforeAll } from "vitest";
 
 import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
-import { PostgresServer } from "../support/postgres.ts";
+import { connect, PostgresServer } from "../support/postgres.ts";
 import { silentLogger } from "../support/silent-logger.ts";
-import { describeVehicleStore, NOON } from "../support/vehicle-store-contract.ts";
+import { NOON } from "../support/vehicle-samples.ts";
+import { describeVehicleStore } from "../support/vehicle-store-contract.ts";
 
 let server: PostgresServer;
-let databases = 0;
+let databaseUrl: string;
+let orm: MikroORM;
 
 beforeAll(async () => {
   server = await PostgresServer.start();
+  databaseUrl = await server.createDatabase("vehicles");
+  orm = await connect(databaseUrl);
 });
 
-afterAll(() => server[Symbol.asyncDispose]());
+afterAll(async () => {
+  await orm.close();
+  await server[Symbol.asyncDispose]();
+});
 
 describeVehicleStore("PostgreSQL", async () => {
-  const databaseUrl = await server.createDatabase(`vehicles_${databases++}`);
+  // Ten times faster than a database for each test.
+  await orm.em.execute("drop table if exists vehicles, vehicle_removals, mikro_orm_migrations");
   let time = NOON;
   return {
     open: () => openVehicleStore({ databaseUrl, logger: silentLogger, now: () => time }),

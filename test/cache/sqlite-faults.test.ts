@@ -9,7 +9,7 @@ import { openVehicleStore, type OpenVehicleStore } from "../../src/cache/open-ve
 import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { RecordingLogger } from "../support/recording-logger.ts";
-import { decodeOf, NOON, someVins, store } from "../support/vehicle-store-contract.ts";
+import { decodeOf, NOON, someVins, store } from "../support/vehicle-samples.ts";
 
 const VINS = someVins(300);
 const VIN = parseVin("1XPWD40X1ED000000");
@@ -125,6 +125,19 @@ describe("a SQLite file found at the start", () => {
     expect(await quarantined()).toHaveLength(2);
   });
 
+  test("that another process is just making is waited for", async () => {
+    const other = new Database(path);
+    other.exec("begin exclusive");
+    const opening = open();
+    // Opening has found the file locked when timers run again.
+    setTimeout(() => other.close(), 1);
+
+    await using vehicles = await opening;
+
+    await expect(vehicles.ping()).resolves.toBeUndefined();
+    expect(await quarantined()).toEqual([]);
+  });
+
   test("that cannot be opened leaves the service without a cache, until it can", async () => {
     await writeFile(join(directory, "file"), "");
     path = join(directory, "file", "vehicles.db");
@@ -208,10 +221,14 @@ describe("a SQLite file in use", () => {
     expect(await quarantined()).not.toEqual([]);
   });
 
-  test("does not bring back what was removed from it, when a decode was in flight while it was lost", async () => {
+  test.each([
+    ["before", [() => vehicles.remove(VIN), () => rm(path)]],
+    ["after", [() => rm(path), () => vehicles.remove(VIN)]],
+  ] as const)("does not bring back what was removed %s it was lost, when a decode was in flight", async (_, steps) => {
     const before = await vehicles.removalsOf(VIN);
-    await rm(path);
-    await vehicles.remove(VIN);
+    for (const step of steps) {
+      await step();
+    }
 
     const stored = await vehicles.put({ vin: VIN }, decodeOf(VIN), before);
 

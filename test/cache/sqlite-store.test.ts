@@ -4,7 +4,8 @@ import { join } from "node:path";
 
 import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
 import { silentLogger } from "../support/silent-logger.ts";
-import { describeVehicleStore, NOON } from "../support/vehicle-store-contract.ts";
+import { NOON } from "../support/vehicle-samples.ts";
+import { describeVehicleStore } from "../support/vehicle-store-contract.ts";
 
 describeVehicleStore("SQLite", async () => {
   const directory = await mkdtemp(join(tmpdir(), "vehicle-store-"));

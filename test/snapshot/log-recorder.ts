@@ -9,6 +9,14 @@ interface LogLine {
 /** A logger that remembers. */
 export class LogRecorder implements Logger {
   readonly lines: LogLine[] = [];
+  readonly #waiters: { readonly step: string; readonly resolve: () => void }[] = [];
+
+  /** Resolves when unpacking has come to a step. */
+  reached(step: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiters.push({ step, resolve });
+    });
+  }
 
   debug(message: string, fields: LogFields = {}): void {
     this.lines.push({ level: "debug", message, fields });
@@ -16,6 +24,9 @@ export class LogRecorder implements Logger {
 
   info(message: string, fields: LogFields = {}): void {
     this.lines.push({ level: "info", message, fields });
+    for (const waiter of this.#waiters.filter(({ step }) => step === fields["step"])) {
+      waiter.resolve();
+    }
   }
 
   warn(message: string, fields: LogFields = {}): void {

@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
 import { copyFile, mkdir, readdir, readFile, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -89,20 +91,26 @@ describe("a snapshot that is unpacked for the first time", () => {
 
   test("does not make a decode wait longer than its signal allows", async () => {
     await using source = open();
-    const decode = source.decode(QUERY, AbortSignal.abort(new Error("enough")));
+    const caller = new AbortController();
+    const decode = source.decode(QUERY, caller.signal);
+
+    caller.abort(new Error("enough"));
 
     await expect(decode).rejects.toThrow("enough");
+    expect(source.status()).toEqual({ state: "preparing" });
   });
 
   test("stops when it is closed meanwhile, and leaves nothing in progress", async () => {
-    const source = open();
+    // The bundled database, for it takes long enough.
+    const source = openSnapshot({ dataDir, logger: log });
     const decode = source.decode(QUERY, AbortSignal.timeout(20_000));
+    await log.reached("arranging");
 
     await source[Symbol.asyncDispose]();
 
     await expect(decode).rejects.toThrow(SourceUnavailableError);
-    const files = await readdir(dataDir).catch(() => []);
-    expect(files.filter((file) => file.includes(".part-"))).toEqual([]);
+    expect(await readdir(dataDir)).toEqual(["snapshot.db.lock"]);
+    expect(log.messages("error")).toEqual([]);
   });
 
   test("removes what crashed unpackings have left", async () => {
@@ -128,6 +136,16 @@ describe("a snapshot that is unpacked for the first time", () => {
   });
 });
 
+describe("processes that start together", () => {
+  test("unpack once, and all can decode", async () => {
+    const outputs = await Promise.all([runProcess(), runProcess(), runProcess()]);
+
+    const built = outputs.filter((output) => output.includes("step: done"));
+    expect(built).toHaveLength(1);
+    expect(outputs.every((output) => output.includes("model: Rossa"))).toBe(true);
+  });
+});
+
 describe("a snapshot that is unpacked already", () => {
   beforeEach(unpackOnce);
 
@@ -141,7 +159,7 @@ describe("a snapshot that is unpacked already", () => {
   });
 
   test.each([
-    ["cut short", () => truncate(snapshotFile, PAGE_BYTES)],
+    ["cut short", () => cutLastPage(snapshotFile)],
     ["empty", () => truncate(snapshotFile, 0)],
     ["garbage", () => writeFile(snapshotFile, "no database at all".repeat(PAGE_BYTES))],
     ["written to by somebody else", () => utimes(snapshotFile, 1, 1)],
@@ -154,6 +172,7 @@ describe("a snapshot that is unpacked already", () => {
 
     expect(await modelFrom(source)).toBe(MODEL);
     expect((await stat(snapshotFile)).ino).not.toBe(before.ino);
+    expect(log.messages("warn")).toEqual([]);
   });
 
   test("is built anew from another database", async () => {
@@ -220,6 +239,18 @@ describe("a snapshot that cannot be had", () => {
     await expect(modelFrom(source)).rejects.toThrow("the data directory: it is not a directory");
   });
 
+  test("is tried again and again, but told once", async () => {
+    let nowMs = Date.parse("2026-11-22T12:00:00Z");
+    await using source = open({ snapshotPath: join(directory.path, "missing.db"), now: () => nowMs });
+    await source.whenSettled();
+    nowMs += 60_000;
+
+    await expect(modelFrom(source)).rejects.toThrow("there is no such file");
+
+    expect(source.status()).toMatchObject({ state: "unavailable" });
+    expect(log.messages("error")).toHaveLength(1);
+  });
+
   test("is tried again a minute later, not before", async () => {
     let nowMs = Date.parse("2026-11-22T12:00:00Z");
     const laterFile = join(directory.path, "later.db");
@@ -237,7 +268,28 @@ describe("a snapshot that cannot be had", () => {
   });
 });
 
-/** Spoils every page but the first without changing size, header or time, as a failing disk would. */
+/** Another process that opens the same data directory and decodes one VIN; resolves to what it prints. */
+async function runProcess(): Promise<string> {
+  const module = new URL("../../src/snapshot/snapshot-source.ts", import.meta.url).href;
+  const code = `
+    import { openSnapshot } from ${JSON.stringify(module)};
+    const print = (message, fields) => console.log("step: " + fields?.step);
+    const logger = { debug: print, info: print, warn: print, error: print };
+    await using source = openSnapshot({ ...${JSON.stringify({ dataDir, snapshotPath: sourceFile })}, logger });
+    const vehicle = await source.decode(${JSON.stringify(QUERY)}, AbortSignal.timeout(20_000));
+    console.log("model: " + vehicle.model);`;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", code]);
+  return stdout;
+}
+
+/** Leaves the time as it was, as a failing disk would. */
+async function cutLastPage(path: string): Promise<void> {
+  const { size, atime, mtime } = await stat(path);
+  await truncate(path, size - PAGE_BYTES);
+  await utimes(path, atime, mtime);
+}
+
+/** Spoils the page of the patterns without changing size, header or time, as a failing disk would. */
 async function overwriteInPlace(path: string): Promise<void> {
   const { mtime, atime } = await stat(path);
   const content = await readFile(path);

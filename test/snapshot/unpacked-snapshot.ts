@@ -3,7 +3,7 @@ import { LogRecorder } from "./log-recorder.ts";
 import { makeTemporaryDirectory } from "./temporary-directory.ts";
 
 /** The date by which years are judged in tests. */
-export const NOW_MS = Date.parse("2026-11-22T12:00:00Z");
+const NOW_MS = Date.parse("2026-11-22T12:00:00Z");
 
 /** The snapshot of the bundled database, unpacked into a directory of its own; dispose of it to remove that. */
 export async function unpackBundledSnapshot(): Promise<SnapshotSource> {

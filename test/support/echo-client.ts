@@ -9,14 +9,14 @@ import {
 import { type CallOptions, Client, credentials, Metadata, type ServiceError, type StatusObject } from "@grpc/grpc-js";
 
 /** All that a grpc-js client gets to see of a call. */
-export interface Seen<Output> {
+interface Seen<Output> {
   messages: Output[];
   header: Metadata;
   /** The end: code, details and trailers. */
   status: StatusObject;
 }
 
-export interface EchoCall extends CallOptions {
+interface EchoCall extends CallOptions {
   readonly metadata?: Metadata;
   /** Sends these bytes instead of the request's. */
   readonly bytes?: Buffer;

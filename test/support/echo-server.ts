@@ -11,7 +11,7 @@ import { EchoLog } from "./echo-log.ts";
 /** What a test's handlers do; those it leaves out are unimplemented. */
 export type EchoHandlers = Partial<ServiceImpl<typeof VehicleService>>;
 
-export interface EchoOptions {
+interface EchoOptions {
   readonly interceptors?: readonly Interceptor[];
   readonly limits?: MethodLimits;
   readonly log?: EchoLog;

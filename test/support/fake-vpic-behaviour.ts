@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { gzipSync } from "node:zlib";
 
 import type { AskedVin, VpicFacts } from "./fake-vpic-answers.ts";
 import { toEnvelope, toEnvelopeOf2018, toRow } from "./fake-vpic-answers.ts";
@@ -12,6 +13,10 @@ interface Delayed {
 export type Behaviour = Delayed &
   (
     | { readonly kind: "answer" }
+    /** The answer, compressed. */
+    | { readonly kind: "gzip" }
+    /** The answer, said to be compressed in a way that nobody asked for. */
+    | { readonly kind: "brotli" }
     /** The answer as it looked in 2018. */
     | { readonly kind: "old-shape" }
     /** The rows in reverse order. */
@@ -33,10 +38,12 @@ export type Behaviour = Delayed &
     /** HTML, with status 200 if no other is given. */
     | { readonly kind: "html"; readonly status?: number }
     | { readonly kind: "xml" }
+    /** The answer, but said to be plain text. */
+    | { readonly kind: "mislabelled" }
     | { readonly kind: "empty-body" }
     /** A body of this type and text, with status 200. */
     | { readonly kind: "body"; readonly contentType?: string; readonly text: string }
-    /** A JSON body that is larger than any answer: `bytes`, 9 MiB if not given. */
+    /** The answer, filled up with blanks to more than any answer has: `bytes`, 9 MiB if not given. */
     | { readonly kind: "huge"; readonly bytes?: number }
     | { readonly kind: "redirect"; readonly location: string }
     /** An error status, with vPIC's JSON for it. */
@@ -78,7 +85,7 @@ function send(response: ServerResponse, behaviour: Behaviour, context: AnswerCon
     return;
   }
   const reply = toReply(behaviour, context);
-  const bytes = Buffer.from(reply.body);
+  const bytes = behaviour.kind === "gzip" ? gzipSync(reply.body) : Buffer.from(reply.body);
   response.writeHead(reply.status, { ...reply.headers, "content-length": String(bytes.byteLength) });
   if (behaviour.kind === "drip") {
     drip(response, bytes, behaviour.intervalMs ?? 100);
@@ -113,7 +120,7 @@ function toReply(behaviour: Behaviour, context: AnswerContext): Reply {
     case "body":
       return { ...json(behaviour.text), headers: { "content-type": behaviour.contentType ?? JSON_TYPE } };
     case "huge":
-      return json(`{"Results":[${" ".repeat(behaviour.bytes ?? HUGE_BYTES)}]}`);
+      return json(JSON.stringify(toAnswer(behaviour, context)).padEnd(behaviour.bytes ?? HUGE_BYTES));
     case "redirect":
       return { status: 302, headers: { location: behaviour.location }, body: "" };
     case "status":
@@ -129,6 +136,12 @@ function toReply(behaviour: Behaviour, context: AnswerContext): Reply {
       const text = JSON.stringify(toAnswer(behaviour, context));
       return json(text.slice(0, text.length / 2));
     }
+    case "mislabelled":
+      return { ...toAnswerReply(behaviour, context), headers: { "content-type": "text/plain" } };
+    case "gzip":
+      return withEncoding(toAnswerReply(behaviour, context), "gzip");
+    case "brotli":
+      return withEncoding(toAnswerReply(behaviour, context), "br");
     case "answer":
     case "old-shape":
     case "reversed":
@@ -170,6 +183,10 @@ function toAnswer(behaviour: Behaviour, { asked, searchCriteria, factsOf }: Answ
     return toEnvelope(searchCriteria, others);
   }
   return toEnvelope(searchCriteria, rows);
+}
+
+function withEncoding(reply: Reply, encoding: string): Reply {
+  return { ...reply, headers: { ...reply.headers, "content-encoding": encoding } };
 }
 
 function json(body: string): Reply {

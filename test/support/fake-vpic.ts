@@ -17,6 +17,8 @@ export interface ReceivedRequest {
   readonly body: string;
   readonly vins: readonly string[];
   readonly asked: readonly AskedVin[];
+  /** Tells connections apart. */
+  readonly clientPort: number | undefined;
   /** On the monotonic clock, `performance.now()`. */
   readonly receivedAt: number;
 }
@@ -117,6 +119,7 @@ export class FakeVpic implements AsyncDisposable {
       body,
       vins: asked.map(({ vin }) => vin),
       asked,
+      clientPort: request.socket.remotePort,
       receivedAt: performance.now(),
     };
     this.requests.push(received);

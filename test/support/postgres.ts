@@ -11,8 +11,6 @@ import { MikroORM } from "@mikro-orm/postgresql";
 
 import { VehicleEntity } from "../../src/cache/vehicle-entity.ts";
 
-/** PostgreSQL refuses to run as root; this user owns nothing. */
-const NOBODY = 65_534;
 const SUPERUSER = "postgres";
 
 /** Faster, and of no consequence to what the tests see: nobody pulls the plug on them. */
@@ -27,20 +25,23 @@ const SETTINGS = [
 /** A PostgreSQL server of our own, reached through a socket in a temporary directory. */
 export class PostgresServer implements AsyncDisposable {
   readonly #directory: string;
+  readonly #owner: Owner;
   #process: ChildProcess | undefined;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, owner: Owner) {
     this.#directory = directory;
+    this.#owner = owner;
   }
 
   /** Starts a new server with the binaries that npm installed. */
   static async start(): Promise<PostgresServer> {
     const directory = await mkdtemp(join(tmpdir(), "vehicles-pg-"));
-    const server = new PostgresServer(directory);
+    const owner = await findOwner();
+    const server = new PostgresServer(directory, owner);
     try {
       await copyBinaries(join(directory, "native"));
       await mkdir(join(directory, "data"), { mode: 0o700 });
-      await handOver(directory);
+      await handOver(directory, owner);
       await server.#initialise();
       await server.resume();
       return server;
@@ -52,11 +53,7 @@ export class PostgresServer implements AsyncDisposable {
 
   /** Creates an empty database, and gives its URL. */
   async createDatabase(name: string): Promise<string> {
-    const orm = await MikroORM.init({
-      dbName: SUPERUSER,
-      entities: [VehicleEntity],
-      driverOptions: { connectionString: this.#urlOf(SUPERUSER) },
-    });
+    const orm = await connect(this.#urlOf(SUPERUSER));
     await orm.em.execute(`create database ${name}`);
     await orm.close();
     return this.#urlOf(name);
@@ -81,20 +78,26 @@ export class PostgresServer implements AsyncDisposable {
   async resume(): Promise<void> {
     const settings = SETTINGS.flatMap((setting) => ["-c", setting]);
     const child = spawn(this.#binary("postgres"), ["-D", this.#data(), "-k", this.#directory, ...settings], {
-      ...unprivileged(),
+      ...this.#owner,
       cwd: this.#directory,
       stdio: ["ignore", "ignore", "pipe"],
     });
     this.#process = child;
     const output: string[] = [];
-    for await (const line of createInterface({ input: child.stderr })) {
-      output.push(line);
-      if (line.includes("database system is ready to accept connections")) {
-        child.stderr.resume();
-        return;
-      }
-    }
-    throw new Error(`PostgreSQL did not start:\n${output.join("\n")}`);
+    // Read to its end: a server whose log nobody reads would stop when the pipe is full.
+    const lines = createInterface({ input: child.stderr });
+    await new Promise<void>((resolve, reject) => {
+      lines.on("line", (line) => {
+        output.push(line);
+        if (line.includes("database system is ready to accept connections")) {
+          resolve();
+        }
+      });
+      lines.on("close", () => {
+        reject(new Error(`PostgreSQL did not start:\n${output.join("\n")}`));
+      });
+      child.on("error", reject);
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -105,7 +108,7 @@ export class PostgresServer implements AsyncDisposable {
   async #initialise(): Promise<void> {
     const flags = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"];
     await promisify(execFile)(this.#binary("initdb"), ["-D", this.#data(), "-U", SUPERUSER, ...flags], {
-      ...unprivileged(),
+      ...this.#owner,
       cwd: this.#directory,
     });
   }
@@ -119,8 +122,32 @@ export class PostgresServer implements AsyncDisposable {
   }
 }
 
-function unprivileged(): { uid?: number; gid?: number } {
-  return process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+/** Connects to a database past the store. */
+export function connect(databaseUrl: string): Promise<MikroORM> {
+  return MikroORM.init({
+    dbName: "any",
+    entities: [VehicleEntity],
+    ensureDatabase: false,
+    driverOptions: { connectionString: databaseUrl },
+  });
+}
+
+interface Owner {
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+/** PostgreSQL refuses to run as root, and as a user whom the system does not know. */
+async function findOwner(): Promise<Owner> {
+  if (process.getuid?.() !== 0) {
+    return {};
+  }
+  const users = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
+  const [, , uid, gid] = users.find(([name]) => name === "nobody") ?? users.find(([, , id]) => Number(id) > 0) ?? [];
+  if (uid === undefined || gid === undefined) {
+    throw new Error("PostgreSQL refuses to run as root, and /etc/passwd has no other user");
+  }
+  return { uid: Number(uid), gid: Number(gid) };
 }
 
 /**
@@ -157,8 +184,7 @@ function ignoreExisting(error: NodeJS.ErrnoException): void {
   }
 }
 
-async function handOver(directory: string): Promise<void> {
-  const { uid, gid } = unprivileged();
+async function handOver(directory: string, { uid, gid }: Owner): Promise<void> {
   if (uid !== undefined && gid !== undefined) {
     await chown(directory, uid, gid);
     await chown(join(directory, "data"), uid, gid);

@@ -1,14 +1,17 @@
-import type { ChildProcess } from "node:child_process";
+import type { ChildProcessByStdio } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import type { Interface } from "node:readline";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
 /** The service as a process of its own, stopped when disposed of. */
 export class ServiceProcess implements AsyncDisposable {
-  readonly #child: ChildProcess;
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #lines: Interface;
   readonly #exit: Promise<number | null>;
   /** What it has logged so far, parsed. */
   readonly log: Record<string, unknown>[] = [];
@@ -25,7 +28,8 @@ export class ServiceProcess implements AsyncDisposable {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#exit = once(this.#child, "exit").then(([code]: (number | null)[]) => code ?? null);
-    this.#child.stderr?.on("data", (data: Buffer) => {
+    this.#lines = createInterface(this.#child.stdout);
+    this.#child.stderr.on("data", (data: Buffer) => {
       this.stderr += data.toString();
     });
   }
@@ -47,6 +51,17 @@ export class ServiceProcess implements AsyncDisposable {
     return Object.assign(service, { exitCode: await service.#exit });
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** Waits until it has logged this message. */
+  async logged(message: string): Promise<void> {
+    while (!this.log.some(({ msg }) => msg === message)) {
+      await once(this.#lines, "line");
+    }
+  }
+
   /** Sends a signal and waits for the end; gives the exit code, null when killed. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
     this.#child.kill(signal);
@@ -59,20 +74,18 @@ export class ServiceProcess implements AsyncDisposable {
 
   async #readLogUntilListening(): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    if (this.#child.stdout !== null) {
-      createInterface(this.#child.stdout).on("line", (line) => {
-        const entry: unknown = JSON.parse(line);
-        if (!isRecord(entry)) {
-          throw new Error(`not a log line: ${line}`);
-        }
-        this.log.push(entry);
-        if (entry["msg"] === "listening") {
-          this.grpcAddress = String(entry["grpc"]);
-          this.httpAddress = String(entry["http"]);
-          resolve(true);
-        }
-      });
-    }
+    this.#lines.on("line", (line) => {
+      const entry: unknown = JSON.parse(line);
+      if (!isRecord(entry)) {
+        throw new Error(`not a log line: ${line}`);
+      }
+      this.log.push(entry);
+      if (entry["msg"] === "listening") {
+        this.grpcAddress = String(entry["grpc"]);
+        this.httpAddress = String(entry["http"]);
+        resolve(true);
+      }
+    });
     void this.#exit.then(() => resolve(false));
     return promise;
   }

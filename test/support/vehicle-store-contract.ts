@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
-import type { Decode, VehicleQuery, VehicleStore } from "../../src/vehicle/vehicle.ts";
+import type { Decode, VehicleStore } from "../../src/vehicle/vehicle.ts";
 import { parseVin, type Vin } from "../../src/vehicle/vin.ts";
+import { decodeOf, NOON, someVins, store } from "./vehicle-samples.ts";
 
 /** A kind of store under test. */
 export interface StoreUnderTest extends AsyncDisposable {
@@ -11,45 +12,12 @@ export interface StoreUnderTest extends AsyncDisposable {
   setTime(now: number): void;
 }
 
-export const NOON = Date.UTC(2026, 5, 1, 12);
 const HOUR_MS = 3_600_000;
 const TRUCK = parseVin("1XPWD40X1ED215307");
 const OTHER_TRUCK = parseVin("1XKWDB0X57J211825");
 
-/** A decode as vPIC gives it, changed as a test needs it. */
-export function decodeOf(vin: Vin, changes: Partial<Decode> = {}): Decode {
-  return {
-    vin,
-    make: "PETERBILT",
-    model: "388",
-    modelYear: "2014",
-    bodyClass: "Truck-Tractor",
-    source: "vpic",
-    decodedAt: NOON,
-    verdict: {
-      codes: [0],
-      text: "0 - VIN decoded clean. Check Digit (9th position) is correct",
-      suggestedVin: "",
-      possibleValues: "",
-      additionalText: "",
-    },
-    attributes: { EngineCylinders: "6", Manufacturer: "PETERBILT MOTORS COMPANY" },
-    ...changes,
-  };
-}
-
-/** Well-formed VINs that differ from each other. */
-export function someVins(count: number): Vin[] {
-  return Array.from({ length: count }, (_, index) => parseVin(`1XPWD40X1ED${String(index).padStart(6, "0")}`));
-}
-
 function notDecoded(vin: Vin, changes: Partial<Decode> = {}): Decode {
   return decodeOf(vin, { make: "", model: "", modelYear: "", bodyClass: "", attributes: {}, ...changes });
-}
-
-/** Stores a decode as a caller does who saw the VIN's removals just now. */
-export async function store(stores: VehicleStore, query: VehicleQuery, decode: Decode): Promise<boolean> {
-  return stores.put(query, decode, await stores.removalsOf(query.vin));
 }
 
 /** What every VehicleStore must do. */
@@ -198,6 +166,14 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(await vehicles.findMany([], "full")).toEqual([]);
     });
 
+    test("stores thousands at once", async () => {
+      const vins = someVins(2_000);
+
+      const stored = await Promise.all(vins.map((vin) => store(vehicles, { vin }, decodeOf(vin))));
+
+      expect(stored.filter((wasStored) => !wasStored)).toEqual([]);
+    });
+
     test("removes every entry of a VIN, and no other's", async () => {
       await store(vehicles, { vin: TRUCK }, decodeOf(TRUCK));
       await store(vehicles, { vin: TRUCK, modelYear: 1984 }, notDecoded(TRUCK));
@@ -264,6 +240,28 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(seen).toEqual(decodeOf(TRUCK));
       expect(stored).toBe(false);
       expect(await second.find({ vin: TRUCK }, "full")).toBeUndefined();
+    });
+
+    test("may be opened by many for the first time at once", async () => {
+      await using fresh = await create();
+      await using opened = new AsyncDisposableStack();
+      const stores = await Promise.all(Array.from({ length: 5 }, () => fresh.open()));
+      const vins = someVins(stores.length);
+      const stored: boolean[] = [];
+
+      for (const [index, vin] of vins.entries()) {
+        const putter = opened.use(stores[index] ?? vehicles);
+        stored.push(await store(putter, { vin }, decodeOf(vin)));
+      }
+
+      expect(stored).toEqual(vins.map(() => true));
+      for (const reader of stores) {
+        const found = await reader.findMany(
+          vins.map((vin) => ({ vin })),
+          "basic",
+        );
+        expect(found.map((vehicle) => vehicle?.vin)).toEqual(vins);
+      }
     });
 
     test("keeps everything when it is closed and opened again", async () => {
@@ -354,6 +352,19 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
 
       expect([first, second]).toEqual([3, 2]);
       expect(left.map((vehicle) => vehicle !== undefined)).toEqual([false, true, false, true, false]);
+    });
+
+    test("sweeps no more than asked for over all classes", async () => {
+      const sources = ["vpic", "snapshot", "vpic", "snapshot", "vpic"] as const;
+      const queries = someVins(sources.length).map((vin) => ({ vin }));
+      for (const [index, query] of queries.entries()) {
+        await store(vehicles, query, decodeOf(query.vin, { source: sources[index] ?? "vpic", decodedAt: NOON - 1 }));
+      }
+      const cutoffs = { vpic: NOON, negative: NOON, snapshot: NOON };
+
+      const swept = [await vehicles.sweep(cutoffs, 3), await vehicles.sweep(cutoffs, 3)];
+
+      expect(swept).toEqual([3, 2]);
     });
 
     test("never forgets a removal that a decode in flight must know of, however often it sweeps", async () => {

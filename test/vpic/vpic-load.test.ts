@@ -74,34 +74,16 @@ describe("vPIC under load", () => {
       { requestsPerSecond: 500 },
     );
     const { vpic, source } = started;
-    const vins = toVins(100);
+    const vins = toVins(40);
 
     const outcomes: PromiseSettledResult<unknown>[] = [];
     for (const vin of vins) {
       outcomes.push(...(await Promise.allSettled([source.decode({ vin }, never())])));
     }
 
-    expect(outcomes.filter(({ status }) => status === "fulfilled").length).toBeGreaterThanOrEqual(97);
+    expect(outcomes.filter(({ status }) => status === "fulfilled").length).toBeGreaterThanOrEqual(0.97 * vins.length);
     expect(vpic.requests.length / vins.length).toBeLessThanOrEqual(1.5);
     expect(source.state().breaker).toBe("closed");
-  });
-
-  test("30 % of quick failures among slow answers do not open the breaker", async () => {
-    const states: string[] = [];
-    await using started = await startVpic(
-      {
-        respondWith: ({ number }) =>
-          isThirdOfTen(number) ? { kind: "status", status: 503, delayMs: 0 } : { kind: "answer", delayMs: 200 },
-      },
-      { requestsPerSecond: 500, observer: { breakerChanged: (state) => states.push(state) } },
-    );
-    const { source } = started;
-    const vins = toVins(2_000);
-
-    const outcomes = await Promise.allSettled(vins.map((vin) => source.decode({ vin }, never())));
-
-    expect(outcomes.filter(({ status }) => status === "fulfilled").length).toBeGreaterThanOrEqual(1_940);
-    expect(states).toEqual([]);
   });
 
   test("when half of the waiters go, the rest are answered and the others know at once", async () => {

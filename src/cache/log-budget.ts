@@ -1,0 +1,75 @@
+import { statSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
+
+import type { Database } from "better-sqlite3";
+
+export interface LogBudgetOptions {
+  /** How large the write-ahead log may grow by ordinary writes. Default: 32 MiB. */
+  readonly maxBytes?: number;
+  /** How long a write may wait for room. Default: 250 ms. */
+  readonly patienceMs?: number;
+}
+
+const DEFAULT_MAX_BYTES = 32 * 1_048_576;
+const DEFAULT_PATIENCE_MS = 250;
+const POLL_MS = 10;
+
+/**
+ * Keeps SQLite's write-ahead log small. While somebody reads a snapshot, an export in this process or another, the log
+ * cannot be reused and every write makes it longer; writes that can wait, or be dropped, ask here first.
+ */
+export class LogBudget {
+  readonly #client: Database;
+  readonly #maxBytes: number;
+  readonly #patienceMs: number;
+
+  /** @param client the connection that writes. */
+  constructor(client: Database, options: LogBudgetOptions = {}) {
+    this.#client = client;
+    this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+    this.#patienceMs = options.patienceMs ?? DEFAULT_PATIENCE_MS;
+    // The file is cut when the log begins anew, so that afterwards a look at its size is enough.
+    client.pragma(`journal_size_limit = ${Math.floor(this.#maxBytes / 2)}`);
+  }
+
+  /**
+   * Waits until the log has room.
+   *
+   * @returns false when it still has none; then do not write.
+   */
+  async waitForRoom(): Promise<boolean> {
+    for (let waitedMs = 0; !this.#hasRoom(); waitedMs += POLL_MS) {
+      if (waitedMs >= this.#patienceMs) {
+        return false;
+      }
+      await setTimeout(POLL_MS);
+    }
+    return true;
+  }
+
+  #hasRoom(): boolean {
+    const stats = statSync(`${this.#client.name}-wal`, { throwIfNoEntry: false });
+    if (stats === undefined || stats.size <= this.#maxBytes) {
+      return true;
+    }
+    // The log may be about to begin anew, with the next write.
+    const [state] = toCheckpointStates(this.#client.pragma("wal_checkpoint(PASSIVE)"));
+    return state !== undefined && state.busy === 0 && state.log === state.checkpointed;
+  }
+}
+
+interface CheckpointState {
+  readonly busy: number;
+  /** Pages in the log. */
+  readonly log: number;
+  /** Pages of it that are in the database too: when all are, the next write begins the log anew. */
+  readonly checkpointed: number;
+}
+
+function toCheckpointStates(result: unknown): CheckpointState[] {
+  return Array.isArray(result) ? result.filter(isCheckpointState) : [];
+}
+
+function isCheckpointState(value: unknown): value is CheckpointState {
+  return typeof value === "object" && value !== null && "busy" in value && "log" in value && "checkpointed" in value;
+}

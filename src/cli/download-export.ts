@@ -1,0 +1,65 @@
+import { open, rename, rm } from "node:fs/promises";
+
+import type { Client } from "@connectrpc/connect";
+
+import type { ExportMetadata, VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+
+export interface DownloadOptions {
+  readonly outputPath: string;
+  /** Sent as a bearer token. */
+  readonly token: string | undefined;
+  readonly signal: AbortSignal;
+  readonly onProgress: (doneBytes: number, totalBytes: number) => void;
+}
+
+/** The longest that the service lets an export take. */
+const TIMEOUT_MS = 600_000;
+
+/**
+ * Downloads an export. The file appears under its name when it is whole; until then it is `<name>.part`, which is
+ * removed when the download fails.
+ *
+ * @throws ConnectError of the service, errors of the file system, or an Error when the stream is not a whole file.
+ */
+export async function downloadExport(
+  client: Client<typeof VehicleService>,
+  options: DownloadOptions,
+): Promise<ExportMetadata> {
+  const partPath = `${options.outputPath}.part`;
+  try {
+    const metadata = await downloadInto(partPath, client, options);
+    await rename(partPath, options.outputPath);
+    return metadata;
+  } catch (error) {
+    await rm(partPath, { force: true });
+    throw error;
+  }
+}
+
+async function downloadInto(
+  path: string,
+  client: Client<typeof VehicleService>,
+  { token, signal, onProgress }: DownloadOptions,
+): Promise<ExportMetadata> {
+  const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+  await using file = await open(path, "w");
+  let metadata: ExportMetadata | undefined;
+  let doneBytes = 0;
+  for await (const { part } of client.export({}, { signal, headers, timeoutMs: TIMEOUT_MS })) {
+    if (part.case === "metadata") {
+      metadata = part.value;
+    } else if (part.case === "data") {
+      // One write after the other: the service sends no faster than the disk takes it.
+      await file.writeFile(part.value);
+      doneBytes += part.value.length;
+    }
+    onProgress(doneBytes, Number(metadata?.sizeBytes ?? doneBytes));
+  }
+  if (metadata === undefined) {
+    throw new Error("the service sent no metadata");
+  }
+  if (BigInt(doneBytes) !== metadata.sizeBytes) {
+    throw new Error(`the service sent ${doneBytes} bytes of ${metadata.sizeBytes}`);
+  }
+  return metadata;
+}

@@ -1,0 +1,57 @@
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
+
+import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+
+import { downloadExport } from "./download-export.ts";
+import { type ExportArguments, isHttpUrl, parseExportArguments, USAGE } from "./export-arguments.ts";
+import { ProgressBar } from "./progress-bar.ts";
+
+// `npm run export`: downloads the cache as one Parquet file. Exit codes: 0 done, 1 failed, 2 wrong arguments.
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  let parsed: ExportArguments;
+  try {
+    parsed = parseExportArguments(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${describe(error)}\n\n${USAGE}\n`);
+    return 2;
+  }
+  try {
+    process.stderr.write(`${await run(parsed)}\n`);
+    return 0;
+  } catch (error) {
+    process.stderr.write(`export failed: ${describe(error)}\n`);
+    return 1;
+  }
+}
+
+async function run({ address, token, outputPath }: ExportArguments): Promise<string> {
+  using bar = new ProgressBar(process.stderr);
+  const interrupted = new AbortController();
+  const interrupt = () => {
+    interrupted.abort();
+  };
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  const transport = isHttpUrl(address)
+    ? createConnectTransport({ baseUrl: address, httpVersion: "1.1", acceptCompression: [] })
+    : createGrpcTransport({ baseUrl: `http://${address}`, acceptCompression: [] });
+  const { rowCount, sizeBytes } = await downloadExport(createClient(VehicleService, transport), {
+    outputPath,
+    token,
+    signal: interrupted.signal,
+    onProgress: (doneBytes, totalBytes) => {
+      bar.update(doneBytes, totalBytes);
+    },
+  });
+  return `${outputPath}: ${rowCount} vehicles, ${sizeBytes} bytes`;
+}
+
+function describe(error: unknown): string {
+  if (error instanceof ConnectError) {
+    return `${error.rawMessage} (${Code[error.code]})`;
+  }
+  return error instanceof Error ? error.message : String(error);
+}

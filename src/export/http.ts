@@ -1,0 +1,108 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { pipeline } from "node:stream/promises";
+
+import type { Logger } from "../telemetry/logger.ts";
+import { ExportLimitError, ExportStorageError } from "./errors.ts";
+import { answerRequest, wantsKeptFile } from "./export-request.ts";
+import type { ExportSpool } from "./export-spool.ts";
+import { StallWatch } from "./stall-watch.ts";
+import type { VehicleExports } from "./vehicle-exports.ts";
+
+export interface ExportHandlerOptions {
+  readonly exports: VehicleExports;
+  readonly spool: ExportSpool;
+  readonly logger: Logger;
+  /** How long a reader may take nothing. Default: 30 s. */
+  readonly stallMs?: number;
+}
+
+/**
+ * Answers `/export.parquet`; never rejects. Who the client is, and whether it may export, is decided before.
+ *
+ * @param client whose export it is, in any spelling that tells clients apart.
+ */
+export type ExportHandler = (request: IncomingMessage, response: ServerResponse, client: string) => Promise<void>;
+
+const DEFAULT_STALL_MS = 30_000;
+const RETRY_STORAGE_SECONDS = 60;
+
+/**
+ * A plain GET is an export of its own. HEAD, ranges and conditions are answered from a file that is kept for the client a
+ * short while, so that many requests of one reader see the same file; reading it is not an export for the limits.
+ */
+export function createExportHandler(options: ExportHandlerOptions): ExportHandler {
+  return async (request, response, client) => {
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      refuse(response, 405, "use GET or HEAD", { Allow: "GET, HEAD" });
+      return;
+    }
+    const gone = new AbortController();
+    response.once("close", () => {
+      gone.abort();
+    });
+    try {
+      await (wantsKeptFile(request)
+        ? sendKept(options, request, response, client)
+        : sendOwn(options, request, response, client, gone.signal));
+    } catch (error) {
+      answerError(error, response, gone.signal.aborted, options.logger);
+    }
+  };
+}
+
+async function sendOwn(
+  { exports }: ExportHandlerOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+  client: string,
+  signal: AbortSignal,
+): Promise<void> {
+  await using file = await exports.create(client, signal);
+  file.stalled.addEventListener("abort", () => response.destroy());
+  const { status, headers } = answerRequest(request, file);
+  response.writeHead(status, headers);
+  await pipeline(file.chunks(), response);
+}
+
+async function sendKept(
+  { spool, stallMs }: ExportHandlerOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+  client: string,
+): Promise<void> {
+  using kept = await spool.open(client);
+  const { status, headers, body } = answerRequest(request, kept.file);
+  response.writeHead(status, headers);
+  if (body === undefined) {
+    response.end();
+    return;
+  }
+  using watch = new StallWatch(stallMs ?? DEFAULT_STALL_MS);
+  watch.signal.addEventListener("abort", () => response.destroy());
+  await pipeline(kept.file.read(body.start, body.end, watch), response);
+}
+
+function answerError(error: unknown, response: ServerResponse, isGone: boolean, logger: Logger): void {
+  if (response.headersSent || isGone) {
+    logger.info("export broken off", { err: error });
+    response.destroy();
+  } else if (error instanceof ExportLimitError) {
+    refuse(response, 429, "too many exports run", { "Retry-After": Math.ceil(error.retryAfterMs / 1000) });
+  } else if (error instanceof ExportStorageError) {
+    logger.error("export without room", { err: error });
+    refuse(response, 507, "there is no room for an export", { "Retry-After": RETRY_STORAGE_SECONDS });
+  } else {
+    logger.error("export failed", { err: error });
+    refuse(response, 500, "the export failed", {});
+  }
+}
+
+function refuse(
+  response: ServerResponse,
+  status: number,
+  message: string,
+  headers: Readonly<Record<string, string | number>>,
+): void {
+  response.writeHead(status, { ...headers, "Content-Type": "text/plain; charset=utf-8" });
+  response.end(`${message}\n`);
+}

@@ -1,0 +1,38 @@
+import { AccessGuard } from "./access/access-guard.ts";
+import { isOpenToAll } from "./access/listen-safety.ts";
+import { LoadShedder } from "./access/load-shedder.ts";
+import { watchEventLoopLag } from "./access/event-loop-lag.ts";
+import { RateLimiter } from "./access/rate-limiter.ts";
+import { TokensFile } from "./access/tokens-file.ts";
+import type { Config } from "./config.ts";
+import type { Logger } from "./telemetry/logger.ts";
+
+/** Who decides who may come in, and how often; disposing of it ends what it watches. */
+export interface Access extends AsyncDisposable {
+  readonly guard: AccessGuard;
+  readonly shedder: LoadShedder;
+}
+
+/**
+ * Reads the tokens, if there are any, and says in the log when everyone may do everything.
+ *
+ * @throws TokensFileError when the file cannot be read or is not as it should be.
+ */
+export async function openAccess({ host, access }: Config, logger: Logger, now: () => number): Promise<Access> {
+  const tokens =
+    access.tokensFile === undefined ? undefined : await TokensFile.open({ path: access.tokensFile, logger });
+  if (isOpenToAll({ host, hasTokens: tokens !== undefined, allowAnonymous: access.allowAnonymous })) {
+    logger.warn("whoever reaches the service may read, remove and export: there are no tokens", { host });
+  }
+  const shedder = new LoadShedder();
+  const watch = watchEventLoopLag((lagMs) => shedder.observe(lagMs));
+  const limiter = new RateLimiter({ perSecond: access.requestsPerSecond, burst: access.burst });
+  return {
+    guard: new AccessGuard({ tokens, limiter, now }),
+    shedder,
+    async [Symbol.asyncDispose]() {
+      watch[Symbol.dispose]();
+      tokens?.[Symbol.dispose]();
+    },
+  };
+}

@@ -1,0 +1,65 @@
+import { constants, type ServerHttp2Stream } from "node:http2";
+
+import { status } from "@grpc/grpc-js";
+
+const sweepMs = 1000;
+
+/**
+ * Ends calls whose request does not arrive: until it has, no handler runs, so no handler's deadline does either. Calls
+ * are looked at once a second; that is cheaper than a timer for each of them.
+ */
+export class ArrivalWatch implements Disposable {
+  readonly #timeoutMs: number;
+  /** When each stream began whose request is not complete, oldest first. */
+  readonly #incomplete = new Map<ServerHttp2Stream, number>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+    this.#timer = setInterval(() => {
+      this.#sweep();
+    }, sweepMs);
+    this.#timer.unref();
+  }
+
+  /** Watches a stream that has just begun. */
+  watch(stream: ServerHttp2Stream): void {
+    this.#incomplete.set(stream, Date.now());
+    const settle = (): void => {
+      this.#incomplete.delete(stream);
+    };
+    stream.once("end", settle);
+    stream.once("close", settle);
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+
+  #sweep(): void {
+    const latest = Date.now() - this.#timeoutMs;
+    for (const [stream, beganAt] of this.#incomplete) {
+      if (beganAt > latest) {
+        return;
+      }
+      this.#incomplete.delete(stream);
+      endLate(stream);
+    }
+  }
+}
+
+function endLate(stream: ServerHttp2Stream): void {
+  if (!stream.destroyed && !stream.headersSent) {
+    const message = encodeURIComponent("the request did not arrive in time");
+    stream.respond(
+      {
+        ":status": 200,
+        "content-type": "application/grpc+proto",
+        "grpc-status": status.DEADLINE_EXCEEDED,
+        "grpc-message": message,
+      },
+      { endStream: true },
+    );
+  }
+  stream.close(constants.NGHTTP2_NO_ERROR);
+}

@@ -1,0 +1,40 @@
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+
+import { Server, type ServerOptions } from "@grpc/grpc-js";
+
+/** What grpc-js calls for every new stream of a connection. */
+const streamHandler = "_streamHandler";
+
+/**
+ * A grpc-js server that survives streams which are gone before they are looked at. grpc-js 1.14 answers unknown methods
+ * and wrong content types without checking, and the exception would end the process: one packet with a call and a
+ * reset would do.
+ *
+ * @param onStream sees every stream that is alive, before grpc-js does
+ * @throws {TypeError} when grpc-js has been rebuilt so that this guard no longer fits
+ */
+export function createGuardedServer(
+  options: ServerOptions,
+  onStream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void,
+): Server {
+  // With channelz, another handler would be called.
+  const server = new Server({ ...options, "grpc.enable_channelz": 0 });
+  const original: unknown = Reflect.get(server, streamHandler);
+  if (typeof original !== "function") {
+    throw new TypeError("grpc-js has changed: its streams cannot be guarded");
+  }
+  Reflect.set(
+    server,
+    streamHandler,
+    (interceptors: unknown, stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+      if (stream.destroyed) {
+        // Its error is yet to come.
+        stream.on("error", () => {});
+      } else {
+        onStream(stream, headers);
+        Reflect.apply(original, server, [interceptors, stream, headers]);
+      }
+    },
+  );
+  return server;
+}

@@ -1,0 +1,81 @@
+/**
+ * What a batch of cached VINs costs beside as many single Lookups, over gRPC against the service in a process of its
+ * own: `node test/bench/batch.ts [VINs]`.
+ */
+import { readFile } from "node:fs/promises";
+import { clientOf } from "../support/clients.ts";
+import { startFakeVpic } from "../support/fake-vpic.ts";
+import { manyVins } from "../support/real-vins.ts";
+import { ServiceProcess } from "../support/service-process.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+
+const count = Number(process.argv[2] ?? 5_000);
+const CONCURRENCY = 64;
+const ROUNDS = 5;
+
+await using directory = await temporaryDirectory();
+await using vpic = await startFakeVpic();
+await using service = await ServiceProcess.start({
+  DATA_DIR: directory.path,
+  SOURCES: "vpic",
+  VPIC_URL: vpic.url,
+  VPIC_REQUESTS_PER_SECOND: "1000",
+});
+const vins = manyVins(count);
+const client = clientOf(service);
+
+async function batch(): Promise<void> {
+  let answers = 0;
+  for await (const { result } of client.batchLookup({ vins })) {
+    answers += result.case === "vehicle" ? 1 : 0;
+  }
+  if (answers !== count) {
+    throw new Error(`${answers} of ${count} VINs were answered with a vehicle`);
+  }
+}
+
+async function singles(): Promise<void> {
+  const waiting = vins.values();
+  await Promise.all(
+    Array.from({ length: CONCURRENCY }, async () => {
+      for (const vin of waiting) {
+        await client.lookup({ vin });
+      }
+    }),
+  );
+}
+
+/** CPU time of the service so far, in ms. */
+async function cpuMs(): Promise<number> {
+  const fields = (await readFile(`/proc/${service.pid}/stat`, "utf8")).split(") ")[1]?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+async function rssMb(): Promise<number> {
+  const status = await readFile(`/proc/${service.pid}/status`, "utf8");
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
+}
+
+async function measure(work: () => Promise<void>): Promise<{ wallMs: number; serviceMs: number }> {
+  const [startedAt, cpuBefore] = [performance.now(), await cpuMs()];
+  for (let round = 0; round < ROUNDS; round++) {
+    await work();
+  }
+  return { wallMs: (performance.now() - startedAt) / ROUNDS, serviceMs: ((await cpuMs()) - cpuBefore) / ROUNDS };
+}
+
+await batch();
+await singles();
+const rssBefore = await rssMb();
+const single = await measure(singles);
+const batched = await measure(batch);
+const rssAfter = await rssMb();
+
+console.log(
+  `${count} single Lookups, ${CONCURRENCY} at once: ${single.wallMs.toFixed(0)} ms, service CPU ${single.serviceMs.toFixed(0)} ms`,
+);
+console.log(`one batch of ${count}: ${batched.wallMs.toFixed(0)} ms, service CPU ${batched.serviceMs.toFixed(0)} ms`);
+console.log(
+  `ratio: ${(batched.wallMs / single.wallMs).toFixed(3)} of the time, ${(batched.serviceMs / single.serviceMs).toFixed(3)} of the service's CPU`,
+);
+console.log(`memory of the service grew by ${(rssAfter - rssBefore).toFixed(0)} MB`);

@@ -1,0 +1,167 @@
+/**
+ * What the cache costs on SQLite, beside bare prepared statements on the same file: `node test/bench/cache.ts [rows]`.
+ */
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+
+import Database from "better-sqlite3";
+
+import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
+import type { Attributes, Decode, VehicleQuery, View } from "../../src/vehicle/vehicle.ts";
+import { parseVin, type Vin } from "../../src/vehicle/vin.ts";
+import { silentLogger } from "../support/silent-logger.ts";
+
+const ROWS = Number(process.argv[2] ?? 20_000);
+const WARM_UP = 2_000;
+const RUNS = 20_000;
+const VIN_CHARACTERS = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789";
+
+/** What vPIC says of a pickup truck, 34 variables, about as long as its average answer. */
+const ATTRIBUTES: Attributes = {
+  AirBagLocFront: "1st Row (Driver & Passenger)",
+  AirBagLocSide: "1st Row (Driver & Passenger)",
+  BodyCabType: "Crew/ Super Crew/ Crew Max",
+  BrakeSystemType: "Hydraulic",
+  BusFloorConfigType: "Not Applicable",
+  BusType: "Not Applicable",
+  CustomMotorcycleType: "Not Applicable",
+  DisplacementCC: "3500.0",
+  DisplacementCI: "213.58310433156",
+  DisplacementL: "3.5",
+  DriveType: "4WD/4-Wheel Drive/4x4",
+  EngineConfiguration: "V-Shaped",
+  EngineCylinders: "6",
+  EngineHP: "375",
+  EngineKW: "279.6375",
+  EngineManufacturer: "Ford",
+  EngineModel: "GTDI",
+  FuelTypePrimary: "Gasoline",
+  GVWR: "Class 2E: 6,001 - 7,000 lb (2,722 - 3,175 kg)",
+  MakeID: "460",
+  Manufacturer: "FORD MOTOR COMPANY, USA",
+  ManufacturerId: "976",
+  ModelID: "1801",
+  MotorcycleChassisType: "Not Applicable",
+  MotorcycleSuspensionType: "Not Applicable",
+  OtherEngineInfo: "Direct injection, twin turbocharged",
+  PlantCity: "DEARBORN",
+  PlantCountry: "UNITED STATES (USA)",
+  PlantState: "MICHIGAN",
+  SeatBeltsAll: "Manual",
+  Series: "F-Series",
+  TPMS: "Direct",
+  TrailerBodyType: "Not Applicable",
+  VehicleType: "TRUCK",
+};
+
+function decodeOf(vin: Vin): Decode {
+  return {
+    vin,
+    make: "FORD",
+    model: "F-150",
+    modelYear: "2021",
+    bodyClass: "Pickup",
+    source: "vpic",
+    decodedAt: 1_780_000_000_000,
+    verdict: {
+      codes: [0],
+      text: "0 - VIN decoded clean. Check Digit (9th position) is correct",
+      suggestedVin: "",
+      possibleValues: "",
+      additionalText: "",
+    },
+    attributes: ATTRIBUTES,
+  };
+}
+
+/** Scattered as real VINs are, and the same in every run. */
+function scatteredVins(count: number): Vin[] {
+  let state = 1;
+  const next = () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state >>> 8;
+  };
+  return Array.from({ length: count }, () =>
+    parseVin(Array.from({ length: 17 }, () => VIN_CHARACTERS[next() % VIN_CHARACTERS.length]).join("")),
+  );
+}
+
+async function microsecondsPer(runs: number, work: (index: number) => unknown): Promise<number> {
+  const start = performance.now();
+  for (let index = 0; index < runs; index++) {
+    await work(index);
+  }
+  return ((performance.now() - start) / runs) * 1_000;
+}
+
+function report(name: string, us: number, bareUs?: number): void {
+  const ratio = bareUs === undefined ? "" : `   bare ${bareUs.toFixed(1)} us   x${(us / bareUs).toFixed(1)}`;
+  console.log(`${name.padEnd(34)}${us.toFixed(1).padStart(9)} us${ratio}`);
+}
+
+const directory = await mkdtemp(join(tmpdir(), "vehicle-bench-"));
+const path = join(directory, "vehicles.db");
+const store = await openVehicleStore({ databaseUrl: `sqlite:${path}`, logger: silentLogger });
+const bare = new Database(path);
+const vins = scatteredVins(ROWS);
+const queryAt = (index: number): VehicleQuery => ({ vin: vins[(index * 7_919) % vins.length] ?? decoyVin });
+const decoyVin = parseVin("1XPWD40X1ED215307");
+
+console.log(`${ROWS} rows, Node ${process.version}`);
+
+const removals = await store.removalsOf(decoyVin);
+const putUs = await microsecondsPer(ROWS, (index) => {
+  const vin = vins[index] ?? decoyVin;
+  return store.put({ vin }, decodeOf(vin), removals);
+});
+// What the runtime puts off until the next turn belongs to the puts.
+const putTailUs = await microsecondsPer(1, () => setImmediate());
+const bareFile = new Database(join(directory, "bare.db"));
+bareFile.pragma("journal_mode = WAL");
+bareFile.pragma("synchronous = NORMAL");
+bareFile.exec(bare.prepare<[], string>("select sql from sqlite_schema where name = 'vehicles'").pluck().get() ?? "");
+const columns = Array.from({ length: 15 }, () => "?").join(", ");
+const bareInsert = bareFile.prepare(`insert into vehicles values (${columns})`);
+const json = JSON.stringify(ATTRIBUTES);
+const barePutUs = await microsecondsPer(ROWS, (index) => {
+  const cells = ["FORD", "F-150", "2021", "Pickup", "vpic", 0, 1_780_000_000_000, "0", decodeOf(decoyVin).verdict.text];
+  bareInsert.run(vins[index], 0, ...cells, "", "", "", json);
+});
+bareFile.close();
+report("put", putUs + putTailUs / ROWS, barePutUs);
+
+for (const view of ["basic", "full"] satisfies View[]) {
+  const last = view === "full" ? "attributes" : "additional_text";
+  const names = bare.prepare<[], string>("select name from pragma_table_info('vehicles')").pluck().all();
+  const selected = names.slice(0, names.indexOf(last) + 1).join(", ");
+  const bareFind = bare.prepare(`select ${selected} from vehicles where vin = ? and model_year_hint = ?`).raw(true);
+  await microsecondsPer(WARM_UP, (index) => store.find(queryAt(index), view));
+  await microsecondsPer(WARM_UP, (index) => bareFind.get(queryAt(index).vin, 0));
+  const us = await microsecondsPer(RUNS, (index) => store.find(queryAt(index), view));
+  const bareUs = await microsecondsPer(RUNS, (index) => bareFind.get(queryAt(index).vin, 0));
+  report(`find, ${view}`, us, bareUs);
+  for (const count of [64, 5_000]) {
+    const runs = Math.ceil(RUNS / count);
+    const batches = Array.from({ length: runs }, (_, run) =>
+      Array.from({ length: count }, (_, index) => queryAt(run * count + index)),
+    );
+    const batchUs = await microsecondsPer(runs, (run) => store.findMany(batches[run] ?? [], view));
+    report(`findMany of ${count}, ${view}, a row`, batchUs / count, bareUs);
+  }
+}
+
+await microsecondsPer(WARM_UP, (index) => store.removalsOf(queryAt(index).vin));
+report("removalsOf", await microsecondsPer(RUNS, (index) => store.removalsOf(queryAt(index).vin)));
+
+bare.pragma("wal_checkpoint(TRUNCATE)");
+const { size } = await stat(path);
+console.log(`${"file, a row".padEnd(34)}${(size / ROWS).toFixed(0).padStart(9)} bytes`);
+
+const removed = Math.min(500, ROWS);
+report("remove (to the disk)", await microsecondsPer(removed, (index) => store.remove(queryAt(index).vin)));
+
+bare.close();
+await store[Symbol.asyncDispose]();
+await rm(directory, { recursive: true });

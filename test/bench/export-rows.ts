@@ -1,0 +1,42 @@
+import type { TestRow } from "../export/vehicle-table.ts";
+
+const VINS_PER_PATTERN = 50;
+const ATTRIBUTE_COUNT = 55;
+
+/**
+ * Rows as a cache of fleets holds them: some fifty VINs in a row share their attributes, 55 of about 30 characters. With
+ * `distinct` no two rows share them, which is the worst case for size and speed.
+ */
+export function* benchRows(count: number, distinct: boolean): Generator<TestRow> {
+  let attributes: Record<string, string> = {};
+  for (let index = 0; index < count; index++) {
+    const pattern = distinct ? index : Math.floor(index / VINS_PER_PATTERN);
+    if (distinct || index % VINS_PER_PATTERN === 0) {
+      attributes = makeAttributes(pattern);
+    }
+    yield {
+      vin: benchVin(index),
+      make: `MAKE ${pattern % 300}`,
+      model: `MODEL ${pattern % 5_000}`,
+      modelYear: String(1981 + (pattern % 45)),
+      bodyClass: `Body class ${pattern % 60}`,
+      source: pattern % 10 === 0 ? "snapshot" : "vpic",
+      decodedAt: 1_700_000_000_000 + index * 977,
+      verdictCodes: pattern % 5 === 0 ? "1,14" : "0",
+      attributes,
+    };
+  }
+}
+
+export function benchVin(index: number): string {
+  return `1XPWD40X${String(index).padStart(9, "0")}`;
+}
+
+function makeAttributes(pattern: number): Record<string, string> {
+  return Object.fromEntries(
+    Array.from({ length: ATTRIBUTE_COUNT }, (_, index) => [
+      `Attribute${index}`,
+      `value ${(pattern * (index + 1)) % 9_973}`,
+    ]),
+  );
+}

@@ -1,0 +1,89 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSnapshot, type SnapshotSource } from "../../src/snapshot/snapshot-source.ts";
+import { parseVin } from "../../src/vehicle/vin.ts";
+import type { Logger } from "../../src/telemetry/logger.ts";
+
+const WARM_ROUNDS = 10;
+const DIFFERENT_VINS = 10_000;
+const YEAR_CODES = "ABCDEFGHJKLMNPRSTVWXY123456789";
+const SILENT: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/**
+ * Measures the embedded snapshot on real VINs: unpacking, opening, warm decodes, the first of each manufacturer, and
+ * how much memory 10,000 different VINs take.
+ *
+ * @param print takes one line of the result at a time.
+ */
+export async function benchSnapshot(print: (line: string) => void): Promise<void> {
+  const dataDir = await mkdtemp(join(tmpdir(), "snapshot-bench-"));
+  try {
+    const vins = await readVins();
+    const firstVin = vins[0] ?? "";
+    print(`unpack and first decode: ${await timeFirstDecode(dataDir, firstVin)} ms (at most 10,000)`);
+    print(`open unpacked and first decode: ${await timeFirstDecode(dataDir, firstVin)} ms (at most 2,000)`);
+    await using source = openSnapshot({ dataDir, logger: SILENT });
+    await source.whenSettled();
+    const first = await timeEach(source, oneOfEachWmi(vins));
+    print(`first decode of a WMI: median ${toMs(first, 0.5)} ms, max ${toMs(first, 1)} ms (at most 30)`);
+    const warm = await timeEach(source, Array.from({ length: WARM_ROUNDS }, () => vins).flat());
+    print(`warm decode: median ${toMs(warm, 0.5)} ms (at most 1), p99 ${toMs(warm, 0.99)} ms`);
+    print(`memory growth over 10,000 different VINs: ${await measureGrowth(source, vins)} MB (less than 60)`);
+  } finally {
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
+
+async function readVins(): Promise<string[]> {
+  const text = await readFile(new URL("../snapshot/facts.tsv", import.meta.url), "utf8");
+  return text
+    .trimEnd()
+    .split("\n")
+    .slice(1)
+    .map((line) => line.slice(0, 17));
+}
+
+async function timeFirstDecode(dataDir: string, vin: string): Promise<number> {
+  const startedAt = performance.now();
+  await using source = openSnapshot({ dataDir, logger: SILENT });
+  await decode(source, vin);
+  return Math.round(performance.now() - startedAt);
+}
+
+function oneOfEachWmi(vins: readonly string[]): string[] {
+  return [...new Map(vins.map((vin) => [vin.slice(0, 3), vin])).values()];
+}
+
+async function timeEach(source: SnapshotSource, vins: readonly string[]): Promise<number[]> {
+  const times: number[] = [];
+  for (const vin of vins) {
+    const startedAt = performance.now();
+    await decode(source, vin);
+    times.push(performance.now() - startedAt);
+  }
+  return times.toSorted((a, b) => a - b);
+}
+
+async function measureGrowth(source: SnapshotSource, vins: readonly string[]): Promise<number> {
+  const before = process.memoryUsage.rss();
+  for (let i = 0; i < DIFFERENT_VINS; i++) {
+    const vin = vins[i % vins.length] ?? "";
+    const year = YEAR_CODES.charAt(i % YEAR_CODES.length);
+    await decode(source, vin.slice(0, 9) + year + vin.slice(10, 12) + String(i).padStart(5, "0"));
+  }
+  return Math.round((process.memoryUsage.rss() - before) / 1e6);
+}
+
+async function decode(source: SnapshotSource, vin: string): Promise<void> {
+  await source.decode({ vin: parseVin(vin) }, AbortSignal.timeout(60_000));
+}
+
+function toMs(sortedTimes: readonly number[], quantile: number): string {
+  const index = Math.min(Math.floor(sortedTimes.length * quantile), sortedTimes.length - 1);
+  return (sortedTimes[index] ?? 0).toFixed(2);
+}
+
+if (import.meta.main) {
+  await benchSnapshot((line) => console.log(line));
+}

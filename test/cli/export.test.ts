@@ -1,0 +1,111 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import { createServer as createHttp2Server } from "node:http2";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { expect, test } from "vitest";
+
+import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+
+type Export = ServiceImpl<typeof VehicleService>["export"];
+
+const CLI = join(import.meta.dirname, "../../src/cli/export.ts");
+const CHUNKS = [new Uint8Array([1, 2, 3]), new Uint8Array([4, 5])];
+
+/** A service that exports as told, over HTTP/1.1 (Connect) or HTTP/2 (gRPC), and a directory for what is downloaded. */
+async function serve(implementation: Export, protocol: "connect" | "grpc" = "connect") {
+  await using stack = new AsyncDisposableStack();
+  const adapter = connectNodeAdapter({
+    routes: (router) => {
+      router.rpc(VehicleService.method.export, implementation);
+    },
+  });
+  const server = protocol === "connect" ? createServer(adapter) : createHttp2Server(adapter);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  stack.defer(() => {
+    server.close();
+  });
+  const directory = await mkdtemp(join(tmpdir(), "vehicle-cli-"));
+  stack.defer(() => rm(directory, { recursive: true, force: true }));
+  const address = server.address();
+  const host = `127.0.0.1:${typeof address === "object" ? address?.port : undefined}`;
+  const cleanUp = stack.move();
+  return {
+    directory,
+    address: protocol === "connect" ? `http://${host}` : host,
+    [Symbol.asyncDispose]: () => cleanUp.disposeAsync(),
+  };
+}
+
+async function runCli(directory: string, ...args: string[]) {
+  const child = spawn(process.execPath, [CLI, ...args], { cwd: directory, stdio: ["ignore", "ignore", "pipe"] });
+  const [stderr, [exitCode]] = await Promise.all([text(child.stderr), once(child, "close")]);
+  return { exitCode, stderr };
+}
+
+async function* wholeExport(sizeBytes = 5n) {
+  yield { part: { case: "metadata" as const, value: { rowCount: 2n, sizeBytes } } };
+  for (const value of CHUNKS) {
+    yield { part: { case: "data" as const, value } };
+  }
+}
+
+test.each(["connect", "grpc"] as const)("the file is downloaded over %s", async (protocol) => {
+  await using service = await serve(() => wholeExport(), protocol);
+
+  const { exitCode, stderr } = await runCli(service.directory, "--address", service.address, "out.parquet");
+
+  expect([exitCode, stderr]).toEqual([0, "out.parquet: 2 vehicles, 5 bytes\n"]);
+  expect(await readdir(service.directory)).toEqual(["out.parquet"]);
+  expect([...(await readFile(join(service.directory, "out.parquet")))]).toEqual([1, 2, 3, 4, 5]);
+});
+
+test("the token is sent as a bearer token", async () => {
+  const tokens: (string | null)[] = [];
+  await using service = await serve((_, context) => {
+    tokens.push(context.requestHeader.get("authorization"));
+    return wholeExport();
+  });
+
+  await runCli(service.directory, "--address", service.address, "--token", "secret", "out.parquet");
+
+  expect(tokens).toEqual(["Bearer secret"]);
+});
+
+test("a stream that ends too early leaves no file", async () => {
+  await using service = await serve(() => wholeExport(6n));
+
+  const { exitCode, stderr } = await runCli(service.directory, "--address", service.address, "out.parquet");
+
+  expect([exitCode, stderr]).toEqual([1, "export failed: the service sent 5 bytes of 6\n"]);
+  expect(await readdir(service.directory)).toEqual([]);
+});
+
+test("an error of the service is told with its code, and leaves no file", async () => {
+  await using service = await serve(async function* () {
+    yield* wholeExport();
+    throw new ConnectError("2 exports of this client run already", Code.ResourceExhausted);
+  });
+
+  const { exitCode, stderr } = await runCli(service.directory, "--address", service.address, "out.parquet");
+
+  expect([exitCode, stderr]).toEqual([1, "export failed: 2 exports of this client run already (ResourceExhausted)\n"]);
+  expect(await readdir(service.directory)).toEqual([]);
+});
+
+test.each([[[]], [["a.parquet", "b.parquet"]], [["--address", "nonsense", "a.parquet"]], [["--unknown", "a.parquet"]]])(
+  "wrong arguments are told together with the usage (%j)",
+  async (args) => {
+    const { exitCode, stderr } = await runCli(tmpdir(), ...args);
+
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain("usage: npm run export");
+  },
+);

@@ -1,0 +1,68 @@
+import { describe, expect, test } from "vitest";
+import { convert, type Conversion } from "../../src/snapshot/conversions.ts";
+import type { Item } from "../../src/snapshot/item.ts";
+
+const CC = 11;
+const CI = 12;
+const LITRES = 13;
+const CONVERSIONS: readonly Conversion[] = [
+  { id: 1, fromElementId: CC, toElementId: CI, formula: "#x# / 16.387064 " },
+  { id: 2, fromElementId: CI, toElementId: CC, formula: "#x# * 16.387064 " },
+  { id: 3, fromElementId: CC, toElementId: LITRES, formula: "#x# / 1000." },
+  { id: 4, fromElementId: LITRES, toElementId: CC, formula: "#x# * 1000" },
+];
+
+function known(elementId: number, attributeId: string, changes: Partial<Item> = {}): Item {
+  return {
+    elementId,
+    attributeId,
+    isFromPattern: true,
+    isCountedPattern: true,
+    priority: 2010,
+    changedOn: "2020-01-01",
+    literalKeys: "",
+    ...changes,
+  };
+}
+
+function converted(...items: Item[]): Record<number, string | undefined> {
+  return Object.fromEntries(convert(items, CONVERSIONS).map((item) => [item.elementId, item.value]));
+}
+
+describe("convert", () => {
+  test("computes what is not known yet", () => {
+    const values = converted(known(CC, "3189"));
+
+    expect(values).toEqual({ [CI]: "194.604719918", [LITRES]: "3.189000" });
+  });
+
+  test("leaves what is known alone", () => {
+    const values = converted(known(CC, "3189"), known(CI, "195"), known(LITRES, "3.2"));
+
+    expect(values).toEqual({});
+  });
+
+  test("does not convert what it has converted", () => {
+    const values = converted(known(CI, "183"));
+
+    expect(values).toEqual({ [CC]: "2998.832712" });
+  });
+
+  test("starts from the value of the highest priority", () => {
+    const values = converted(known(CI, "183"), known(LITRES, "3.0", { priority: 2015 }));
+
+    expect(values).toEqual({ [CC]: "3000.0" });
+  });
+
+  test("starts from the newest of equal priority", () => {
+    const values = converted(known(LITRES, "3.0"), known(CI, "183", { changedOn: "2021-01-01" }));
+
+    expect(values).toEqual({ [CC]: "2998.832712" });
+  });
+
+  test("gives 0, as NHTSA does, where there is nothing to compute with", () => {
+    const values = converted(known(LITRES, "TBD"));
+
+    expect(values).toEqual({ [CC]: "0" });
+  });
+});

@@ -1,0 +1,44 @@
+import { describe, expect, test } from "vitest";
+import { textOf, weightOf } from "../../src/snapshot/error-codes.ts";
+
+describe("textOf", () => {
+  test("joins NHTSA's words", () => {
+    const text = textOf([1, 400], false);
+
+    expect(text).toBe("1 - Check Digit (9th position) does not calculate properly; 400 - Invalid Characters Present");
+  });
+
+  test("says that the check digit of an off-road vehicle tells little", () => {
+    const text = textOf([1, 10], false);
+
+    expect(text).toMatch(
+      /^1 - .* NOTE: Disregard if this is an off-road vehicle PIN, .*; 10 - Off-Road Vehicle Warning/,
+    );
+  });
+
+  test("says that a wrong check digit is excepted", () => {
+    const text = textOf([0], true);
+
+    expect(text).toMatch(/^0 - VIN decoded clean\. .* NOTE: Check Digit Exception - /);
+  });
+
+  test("is cut where vPIC cuts it", () => {
+    const text = textOf([1, 8, 9, 10], false);
+
+    expect(text).toHaveLength(500);
+  });
+});
+
+describe("weightOf", () => {
+  test("adds up", () => {
+    const weight = weightOf([1, 8, 11]);
+
+    expect(weight).toBe(-1025);
+  });
+
+  test("of no code that matters is nothing", () => {
+    const weight = weightOf([0, 9, 10]);
+
+    expect(weight).toBe(0);
+  });
+});

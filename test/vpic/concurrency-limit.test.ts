@@ -1,0 +1,77 @@
+import { expect, test } from "vitest";
+
+import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
+import { ConcurrencyLimit, withConcurrencyLimit } from "../../src/vpic/concurrency-limit.ts";
+import { never } from "./vins.ts";
+
+const STOP = { signal: never(), whileWaiting: never() };
+
+/** Calls that the test ends by number, and which of them began. */
+class Calls {
+  readonly begun: number[] = [];
+  readonly #ends = new Map<number, PromiseWithResolvers<undefined>>();
+
+  readonly call = async (number: number): Promise<void> => {
+    this.begun.push(number);
+    const end = Promise.withResolvers<undefined>();
+    this.#ends.set(number, end);
+    await end.promise;
+  };
+
+  end(number: number): void {
+    this.#ends.get(number)?.resolve(undefined);
+  }
+
+  fail(number: number): void {
+    this.#ends.get(number)?.reject(new Error("failed"));
+  }
+}
+
+test("so many run at once, the others in turn, also after a failure", async () => {
+  const calls = new Calls();
+  const limit = new ConcurrencyLimit({ maxRunning: 2, maxWaiting: 10 });
+  const call = withConcurrencyLimit(limit, calls.call);
+
+  const running = [1, 2, 3, 4].map((number) => call(number, STOP));
+  await expect.poll(() => calls.begun).toEqual([1, 2]);
+  calls.end(2);
+  await expect.poll(() => calls.begun).toEqual([1, 2, 3]);
+  calls.fail(1);
+  await expect.poll(() => calls.begun).toEqual([1, 2, 3, 4]);
+  calls.end(3);
+  calls.end(4);
+  const outcomes = await Promise.allSettled(running);
+
+  expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled", "fulfilled"]);
+  expect([limit.running, limit.waiting]).toEqual([0, 0]);
+});
+
+test("who finds too many waiting is refused at once", async () => {
+  const calls = new Calls();
+  const call = withConcurrencyLimit(new ConcurrencyLimit({ maxRunning: 1, maxWaiting: 1 }), calls.call);
+  const running = [call(1, STOP), call(2, STOP)];
+
+  await expect(call(3, STOP)).rejects.toBeInstanceOf(SourceUnavailableError);
+
+  calls.end(1);
+  await expect.poll(() => calls.begun).toEqual([1, 2]);
+  calls.end(2);
+  await Promise.all(running);
+});
+
+test("who is aborted while waiting leaves the place to the next", async () => {
+  const calls = new Calls();
+  const call = withConcurrencyLimit(new ConcurrencyLimit({ maxRunning: 1, maxWaiting: 5 }), calls.call);
+  const caller = new AbortController();
+  const first = call(1, STOP);
+  const leaving = call(2, { signal: never(), whileWaiting: caller.signal });
+  const running = [first, call(3, STOP)];
+
+  caller.abort(new Error("gone"));
+  await expect(leaving).rejects.toThrow("gone");
+  calls.end(1);
+  await expect.poll(() => calls.begun).toEqual([1, 3]);
+  calls.end(3);
+
+  await expect(Promise.all(running)).resolves.toHaveLength(2);
+});
