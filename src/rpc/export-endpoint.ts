@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ConnectError } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import type { AccessGuard, Caller } from "../access/access-guard.ts";
 import { requireScope } from "../access/access-guard.ts";
+import { NotAdmittedError } from "../access/errors.ts";
 import type { ExportHandler } from "../export/http.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { writeAudit } from "./audit.ts";
@@ -32,25 +34,33 @@ export function createExportEndpoint({
     const requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]?.toString() ?? null);
     const address = request.socket.remoteAddress ?? "unknown";
     response.setHeader(REQUEST_ID_HEADER, requestId);
-    let caller: Caller;
+    let caller: Caller | undefined;
+    const audit = (code: Code | undefined): void =>
+      writeAudit(logger, { action: "Export", caller: caller?.name ?? address, requestId, code });
     try {
       caller = guard.admit(request.headers.authorization, address);
       requireScope(caller, "export");
     } catch (error) {
-      refuse(response, error, requestId, logger);
+      const told = toConnectError(error, { requestId, procedure: PROCEDURE, logger });
+      if (!(error instanceof NotAdmittedError)) {
+        audit(told.code);
+      }
+      refuse(response, told);
       return;
     }
-    response.once("close", () => {
-      const isWhole = response.writableFinished && response.statusCode < 400;
-      const code = isWhole ? undefined : Code.Aborted;
-      writeAudit(logger, { action: "Export", caller: caller.name, requestId, code });
-    });
+    response.once("close", () => audit(endOf(response)));
     await answer(request, response, caller.name);
   };
 }
 
-function refuse(response: ServerResponse, error: unknown, requestId: string, logger: Logger): void {
-  const told = toConnectError(error, { requestId, procedure: PROCEDURE, logger });
+function endOf(response: ServerResponse): Code | undefined {
+  if (!response.writableFinished) {
+    return Code.Canceled;
+  }
+  return response.statusCode < 400 ? undefined : Code.Unknown;
+}
+
+function refuse(response: ServerResponse, told: ConnectError): void {
   for (const [name, value] of told.metadata) {
     response.setHeader(name, value);
   }
