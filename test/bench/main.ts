@@ -8,14 +8,22 @@ import { parseArgs } from "node:util";
 
 interface Benchmark {
   readonly script: string;
+  readonly full: readonly string[];
   readonly smoke: readonly string[];
 }
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
-  snapshot: { script: "snapshot.ts", smoke: [] },
-  cache: { script: "cache.ts", smoke: ["2000"] },
-  batch: { script: "batch.ts", smoke: ["500"] },
-  mount: { script: "mount.ts", smoke: ["500"] },
+  snapshot: { script: "snapshot.ts", full: [], smoke: [] },
+  vpic: { script: "vpic.ts", full: [], smoke: [] },
+  cache: { script: "cache.ts", full: [], smoke: ["2000"] },
+  batch: { script: "batch.ts", full: [], smoke: ["500"] },
+  export: {
+    script: "export.ts",
+    full: ["--rows", "1000000", "--rows", "3000000"],
+    smoke: ["--rows", "20000", "--rewrites", "2000"],
+  },
+  mount: { script: "mount.ts", full: [], smoke: ["500"] },
+  overload: { script: "overload.ts", full: [], smoke: ["200", "2"] },
 };
 
 const { values, positionals } = parseArgs({ options: { smoke: { type: "boolean" } }, allowPositionals: true });
@@ -29,7 +37,8 @@ for (const name of names) {
   }
   console.log(`\n== ${name}`);
   const script = fileURLToPath(new URL(benchmark.script, import.meta.url));
-  const { status } = spawnSync(process.execPath, [script, ...(values.smoke === true ? benchmark.smoke : [])], {
+  const args = values.smoke === true ? benchmark.smoke : benchmark.full;
+  const { status } = spawnSync(process.execPath, ["--expose-gc", script, ...args], {
     stdio: "inherit",
   });
   if (status !== 0) {
