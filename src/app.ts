@@ -12,6 +12,7 @@ import { createExportEndpoint } from "./rpc/export-endpoint.ts";
 import { createInterceptors } from "./rpc/interceptors.ts";
 import { callerKey } from "./rpc/caller.ts";
 import { METHOD_LIMITS } from "./rpc/method-limits.ts";
+import { createOverloadRefusal } from "./rpc/overload-refusal.ts";
 import { createVehicleHandlers } from "./rpc/vehicle-handlers.ts";
 import { startGrpcServer } from "./server/grpc-server.ts";
 import { startHttpServer } from "./server/http-server.ts";
@@ -92,19 +93,27 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   const handlers = createVehicleHandlers({ lookup, exports, logger, now });
   const mount = {
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
-    interceptors: createInterceptors({ guard, shedder, logger }),
     connections: config.connections,
     limits: { methods: METHOD_LIMITS },
     contextValues: ({ address }: Peer) => createContextValues().set(callerKey, address),
     logger,
   };
   let isDraining = false;
-  const grpc = starting.use(await startGrpcServer({ ...mount, host, port: config.grpcPort }));
+  const grpc = starting.use(
+    await startGrpcServer({
+      ...mount,
+      host,
+      port: config.grpcPort,
+      interceptors: createInterceptors({ guard, logger }),
+      refuseEarly: createOverloadRefusal(shedder, logger),
+    }),
+  );
   const http = starting.use(
     await startHttpServer({
       ...mount,
       host,
       port: config.httpPort,
+      interceptors: createInterceptors({ guard, logger, shedder }),
       origins: config.access.origins,
       handlers: {
         "GET /": createPageHandler(() => sources.describe()),

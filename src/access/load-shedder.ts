@@ -1,12 +1,8 @@
-import { OverloadedError } from "./errors.ts";
-
 export interface LoadShedderOptions {
   /** How late the event loop may be, in ms, before calls are refused. Default: 10. */
   readonly maxLagMs?: number;
   /** How many calls are let in between two looks at the event loop, however late it is. Default: 8. */
   readonly alwaysAdmitted?: number;
-  /** How many calls may be under way at once, whatever they wait for. Default: 10,000. */
-  readonly maxCalls?: number;
   /** From 0 to 1. Default: Math.random. */
   readonly random?: () => number;
 }
@@ -19,7 +15,6 @@ const RISE_PER_MS = 0.002;
 const FALL = 0.02;
 /** Refusing has its cost too: refusing more would answer fewer calls, and none of them sooner. */
 const LARGEST_SHARE = 0.7;
-const RETRY_AFTER_MS = 1_000;
 
 /**
  * Refuses calls early when there are more than can be answered in time, so that those let in are.
@@ -30,22 +25,19 @@ const RETRY_AFTER_MS = 1_000;
  * that is slow for other reasons, which refusing would not help; and the share settles where the loop is just in time
  * instead of flapping between all and none.
  *
- * A call costs two comparisons while nothing is refused.
+ * A call costs a comparison while nothing is refused. Refusing must cost a small part of answering, or nothing is won.
  */
 export class LoadShedder {
   readonly #maxLagMs: number;
   readonly #alwaysAdmitted: number;
-  readonly #maxCalls: number;
   readonly #random: () => number;
   #share = 0;
   #lateForMs = 0;
   #arrivals = 0;
-  #calls = 0;
 
-  constructor({ maxLagMs = 10, alwaysAdmitted = 8, maxCalls = 10_000, random = Math.random }: LoadShedderOptions = {}) {
+  constructor({ maxLagMs = 10, alwaysAdmitted = 8, random = Math.random }: LoadShedderOptions = {}) {
     this.#maxLagMs = maxLagMs;
     this.#alwaysAdmitted = alwaysAdmitted;
-    this.#maxCalls = maxCalls;
     this.#random = random;
   }
 
@@ -54,29 +46,10 @@ export class LoadShedder {
     return this.#share;
   }
 
-  /** How many calls are under way. */
-  get calls(): number {
-    return this.#calls;
-  }
-
-  /**
-   * Lets a call in; {@link leave} must be called at its end.
-   *
-   * @throws OverloadedError when it is refused; it has then not come in
-   */
-  enter(): void {
+  /** Counts a call that comes, and says whether it is to be refused. */
+  refuses(): boolean {
     this.#arrivals++;
-    const isShed = this.#share > 0 && this.#arrivals > this.#alwaysAdmitted && this.#random() < this.#share;
-    if (isShed || this.#calls >= this.#maxCalls) {
-      // Spread over a while, or all come back at once.
-      throw new OverloadedError(RETRY_AFTER_MS * (0.5 + this.#random()));
-    }
-    this.#calls++;
-  }
-
-  /** A call that was let in has ended. */
-  leave(): void {
-    this.#calls--;
+    return this.#share > 0 && this.#arrivals > this.#alwaysAdmitted && this.#random() < this.#share;
   }
 
   /** Takes note of how late the event loop is, at regular times. */

@@ -43,7 +43,10 @@ export interface ErrorContext {
  */
 export function toConnectError(error: unknown, context: ErrorContext): ConnectError {
   const told = tell(error) ?? hide(error, context);
-  told.details.push({ desc: RequestInfoSchema, value: { requestId: context.requestId } });
+  // Empty for a refusal that is made before there is a request.
+  if (context.requestId !== "") {
+    told.details.push({ desc: RequestInfoSchema, value: { requestId: context.requestId } });
+  }
   return told;
 }
 

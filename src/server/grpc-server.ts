@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import type { ServerHttp2Stream } from "node:http2";
 import { createServer, type Socket } from "node:net";
 
 import type { ServiceImplSpec } from "@connectrpc/connect";
@@ -22,6 +23,11 @@ export interface GrpcServerOptions extends MountOptions {
   readonly host: string;
   /** The port; 0 picks a free one. */
   readonly port: number;
+  /**
+   * Asked for every call of the services before anything is known of it. What it gives are the headers of a refusal:
+   * `grpc-status` and whatever belongs to it.
+   */
+  readonly refuseEarly?: (() => Readonly<Record<string, string>> | undefined) | undefined;
   /** The services, as `createServiceImplSpec` gives them. Health and reflection are added. */
   readonly services: readonly ServiceImplSpec[];
   /** Deviations from the usual limits of connections. */
@@ -71,13 +77,23 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     services.flatMap((service) => service.methods),
     options.limits,
   );
+  const ownPaths = new Set(
+    services.flatMap(({ typeName, methods }) => methods.map(({ name }) => `/${typeName}/${name}`)),
+  );
   const server = createGuardedServer(
     { ...connectionOptions, "grpc.max_receive_message_length": maxMessageBytes },
     (stream, headers) => {
+      const path = headers[":path"] ?? "";
+      const refusal = ownPaths.has(path) ? options.refuseEarly?.() : undefined;
+      if (refusal !== undefined) {
+        refuse(stream, refusal);
+        return true;
+      }
       // Reflection is the one service whose clients may take their time to send more.
-      if (headers[":path"]?.startsWith("/grpc.reflection.") !== true) {
+      if (!path.startsWith("/grpc.reflection.")) {
         arrivals.watch(stream);
       }
+      return false;
     },
   );
   for (const service of options.services) {
@@ -140,4 +156,11 @@ function destroyAll(sockets: Iterable<Socket>): void {
   for (const socket of sockets) {
     socket.destroy();
   }
+}
+
+function refuse(stream: ServerHttp2Stream, headers: Readonly<Record<string, string>>): void {
+  stream.on("error", () => {});
+  stream.respond({ ":status": 200, "content-type": "application/grpc", ...headers }, { endStream: true });
+  // The request is not wanted any more.
+  stream.resume();
 }

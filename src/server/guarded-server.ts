@@ -10,12 +10,12 @@ const streamHandler = "_streamHandler";
  * and wrong content types without checking, and the exception would end the process: one packet with a call and a
  * reset would do.
  *
- * @param onStream sees every stream that is alive, before grpc-js does
+ * @param takes sees every stream that is alive, before grpc-js does, and says whether it has dealt with it
  * @throws {TypeError} when grpc-js has been rebuilt so that this guard no longer fits
  */
 export function createGuardedServer(
   options: ServerOptions,
-  onStream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void,
+  takes: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => boolean,
 ): Server {
   // With channelz, another handler would be called.
   const server = new Server({ ...options, "grpc.enable_channelz": 0 });
@@ -30,8 +30,7 @@ export function createGuardedServer(
       if (stream.destroyed) {
         // Its error is yet to come.
         stream.on("error", () => {});
-      } else {
-        onStream(stream, headers);
+      } else if (!takes(stream, headers)) {
         Reflect.apply(original, server, [interceptors, stream, headers]);
       }
     },

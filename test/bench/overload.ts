@@ -17,6 +17,7 @@ import { watchEventLoopLag } from "../../src/access/event-loop-lag.ts";
 import { LoadShedder } from "../../src/access/load-shedder.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
 import { createInterceptors } from "../../src/rpc/interceptors.ts";
+import { createOverloadRefusal } from "../../src/rpc/overload-refusal.ts";
 import { startGrpcServer } from "../../src/server/grpc-server.ts";
 
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
@@ -55,9 +56,9 @@ async function serve(workUs: number): Promise<void> {
     ],
     interceptors: createInterceptors({
       guard: new AccessGuard({ tokens: undefined, limiter }),
-      shedder,
       logger: SILENT,
     }),
+    refuseEarly: createOverloadRefusal(shedder, SILENT),
     logger: SILENT,
   });
   process.on("message", () => process.send?.(process.cpuUsage().user + process.cpuUsage().system));
