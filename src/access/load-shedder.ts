@@ -1,5 +1,5 @@
 export interface LoadShedderOptions {
-  /** How late the event loop may be, in ms, before calls are refused. Default: 10. */
+  /** How late the event loop may be, in ms, before calls are refused. Default: 5. */
   readonly maxLagMs?: number;
   /** How many calls are let in between two looks at the event loop, however late it is. Default: 8. */
   readonly alwaysAdmitted?: number;
@@ -14,7 +14,7 @@ const RISE_PER_MS = 0.002;
 /** By how much it falls for each look that finds the loop in time. */
 const FALL = 0.02;
 /** Refusing has its cost too: refusing more would answer fewer calls, and none of them sooner. */
-const LARGEST_SHARE = 0.7;
+const LARGEST_SHARE = 0.75;
 
 /**
  * Refuses calls early when there are more than can be answered in time, so that those let in are.
@@ -35,13 +35,13 @@ export class LoadShedder {
   #lateForMs = 0;
   #arrivals = 0;
 
-  constructor({ maxLagMs = 10, alwaysAdmitted = 8, random = Math.random }: LoadShedderOptions = {}) {
+  constructor({ maxLagMs = 5, alwaysAdmitted = 8, random = Math.random }: LoadShedderOptions = {}) {
     this.#maxLagMs = maxLagMs;
     this.#alwaysAdmitted = alwaysAdmitted;
     this.#random = random;
   }
 
-  /** The share of calls that are refused now, from 0 to 0.7. */
+  /** The share of calls that are refused now, from 0 to 0.75. */
   get refusedShare(): number {
     return this.#share;
   }

@@ -20,6 +20,8 @@ await using service = await ServiceProcess.start({
   SOURCES: "vpic",
   VPIC_URL: vpic.url,
   VPIC_REQUESTS_PER_SECOND: "1000",
+  RATE_LIMIT_PER_SECOND: "1000000",
+  RATE_LIMIT_BURST: "1000000",
 });
 const vins = manyVins(count);
 const client = clientOf(service);

@@ -146,9 +146,3 @@ test.each(protocols)("the audit tells that the reader of an export over %s has l
     ]),
   );
 });
-
-test("no call is counted as under way after its end, however it ended", async () => {
-  await vi.waitFor(() => expect(shedder.calls).toBe(0));
-
-  expect(service.calls.length).toBeGreaterThan(0);
-});
