@@ -1,0 +1,6 @@
+import type { Row } from "./finding.ts";
+import { rowsOfBytes } from "./rows-of-bytes.ts";
+import { rowsOfFloods } from "./rows-of-floods.ts";
+
+/** Every row that is tried, in the order of the table. */
+export const ROWS: readonly Row[] = [...rowsOfBytes, ...rowsOfFloods];
