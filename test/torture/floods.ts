@@ -21,7 +21,7 @@ interface Flood {
   readonly what: string;
   /** Whether the connection is to be closed for it within a second. */
   readonly closes: boolean | undefined;
-  attack(connection: RawConnection, scale: Scale): Promise<void>;
+  readonly attack: (connection: RawConnection, scale: Scale) => Promise<void>;
 }
 
 const PIECE = 100;
@@ -61,9 +61,25 @@ function repeatUnread(frame: Uint8Array): Flood["attack"] {
 }
 
 const call = callHeaders(LOOKUP);
-/** One header of 3,000 bytes that is then named 100 times in each call: 300 KB from 100 bytes. */
+/** A header of 3,000 bytes that HPACK remembers. */
 const bomb = Buffer.concat([call, remembered("x-bomb", "b".repeat(3000))]);
-const bombAgain = Buffer.concat([call, ...Array.from({ length: 100 }, () => indexed(62))]);
+
+/** The header of 3,000 bytes named many times in each call, at one byte each. */
+function hpackBombs(repetitions: number): Flood {
+  const block = Buffer.concat([call, ...Array.from({ length: repetitions }, () => indexed(62))]);
+  return {
+    listener: "gRPC",
+    what: `HPACK bombs of ${3 * repetitions} KB`,
+    closes: true,
+    attack: (connection, scale) =>
+      send(
+        connection,
+        scale === "full" ? MANY : MANY / 4,
+        (index) => [headers(2 * index + 3, block, true)],
+        Buffer.concat([OPENING, headers(1, bomb, true)]),
+      ),
+  };
+}
 
 /** Row 4: what is sent on one connection without end. */
 export const FLOODS: readonly Flood[] = [
@@ -89,18 +105,9 @@ export const FLOODS: readonly Flood[] = [
     closes: true,
     attack: repeat(data(1, Buffer.alloc(0), false), Buffer.concat([OPENING, headers(1, call)])),
   },
-  {
-    listener: "gRPC",
-    what: "HPACK bombs",
-    closes: true,
-    attack: (connection, scale) =>
-      send(
-        connection,
-        scale === "full" ? MANY : MANY / 4,
-        (index) => [headers(2 * index + 3, bombAgain, true)],
-        Buffer.concat([OPENING, headers(1, bomb, true)]),
-      ),
-  },
+  // Many headers, and as many as an honest call may have.
+  hpackBombs(100),
+  hpackBombs(30),
   {
     listener: "gRPC",
     what: "PRIORITY",

@@ -1,5 +1,5 @@
+import { fork } from "node:child_process";
 import { once } from "node:events";
-import { Worker } from "node:worker_threads";
 
 export interface ProbeTarget {
   readonly grpcAddress: string;
@@ -26,21 +26,23 @@ const AFTERMATH_MS = 500;
 
 /** Does a cached Lookup every 50 ms over each listener while something else happens, and for half a second after. */
 export async function withProbe(target: ProbeTarget, during: () => Promise<void>): Promise<ProbeResults> {
-  const worker = new Worker(new URL("probe-worker.ts", import.meta.url), { workerData: target });
+  const client = fork(new URL("probe-client.ts", import.meta.url), [JSON.stringify(target)]);
+  const gone = once(client, "exit");
   try {
-    await once(worker, "message");
+    await once(client, "message");
     await during();
     await new Promise((resolve) => {
       setTimeout(resolve, AFTERMATH_MS);
     });
-    const answered = once(worker, "message");
-    worker.postMessage("stop");
+    const answered = once(client, "message");
+    client.send("stop");
     const [results]: ProbeResults[] = await answered;
     if (results === undefined) {
       throw new Error("the probe ended without a result");
     }
     return results;
   } finally {
-    await worker.terminate();
+    client.kill();
+    await gone;
   }
 }

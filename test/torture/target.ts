@@ -113,9 +113,9 @@ export class Target implements AsyncDisposable {
   async #warmUp(): Promise<void> {
     const clients = [clientOf(this, "grpc"), clientOf(this, "connect")];
     await clients[0]?.lookup({ vin: CACHED_VIN });
-    for (let call = 0; call < WARM_UP_CALLS; call += 20) {
+    for (let call = 0; call < WARM_UP_CALLS; call += 8) {
       await Promise.all(
-        Array.from({ length: 20 }, (_, index) => clients[index % clients.length]?.lookup({ vin: CACHED_VIN })),
+        [...clients, ...clients, ...clients, ...clients].map((client) => client.lookup({ vin: CACHED_VIN })),
       );
     }
   }

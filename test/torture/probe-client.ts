@@ -1,8 +1,7 @@
-/** The honest client, in a thread of its own so that the attacker's work does not delay it. */
+/** The honest client, in a process of its own so that the attacker's work does not delay it. */
 import { Agent, request } from "node:http";
 import type { ClientHttp2Session } from "node:http2";
 import { connect } from "node:http2";
-import { parentPort, workerData } from "node:worker_threads";
 
 import { create, toBinary } from "@bufbuild/protobuf";
 
@@ -15,7 +14,7 @@ const INTERVAL_MS = 50;
 const PATIENCE_MS = 10_000;
 const PATH = "/vehicle.v1.VehicleService/Lookup";
 
-const { grpcAddress, httpAddress, vin }: ProbeTarget = workerData;
+const { grpcAddress, httpAddress, vin }: ProbeTarget = JSON.parse(process.argv[2] ?? "{}");
 const message = grpcMessage(toBinary(LookupRequestSchema, create(LookupRequestSchema, { vin })));
 const json = JSON.stringify({ vin });
 const agent = new Agent({ keepAlive: true, maxSockets: 4 });
@@ -29,25 +28,27 @@ const timer = setInterval(() => {
   start(results.grpc, callGrpc());
   start(results.http, callHttp());
 }, INTERVAL_MS);
-parentPort?.once("message", () => void stop());
-parentPort?.postMessage("ready");
+process.once("message", () => void stop());
+process.send?.("ready");
 
 function noResult(): ProbeResult {
   return { calls: 0, failures: 0, maxMs: 0, causes: [] };
 }
 
 function start(result: ProbeResult, call: Promise<string>): void {
-  const startedAt = performance.now();
-  const run = call.then((outcome) => {
-    running.delete(run);
-    result.calls++;
-    result.maxMs = Math.max(result.maxMs, performance.now() - startedAt);
-    if (outcome !== "") {
-      result.failures++;
-      result.causes.push(outcome);
-    }
-  });
+  const run: Promise<void> = count(result, call).finally(() => running.delete(run));
   running.add(run);
+}
+
+async function count(result: ProbeResult, call: Promise<string>): Promise<void> {
+  const startedAt = performance.now();
+  const fault = await call;
+  result.calls++;
+  result.maxMs = Math.max(result.maxMs, performance.now() - startedAt);
+  if (fault !== "") {
+    result.failures++;
+    result.causes.push(fault);
+  }
 }
 
 async function stop(): Promise<void> {
@@ -55,7 +56,7 @@ async function stop(): Promise<void> {
   await Promise.all(running);
   agent.destroy();
   session?.destroy();
-  parentPort?.postMessage(results);
+  process.send?.(results);
 }
 
 /** One cached Lookup over gRPC; gives what went wrong, or nothing. */
@@ -75,7 +76,7 @@ function callGrpc(): Promise<string> {
   const read = (headers: Record<string, unknown>): void => {
     const found = headers["grpc-status"];
     if (found !== undefined) {
-      status = found === "0" || found === 0 ? "" : `grpc-status ${String(found)}`;
+      status = Number(found) === 0 ? "" : `grpc-status ${Number(found)}`;
     }
   };
   stream.on("response", read);
