@@ -7,7 +7,7 @@ const FRAME_HEAD_BYTES = 9;
 const SHORT_MAX = 127;
 
 /** Frame types (RFC 9113, 6). */
-export const FrameType = {
+const FrameType = {
   data: 0,
   headers: 1,
   priority: 2,
@@ -20,7 +20,7 @@ export const FrameType = {
 } as const;
 
 /** A frame of any type, valid or not. */
-export function h2Frame(type: number, flags: number, stream: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
+function h2Frame(type: number, flags: number, stream: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
   const head = Buffer.alloc(FRAME_HEAD_BYTES);
   head.writeUIntBE(payload.byteLength, 0, 3);
   head.writeUInt8(type, 3);
@@ -34,10 +34,6 @@ export const OPENING = Buffer.concat([PREFACE, h2Frame(FrameType.settings, 0, 0)
 
 export function settings(): Buffer {
   return h2Frame(FrameType.settings, 0, 0);
-}
-
-export function settingsAck(): Buffer {
-  return h2Frame(FrameType.settings, 1, 0);
 }
 
 export function ping(): Buffer {

@@ -7,8 +7,6 @@ import { CACHED_VIN } from "./target.ts";
 
 export const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
 export const BATCH_LOOKUP = "/vehicle.v1.VehicleService/BatchLookup";
-export const REMOVE = "/vehicle.v1.VehicleService/Remove";
-export const EXPORT = "/vehicle.v1.VehicleService/Export";
 
 /** A LookupRequest for the vehicle in the cache. */
 export const LOOKUP_MESSAGE = toBinary(LookupRequestSchema, create(LookupRequestSchema, { vin: CACHED_VIN }));

@@ -122,7 +122,7 @@ export class Target implements AsyncDisposable {
 }
 
 /** Lets time pass: what is waited for is that nothing happens. */
-export function pause(ms: number): Promise<void> {
+function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms);
   });
