@@ -44,6 +44,10 @@ export function createSocketListener(tls: TlsCertificates | undefined, handlers:
     }
     handlers.open(socket, raw);
   });
+  // Handshakes that fail or take too long: Node leaves the connection open.
+  server.on("tlsClientError", (_error, socket) => {
+    socket.destroy();
+  });
   tls.follow(server);
   return server;
 }

@@ -8,9 +8,9 @@ export interface TlsCertificatesOptions extends TlsFiles {
   readonly logger: Logger;
   /** How often the files are looked at, in ms. Default: 1,000. A change takes effect within two looks. */
   readonly pollMs?: number | undefined;
+  /** How long a handshake may take, in ms. Default: 10 s. */
+  readonly handshakeTimeoutMs?: number | undefined;
 }
-
-const handshakeTimeoutMs = 10_000;
 
 /** The certificate of the service, read again when its files change. New handshakes see the new one. */
 export class TlsCertificates implements Disposable {
@@ -52,7 +52,7 @@ export class TlsCertificates implements Disposable {
       ...this.#identity.context,
       requestCert: wantsClientCertificate,
       rejectUnauthorized: wantsClientCertificate,
-      handshakeTimeout: handshakeTimeoutMs,
+      handshakeTimeout: this.#options.handshakeTimeoutMs ?? 10_000,
     };
   }
 

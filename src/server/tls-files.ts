@@ -75,10 +75,9 @@ function parseCertificates(variable: string, pem: string): [X509Certificate, ...
 function parseKey(pem: string): KeyObject {
   try {
     return createPrivateKey(pem);
-  } catch (error) {
-    const needsPassphrase = codeOf(error) === "ERR_MISSING_PASSPHRASE";
+  } catch {
     throw new TlsFilesError(
-      needsPassphrase
+      pem.includes("ENCRYPTED")
         ? "TLS_KEY_FILE: has a passphrase; allowed are keys without one"
         : "TLS_KEY_FILE: has no private key in PEM, or a damaged one",
     );

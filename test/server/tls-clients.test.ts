@@ -165,9 +165,11 @@ describe("a service with TLS", () => {
     const address = protocol === "grpc" ? app.grpcAddress : app.httpAddress;
     const { stdout } = await run(
       join(ROOT, "node_modules/.bin/buf"),
-      ["curl", "--cacert", join(directory.path, "ca.pem"), "--protocol", protocol, "--schema", "proto"].concat(
-        ["-d", JSON.stringify({ vin: VIN }), `https://${address}/vehicle.v1.VehicleService/Lookup`],
-      ),
+      ["curl", "--cacert", join(directory.path, "ca.pem"), "--protocol", protocol, "--schema", "proto"].concat([
+        "-d",
+        JSON.stringify({ vin: VIN }),
+        `https://${address}/vehicle.v1.VehicleService/Lookup`,
+      ]),
       { cwd: ROOT },
     );
 
