@@ -20,8 +20,8 @@ export function likelyVins(vin: Vin): Vin[] {
 }
 
 /**
- * Adds to each decode of a VIN with a wrong check digit the VIN that is likely meant, unless the source suggests one:
- * the first of the likely ones that `judge` decodes clean. It is never acted on.
+ * Adds to each decode of a VIN with a wrong check digit the VIN that is likely meant, unless the source suggests one: of
+ * the likely ones that `judge` decodes clean, the first that is most alike the vehicle decoded. It is never acted on.
  *
  * @param judge a source that is quick and costs nothing; when it cannot answer, nothing is suggested.
  */
@@ -33,23 +33,44 @@ export function withSuggestedVin(source: VehicleSource, judge: VehicleSource): V
       if (!decode.verdict.codes.includes(WRONG_CHECK_DIGIT) || decode.verdict.suggestedVin !== "") {
         return decode;
       }
-      const suggestedVin = await findLikelyVin(query, judge, signal);
+      const suggestedVin = await findLikelyVin(decode, query, judge, signal);
       return suggestedVin === undefined ? decode : { ...decode, verdict: { ...decode.verdict, suggestedVin } };
     },
   };
 }
 
-async function findLikelyVin(query: VehicleQuery, judge: VehicleSource, signal: AbortSignal): Promise<Vin | undefined> {
+async function findLikelyVin(
+  decode: Decode,
+  query: VehicleQuery,
+  judge: VehicleSource,
+  signal: AbortSignal,
+): Promise<Vin | undefined> {
+  let best: { readonly vin: Vin; readonly likeness: number } | undefined;
   for (const vin of likelyVins(query.vin)) {
-    if (isClean(await judge.decode({ ...query, vin }, signal).catch(() => undefined))) {
-      return vin;
+    const candidate = await judge.decode({ ...query, vin }, signal).catch(() => undefined);
+    const likeness = candidate === undefined || !isClean(candidate) ? 0 : 1 + likenessOf(decode, candidate);
+    if (likeness > (best?.likeness ?? 0)) {
+      best = { vin, likeness };
     }
   }
-  return undefined;
+  return best?.vin;
 }
 
-function isClean(decode: Decode | undefined): boolean {
-  return decode?.verdict.codes.includes(DECODED_CLEAN) === true && decode.make !== "" && decode.model !== "";
+/** How much of the vehicle is the same: most mistakes are in the serial number, which says nothing of the vehicle. */
+function likenessOf(a: Decode, b: Decode): number {
+  return (
+    [a.make === b.make, a.model === b.model, a.modelYear === b.modelYear, a.bodyClass === b.bodyClass].filter(Boolean)
+      .length + (haveSameAttributes(a, b) ? 1 : 0)
+  );
+}
+
+function haveSameAttributes(a: Decode, b: Decode): boolean {
+  const names = Object.keys(b.attributes);
+  return names.every((name) => a.attributes[name] === b.attributes[name]);
+}
+
+function isClean(decode: Decode): boolean {
+  return decode.verdict.codes.includes(DECODED_CLEAN) && decode.make !== "" && decode.model !== "";
 }
 
 function* withLookAlike(vin: Vin): Iterable<Vin> {

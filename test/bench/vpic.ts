@@ -7,7 +7,7 @@ import { createVpicSource, VpicSource } from "../../src/vpic/vpic-source.ts";
 import { toRow } from "../support/fake-vpic-answers.ts";
 import type { FakeVpicOptions, ReceivedRequest } from "../support/fake-vpic.ts";
 import { startFakeVpic } from "../support/fake-vpic.ts";
-import { SilentLogger } from "../vpic/silent-logger.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
 import { never, toVins } from "../vpic/vins.ts";
 
 interface Run {
@@ -21,7 +21,7 @@ async function run(count: number, fakeOptions: FakeVpicOptions, options: Partial
   await using source = createVpicSource({
     baseUrl: vpic.url,
     userAgent: "VehicleService/bench",
-    logger: new SilentLogger(),
+    logger: new MemoryLogger(),
     ...options,
   });
   const startedAt = performance.now();
@@ -41,7 +41,7 @@ async function measureOverhead(
       await Promise.resolve(queries.map(({ vin }) => ({ ...toRow({ vin, modelYear: undefined }, {}), VIN: vin }))),
     [Symbol.asyncDispose]: async () => await Promise.resolve(),
   };
-  await using source = new VpicSource({ logger: new SilentLogger(), requestsPerSecond: 1e6 }, transport);
+  await using source = new VpicSource({ logger: new MemoryLogger(), requestsPerSecond: 1e6 }, transport);
   const vins = toVins(count);
   const heapBefore = heapUsed();
   const startedAt = performance.now();

@@ -4,7 +4,7 @@ import { ForgivingStore } from "../../src/cache/forgiving-store.ts";
 import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import type { VehicleStore } from "../../src/vehicle/vehicle.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
-import { RecordingLogger } from "../support/recording-logger.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
 import { decodeOf } from "../support/vehicle-samples.ts";
 
 const VIN = parseVin("1XPWD40X1ED215307");
@@ -13,14 +13,14 @@ const CUTOFFS = { vpic: 0, negative: 0, snapshot: 0 };
 let fault: Error | undefined;
 let asked: string[];
 let elapsed: number;
-let logger: RecordingLogger;
+let logger: MemoryLogger;
 let vehicles: ForgivingStore;
 
 beforeEach(() => {
   fault = new StoreUnavailableError("disk full");
   asked = [];
   elapsed = 0;
-  logger = new RecordingLogger();
+  logger = new MemoryLogger();
   vehicles = new ForgivingStore(faultyStore(), {
     logger,
     elapsedMs: () => elapsed,

@@ -7,7 +7,7 @@ import { openVehicleStore, type OpenVehicleStore } from "../../src/cache/open-ve
 import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { connect, PostgresServer } from "../support/postgres.ts";
-import { RecordingLogger } from "../support/recording-logger.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
 import { decodeOf, NOON, store } from "../support/vehicle-samples.ts";
 
 const VIN = parseVin("1XPWD40X1ED215307");
@@ -16,7 +16,7 @@ const RETRY_MS = 1_000;
 let server: PostgresServer;
 let databases = 0;
 let databaseUrl: string;
-let logger: RecordingLogger;
+let logger: MemoryLogger;
 let elapsed: number;
 
 beforeAll(async () => {
@@ -27,7 +27,7 @@ afterAll(() => server[Symbol.asyncDispose]());
 
 beforeEach(async () => {
   databaseUrl = await server.createDatabase(`faults_${databases++}`);
-  logger = new RecordingLogger();
+  logger = new MemoryLogger();
   elapsed = 0;
 });
 

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openVehicleStore, type OpenVehicleStore } from "../../src/cache/open-vehicle-store.ts";
 import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
-import { RecordingLogger } from "../support/recording-logger.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
 import { decodeOf, NOON, someVins, store } from "../support/vehicle-samples.ts";
 
 const VINS = someVins(300);
@@ -18,13 +18,13 @@ const RETRY_MS = 10_000;
 
 let directory: string;
 let path: string;
-let logger: RecordingLogger;
+let logger: MemoryLogger;
 let elapsed: number;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "vehicle-faults-"));
   path = join(directory, "vehicles.db");
-  logger = new RecordingLogger();
+  logger = new MemoryLogger();
   elapsed = 0;
 });
 

@@ -10,7 +10,7 @@ import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
 import { EchoClient } from "../support/echo-client.ts";
 import { EchoHttp2, frame } from "../support/echo-http2.ts";
-import { EchoLog } from "../support/echo-log.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
 import { startEchoGrpc } from "../support/echo-server.ts";
 
 const { batchLookup, export: exportMethod } = VehicleService.method;
@@ -108,7 +108,7 @@ describe("a server-streaming method mounted on grpc-js", () => {
   });
 
   test("tells the caller nothing of an unexpected error after the first message, and logs it", async () => {
-    const log = new EchoLog();
+    const log = new MemoryLogger();
     await using server = await startEchoGrpc(
       {
         async *batchLookup() {

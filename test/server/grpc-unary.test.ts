@@ -14,7 +14,7 @@ import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
 import { EchoClient } from "../support/echo-client.ts";
-import { EchoLog } from "../support/echo-log.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
 import { startEchoGrpc } from "../support/echo-server.ts";
 
 const { lookup } = VehicleService.method;
@@ -83,7 +83,7 @@ describe("a unary method mounted on grpc-js", () => {
   });
 
   test("tells the caller nothing of any other error, and logs it", async () => {
-    const log = new EchoLog();
+    const log = new MemoryLogger();
     const cause = new Error("SELECT secret FROM /etc/passwd");
     await using server = await startEchoGrpc({ lookup: async () => await Promise.reject(cause) }, { log });
     using client = new EchoClient(server.address);

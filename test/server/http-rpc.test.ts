@@ -6,12 +6,12 @@ import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
 import type { HttpServer } from "../../src/server/http-server.ts";
-import { EchoLog } from "../support/echo-log.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
 import { type EchoHandlers, startEchoHttp } from "../support/echo-server.ts";
 
 const lookupPath = "/vehicle.v1.VehicleService/Lookup";
 const batchPath = "/vehicle.v1.VehicleService/BatchLookup";
-const log = new EchoLog();
+const log = new MemoryLogger();
 
 const handlers: EchoHandlers = {
   lookup: async ({ vin }, context) => {

@@ -6,7 +6,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { ListenError } from "../../src/server/listen.ts";
-import { EchoLog } from "../support/echo-log.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
 import { startEchoHttp } from "../support/echo-server.ts";
 
 /** Sends bytes as they are, and reads until the server closes. */
@@ -54,7 +54,7 @@ describe("the HTTP listener", () => {
   });
 
   test("answers 500 without a word about the cause when a route fails, and logs it", async () => {
-    const log = new EchoLog();
+    const log = new MemoryLogger();
     const cause = new Error("secret");
     await using server = await startEchoHttp({}, { log }, { "GET /x": async () => await Promise.reject(cause) });
 

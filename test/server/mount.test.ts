@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 
 import { mountService } from "../../src/server/grpc-mount.ts";
 import { rpcHandlers } from "../../src/server/http-rpc.ts";
-import { EchoLog } from "../support/echo-log.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
 
 /** A service with one method whose client streams. */
 function uploadService(serverStreaming: boolean): DescService {
@@ -45,7 +45,7 @@ function uploadService(serverStreaming: boolean): DescService {
 
 describe.each([false, true])("a method whose client streams (and whose server does: %s)", (serverStreaming) => {
   const spec = createServiceImplSpec(uploadService(serverStreaming), {});
-  const options = { interceptors: [], logger: new EchoLog() };
+  const options = { interceptors: [], logger: new MemoryLogger() };
 
   test("is refused by the gRPC mount, by name", () => {
     const server = new Server();

@@ -6,7 +6,7 @@ import type { MethodLimits } from "../../src/server/call-limits.ts";
 import { type GrpcServer, type GrpcServerOptions, startGrpcServer } from "../../src/server/grpc-server.ts";
 import type { HttpHandlers } from "../../src/server/http-routes.ts";
 import { type HttpServer, type HttpServerOptions, startHttpServer } from "../../src/server/http-server.ts";
-import { EchoLog } from "./echo-log.ts";
+import { MemoryLogger } from "./memory-logger.ts";
 
 /** What a test's handlers do; those it leaves out are unimplemented. */
 export type EchoHandlers = Partial<ServiceImpl<typeof VehicleService>>;
@@ -14,7 +14,7 @@ export type EchoHandlers = Partial<ServiceImpl<typeof VehicleService>>;
 interface EchoOptions {
   readonly interceptors?: readonly Interceptor[];
   readonly limits?: MethodLimits;
-  readonly log?: EchoLog;
+  readonly log?: MemoryLogger;
   readonly contextValues?: GrpcServerOptions["contextValues"];
 }
 
@@ -41,6 +41,6 @@ function basis(handlers: EchoHandlers, options: EchoOptions): GrpcServerOptions 
     port: 0,
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
     interceptors: options.interceptors ?? [],
-    logger: options.log ?? new EchoLog(),
+    logger: options.log ?? new MemoryLogger(),
   };
 }

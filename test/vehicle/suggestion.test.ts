@@ -44,6 +44,19 @@ describe("withSuggestedVin", () => {
     expect(decode.vin).toBe(vin);
   });
 
+  test("prefers, of several that can be decoded, the one that differs in its serial number only", async () => {
+    const swapped = parseVin("1XPWD40X1ED251307");
+    const vpic = new ScriptedSource("vpic", () => aVehicle({ vin: swapped, verdict: wrongCheckDigit }));
+    const judge = new ScriptedSource("snapshot", (query) =>
+      aVehicle({ vin: query.vin, model: query.vin.startsWith("1XPWD40X") ? "388" : "389" }),
+    );
+
+    const decode = await withSuggestedVin(vpic, judge).decode({ vin: swapped }, signal);
+
+    expect(judge.asked.map(({ vin: asked }) => asked)).toContain("1XPWD04X1ED251307");
+    expect(decode.verdict.suggestedVin).toBe("1XPWD40X1ED215307");
+  });
+
   test.each([
     ["nothing when no likely VIN can be decoded clean", wrongCheckDigit, wrongCheckDigit, ""],
     ["nothing for a VIN without fault", clean, clean, ""],

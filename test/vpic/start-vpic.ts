@@ -2,7 +2,7 @@ import type { FakeVpic, FakeVpicOptions } from "../support/fake-vpic.ts";
 import { startFakeVpic } from "../support/fake-vpic.ts";
 import type { VpicPolicyOptions, VpicSource } from "../../src/vpic/vpic-source.ts";
 import { createVpicSource } from "../../src/vpic/vpic-source.ts";
-import { SilentLogger } from "./silent-logger.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
 
 export interface StartedVpic extends AsyncDisposable {
   readonly vpic: FakeVpic;
@@ -18,7 +18,7 @@ export async function startVpic(
   const source = createVpicSource({
     baseUrl: vpic.url,
     userAgent: "VehicleService/1.2.3",
-    logger: new SilentLogger(),
+    logger: new MemoryLogger(),
     random: () => 0,
     ...sourceOptions,
   });

@@ -8,7 +8,7 @@ import type { VpicTransport } from "../../src/vpic/vpic-client.ts";
 import { VpicFault } from "../../src/vpic/vpic-fault.ts";
 import { VpicSource } from "../../src/vpic/vpic-source.ts";
 import { toRow } from "../support/fake-vpic-answers.ts";
-import { SilentLogger } from "./silent-logger.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
 import { never, toVins } from "./vins.ts";
 
 /** A vPIC without a network, so that minutes pass at once: it answers, fails or is silent. */
@@ -54,7 +54,7 @@ afterEach(() => {
 });
 
 function createSource(transport: VpicTransport, requestsPerSecond = 5): VpicSource {
-  return new VpicSource({ logger: new SilentLogger(), random: () => 0.5, requestsPerSecond }, transport);
+  return new VpicSource({ logger: new MemoryLogger(), random: () => 0.5, requestsPerSecond }, transport);
 }
 
 /** Decodes a new VIN every so often for so long, and notes for each how it went and how long it took. */
