@@ -5,6 +5,16 @@ import { Server, type ServerOptions } from "@grpc/grpc-js";
 /** What grpc-js calls for every new stream of a connection. */
 const streamHandler = "_streamHandler";
 
+/** Where grpc-js keeps what it gives to node:http2. */
+const http2Options = "commonServerOptions";
+
+/**
+ * What grpc-js has no options for. The size of headers and the number of streams bind a client only once it has
+ * acknowledged them; until then, calls with as many headers as Node allows (128), each naming a header of 3,000 bytes
+ * that HPACK remembers, took 280 MB and half a second. These two hold from the start.
+ */
+const sessionLimits = { maxHeaderListPairs: 48, maxSessionInvalidFrames: 100 };
+
 /**
  * A grpc-js server that survives streams which are gone before they are looked at. grpc-js 1.14 answers unknown methods
  * and wrong content types without checking, and the exception would end the process: one packet with a call and a
@@ -20,9 +30,11 @@ export function createGuardedServer(
   // With channelz, another handler would be called.
   const server = new Server({ ...options, "grpc.enable_channelz": 0 });
   const original: unknown = Reflect.get(server, streamHandler);
-  if (typeof original !== "function") {
+  const sessionOptions: unknown = Reflect.get(server, http2Options);
+  if (typeof original !== "function" || typeof sessionOptions !== "object" || sessionOptions === null) {
     throw new TypeError("grpc-js has changed: its streams cannot be guarded");
   }
+  Object.assign(sessionOptions, sessionLimits);
   Reflect.set(
     server,
     streamHandler,

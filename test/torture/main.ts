@@ -1,0 +1,18 @@
+/** Attacks the service with full force and prints what came of it: `node test/torture/main.ts [row...]`. */
+import { describe, faultsOf } from "./finding.ts";
+import { ROWS } from "./rows.ts";
+
+const asked = process.argv.slice(2).map(Number);
+const rows = ROWS.filter(({ number }) => asked.length === 0 || asked.includes(number));
+let failed = asked.length - (asked.length === 0 ? 0 : rows.length);
+for (const row of rows) {
+  process.stdout.write(`\nRow ${row.number}: ${row.title}\n`);
+  for (const finding of await row.run("full")) {
+    const isPassed = faultsOf(finding).length === 0;
+    failed += isPassed ? 0 : 1;
+    const figures = finding.figures.map(describe).join(", ");
+    process.stdout.write(`  ${isPassed ? "pass" : "FAIL"}  ${finding.listener}  ${finding.what}: ${figures}\n`);
+  }
+}
+process.stdout.write(failed === 0 ? "\nAll passed.\n" : `\n${failed} failed.\n`);
+process.exitCode = failed === 0 ? 0 : 1;

@@ -1,0 +1,83 @@
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { connect } from "node:net";
+
+/** How much of what the server says is kept. */
+const KEPT_BYTES = 64 * 1024;
+
+/** A TCP connection to the service that sends whatever it is told to. */
+export class RawConnection implements Disposable {
+  readonly socket: Socket;
+  /** When it was open, on the monotonic clock. */
+  readonly openedAt: number;
+  /** The first 64 KiB that the server said. */
+  received: Buffer = Buffer.alloc(0);
+  readonly #closedAt: Promise<number>;
+
+  private constructor(socket: Socket, closedAt: Promise<number>) {
+    this.socket = socket;
+    this.openedAt = performance.now();
+    this.#closedAt = closedAt;
+  }
+
+  /** @param from the address of loopback that it comes from */
+  static async open(address: string, from = "127.0.0.1"): Promise<RawConnection> {
+    const socket = connect({ port: Number(address.split(":")[1]), host: "127.0.0.1", localAddress: from });
+    socket.setNoDelay(true);
+    const closedAt = new Promise<number>((resolve) => {
+      socket.once("close", () => resolve(performance.now()));
+    });
+    await once(socket, "connect");
+    socket.on("error", () => {});
+    return new RawConnection(socket, closedAt);
+  }
+
+  get isOpen(): boolean {
+    return !this.socket.destroyed && this.socket.writable;
+  }
+
+  /** Reads and throws away what comes, but for the beginning. Without it, nothing is read. */
+  read(onBytes: (bytes: Buffer) => void = () => {}): this {
+    this.socket.on("data", (bytes: Buffer) => {
+      if (this.received.byteLength < KEPT_BYTES) {
+        this.received = Buffer.concat([this.received, bytes]);
+      }
+      onBytes(bytes);
+    });
+    return this;
+  }
+
+  /** Sends, and waits while the connection takes no more; false when it is closed, or took nothing for the limit. */
+  async send(bytes: Uint8Array, limitMs = 10_000): Promise<boolean> {
+    if (!this.isOpen) {
+      return false;
+    }
+    if (this.socket.write(bytes)) {
+      return true;
+    }
+    const { promise: goesOn, resolve } = Promise.withResolvers<boolean>();
+    const onDrain = (): void => resolve(true);
+    const onEnd = (): void => resolve(false);
+    const timer = setTimeout(onEnd, limitMs);
+    this.socket.once("drain", onDrain);
+    this.socket.once("close", onEnd);
+    const result = await goesOn;
+    clearTimeout(timer);
+    this.socket.off("drain", onDrain);
+    this.socket.off("close", onEnd);
+    return result;
+  }
+
+  /** Waits for its end; gives the ms since it was opened, or since `from`; infinity when it is open after the limit. */
+  async closed(limitMs: number, from = this.openedAt): Promise<number> {
+    const { promise: tooLate, resolve } = Promise.withResolvers<number>();
+    const timer = setTimeout(() => resolve(Number.POSITIVE_INFINITY), limitMs);
+    const at = await Promise.race([this.#closedAt, tooLate]);
+    clearTimeout(timer);
+    return at - from;
+  }
+
+  [Symbol.dispose](): void {
+    this.socket.resetAndDestroy();
+  }
+}

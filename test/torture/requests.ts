@@ -1,0 +1,62 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+
+import { BatchLookupRequestSchema, LookupRequestSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+
+import { callHeaders, data, grpcMessage, headers, OPENING } from "./http2-frames.ts";
+import { CACHED_VIN } from "./target.ts";
+
+export const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
+export const BATCH_LOOKUP = "/vehicle.v1.VehicleService/BatchLookup";
+export const REMOVE = "/vehicle.v1.VehicleService/Remove";
+export const EXPORT = "/vehicle.v1.VehicleService/Export";
+
+/** A LookupRequest for the vehicle in the cache. */
+export const LOOKUP_MESSAGE = toBinary(LookupRequestSchema, create(LookupRequestSchema, { vin: CACHED_VIN }));
+
+/** A LookupRequest of exactly so many bytes: what is not the VIN is a field that nobody knows. */
+export function lookupMessageOf(byteLength: number): Buffer {
+  return padded(LOOKUP_MESSAGE, byteLength);
+}
+
+/** A BatchLookupRequest of exactly so many bytes. */
+export function batchMessageOf(byteLength: number): Buffer {
+  const request = create(BatchLookupRequestSchema, { vins: [CACHED_VIN] });
+  return padded(toBinary(BatchLookupRequestSchema, request), byteLength);
+}
+
+/** A whole gRPC connection with one Lookup. */
+export function grpcLookup(authority: string | Uint8Array = "localhost"): Buffer {
+  return Buffer.concat([
+    OPENING,
+    headers(1, callHeaders(LOOKUP, authority)),
+    data(1, grpcMessage(LOOKUP_MESSAGE), true),
+  ]);
+}
+
+/** A whole HTTP/1.1 connection with one Lookup. */
+export function httpLookup(host: string | Uint8Array = "localhost"): Buffer {
+  const body = JSON.stringify({ vin: CACHED_VIN });
+  return Buffer.concat([
+    Buffer.from(`POST ${LOOKUP} HTTP/1.1\r\nHost: `),
+    typeof host === "string" ? Buffer.from(host, "latin1") : Buffer.from(host),
+    Buffer.from(
+      "\r\nContent-Type: application/json\r\nConnect-Timeout-Ms: 2000\r\nConnection: close\r\n" +
+        `Content-Length: ${body.length}\r\n\r\n${body}`,
+    ),
+  ]);
+}
+
+function padded(message: Uint8Array, byteLength: number): Buffer {
+  const tagBytes = 2;
+  const lengthBytes = byteLength - message.byteLength - tagBytes <= 129 ? 1 : byteLength < 16_384 ? 2 : 3;
+  const paddingBytes = byteLength - message.byteLength - tagBytes - lengthBytes;
+  // Field 1000, length-delimited.
+  const head = [0xc2, 0x3e];
+  let left = paddingBytes;
+  for (let byte = 1; byte < lengthBytes; byte++) {
+    head.push((left % 128) | 0x80);
+    left = Math.floor(left / 128);
+  }
+  head.push(left);
+  return Buffer.concat([message, Buffer.from(head), Buffer.alloc(paddingBytes)]);
+}
