@@ -6,7 +6,7 @@ const ECDSA_WITH_SHA256 = der.sequence(der.id("1.2.840.10045.4.3.2"));
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** A certificate and its key, as PEM. */
-export interface Certificate {
+interface Certificate {
   readonly cert: string;
   readonly key: string;
 }
