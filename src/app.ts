@@ -4,7 +4,7 @@ import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { parseDatabaseUrl } from "./cache/database-url.ts";
 import type { OpenVehicleStore } from "./cache/open-vehicle-store.ts";
 import { openVehicleStore } from "./cache/open-vehicle-store.ts";
-import type { Config } from "./config.ts";
+import type { Config, TlsConfig } from "./config.ts";
 import { ExportSpool } from "./export/export-spool.ts";
 import { createExportHandler } from "./export/http.ts";
 import { VehicleExports } from "./export/vehicle-exports.ts";
@@ -18,6 +18,7 @@ import { startGrpcServer } from "./server/grpc-server.ts";
 import { startHttpServer } from "./server/http-server.ts";
 import type { Peer } from "./server/peer.ts";
 import { createPageHandler } from "./server/page.ts";
+import { TlsCertificates } from "./server/tls-certificates.ts";
 import { openAccess } from "./open-access.ts";
 import { answerHealthz, createReadyzHandler } from "./server/probes.ts";
 import { openSources } from "./sources.ts";
@@ -95,6 +96,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
     connections: config.connections,
     limits: { methods: METHOD_LIMITS },
+    tls: starting.use(await openTls(config.tls, logger)),
     contextValues: ({ address }: Peer) => createContextValues().set(callerKey, address),
     logger,
   };
@@ -126,7 +128,8 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       },
     }),
   );
-  logger.info("listening", { grpc: grpc.address, http: http.address });
+  const secured = mount.tls === undefined ? {} : { tls: true };
+  logger.info("listening", { grpc: grpc.address, http: http.address, ...secured });
 
   const running = starting.move();
   return {
@@ -138,6 +141,15 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+async function openTls(
+  { certFile, keyFile, clientCaFile }: TlsConfig,
+  logger: Logger,
+): Promise<TlsCertificates | undefined> {
+  return certFile === undefined || keyFile === undefined
+    ? undefined
+    : TlsCertificates.open({ certFile, keyFile, clientCaFile, logger });
 }
 
 async function describeFault(store: OpenVehicleStore): Promise<string | undefined> {

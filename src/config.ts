@@ -37,6 +37,7 @@ export interface Config {
   /** Another database for the snapshot; the embedded one when undefined. */
   readonly snapshotPath: string | undefined;
   readonly access: AccessConfig;
+  readonly tls: TlsConfig;
   readonly connections: Partial<ConnectionLimits>;
   readonly logLevel: LogLevel;
   readonly shutdownGraceMs: number;
@@ -50,6 +51,13 @@ interface AccessConfig {
   readonly origins: AllowedOrigins;
   readonly requestsPerSecond: number;
   readonly burst: number;
+}
+
+/** Absolute paths of PEM files. Without certificate and key, the listeners speak without TLS. */
+export interface TlsConfig {
+  readonly certFile: string | undefined;
+  readonly keyFile: string | undefined;
+  readonly clientCaFile: string | undefined;
 }
 
 /** What is wrong with the configuration. The message has one line a fault. */
@@ -94,6 +102,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   if (listenFault !== undefined) {
     faults.push(listenFault);
   }
+  faults.push(...findTlsFaults(config.tls));
   if (faults.length > 0) {
     throw new ConfigError(faults);
   }
@@ -137,6 +146,11 @@ export function readConfig(read: VariableReader): Config {
       requestsPerSecond: read("RATE_LIMIT_PER_SECOND", "1000", parsePositiveNumber),
       burst: read("RATE_LIMIT_BURST", "10000", parsePositiveNumber),
     },
+    tls: {
+      certFile: read("TLS_CERT_FILE", "", optionalPath),
+      keyFile: read("TLS_KEY_FILE", "", optionalPath),
+      clientCaFile: read("TLS_CLIENT_CA_FILE", "", optionalPath),
+    },
     connections: read("CONNECTIONS_PER_ADDRESS", "100", parseConnectionsPerAddress),
     logLevel: read("LOG_LEVEL", "info", oneOf(LOG_LEVELS)),
     shutdownGraceMs: read("SHUTDOWN_GRACE", "10s", parseDuration),
@@ -147,6 +161,18 @@ export function readConfig(read: VariableReader): Config {
 function parseConnectionsPerAddress(text: string): Partial<ConnectionLimits> {
   const maxOpenPerAddress = text === "unlimited" ? Number.POSITIVE_INFINITY : parseCount(text);
   return { maxOpenPerAddress, maxNewPerAddress: 2 * maxOpenPerAddress };
+}
+
+function findTlsFaults({ certFile, keyFile, clientCaFile }: TlsConfig): string[] {
+  if (certFile !== undefined && keyFile !== undefined) {
+    return [];
+  }
+  if (certFile === undefined && keyFile === undefined) {
+    return clientCaFile === undefined ? [] : ["TLS_CLIENT_CA_FILE: needs TLS_CERT_FILE and TLS_KEY_FILE"];
+  }
+  return [
+    certFile === undefined ? "TLS_CERT_FILE: needed with TLS_KEY_FILE" : "TLS_KEY_FILE: needed with TLS_CERT_FILE",
+  ];
 }
 
 function optionalPath(text: string): string | undefined {

@@ -9,7 +9,8 @@ export interface ExportArguments {
 
 export const USAGE = `usage: npm run export -- [--address URL-or-host:port] [--token TOKEN] OUT.parquet
 
-  --address  http://127.0.0.1:8080 (the default) or another URL for Connect, host:port for gRPC
+  --address  http://127.0.0.1:8080 (the default) or another URL for Connect, host:port for gRPC without TLS;
+             for https with an authority of your own, set NODE_EXTRA_CA_CERTS to its certificate
   --token    what the service wants as a bearer token`;
 
 const DEFAULT_ADDRESS = "http://127.0.0.1:8080";

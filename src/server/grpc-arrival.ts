@@ -10,12 +10,15 @@ const sweepMs = 1000;
  */
 export class ArrivalWatch implements Disposable {
   readonly #timeoutMs: number;
+  readonly #endLate: (stream: ServerHttp2Stream) => void;
   /** When each stream began whose request is not complete, oldest first. */
   readonly #incomplete = new Map<ServerHttp2Stream, number>();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(timeoutMs: number) {
+  /** @param endLate answers and closes a stream whose time is over. */
+  constructor(timeoutMs: number, endLate: (stream: ServerHttp2Stream) => void = endLateCall) {
     this.#timeoutMs = timeoutMs;
+    this.#endLate = endLate;
     this.#timer = setInterval(() => {
       this.#sweep();
     }, sweepMs);
@@ -43,12 +46,12 @@ export class ArrivalWatch implements Disposable {
         return;
       }
       this.#incomplete.delete(stream);
-      endLate(stream);
+      this.#endLate(stream);
     }
   }
 }
 
-function endLate(stream: ServerHttp2Stream): void {
+function endLateCall(stream: ServerHttp2Stream): void {
   if (!stream.destroyed && !stream.headersSent) {
     const message = encodeURIComponent("the request did not arrive in time");
     stream.respond(

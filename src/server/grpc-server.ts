@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { ServerHttp2Stream } from "node:http2";
-import { createServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 
 import type { ServiceImplSpec } from "@connectrpc/connect";
 import { logVerbosity, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
@@ -10,13 +10,16 @@ import { Health as HealthService } from "#gen/health/v1/health_pb.ts";
 import { longestRequest } from "./call-limits.ts";
 import { ConnectionGate, type ConnectionLimits } from "./connection-gate.ts";
 import { ArrivalWatch } from "./grpc-arrival.ts";
+import { createSocketListener } from "./grpc-sockets.ts";
 import { mountService } from "./grpc-mount.ts";
+import { destroyAll } from "./destroy-all.ts";
 import { createGuardedServer } from "./guarded-server.ts";
 import { Health } from "./health.ts";
 import { onceHttp2 } from "./http2-preface.ts";
 import { listen } from "./listen.ts";
 import type { MountOptions } from "./mount-options.ts";
 import { addReflection } from "./reflection.ts";
+import type { TlsCertificates } from "./tls-certificates.ts";
 
 export interface GrpcServerOptions extends MountOptions {
   /** The address to listen on, such as `127.0.0.1` or `::`. */
@@ -36,6 +39,8 @@ export interface GrpcServerOptions extends MountOptions {
   readonly prefaceTimeoutMs?: number | undefined;
   /** How long a request may take to arrive, in ms, give or take a second. Default: 15 s. */
   readonly arrivalTimeoutMs?: number | undefined;
+  /** With it, the listener speaks TLS. */
+  readonly tls?: TlsCertificates | undefined;
 }
 
 /** A gRPC listener that serves. Disposing it ends all calls at once; drain it first. */
@@ -48,12 +53,6 @@ export interface GrpcServer extends AsyncDisposable {
    */
   drain(graceMs: number): Promise<void>;
 }
-
-/**
- * The kernel asks after a quiet peer after 60 s, and gives it up 10 s later. HTTP/2 pings would do the same, but grpc-js
- * 1.14 drops a draining connection, with the calls still running on it, when a ping falls due.
- */
-const keepAlive = { keepAlive: true, keepAliveInitialDelay: 60_000 };
 
 const connectionOptions: ServerOptions = {
   "grpc.max_concurrent_streams": 100,
@@ -109,20 +108,24 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const sockets = new Set<Socket>();
   /** Those that have not spoken HTTP/2 yet. */
   const strangers = new Set<Socket>();
-  const listener = createServer({ noDelay: true, ...keepAlive }, (socket) => {
-    if (!gate.admit(socket)) {
-      return;
-    }
-    sockets.add(socket);
-    strangers.add(socket);
-    socket.once("close", () => {
-      sockets.delete(socket);
-      strangers.delete(socket);
-    });
-    onceHttp2(socket, options.prefaceTimeoutMs ?? 5000, () => {
-      strangers.delete(socket);
-      injector.injectConnection(socket);
-    });
+  const listener = createSocketListener(options.tls, {
+    admit(socket) {
+      if (!gate.admit(socket)) {
+        return;
+      }
+      sockets.add(socket);
+      strangers.add(socket);
+      socket.once("close", () => {
+        sockets.delete(socket);
+        strangers.delete(socket);
+      });
+    },
+    open(socket, raw) {
+      onceHttp2(socket, options.prefaceTimeoutMs ?? 5000, () => {
+        strangers.delete(raw);
+        injector.injectConnection(socket);
+      });
+    },
   });
   const address = await listen(listener, "gRPC", options.host, options.port);
 
@@ -150,12 +153,6 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       server.forceShutdown();
     },
   };
-}
-
-function destroyAll(sockets: Iterable<Socket>): void {
-  for (const socket of sockets) {
-    socket.destroy();
-  }
 }
 
 function refuse(stream: ServerHttp2Stream, headers: Readonly<Record<string, string>>): void {

@@ -1,15 +1,20 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 
 import type { ServiceImplSpec } from "@connectrpc/connect";
 
 import { ConnectionGate, type ConnectionLimits } from "./connection-gate.ts";
 import type { AllowedOrigins } from "./cors.ts";
 import { withCors } from "./cors.ts";
+import { createHttpListener } from "./http-listener.ts";
 import { rpcHandlers } from "./http-rpc.ts";
 import { type HttpHandlers, sendText, toRoutes } from "./http-routes.ts";
+import { destroyAll } from "./destroy-all.ts";
 import { listen } from "./listen.ts";
+import type { SessionLifetime } from "./http2-sessions.ts";
 import type { MountOptions } from "./mount-options.ts";
+import type { TlsCertificates } from "./tls-certificates.ts";
 
 export interface HttpServerOptions extends MountOptions {
   /** The address to listen on, such as `127.0.0.1` or `::`. */
@@ -28,6 +33,10 @@ export interface HttpServerOptions extends MountOptions {
   readonly headersTimeoutMs?: number | undefined;
   /** How long a request may take to arrive, in ms, give or take a second. Default: 15 s. */
   readonly arrivalTimeoutMs?: number | undefined;
+  /** With it, the listener speaks TLS, and HTTP/2 to whoever offers it in the handshake. */
+  readonly tls?: TlsCertificates | undefined;
+  /** Deviations from the usual life of HTTP/2 connections. */
+  readonly sessions?: Partial<SessionLifetime> | undefined;
 }
 
 /** An HTTP listener that serves. Disposing it ends all requests at once; drain it first. */
@@ -54,9 +63,11 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     // Connect makes a URL of both, and throws where nobody would catch.
-    const url = URL.parse(request.url ?? "", `http://${request.headers.host}`);
-    if (request.headers.host === undefined || url === null) {
-      sendText(response, 400, "The request has no valid Host header or target.", { connection: "close" });
+    const host = request.headers[":authority"] ?? request.headers.host;
+    const url = URL.parse(request.url ?? "", `http://${host?.toString()}`);
+    if (host === undefined || url === null) {
+      closeAfter(request, response);
+      sendText(response, 400, "The request has no valid Host header or target.");
       return;
     }
     const rpc = rpcs.get(url.pathname);
@@ -78,39 +89,48 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     await handler(request, response);
   };
 
-  const server = createServer(
-    {
-      noDelay: true,
-      headersTimeout: options.headersTimeoutMs ?? 5000,
-      requestTimeout: options.arrivalTimeoutMs ?? 15_000,
-      connectionsCheckingInterval: 1000,
-      maxHeaderSize: 16 * 1024,
-    },
-    withCors(options.origins ?? [], (request: IncomingMessage, response: ServerResponse) => {
-      if (draining) {
-        response.setHeader("connection", "close");
+  const answer = withCors(options.origins ?? [], (request: IncomingMessage, response: ServerResponse) => {
+    let isGone = false;
+    if (draining) {
+      closeAfter(request, response);
+    }
+    response.once("close", () => {
+      isGone = true;
+      // Node's server for both versions has it too, though its types do not say so.
+      if (draining && "closeIdleConnections" in server) {
+        server.closeIdleConnections();
       }
-      response.once("close", () => {
-        if (draining) {
-          server.closeIdleConnections();
-        }
-      });
-      serve(request, response).catch((error: unknown) => {
-        if (response.destroyed) {
-          logger.debug("a client left before its answer", { path: request.url, err: error });
-          return;
-        }
-        logger.error("a request failed unexpectedly", { err: error });
-        if (response.headersSent) {
-          response.destroy();
-        } else {
-          sendText(response, 500, "Something went wrong.");
-        }
-      });
-    }),
+    });
+    serve(request, response).catch((error: unknown) => {
+      if (isGone || response.destroyed) {
+        logger.debug("a client left before its answer", { path: request.url, err: error });
+        return;
+      }
+      logger.error("a request failed unexpectedly", { err: error });
+      if (response.headersSent) {
+        response.destroy();
+      } else {
+        sendText(response, 500, "Something went wrong.");
+      }
+    });
+  });
+  const server = createHttpListener(
+    {
+      tls: options.tls,
+      headersTimeoutMs: options.headersTimeoutMs ?? 5000,
+      arrivalTimeoutMs: options.arrivalTimeoutMs ?? 15_000,
+      sessions: options.sessions,
+    },
+    answer,
   );
   const gate = new ConnectionGate(options.connections);
-  server.on("connection", (socket) => gate.admit(socket));
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    if (gate.admit(socket)) {
+      sockets.add(socket);
+      socket.once("close", () => sockets.delete(socket));
+    }
+  });
   const address = await listen(server, "HTTP", options.host, options.port);
 
   const drain = async (graceMs: number): Promise<void> => {
@@ -118,7 +138,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     const closed = once(server, "close");
     server.close();
     const cut = setTimeout(() => {
-      server.closeAllConnections();
+      destroyAll(sockets);
     }, graceMs);
     await closed;
     clearTimeout(cut);
@@ -130,7 +150,14 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       if (server.listening) {
         await drain(0);
       }
-      server.closeAllConnections();
+      destroyAll(sockets);
     },
   };
+}
+
+/** HTTP/2 has no such header: its connections are told with GOAWAY. */
+function closeAfter(request: IncomingMessage, response: ServerResponse): void {
+  if (request.httpVersionMajor === 1) {
+    response.setHeader("connection", "close");
+  }
 }

@@ -1,0 +1,70 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from "node:http2";
+
+import { ArrivalWatch } from "./grpc-arrival.ts";
+import { limitSessions, type SessionLifetime } from "./http2-sessions.ts";
+import type { TlsCertificates } from "./tls-certificates.ts";
+
+export interface HttpListenerOptions {
+  /** With it, the listener speaks TLS, and HTTP/2 to whoever offers it in the handshake. */
+  readonly tls?: TlsCertificates | undefined;
+  /** How long the headers of an HTTP/1.1 request may take to arrive, in ms. */
+  readonly headersTimeoutMs: number;
+  /** How long a request may take to arrive, in ms. */
+  readonly arrivalTimeoutMs: number;
+  /** Deviations from the usual life of HTTP/2 connections. */
+  readonly sessions?: Partial<SessionLifetime> | undefined;
+}
+
+type RequestListener = (request: IncomingMessage, response: ServerResponse) => void;
+
+const maxHeaderBytes = 16 * 1024;
+
+/** A server that does not listen yet. */
+export function createHttpListener(
+  { tls, headersTimeoutMs, arrivalTimeoutMs, sessions }: HttpListenerOptions,
+  onRequest: RequestListener,
+): Server | Http2SecureServer {
+  const http1 = {
+    noDelay: true,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: arrivalTimeoutMs,
+    connectionsCheckingInterval: 1000,
+    maxHeaderSize: maxHeaderBytes,
+  };
+  if (tls === undefined) {
+    return createServer(http1, onRequest);
+  }
+  const server = createSecureServer({
+    ...tls.serverOptions,
+    ...http1,
+    allowHTTP1: true,
+    settings: { maxConcurrentStreams: 100, maxHeaderListSize: maxHeaderBytes },
+    // In MB, for streams, headers and queues together.
+    maxSessionMemory: 10,
+    maxSessionInvalidFrames: 100,
+    maxSessionRejectedStreams: 100,
+    unknownProtocolTimeout: headersTimeoutMs,
+  });
+  // The requests and responses of HTTP/2 look like those of HTTP/1.1, in all that is used of them here.
+  server.on("request", onRequest);
+  tls.follow(server);
+  limitSessions(server, sessions);
+  const arrivals = new ArrivalWatch(arrivalTimeoutMs, endLate);
+  server.on("stream", (stream: ServerHttp2Stream) => {
+    if (!stream.endAfterHeaders) {
+      arrivals.watch(stream);
+    }
+  });
+  server.once("close", () => {
+    arrivals[Symbol.dispose]();
+  });
+  return server;
+}
+
+function endLate(stream: ServerHttp2Stream): void {
+  if (!stream.destroyed && !stream.headersSent) {
+    stream.respond({ ":status": 408 }, { endStream: true });
+  }
+  stream.close(constants.NGHTTP2_NO_ERROR);
+}

@@ -1,0 +1,47 @@
+import type { Http2SecureServer, ServerHttp2Session } from "node:http2";
+
+/** How long HTTP/2 connections live, in ms. */
+export interface SessionLifetime {
+  /** Without a stream. Default: 120 s. */
+  readonly idleMs: number;
+  /** In all; then GOAWAY. A ping resets idleness, so this is the bound that holds. Default: 30 min. */
+  readonly ageMs: number;
+  /** How long running streams may go on after that. Default: 10 min, as the longest call. */
+  readonly graceMs: number;
+}
+
+const usual: SessionLifetime = { idleMs: 120_000, ageMs: 30 * 60_000, graceMs: 10 * 60_000 };
+
+/** Bounds the life of every HTTP/2 connection of a server. */
+export function limitSessions(server: Http2SecureServer, lifetime: Partial<SessionLifetime> = {}): void {
+  const { idleMs, ageMs, graceMs } = { ...usual, ...lifetime };
+  server.on("session", (session: ServerHttp2Session) => {
+    let streams = 0;
+    const closeIdle = (): void => {
+      session.close();
+    };
+    let idle = setTimeout(closeIdle, idleMs).unref();
+    let end: NodeJS.Timeout | undefined;
+    const age = setTimeout(() => {
+      session.close();
+      end = setTimeout(() => {
+        session.destroy();
+      }, graceMs).unref();
+    }, ageMs).unref();
+    session.on("stream", (stream) => {
+      streams++;
+      clearTimeout(idle);
+      stream.once("close", () => {
+        streams--;
+        if (streams === 0 && !session.closed) {
+          idle = setTimeout(closeIdle, idleMs).unref();
+        }
+      });
+    });
+    session.once("close", () => {
+      clearTimeout(idle);
+      clearTimeout(age);
+      clearTimeout(end);
+    });
+  });
+}
