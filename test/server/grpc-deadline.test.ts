@@ -1,4 +1,4 @@
-import { Code, type HandlerContext, type Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError, type HandlerContext, type Interceptor } from "@connectrpc/connect";
 import { status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
 
@@ -56,7 +56,8 @@ describe("the deadline of a mounted call", () => {
 
     expect(leftMs).toBeGreaterThan(100);
     expect(leftMs).toBeLessThanOrEqual(300);
-    expect(reason).toMatchObject({ code: Code.DeadlineExceeded });
+    // At the same moment the client ends the call by itself: whichever is seen first.
+    expect([Code.DeadlineExceeded, Code.Canceled]).toContain(ConnectError.from(reason).code);
     expect((await call).status.code).toBe(status.DEADLINE_EXCEEDED);
   });
 
