@@ -20,10 +20,11 @@ import type { Peer } from "./server/peer.ts";
 import { createPageHandler } from "./server/page.ts";
 import { TlsCertificates } from "./server/tls-certificates.ts";
 import { openAccess } from "./open-access.ts";
-import { answerHealthz, createReadyzHandler } from "./server/probes.ts";
+import { answerHealthz, createMetricsHandler, createReadyzHandler } from "./server/probes.ts";
 import { openSources } from "./sources.ts";
 import { createLogger } from "./telemetry/logger.ts";
 import type { Logger } from "./telemetry/logger.ts";
+import { createMetrics } from "./telemetry/metrics.ts";
 import { SourceUnavailableError } from "./vehicle/errors.ts";
 import { startSweeper } from "./vehicle/sweeper.ts";
 import { VehicleLookup } from "./vehicle/vehicle-lookup.ts";
@@ -91,6 +92,12 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   const answerExport = createExportHandler({ exports, spool, logger });
 
   const { guard, shedder } = starting.use(await openAccess(config, logger, now));
+  const metrics = createMetrics({
+    vpic: () => sources.vpicState(),
+    cacheFaults: () => store.faults(),
+    refusedShare: () => shedder.refusedShare,
+  });
+
   const handlers = createVehicleHandlers({ lookup, exports, logger, now });
   const mount = {
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
@@ -121,6 +128,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
         "GET /": createPageHandler(() => sources.describe()),
         "GET /export.parquet": createExportEndpoint({ guard, answer: answerExport, logger }),
         "GET /healthz": answerHealthz,
+        "GET /metrics": createMetricsHandler(metrics),
         "GET /readyz": createReadyzHandler(
           () => isDraining,
           () => describeFault(store),

@@ -5,11 +5,14 @@ import type { Logger } from "./telemetry/logger.ts";
 import { SourceUnavailableError } from "./vehicle/errors.ts";
 import { withSuggestedVin } from "./vehicle/suggestion.ts";
 import type { VehicleSource } from "./vehicle/vehicle.ts";
+import type { VpicSourceState } from "./vpic/vpic-source.ts";
 import { createVpicSource } from "./vpic/vpic-source.ts";
 
 /** The sources in the configured order, and what the page says of them. */
 export interface Sources extends AsyncDisposable {
   readonly inOrder: readonly VehicleSource[];
+  /** How the vPIC source does, for metrics; undefined when it is none of the sources. */
+  vpicState(): VpicSourceState | undefined;
   /** One line on where the data comes from. */
   describe(): string;
 }
@@ -20,21 +23,20 @@ export function openSources(config: Config, logger: Logger, version: string): So
   const snapshot = config.sources.includes("snapshot")
     ? stack.use(openSnapshot({ dataDir: config.dataDir, snapshotPath: config.snapshotPath, logger }))
     : undefined;
-  const open = {
-    snapshot: () => snapshot,
-    vpic: () =>
-      stack.use(
+  const vpic = config.sources.includes("vpic")
+    ? stack.use(
         createVpicSource({
           baseUrl: config.vpic.url,
           requestsPerSecond: config.vpic.requestsPerSecond,
           userAgent: `VehicleService/${version}`,
           logger,
         }),
-      ),
-  };
-  const sources = config.sources.flatMap((name) => open[name]() ?? []);
+      )
+    : undefined;
+  const sources = config.sources.flatMap((name) => (name === "vpic" ? vpic : snapshot) ?? []);
   return {
     inOrder: snapshot === undefined ? sources : sources.map((source) => withSuggestedVin(source, asJudge(snapshot))),
+    vpicState: () => vpic?.state(),
     describe: () => config.sources.map((name) => describe(name, snapshot)).join("; then "),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Metrics } from "../telemetry/metrics.ts";
 import type { HttpHandler } from "./http-routes.ts";
 
 /** Answers 200 as long as the process can answer at all. */
@@ -23,6 +24,15 @@ export function createReadyzHandler(
     }
     const remark = await findRemark();
     answer(response, 200, remark === undefined ? "ready" : `ready; ${remark}`);
+  };
+}
+
+/** Answers with the metrics as they are now. */
+export function createMetricsHandler(metrics: Metrics): HttpHandler {
+  return async (_request, response) => {
+    const text = await metrics.render();
+    response.writeHead(200, { "content-type": metrics.contentType, "cache-control": "no-store" });
+    response.end(text);
   };
 }
 

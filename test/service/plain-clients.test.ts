@@ -116,6 +116,23 @@ describe("plain HTTP", () => {
     expect([response.status, await response.text()]).toEqual([status, body]);
   });
 
+  test("/metrics tells how vPIC and the cache do", async () => {
+    await using withVpic = await startTestApp({ vpic: { respondWith: { kind: "status", status: 403 } } });
+    const url = `http://${withVpic.httpAddress}/metrics`;
+    const before = await (await fetch(url)).text();
+    await fetch(`http://${withVpic.httpAddress}/${LOOKUP}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"vin": "1XPWD40X1ED215307"}',
+    });
+    const after = await (await fetch(url)).text();
+
+    expect(before).toMatch(/^vehicle_vpic_breaker_closed 1$/m);
+    expect(after).toMatch(/^vehicle_vpic_breaker_open 1$/m);
+    expect(after).toMatch(/^vehicle_vpic_available_requests \d+/m);
+    expect(after).toMatch(/^vehicle_cache_write_faults 0$/m);
+  });
+
   test("/ is a page that names the date of the data and runs no foreign script", async () => {
     const response = await fetch(`http://${app.httpAddress}/`);
 
