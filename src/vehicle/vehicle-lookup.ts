@@ -109,7 +109,7 @@ export class VehicleLookup {
     let undecoded: Decode | undefined;
     for (const source of this.#options.sources) {
       if (isStale && source.name === "snapshot") {
-        break;
+        continue;
       }
       const decode = await this.#tryToAsk(source, request, faults);
       if (decode !== undefined && (isDecoded(decode) || source.name === "vpic")) {

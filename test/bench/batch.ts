@@ -71,8 +71,8 @@ async function measure(work: () => Promise<void>): Promise<{ wallMs: number; ser
 
 await batch();
 await singles();
-const rssBefore = await rssMb();
 const single = await measure(singles);
+const rssBefore = await rssMb();
 const batched = await measure(batch);
 const rssAfter = await rssMb();
 

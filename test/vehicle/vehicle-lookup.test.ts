@@ -219,6 +219,17 @@ describe("an old entry", () => {
     expect(snapshot.asked).toHaveLength(0);
   });
 
+  test("is replaced by vPIC also when the snapshot is the first source", async () => {
+    const snapshot = new ScriptedSource("snapshot");
+    const { lookup, store } = setUp([snapshot, new ScriptedSource("vpic")]);
+    await remember(store, old);
+
+    const result = await lookup.lookup(aRequest());
+
+    expect(result).toMatchObject({ cached: false, vehicle: { source: "vpic", model: "388" } });
+    expect(snapshot.asked).toHaveLength(0);
+  });
+
   test("is not given when it is older than a stale entry may be", async () => {
     const { lookup, store } = setUp([new ScriptedSource("vpic", unavailable()), new ScriptedSource("snapshot")]);
     await remember(store, { ...old, decodedAt: Date.UTC(2025, 10, 1) });
