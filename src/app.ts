@@ -21,6 +21,7 @@ import { createPageHandler } from "./server/page.ts";
 import { TlsCertificates } from "./server/tls-certificates.ts";
 import { openAccess } from "./open-access.ts";
 import { answerHealthz, createMetricsHandler, createReadyzHandler } from "./server/probes.ts";
+import type { Sources } from "./sources.ts";
 import { openSources } from "./sources.ts";
 import { createLogger } from "./telemetry/logger.ts";
 import type { Logger } from "./telemetry/logger.ts";
@@ -131,7 +132,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
         "GET /metrics": createMetricsHandler(metrics),
         "GET /readyz": createReadyzHandler(
           () => isDraining,
-          () => describeFault(store),
+          () => describeTrouble(store, sources),
         ),
       },
     }),
@@ -160,13 +161,17 @@ async function openTls(
     : TlsCertificates.open({ certFile, keyFile, clientCaFile, logger });
 }
 
-async function describeFault(store: OpenVehicleStore): Promise<string | undefined> {
-  try {
-    await store.ping();
-    return undefined;
-  } catch {
-    return "the cache does not answer";
-  }
+async function describeTrouble(store: OpenVehicleStore, sources: Sources): Promise<string | undefined> {
+  const isCacheThere = await store.ping().then(
+    () => true,
+    () => false,
+  );
+  const breaker = sources.vpicState()?.breaker ?? "closed";
+  const trouble = [
+    ...(isCacheThere ? [] : ["the cache does not answer"]),
+    ...(breaker === "closed" ? [] : [`vPIC's circuit breaker is ${breaker}`]),
+  ];
+  return trouble.length === 0 ? undefined : trouble.join("; ");
 }
 
 function logSourceFault(logger: Logger, source: string, err: unknown): void {

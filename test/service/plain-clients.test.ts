@@ -116,7 +116,7 @@ describe("plain HTTP", () => {
     expect([response.status, await response.text()]).toEqual([status, body]);
   });
 
-  test("/metrics tells how vPIC and the cache do", async () => {
+  test("/metrics tells how vPIC and the cache do, and /readyz what is out of order", async () => {
     await using withVpic = await startTestApp({ vpic: { respondWith: { kind: "status", status: 403 } } });
     const url = `http://${withVpic.httpAddress}/metrics`;
     const before = await (await fetch(url)).text();
@@ -127,6 +127,9 @@ describe("plain HTTP", () => {
     });
     const after = await (await fetch(url)).text();
 
+    const ready = await fetch(`http://${withVpic.httpAddress}/readyz`);
+
+    expect([ready.status, await ready.text()]).toEqual([200, "ready; vPIC's circuit breaker is open\n"]);
     expect(before).toMatch(/^vehicle_vpic_breaker_closed 1$/m);
     expect(after).toMatch(/^vehicle_vpic_breaker_open 1$/m);
     expect(after).toMatch(/^vehicle_vpic_available_requests \d+/m);
