@@ -6,7 +6,12 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
-const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+import manifest from "../../package.json" with { type: "json" };
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** The command that `npm start` ends in: node's flags bound the service's memory, so tests run with them too. */
+const [, COMMAND = ""] = manifest.scripts.start.split("exec node ");
 
 /** The service as a process of its own, stopped when disposed of. */
 export class ServiceProcess implements AsyncDisposable {
@@ -23,7 +28,8 @@ export class ServiceProcess implements AsyncDisposable {
   httpAddress = "";
 
   private constructor(env: Readonly<Record<string, string>>) {
-    this.#child = spawn(process.execPath, [MAIN], {
+    this.#child = spawn(process.execPath, COMMAND.split(" "), {
+      cwd: ROOT,
       env: { PATH: process.env["PATH"], GRPC_PORT: "0", HTTP_PORT: "0", ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
