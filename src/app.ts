@@ -100,7 +100,9 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   });
 
   const handlers = createVehicleHandlers({ lookup, exports, logger, now });
+  const refusal = createOverloadRefusal(shedder, logger);
   const mount = {
+    interceptors: createInterceptors({ guard, logger }),
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
     connections: config.connections,
     limits: { methods: METHOD_LIMITS },
@@ -114,8 +116,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       ...mount,
       host,
       port: config.grpcPort,
-      interceptors: createInterceptors({ guard, logger }),
-      refuseEarly: createOverloadRefusal(shedder, logger),
+      refuseEarly: refusal.overGrpc,
     }),
   );
   const http = starting.use(
@@ -123,7 +124,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       ...mount,
       host,
       port: config.httpPort,
-      interceptors: createInterceptors({ guard, logger, shedder }),
+      refuseEarly: refusal.overHttp,
       origins: config.access.origins,
       handlers: {
         "GET /": createPageHandler(() => sources.describe()),

@@ -24,7 +24,11 @@ export async function openAccess({ host, access }: Config, logger: Logger, now: 
   if (isOpenToAll({ host, hasTokens: tokens !== undefined, allowAnonymous: access.allowAnonymous })) {
     logger.warn("whoever reaches the service may read, remove and export: there are no tokens", { host });
   }
-  const shedder = new LoadShedder();
+  const shedder = new LoadShedder({
+    onChange(isShedding) {
+      logger.warn(isShedding ? "more calls than can be answered in time: refusing some" : "no more calls are refused");
+    },
+  });
   const watch = watchEventLoopLag((lagMs) => shedder.observe(lagMs));
   const limiter = new RateLimiter({ perSecond: access.requestsPerSecond, burst: access.burst });
   return {

@@ -1,67 +1,120 @@
 export interface LoadShedderOptions {
-  /** How late the event loop may be, in ms, before calls are refused. Default: 5. */
-  readonly maxLagMs?: number;
-  /** How many calls are let in between two looks at the event loop, however late it is. Default: 8. */
-  readonly alwaysAdmitted?: number;
-  /** From 0 to 1. Default: Math.random. */
-  readonly random?: () => number;
+  /** For how long calls are let in during one turn of the event loop under overload, in ms. Default: 5. */
+  readonly maxTurnMs?: number;
+  /** Told when refusing begins, and when it ends. */
+  readonly onChange?: (isShedding: boolean) => void;
+  /** Monotonic clock, ms. */
+  readonly now?: () => number;
+  /** Runs something when the event loop has dealt with everything that came in. Default: setImmediate. */
+  readonly atEndOfTurn?: (run: () => void) => void;
 }
 
+/** How late a look at the event loop must be to count as late, in ms. */
+const LATE_MS = 5;
+/** How many calls have to come between two looks for them to be the reason. */
+const FEW_CALLS = 8;
 /** How long the event loop must be late without a break before the first call is refused. */
 const PATIENCE_MS = 250;
-/** By how much the share rises for each ms of lateness: from none to most within a third of a second. */
-const RISE_PER_MS = 0.002;
-/** By how much it falls for each look that finds the loop in time. */
-const FALL = 0.02;
-/** Refusing has its cost too: refusing more would answer fewer calls, and none of them sooner. */
-const LARGEST_SHARE = 0.75;
+/** Looks at the event loop in which the share is counted, and after which overload ends if nobody was refused: 1 s. */
+const LOOKS_PER_PERIOD = 50;
 
 /**
  * Refuses calls early when there are more than can be answered in time, so that those let in are.
  *
- * It looks at how late the event loop is. When it has been late for a quarter of a second without a break, and more came
- * in than a few calls, the share of refused calls rises; it falls in small steps when the loop is in time again. So a
- * single pause, such as a collection of garbage, refuses nobody, nor does a burst that is soon answered, nor a machine
- * that is slow for other reasons, which refusing would not help; and the share settles where the loop is just in time
- * instead of flapping between all and none.
+ * Whether there are too many shows in how late the event loop is. When it has been late for a quarter of a second
+ * without a break, and calls came meanwhile, overload begins; so a single pause, such as a collection of garbage,
+ * refuses nobody, nor does a burst that is soon answered, nor a machine that is slow for other reasons.
  *
- * A call costs a comparison while nothing is refused. Refusing must cost a small part of answering, or nothing is won.
+ * From then on each turn of the event loop lets calls in for a few milliseconds, and refuses what else has come: what
+ * waits for the next turn never waits longer than that and the refusals take. Nobody has to be guessed at, neither how
+ * much a call costs nor how many will come. After a second in which nobody was refused the overload is over.
+ *
+ * Refusing must cost a small part of answering, or little is won.
  */
 export class LoadShedder {
-  readonly #maxLagMs: number;
-  readonly #alwaysAdmitted: number;
-  readonly #random: () => number;
-  #share = 0;
+  readonly #maxTurnMs: number;
+  readonly #onChange: (isShedding: boolean) => void;
+  readonly #now: () => number;
+  readonly #atEndOfTurn: (run: () => void) => void;
+  readonly #endTurn = (): void => {
+    this.#isInTurn = false;
+  };
+  #isShedding = false;
+  #isInTurn = false;
+  #turnStartedAt = 0;
   #lateForMs = 0;
-  #arrivals = 0;
+  #calls = 0;
+  #looks = 0;
+  #callsInPeriod = 0;
+  #refusedInPeriod = 0;
+  #refusedShare = 0;
 
-  constructor({ maxLagMs = 5, alwaysAdmitted = 8, random = Math.random }: LoadShedderOptions = {}) {
-    this.#maxLagMs = maxLagMs;
-    this.#alwaysAdmitted = alwaysAdmitted;
-    this.#random = random;
+  constructor({
+    maxTurnMs = 5,
+    onChange = () => {},
+    now = () => performance.now(),
+    atEndOfTurn = setImmediate,
+  }: LoadShedderOptions = {}) {
+    this.#maxTurnMs = maxTurnMs;
+    this.#onChange = onChange;
+    this.#now = now;
+    this.#atEndOfTurn = atEndOfTurn;
   }
 
-  /** The share of calls that are refused now, from 0 to 0.75. */
+  /** The share of calls that was refused within the latest second, from 0 to 1. */
   get refusedShare(): number {
-    return this.#share;
+    return this.#refusedShare;
   }
 
   /** Counts a call that comes, and says whether it is to be refused. */
   refuses(): boolean {
-    this.#arrivals++;
-    return this.#share > 0 && this.#arrivals > this.#alwaysAdmitted && this.#random() < this.#share;
+    this.#calls++;
+    if (!this.#isShedding) {
+      return false;
+    }
+    if (!this.#isInTurn) {
+      this.#isInTurn = true;
+      this.#turnStartedAt = this.#now();
+      this.#atEndOfTurn(this.#endTurn);
+      return false;
+    }
+    const isTooLate = this.#now() - this.#turnStartedAt >= this.#maxTurnMs;
+    this.#refusedInPeriod += isTooLate ? 1 : 0;
+    return isTooLate;
   }
 
-  /** Takes note of how late the event loop is, at regular times. */
+  /** Takes note of how late the event loop is, every 20 ms. */
   observe(lagMs: number): void {
-    const isLate = lagMs > this.#maxLagMs && this.#arrivals > this.#alwaysAdmitted;
+    const isLate = lagMs > LATE_MS && this.#calls > FEW_CALLS;
     const wasLate = this.#lateForMs > 0;
     this.#lateForMs = isLate ? this.#lateForMs + lagMs : 0;
-    if (!isLate) {
-      this.#share = Math.max(0, this.#share - FALL);
-    } else if (this.#share > 0 || (wasLate && this.#lateForMs > PATIENCE_MS)) {
-      this.#share = Math.min(LARGEST_SHARE, this.#share + RISE_PER_MS * lagMs);
+    this.#callsInPeriod += this.#calls;
+    this.#calls = 0;
+    if (!this.#isShedding && wasLate && this.#lateForMs > PATIENCE_MS) {
+      this.#change(true);
+    } else if (++this.#looks >= LOOKS_PER_PERIOD) {
+      this.#endPeriod();
     }
-    this.#arrivals = 0;
+  }
+
+  #endPeriod(): void {
+    this.#refusedShare = this.#refusedInPeriod / Math.max(1, this.#callsInPeriod);
+    if (this.#isShedding && this.#refusedInPeriod === 0) {
+      this.#change(false);
+    }
+    this.#startPeriod();
+  }
+
+  #change(isShedding: boolean): void {
+    this.#isShedding = isShedding;
+    this.#lateForMs = 0;
+    this.#startPeriod();
+    this.#onChange(isShedding);
+  }
+
+  #startPeriod(): void {
+    this.#looks = 0;
+    this.#callsInPeriod = 0;
+    this.#refusedInPeriod = 0;
   }
 }

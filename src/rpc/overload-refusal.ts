@@ -1,20 +1,67 @@
+import type { ConnectError } from "@connectrpc/connect";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
+import {
+  codeToHttpStatus,
+  contentTypeStreamRegExp,
+  endStreamFlag,
+  endStreamToJson,
+  errorToJsonBytes,
+} from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { OverloadedError } from "../access/errors.ts";
 import type { LoadShedder } from "../access/load-shedder.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { toConnectError } from "./error-table.ts";
-import { OVERLOAD_RETRY_AFTER_MS } from "./load-interceptor.ts";
 
-/** The headers of a gRPC answer that is nothing but a refusal, or undefined when the call may come in. */
-export type EarlyRefusal = () => Readonly<Record<string, string>> | undefined;
+const RETRY_AFTER_MS = 1_000;
+
+/** A whole answer of HTTP that is nothing but a refusal. */
+interface HttpRefusal {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}
+
+/** Asked for each call before anything is known of it; undefined when it may come in. */
+export interface OverloadRefusal {
+  /** The headers of the answer: names and values in turn. */
+  readonly overGrpc: () => readonly string[] | undefined;
+  /** @param contentType of the request, from which its protocol shows; empty for a GET */
+  readonly overHttp: (contentType: string) => HttpRefusal | undefined;
+}
 
 /**
- * Refuses gRPC calls for overload before anything is known of them, by an answer that was encoded beforehand: a refusal
- * that cost as much as an answer would take from those that are let in.
+ * Refuses calls for overload by answers that were encoded beforehand: a refusal that cost as much as an answer would
+ * take from those that are let in.
  */
-export function createOverloadRefusal(shedder: LoadShedder, logger: Logger): EarlyRefusal {
-  const context = { requestId: "", procedure: "", logger };
-  const told = toConnectError(new OverloadedError(OVERLOAD_RETRY_AFTER_MS), context);
-  const headers = Object.fromEntries(setTrailerStatus(new Headers(told.metadata), told));
-  return () => (shedder.refuses() ? headers : undefined);
+export function createOverloadRefusal(shedder: LoadShedder, logger: Logger): OverloadRefusal {
+  const told = toConnectError(new OverloadedError(RETRY_AFTER_MS), { requestId: "", procedure: "", logger });
+  const trailers = Object.fromEntries(setTrailerStatus(new Headers(told.metadata), told));
+  const metadata = Object.fromEntries(told.metadata);
+  const grpc = [":status", "200", "content-type", "application/grpc", ...Object.entries(trailers).flat()];
+  const unary: HttpRefusal = {
+    status: codeToHttpStatus(told.code),
+    headers: { ...metadata, "content-type": "application/json" },
+    body: errorToJsonBytes(told, undefined),
+  };
+  const endOfStream = encodeEndOfStream(told);
+  return {
+    overGrpc: () => (shedder.refuses() ? grpc : undefined),
+    overHttp(contentType) {
+      if (!shedder.refuses()) {
+        return undefined;
+      }
+      if (contentType.startsWith("application/grpc-web")) {
+        return { status: 200, headers: { ...trailers, "content-type": contentType }, body: new Uint8Array() };
+      }
+      return contentTypeStreamRegExp.test(contentType)
+        ? { status: 200, headers: { ...metadata, "content-type": contentType }, body: endOfStream }
+        : unary;
+    },
+  };
+}
+
+function encodeEndOfStream(told: ConnectError): Uint8Array {
+  const json = JSON.stringify(endStreamToJson(new Headers(), told, undefined));
+  return encodeEnvelope(endStreamFlag, new TextEncoder().encode(json));
 }

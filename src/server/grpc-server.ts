@@ -1,5 +1,4 @@
 import { once } from "node:events";
-import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 
 import type { ServiceImplSpec } from "@connectrpc/connect";
@@ -13,6 +12,7 @@ import { ArrivalWatch } from "./grpc-arrival.ts";
 import { createSocketListener } from "./grpc-sockets.ts";
 import { mountService } from "./grpc-mount.ts";
 import { destroyAll } from "./destroy-all.ts";
+import { type GrpcRefusal, refusesStream } from "./early-refusal.ts";
 import { createGuardedServer } from "./guarded-server.ts";
 import { Health } from "./health.ts";
 import { onceHttp2 } from "./http2-preface.ts";
@@ -26,11 +26,8 @@ export interface GrpcServerOptions extends MountOptions {
   readonly host: string;
   /** The port; 0 picks a free one. */
   readonly port: number;
-  /**
-   * Asked for every call of the services before anything is known of it. What it gives are the headers of a refusal:
-   * `grpc-status` and whatever belongs to it.
-   */
-  readonly refuseEarly?: (() => Readonly<Record<string, string>> | undefined) | undefined;
+  /** Refuses calls of the services, but not of health and reflection, before they cost anything. */
+  readonly refuseEarly?: GrpcRefusal | undefined;
   /** The services, as `createServiceImplSpec` gives them. Health and reflection are added. */
   readonly services: readonly ServiceImplSpec[];
   /** Deviations from the usual limits of connections. */
@@ -83,9 +80,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     { ...connectionOptions, "grpc.max_receive_message_length": maxMessageBytes },
     (stream, headers) => {
       const path = headers[":path"] ?? "";
-      const refusal = ownPaths.has(path) ? options.refuseEarly?.() : undefined;
-      if (refusal !== undefined) {
-        refuse(stream, refusal);
+      if (ownPaths.has(path) && refusesStream(options.refuseEarly, stream)) {
         return true;
       }
       // Reflection is the one service whose clients may take their time to send more.
@@ -153,11 +148,4 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       server.forceShutdown();
     },
   };
-}
-
-function refuse(stream: ServerHttp2Stream, headers: Readonly<Record<string, string>>): void {
-  stream.on("error", () => {});
-  stream.respond({ ":status": 200, "content-type": "application/grpc", ...headers }, { endStream: true });
-  // The request is not wanted any more.
-  stream.resume();
 }

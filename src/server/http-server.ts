@@ -7,6 +7,7 @@ import type { ServiceImplSpec } from "@connectrpc/connect";
 import { ConnectionGate, type ConnectionLimits } from "./connection-gate.ts";
 import type { AllowedOrigins } from "./cors.ts";
 import { withCors } from "./cors.ts";
+import { type HttpRefusal, refusesRequest } from "./early-refusal.ts";
 import { createHttpListener } from "./http-listener.ts";
 import { rpcHandlers } from "./http-rpc.ts";
 import { type HttpHandlers, sendText, toRoutes } from "./http-routes.ts";
@@ -23,6 +24,8 @@ export interface HttpServerOptions extends MountOptions {
   readonly port: number;
   /** The services, as `createServiceImplSpec` gives them, for Connect and gRPC-Web. */
   readonly services: readonly ServiceImplSpec[];
+  /** Refuses calls of the services, but not plain HTTP, before they cost anything. */
+  readonly refuseEarly?: HttpRefusal | undefined;
   /** Plain HTTP beside them. */
   readonly handlers: HttpHandlers;
   /** The origins whose pages may call, beside the service's own. Default: none. */
@@ -72,7 +75,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     }
     const rpc = rpcs.get(url.pathname);
     if (rpc !== undefined) {
-      await rpc(request, response);
+      if (!refusesRequest(options.refuseEarly, request, response)) {
+        await rpc(request, response);
+      }
       return;
     }
     const methods = routes.get(url.pathname);

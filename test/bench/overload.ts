@@ -58,7 +58,7 @@ async function serve(workUs: number): Promise<void> {
       guard: new AccessGuard({ tokens: undefined, limiter }),
       logger: SILENT,
     }),
-    refuseEarly: createOverloadRefusal(shedder, SILENT),
+    refuseEarly: createOverloadRefusal(shedder, SILENT).overGrpc,
     logger: SILENT,
   });
   process.on("message", () => process.send?.(process.cpuUsage().user + process.cpuUsage().system));

@@ -2,7 +2,6 @@ import { Code, createClient, createRouterTransport } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { AccessGuard } from "../../src/access/access-guard.ts";
-import { LoadShedder } from "../../src/access/load-shedder.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
 import { createInterceptors } from "../../src/rpc/interceptors.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
@@ -38,7 +37,7 @@ test.each(hostile)("the hostile VIN %j is refused, and logged on one line that d
   const guard = new AccessGuard({ tokens: someTokens, limiter, now: () => TOKENS_NOW });
   const service = new StubVehicleService();
   const transport = createRouterTransport((router) => router.service(VehicleService, service.handlers), {
-    router: { interceptors: createInterceptors({ guard, shedder: new LoadShedder(), logger }) },
+    router: { interceptors: createInterceptors({ guard, logger }) },
   });
 
   const error = await errorOf(createClient(VehicleService, transport).remove({ vin }, { headers: bearer("all") }));

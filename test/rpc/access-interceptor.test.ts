@@ -4,7 +4,6 @@ import { describe, expect, test } from "vitest";
 import { ErrorInfoSchema, RequestInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { AccessGuard } from "../../src/access/access-guard.ts";
-import { LoadShedder } from "../../src/access/load-shedder.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
 import { createAccessInterceptor } from "../../src/rpc/access-interceptor.ts";
 import { ACCESS_RULES } from "../../src/rpc/access-rules.ts";
@@ -35,7 +34,7 @@ function setUp({ tokens, burst = 1_000 }: SetUp = { tokens: someTokens }): Harne
   const limiter = new RateLimiter({ perSecond: 10, burst, now: () => clock.now });
   const guard = new AccessGuard({ tokens, limiter, now: () => TOKENS_NOW });
   const transport = createRouterTransport((router) => router.service(VehicleService, service.handlers), {
-    router: { interceptors: createInterceptors({ guard, shedder: new LoadShedder(), logger }) },
+    router: { interceptors: createInterceptors({ guard, logger }) },
   });
   return { client: createClient(VehicleService, transport), service, logger, clock };
 }

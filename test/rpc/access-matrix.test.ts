@@ -3,7 +3,6 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { AccessGuard } from "../../src/access/access-guard.ts";
-import { LoadShedder } from "../../src/access/load-shedder.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
 import { callerKey } from "../../src/rpc/caller.ts";
 import { createInterceptors } from "../../src/rpc/interceptors.ts";
@@ -55,7 +54,6 @@ const CODES: Readonly<Record<Exclude<Outcome, "ok">, Code>> = {
 };
 
 const service = new StubVehicleService();
-const shedder = new LoadShedder();
 const logger = new MemoryLogger();
 const running = new AsyncDisposableStack();
 let addresses: Addresses;
@@ -67,7 +65,7 @@ beforeAll(async () => {
     host: "127.0.0.1",
     port: 0,
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, service.handlers)],
-    interceptors: createInterceptors({ guard, shedder, logger }),
+    interceptors: createInterceptors({ guard, logger }),
     contextValues: ({ address }: Peer) => createContextValues().set(callerKey, address),
     logger,
   };

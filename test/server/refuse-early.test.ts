@@ -1,62 +1,125 @@
+import type { Transport } from "@connectrpc/connect";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
-import { createServiceImplSpec } from "@connectrpc/connect";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus } from "#gen/health/v1/health_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { LoadShedder } from "../../src/access/load-shedder.ts";
 import { createOverloadRefusal } from "../../src/rpc/overload-refusal.ts";
 import type { GrpcServer } from "../../src/server/grpc-server.ts";
-import { startGrpcServer } from "../../src/server/grpc-server.ts";
+import type { HttpServer } from "../../src/server/http-server.ts";
+import { startEchoGrpc, startEchoHttp } from "../support/echo-server.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 
-const shedder = new LoadShedder({ random: () => 0, alwaysAdmitted: 0 });
-const logger = new MemoryLogger();
-let server: GrpcServer;
+const stack = new AsyncDisposableStack();
+let shedder: LoadShedder;
+let grpc: GrpcServer;
+let http: HttpServer;
 
 beforeAll(async () => {
-  server = await startGrpcServer({
-    host: "127.0.0.1",
-    port: 0,
-    services: [createServiceImplSpec<typeof VehicleService>(VehicleService, { lookup: ({ vin }) => ({ vin }) })],
-    interceptors: [],
-    logger,
-    refuseEarly: createOverloadRefusal(shedder, logger),
-  });
+  const handlers = {
+    lookup: ({ vin }: { vin: string }) => ({ vin }),
+    async *batchLookup({ vins }: { vins: string[] }) {
+      yield* vins.map((vin, index) => ({ vin, index }));
+    },
+  };
+  const refusal = () => createOverloadRefusal(shedder, new MemoryLogger());
+  grpc = stack.use(await startEchoGrpc(handlers, { refuseEarly: () => refusal().overGrpc() }));
+  http = stack.use(
+    await startEchoHttp(
+      handlers,
+      { refuseEarly: (contentType) => refusal().overHttp(contentType) },
+      { "GET /healthz": (_request, response) => void response.end("ok") },
+    ),
+  );
 });
 
-afterAll(() => server[Symbol.asyncDispose]());
+beforeEach(() => {
+  // Once overloaded, the turn of the event loop never ends, and is over after the first call.
+  shedder = new LoadShedder({ maxTurnMs: 0, atEndOfTurn: () => {} });
+});
+
+afterAll(() => stack[Symbol.asyncDispose]());
 
 /** Makes the shedder believe that the event loop has been late for a second while calls came. */
 function overload(): void {
   for (let look = 0; look < 10; look++) {
-    shedder.refuses();
+    for (let call = 0; call < 10; call++) {
+      shedder.refuses();
+    }
     shedder.observe(100);
   }
 }
 
-test("a call is refused early with its code and details, health is not, and both are answered afterwards", async () => {
-  const transport = createGrpcTransport({ baseUrl: `http://${server.address}` });
-  const vehicles = createClient(VehicleService, transport);
-  const before = await vehicles.lookup({ vin: "1" });
-  overload();
-
-  const refused = await vehicles.lookup({ vin: "2" }).catch((error: unknown) => ConnectError.from(error));
-  const health = await createClient(Health, transport).check({});
+function recover(): void {
   for (let look = 0; look < 100; look++) {
     shedder.observe(0);
   }
-  const after = await vehicles.lookup({ vin: "3" });
+}
 
-  expect([before.vin, after.vin]).toEqual(["1", "3"]);
-  expect(health.status).toBe(HealthCheckResponse_ServingStatus.SERVING);
-  expect(refused).toMatchObject({ code: Code.ResourceExhausted });
-  const details = refused instanceof ConnectError ? refused : raise();
-  expect(details.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "OVERLOADED" }]);
-  expect(details.findDetails(RetryInfoSchema)).toMatchObject([{ retryDelay: { seconds: 1n } }]);
+const OVERLOADED = { code: Code.ResourceExhausted, reasons: ["OVERLOADED"], retryAfterS: [1n] };
+
+const transports: Record<string, () => Transport> = {
+  gRPC: () => createGrpcTransport({ baseUrl: `http://${grpc.address}` }),
+  "gRPC-Web": () => createGrpcWebTransport({ baseUrl: `http://${http.address}`, httpVersion: "1.1" }),
+  Connect: () => createConnectTransport({ baseUrl: `http://${http.address}`, httpVersion: "1.1" }),
+  "Connect by GET": () =>
+    createConnectTransport({ baseUrl: `http://${http.address}`, httpVersion: "1.1", useHttpGet: true }),
+};
+
+describe.each(Object.entries(transports))("under overload, %s", (_name, transportOf) => {
+  test("has a call refused early with its code and details, and is answered afterwards", async () => {
+    const vehicles = createClient(VehicleService, transportOf());
+    overload();
+
+    const refused = await vehicles.lookup({ vin: "1" }).catch((error: unknown) => error);
+    recover();
+    const after = await vehicles.lookup({ vin: "2" });
+
+    expect(tellOf(refused)).toEqual(OVERLOADED);
+    expect(after.vin).toBe("2");
+  });
+
+  test("has a stream refused early with its code and details", async () => {
+    const vehicles = createClient(VehicleService, transportOf());
+    overload();
+
+    const refused = await Array.fromAsync(vehicles.batchLookup({ vins: ["1"] })).catch((error: unknown) => error);
+
+    expect(tellOf(refused)).toEqual(OVERLOADED);
+  });
 });
 
-function raise(): never {
-  throw new Error("not refused");
+test("health is answered under overload on both ports", async () => {
+  overload();
+
+  const transport = createGrpcTransport({ baseUrl: `http://${grpc.address}` });
+  const health = await createClient(Health, transport).check({});
+  const healthz = await fetch(`http://${http.address}/healthz`);
+
+  expect(health.status).toBe(HealthCheckResponse_ServingStatus.SERVING);
+  expect(healthz.status).toBe(200);
+});
+
+test("a refusal over HTTP is a 429 that says when to come again", async () => {
+  overload();
+
+  const response = await fetch(`http://${http.address}/vehicle.v1.VehicleService/Lookup`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: "{}",
+  });
+
+  expect([response.status, response.headers.get("retry-after")]).toEqual([429, "1"]);
+  expect(await response.json()).toMatchObject({ code: "resource_exhausted" });
+});
+
+function tellOf(refused: unknown): object {
+  const error = ConnectError.from(refused);
+  return {
+    code: error.code,
+    reasons: error.findDetails(ErrorInfoSchema).map(({ reason }) => reason),
+    retryAfterS: error.findDetails(RetryInfoSchema).map(({ retryDelay }) => retryDelay?.seconds),
+  };
 }

@@ -18,6 +18,9 @@ interface EchoOptions {
   readonly contextValues?: GrpcServerOptions["contextValues"];
 }
 
+/** What both listeners need. */
+type Basis = Pick<GrpcServerOptions, "host" | "port" | "services" | "interceptors" | "logger">;
+
 /** A gRPC listener on a free port of loopback with a test's own handlers. */
 export async function startEchoGrpc(
   handlers: EchoHandlers,
@@ -35,7 +38,7 @@ export async function startEchoHttp(
   return await startHttpServer({ ...basis(handlers, options), handlers: plain, ...options });
 }
 
-function basis(handlers: EchoHandlers, options: EchoOptions): GrpcServerOptions {
+function basis(handlers: EchoHandlers, options: EchoOptions): Basis {
   return {
     host: "127.0.0.1",
     port: 0,

@@ -1,0 +1,40 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerHttp2Stream } from "node:http2";
+
+/** Asked for every call of the services before anything is known of it: the headers of a refusal, names and values. */
+export type GrpcRefusal = () => readonly string[] | undefined;
+
+/** The same on HTTP: a whole answer, made for the request's content type. */
+export type HttpRefusal = (
+  contentType: string,
+) =>
+  | { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: Uint8Array }
+  | undefined;
+
+/** Refuses a gRPC call if it is to be refused; says whether it was. */
+export function refusesStream(refuseEarly: GrpcRefusal | undefined, stream: ServerHttp2Stream): boolean {
+  const headers = refuseEarly?.();
+  if (headers === undefined) {
+    return false;
+  }
+  stream.on("error", () => {});
+  stream.respond(headers, { endStream: true });
+  // The request is not wanted any more.
+  stream.resume();
+  return true;
+}
+
+/** Refuses an HTTP request if it is to be refused; says whether it was. */
+export function refusesRequest(
+  refuseEarly: HttpRefusal | undefined,
+  request: IncomingMessage,
+  response: ServerResponse,
+): boolean {
+  const refusal = refuseEarly?.(request.headers["content-type"] ?? "");
+  if (refusal === undefined) {
+    return false;
+  }
+  response.writeHead(refusal.status, { ...refusal.headers, "content-length": refusal.body.byteLength });
+  response.end(refusal.body);
+  return true;
+}
