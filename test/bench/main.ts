@@ -23,7 +23,6 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     smoke: ["--rows", "20000", "--rewrites", "2000"],
   },
   mount: { script: "mount.ts", full: [], smoke: ["500"] },
-  overload: { script: "overload.ts", full: [], smoke: ["200", "2"] },
 };
 
 const { values, positionals } = parseArgs({ options: { smoke: { type: "boolean" } }, allowPositionals: true });

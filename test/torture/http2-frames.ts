@@ -50,6 +50,13 @@ export function resetStream(stream: number): Buffer {
   return h2Frame(FrameType.resetStream, 0, stream, Buffer.from([0, 0, 0, cancel]));
 }
 
+/** Allows so many bytes more; on the whole connection when the stream is 0. */
+export function windowUpdate(stream: number, increment: number): Buffer {
+  const payload = Buffer.alloc(4);
+  payload.writeUInt32BE(increment);
+  return h2Frame(FrameType.windowUpdate, 0, stream, payload);
+}
+
 export function data(stream: number, payload: Uint8Array, isLast: boolean): Buffer {
   return h2Frame(FrameType.data, isLast ? END_STREAM : 0, stream, payload);
 }

@@ -1,0 +1,87 @@
+// Loads a listener from a process of its own, as cheaply as can be. Takes one LoadOrder after the other as messages, and
+// answers each with LoadResults.
+
+import type { LoadOrder, LoadResults } from "./load.ts";
+import type { Caller } from "./load-calls.ts";
+import { GrpcCaller, HttpCaller } from "./load-calls.ts";
+
+const GRPC_CONNECTIONS = 20;
+const HTTP_CONNECTIONS = 400;
+const TICK_MS = 1;
+
+let callers: Caller[] = [];
+let results = nothing();
+let onAnswer: () => void = () => {};
+let serial = 0;
+let next = 0;
+
+process.on("message", (order: LoadOrder) => {
+  void obey(order).then((told) => process.send?.(told));
+});
+process.send?.("ready");
+
+async function obey(order: LoadOrder): Promise<LoadResults> {
+  await connect(order);
+  results = nothing();
+  const told = results;
+  await (order.kind === "closed" ? callAgain(order) : callOnTime(order));
+  results = nothing();
+  return told;
+}
+
+async function connect({ address, listener }: LoadOrder): Promise<void> {
+  const onEnd = (ms: number, isGood: boolean): void => {
+    (isGood ? results.goodMs : results.refusedMs).push(ms);
+    onAnswer();
+  };
+  // The server closes those that were not used for some time.
+  callers = callers.filter(({ isOpen }) => isOpen);
+  const wanted = listener === "gRPC" ? GRPC_CONNECTIONS : HTTP_CONNECTIONS;
+  while (callers.length < wanted) {
+    callers.push(await (listener === "gRPC" ? GrpcCaller.open(address, onEnd) : HttpCaller.open(address, onEnd)));
+  }
+}
+
+/** So many calls at once, each followed by another. */
+async function callAgain({ atOnce, seconds, isCached }: LoadOrder & { readonly kind: "closed" }): Promise<void> {
+  onAnswer = () => call(isCached);
+  for (let index = 0; index < atOnce; index++) {
+    call(isCached);
+  }
+  await pause(seconds * 1000);
+  onAnswer = () => {};
+}
+
+/** So many calls a second, whatever becomes of them. */
+async function callOnTime({ perSecond, seconds, isCached }: LoadOrder & { readonly kind: "open" }): Promise<void> {
+  const startedAt = performance.now();
+  let sent = 0;
+  for (let now = startedAt; now < startedAt + seconds * 1000; now = performance.now()) {
+    for (const due = ((now - startedAt) / 1000) * perSecond; sent < due; sent++) {
+      call(isCached);
+    }
+    await pause(TICK_MS);
+  }
+}
+
+/** By the next connection that is free. */
+function call(isCached: boolean): void {
+  for (let tried = 0; tried < callers.length; tried++) {
+    const caller = callers[next++ % callers.length];
+    if (caller?.isReady === true) {
+      caller.call(isCached ? undefined : serial++);
+      return;
+    }
+  }
+  results.unsent++;
+}
+
+function nothing(): LoadResults {
+  return { goodMs: [], refusedMs: [], unsent: 0 };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}

@@ -1,0 +1,75 @@
+import type { ChildProcess } from "node:child_process";
+import { fork } from "node:child_process";
+import { once } from "node:events";
+
+/** What the client does next: keep so many calls running, or send so many a second. */
+export type LoadOrder = LoadTarget &
+  (
+    | { readonly kind: "closed"; readonly atOnce: number; readonly seconds: number }
+    | { readonly kind: "open"; readonly perSecond: number; readonly seconds: number }
+  );
+
+/** Whom to load, with what. */
+interface LoadTarget {
+  readonly listener: "gRPC" | "HTTP";
+  readonly address: string;
+  /** Whether each call asks for the vehicle in the cache, or for one that was not asked for before. */
+  readonly isCached: boolean;
+}
+
+/** What became of the calls: how long each took that was answered, and each that was refused. */
+export interface LoadResults {
+  readonly goodMs: number[];
+  readonly refusedMs: number[];
+  /** Not sent, since as many were waiting as the connections allow. */
+  unsent: number;
+}
+
+/** A client, in a process of its own, that sends Lookups as fast as it is told. */
+export class LoadClient implements AsyncDisposable {
+  readonly #process: ChildProcess;
+  readonly #target: LoadTarget;
+
+  private constructor(client: ChildProcess, target: LoadTarget) {
+    this.#process = client;
+    this.#target = target;
+  }
+
+  static async start(target: LoadTarget): Promise<LoadClient> {
+    const client = fork(new URL("load-client.ts", import.meta.url));
+    await once(client, "message");
+    return new LoadClient(client, target);
+  }
+
+  /** Keeps so many calls running for so long. */
+  closed(atOnce: number, seconds: number): Promise<LoadResults> {
+    return this.#order({ ...this.#target, kind: "closed", atOnce, seconds });
+  }
+
+  /** Sends so many calls a second, whatever becomes of them. */
+  open(perSecond: number, seconds: number): Promise<LoadResults> {
+    return this.#order({ ...this.#target, kind: "open", perSecond, seconds });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const gone = once(this.#process, "exit");
+    this.#process.kill();
+    await gone;
+  }
+
+  async #order(order: LoadOrder): Promise<LoadResults> {
+    const answered = once(this.#process, "message");
+    this.#process.send(order);
+    const [results]: LoadResults[] = await answered;
+    if (results === undefined) {
+      throw new Error("the client ended without a result");
+    }
+    return results;
+  }
+}
+
+/** The value below which this share of the values lies; NaN when there are none. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
