@@ -4,11 +4,11 @@ import { codeOf } from "./error-code.ts";
 /** What is read from files, and who is told. */
 export interface WatchedFilesOptions<T> {
   readonly paths: readonly string[];
-  /** Reads all files. What it rejects with goes to `onFault`. */
+  /** Reads all files. */
   readonly read: () => Promise<T>;
   /** Told of everything that was read after the start. */
   readonly onChange: (content: T) => void;
-  /** Told once of every fault, however often reading is tried: what was read before stays. */
+  /** Told of what `read` rejects with: once, however often it is tried. What was read before stays. */
   readonly onFault: (error: unknown) => void;
   /** How often the files are looked at, in ms. Default: 1,000. A change takes effect within five looks. */
   readonly pollMs?: number | undefined;
@@ -80,21 +80,19 @@ export class WatchedFiles<T> implements Disposable {
   }
 
   async #read(state: string): Promise<void> {
-    let content: T;
     try {
-      content = await this.#options.read();
+      const content = await this.#options.read();
+      this.#content = content;
+      this.#options.onChange(content);
+      this.#toldFault = "";
+      this.#readState = state;
     } catch (error) {
       const fault = String(error);
       if (fault !== this.#toldFault) {
         this.#toldFault = fault;
         this.#options.onFault(error);
       }
-      return;
     }
-    this.#toldFault = "";
-    this.#readState = state;
-    this.#content = content;
-    this.#options.onChange(content);
   }
 }
 
