@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from "node:http2";
 
 import { ArrivalWatch } from "./grpc-arrival.ts";
+import { defuseHeaders } from "./header-bombs.ts";
 import { limitSessions, type SessionLifetime } from "./http2-sessions.ts";
 import type { TlsCertificates } from "./tls-certificates.ts";
 
@@ -46,16 +47,16 @@ export function createHttpListener(
     maxSessionRejectedStreams: 100,
     unknownProtocolTimeout: headersTimeoutMs,
   });
-  // The requests and responses of HTTP/2 look like those of HTTP/1.1, in all that is used of them here.
-  server.on("request", onRequest);
   tls.follow(server);
   limitSessions(server, sessions);
   const arrivals = new ArrivalWatch(arrivalTimeoutMs, endLate);
-  server.on("stream", (stream: ServerHttp2Stream) => {
-    if (!stream.endAfterHeaders) {
+  server.on("stream", (stream: ServerHttp2Stream, _headers: unknown, _flags: number, rawHeaders: readonly string[]) => {
+    if (!defuseHeaders(stream, rawHeaders) && !stream.endAfterHeaders) {
       arrivals.watch(stream);
     }
   });
+  // The requests and responses of HTTP/2 look like those of HTTP/1.1, in all that is used of them here.
+  server.on("request", onRequest);
   server.once("close", () => {
     arrivals[Symbol.dispose]();
   });
