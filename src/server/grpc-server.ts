@@ -20,6 +20,7 @@ import { listen } from "./listen.ts";
 import type { MountOptions } from "./mount-options.ts";
 import { addReflection } from "./reflection.ts";
 import type { TlsCertificates } from "./tls-certificates.ts";
+import { UnheardStreams } from "./unheard-streams.ts";
 
 export interface GrpcServerOptions extends MountOptions {
   /** The address to listen on, such as `127.0.0.1` or `::`. */
@@ -79,6 +80,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const ownPaths = new Set(
     services.flatMap(({ typeName, methods }) => methods.map(({ name }) => `/${typeName}/${name}`)),
   );
+  const unheard = new UnheardStreams();
   const server = createGuardedServer(
     { ...connectionOptions, "grpc.max_receive_message_length": maxMessageBytes },
     (stream, headers) => {
@@ -94,6 +96,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       }
       return false;
     },
+    unheard,
   );
   for (const service of options.services) {
     mountService(server, service, options);
@@ -150,6 +153,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       }
       destroyAll(sockets);
       arrivals[Symbol.dispose]();
+      unheard[Symbol.dispose]();
       server.forceShutdown();
     },
   };

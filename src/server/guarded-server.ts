@@ -1,11 +1,15 @@
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 
 import { Server, type ServerOptions } from "@grpc/grpc-js";
 
 import { defuseHeaders } from "./header-bombs.ts";
+import type { UnheardStreams } from "./unheard-streams.ts";
 
 /** What grpc-js calls for every new stream of a connection. */
 const streamHandler = "_streamHandler";
+
+/** What grpc-js calls for the handler of new connections. */
+const sessionHandlerOf = "_sessionHandler";
 
 /** Where grpc-js keeps what it gives to node:http2. */
 const http2Options = "commonServerOptions";
@@ -19,20 +23,37 @@ const sessionLimits = { maxSessionInvalidFrames: 100 };
  * with a call and a reset would do.
  *
  * @param takes sees every stream that is alive, before grpc-js does, and says whether it has dealt with it
+ * @param unheard watches its connections
  * @throws {TypeError} when grpc-js has been rebuilt so that this guard no longer fits
  */
 export function createGuardedServer(
   options: ServerOptions,
   takes: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => boolean,
+  unheard: UnheardStreams,
 ): Server {
   // With channelz, another handler would be called.
   const server = new Server({ ...options, "grpc.enable_channelz": 0 });
   const original: unknown = Reflect.get(server, streamHandler);
+  const originalSessions: unknown = Reflect.get(server, sessionHandlerOf);
   const sessionOptions: unknown = Reflect.get(server, http2Options);
-  if (typeof original !== "function" || typeof sessionOptions !== "object" || sessionOptions === null) {
+  if (
+    typeof original !== "function" ||
+    typeof originalSessions !== "function" ||
+    typeof sessionOptions !== "object" ||
+    sessionOptions === null
+  ) {
     throw new TypeError("grpc-js has changed: its streams cannot be guarded");
   }
   Object.assign(sessionOptions, sessionLimits);
+  Reflect.set(server, sessionHandlerOf, (http2Server: unknown) => {
+    const handle: unknown = Reflect.apply(originalSessions, server, [http2Server]);
+    return (session: ServerHttp2Session) => {
+      unheard.watch(session);
+      if (typeof handle === "function") {
+        Reflect.apply(handle, server, [session]);
+      }
+    };
+  });
   Reflect.set(
     server,
     streamHandler,

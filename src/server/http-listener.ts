@@ -5,6 +5,7 @@ import { ArrivalWatch } from "./grpc-arrival.ts";
 import { defuseHeaders } from "./header-bombs.ts";
 import { limitSessions, type SessionLifetime } from "./http2-sessions.ts";
 import type { TlsCertificates } from "./tls-certificates.ts";
+import { UnheardStreams } from "./unheard-streams.ts";
 
 export interface HttpListenerOptions {
   /** With it, the listener speaks TLS, and HTTP/2 to whoever offers it in the handshake. */
@@ -49,6 +50,8 @@ export function createHttpListener(
   });
   tls.follow(server);
   limitSessions(server, sessions);
+  const unheard = new UnheardStreams();
+  server.on("session", (session) => unheard.watch(session));
   const arrivals = new ArrivalWatch(arrivalTimeoutMs, endLate);
   server.on("stream", (stream: ServerHttp2Stream, _headers: unknown, _flags: number, rawHeaders: readonly string[]) => {
     if (!defuseHeaders(stream, rawHeaders) && !stream.endAfterHeaders) {
@@ -59,6 +62,7 @@ export function createHttpListener(
   server.on("request", onRequest);
   server.once("close", () => {
     arrivals[Symbol.dispose]();
+    unheard[Symbol.dispose]();
   });
   return server;
 }
