@@ -11,7 +11,7 @@ import type { WireAnswer, WireRequest } from "./wire.ts";
 export type Outcome = string;
 
 /** How a call is written and its answer read. */
-export interface WireProtocol {
+interface WireProtocol {
   /** Without the caller's own headers. */
   write(method: DescMethod, message: JsonObject): WireRequest;
   read(answer: WireAnswer, method: DescMethod): Outcome;

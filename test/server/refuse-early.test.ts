@@ -7,13 +7,13 @@ import { Health, HealthCheckResponse_ServingStatus } from "#gen/health/v1/health
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { LoadShedder } from "../../src/access/load-shedder.ts";
 import { createOverloadRefusal } from "../../src/rpc/overload-refusal.ts";
-import type { GrpcServer } from "../../src/server/grpc-server.ts";
+import type { RunningListener } from "../../src/server/running-listener.ts";
 import { startGrpcServer } from "../../src/server/grpc-server.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 
 const shedder = new LoadShedder({ random: () => 0, alwaysAdmitted: 0 });
 const logger = new MemoryLogger();
-let server: GrpcServer;
+let server: RunningListener;
 
 beforeAll(async () => {
   server = await startGrpcServer({
