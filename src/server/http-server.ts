@@ -8,7 +8,8 @@ import { createHttpListener } from "./http-listener.ts";
 import { rpcHandlers } from "./http-rpc.ts";
 import { type HttpHandlers, sendText, toRoutes } from "./http-routes.ts";
 import { listen } from "./listen.ts";
-import type { SessionLifetime } from "./http2-sessions.ts";
+import { createAgeCheck } from "./http1-age.ts";
+import { type SessionLifetime, usualLifetime } from "./http2-sessions.ts";
 import type { ListenerOptions } from "./listener-options.ts";
 import { runListener, type RunningListener } from "./running-listener.ts";
 
@@ -19,7 +20,7 @@ export interface HttpServerOptions extends ListenerOptions {
   readonly origins?: AllowedOrigins | undefined;
   /** How long a request's headers may take to arrive, in ms, give or take a second. Default: 5 s. */
   readonly headersTimeoutMs?: number | undefined;
-  /** Deviations from the usual life of HTTP/2 connections. */
+  /** Deviations from the usual life of connections. */
   readonly sessions?: Partial<SessionLifetime> | undefined;
 }
 
@@ -33,6 +34,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
   const { logger } = options;
   const rpcs = rpcHandlers(options.services, options);
   const routes = toRoutes(options.handlers);
+  const isOld = createAgeCheck(options.sessions?.ageMs ?? usualLifetime.ageMs);
   let draining = false;
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -65,7 +67,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
 
   const answer = withCors(options.origins ?? [], (request: IncomingMessage, response: ServerResponse) => {
     let isGone = false;
-    if (draining) {
+    if (isOld(request) || draining) {
       closeAfter(request, response);
     }
     response.once("close", () => {
