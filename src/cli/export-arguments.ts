@@ -4,14 +4,26 @@ export interface ExportArguments {
   /** With a scheme: the Connect protocol at this base URL. Without: gRPC without TLS at this host and port. */
   readonly address: string;
   readonly token: string | undefined;
+  readonly tls: TlsArguments;
   readonly outputPath: string;
 }
 
-export const USAGE = `usage: npm run export -- [--address URL-or-host:port] [--token TOKEN] OUT.parquet
+/** Paths of PEM files, for https. */
+export interface TlsArguments {
+  /** Whom to believe the service's certificate; the usual authorities when undefined. */
+  readonly ca: string | undefined;
+  /** The certificate to show, and its key: both or neither. */
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+}
 
-  --address  http://127.0.0.1:8080 (the default) or another URL for Connect, host:port for gRPC without TLS;
-             for https with an authority of your own, set NODE_EXTRA_CA_CERTS to its certificate
-  --token    what the service wants as a bearer token`;
+export const USAGE = `usage: npm run export -- [--address URL-or-host:port] [--token TOKEN]
+                         [--ca FILE] [--cert FILE --key FILE] OUT.parquet
+
+  --address  http://127.0.0.1:8080 (the default) or another URL for Connect, host:port for gRPC without TLS
+  --token    what the service wants as a bearer token
+  --ca       the certificate of an authority of your own, as PEM, for https
+  --cert     the certificate to show to a service that asks for one, as PEM, and with --key its private key`;
 
 const DEFAULT_ADDRESS = "http://127.0.0.1:8080";
 
@@ -19,7 +31,13 @@ const DEFAULT_ADDRESS = "http://127.0.0.1:8080";
 export function parseExportArguments(args: readonly string[]): ExportArguments {
   const { values, positionals } = parseArgs({
     args: [...args],
-    options: { address: { type: "string" }, token: { type: "string" } },
+    options: {
+      address: { type: "string" },
+      token: { type: "string" },
+      ca: { type: "string" },
+      cert: { type: "string" },
+      key: { type: "string" },
+    },
     allowPositionals: true,
   });
   const [outputPath, ...rest] = positionals;
@@ -30,7 +48,14 @@ export function parseExportArguments(args: readonly string[]): ExportArguments {
   if (!isHttpUrl(address) && !isHostAndPort(address)) {
     throw new RangeError(`the address is neither an http URL nor host:port: ${address}`);
   }
-  return { address, token: values.token, outputPath };
+  const { token, ca, cert, key } = values;
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new RangeError("--cert and --key need each other");
+  }
+  if ((ca ?? cert) !== undefined && !address.startsWith("https://")) {
+    throw new RangeError("--ca, --cert and --key are for an https URL");
+  }
+  return { address, token, tls: { ca, cert, key }, outputPath };
 }
 
 /** Whether an address has a scheme, and so is for Connect. */

@@ -1,10 +1,13 @@
+import { readFile } from "node:fs/promises";
+import type { SecureContextOptions } from "node:tls";
+
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
 import { downloadExport } from "./download-export.ts";
-import { type ExportArguments, isHttpUrl, parseExportArguments, USAGE } from "./export-arguments.ts";
+import { type ExportArguments, isHttpUrl, parseExportArguments, type TlsArguments, USAGE } from "./export-arguments.ts";
 import { ProgressBar } from "./progress-bar.ts";
 
 // `npm run export`: downloads the cache as one Parquet file. Exit codes: 0 done, 1 failed, 2 wrong arguments.
@@ -28,7 +31,7 @@ async function main(): Promise<number> {
   }
 }
 
-async function run({ address, token, outputPath }: ExportArguments): Promise<string> {
+async function run({ address, token, tls, outputPath }: ExportArguments): Promise<string> {
   using bar = new ProgressBar(process.stderr);
   const interrupted = new AbortController();
   const interrupt = () => {
@@ -36,7 +39,12 @@ async function run({ address, token, outputPath }: ExportArguments): Promise<str
   };
   process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
   const transport = isHttpUrl(address)
-    ? createConnectTransport({ baseUrl: address, httpVersion: "1.1", acceptCompression: [] })
+    ? createConnectTransport({
+        baseUrl: address,
+        httpVersion: "1.1",
+        acceptCompression: [],
+        nodeOptions: await readTls(tls),
+      })
     : createGrpcTransport({ baseUrl: `http://${address}`, acceptCompression: [] });
   const { rowCount, sizeBytes } = await downloadExport(createClient(VehicleService, transport), {
     outputPath,
@@ -47,6 +55,13 @@ async function run({ address, token, outputPath }: ExportArguments): Promise<str
     },
   });
   return `${outputPath}: ${rowCount} vehicles, ${sizeBytes} bytes`;
+}
+
+async function readTls({ ca, cert, key }: TlsArguments): Promise<SecureContextOptions> {
+  return {
+    ...(ca === undefined ? {} : { ca: await readFile(ca) }),
+    ...(cert === undefined || key === undefined ? {} : { cert: await readFile(cert), key: await readFile(key) }),
+  };
 }
 
 function describe(error: unknown): string {

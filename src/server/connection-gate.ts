@@ -1,5 +1,7 @@
 import type { Socket } from "node:net";
 
+import { toCallerAddress } from "../access/caller-address.ts";
+
 /** How many connections a listener takes. */
 export interface ConnectionLimits {
   /** Open at once. Default: 1,000. */
@@ -32,7 +34,7 @@ export class ConnectionGate {
 
   /** Lets a new connection in, and counts it until it closes; or destroys it, and says so. */
   admit(socket: Socket): boolean {
-    const address = networkOf(socket.remoteAddress ?? "");
+    const address = toCallerAddress(socket.remoteAddress ?? "");
     const open = this.#open.get(address) ?? 0;
     const isWelcome =
       this.#openInAll < this.#limits.maxOpen &&
@@ -70,24 +72,4 @@ export class ConnectionGate {
       this.#open.set(address, left);
     }
   }
-}
-
-/** What counts as one address: an IPv4 address, or the /64 of an IPv6 address. */
-export function networkOf(address: string): string {
-  const mapped = /^::ffff:(?<v4>[\d.]+)$/i.exec(address)?.groups?.["v4"];
-  if (mapped !== undefined) {
-    return mapped;
-  }
-  if (!address.includes(":")) {
-    return address;
-  }
-  const [head = "", tail] = (address.split("%")[0] ?? "").split("::");
-  const front = head === "" ? [] : head.split(":");
-  const back = tail === undefined || tail === "" ? [] : tail.split(":");
-  const missing = tail === undefined ? 0 : Math.max(0, 8 - front.length - back.length);
-  const groups = [...front, ...Array.from({ length: missing }, () => "0"), ...back];
-  return `${groups
-    .slice(0, 4)
-    .map((group) => group.toLowerCase())
-    .join(":")}::/64`;
 }

@@ -1,13 +1,11 @@
-import { once } from "node:events";
 import type { Socket } from "node:net";
 
-import type { ServiceImplSpec } from "@connectrpc/connect";
 import { logVerbosity, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
 
 import { Health as HealthService } from "#gen/health/v1/health_pb.ts";
 
 import { longestRequest } from "./call-limits.ts";
-import { ConnectionGate, type ConnectionLimits } from "./connection-gate.ts";
+import { ConnectionGate } from "./connection-gate.ts";
 import { ArrivalWatch } from "./grpc-arrival.ts";
 import { createSocketListener } from "./grpc-sockets.ts";
 import { mountService } from "./grpc-mount.ts";
@@ -17,38 +15,16 @@ import { createGuardedServer } from "./guarded-server.ts";
 import { Health } from "./health.ts";
 import { onceHttp2 } from "./http2-preface.ts";
 import { listen } from "./listen.ts";
-import type { MountOptions } from "./mount-options.ts";
+import type { ListenerOptions } from "./listener-options.ts";
 import { addReflection } from "./reflection.ts";
-import type { TlsCertificates } from "./tls-certificates.ts";
+import { runListener, type RunningListener } from "./running-listener.ts";
+import { UnheardStreams } from "./unheard-streams.ts";
 
-export interface GrpcServerOptions extends MountOptions {
-  /** The address to listen on, such as `127.0.0.1` or `::`. */
-  readonly host: string;
-  /** The port; 0 picks a free one. */
-  readonly port: number;
+export interface GrpcServerOptions extends ListenerOptions {
   /** Refuses calls of the services, but not of health and reflection, before they cost anything. */
   readonly refuseEarly?: GrpcRefusal | undefined;
-  /** The services, as `createServiceImplSpec` gives them. Health and reflection are added. */
-  readonly services: readonly ServiceImplSpec[];
-  /** Deviations from the usual limits of connections. */
-  readonly connections?: Partial<ConnectionLimits> | undefined;
   /** How long a connection may take to speak like an HTTP/2 client, in ms. Default: 5 s. */
   readonly prefaceTimeoutMs?: number | undefined;
-  /** How long a request may take to arrive, in ms, give or take a second. Default: 15 s. */
-  readonly arrivalTimeoutMs?: number | undefined;
-  /** With it, the listener speaks TLS. */
-  readonly tls?: TlsCertificates | undefined;
-}
-
-/** A gRPC listener that serves. Disposing it ends all calls at once; drain it first. */
-export interface GrpcServer extends AsyncDisposable {
-  /** `host:port` */
-  readonly address: string;
-  /**
-   * Reports NOT_SERVING, takes no more connections and calls, and lets running calls finish. Resolves when all are
-   * done, or after the grace period, when the rest has been cut.
-   */
-  drain(graceMs: number): Promise<void>;
 }
 
 const connectionOptions: ServerOptions = {
@@ -60,11 +36,12 @@ const connectionOptions: ServerOptions = {
 };
 
 /**
- * Starts the gRPC listener: the services, health (Check, List and Watch) and reflection (v1 and v1alpha).
+ * Starts the gRPC listener: the services, health (Check, List and Watch) and reflection (v1 and v1alpha). Health reports
+ * NOT_SERVING from when it is drained.
  *
  * @throws {ListenError} when the address cannot be had
  */
-export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+export async function startGrpcServer(options: GrpcServerOptions): Promise<RunningListener> {
   const services = options.services.map(({ service }) => service);
   // grpc-js would print headers that it cannot read, tokens among them.
   setLogVerbosity(logVerbosity.NONE);
@@ -76,6 +53,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const ownPaths = new Set(
     services.flatMap(({ typeName, methods }) => methods.map(({ name }) => `/${typeName}/${name}`)),
   );
+  const unheard = new UnheardStreams();
   const server = createGuardedServer(
     { ...connectionOptions, "grpc.max_receive_message_length": maxMessageBytes },
     (stream, headers) => {
@@ -89,6 +67,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       }
       return false;
     },
+    unheard,
   );
   for (const service of options.services) {
     mountService(server, service, options);
@@ -124,28 +103,19 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   });
   const address = await listen(listener, "gRPC", options.host, options.port);
 
-  const drain = async (graceMs: number): Promise<void> => {
-    health.stopServing();
-    const closed = once(listener, "close");
-    listener.close();
-    destroyAll(strangers);
-    injector.drain(graceMs);
-    const cut = setTimeout(() => {
-      destroyAll(sockets);
-    }, graceMs);
-    await closed;
-    clearTimeout(cut);
-  };
-  return {
+  return runListener({
     address,
-    drain,
-    async [Symbol.asyncDispose]() {
-      if (listener.listening) {
-        await drain(0);
-      }
-      destroyAll(sockets);
+    server: listener,
+    sockets,
+    onDrain: () => health.stopServing(),
+    onStopped(graceMs) {
+      destroyAll(strangers);
+      injector.drain(graceMs);
+    },
+    onEnd() {
       arrivals[Symbol.dispose]();
+      unheard[Symbol.dispose]();
       server.forceShutdown();
     },
-  };
+  });
 }

@@ -1,48 +1,73 @@
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 
 import { Server, type ServerOptions } from "@grpc/grpc-js";
+
+import { defuseHeaders } from "./header-bombs.ts";
+import type { UnheardStreams } from "./unheard-streams.ts";
 
 /** What grpc-js calls for every new stream of a connection. */
 const streamHandler = "_streamHandler";
 
+/** What grpc-js calls for the handler of new connections. */
+const sessionHandlerOf = "_sessionHandler";
+
 /** Where grpc-js keeps what it gives to node:http2. */
 const http2Options = "commonServerOptions";
 
-/**
- * What grpc-js has no options for. The size of headers and the number of streams bind a client only once it has
- * acknowledged them; until then, calls with as many headers as Node allows (128), each naming a header of 3,000 bytes
- * that HPACK remembers, took 280 MB and half a second. These two hold from the start.
- */
-const sessionLimits = { maxHeaderListPairs: 48, maxSessionInvalidFrames: 100 };
+/** What grpc-js has no option for: Node would close a connection only after 1,000 frames that are none. */
+const sessionLimits = { maxSessionInvalidFrames: 100 };
 
 /**
- * A grpc-js server that survives streams which are gone before they are looked at. grpc-js 1.14 answers unknown methods
- * and wrong content types without checking, and the exception would end the process: one packet with a call and a
- * reset would do.
+ * A grpc-js server that survives floods of headers, and streams which are gone before they are looked at. grpc-js 1.14
+ * answers unknown methods and wrong content types without checking, and the exception would end the process: one packet
+ * with a call and a reset would do.
  *
  * @param takes sees every stream that is alive, before grpc-js does, and says whether it has dealt with it
+ * @param unheard watches its connections
  * @throws {TypeError} when grpc-js has been rebuilt so that this guard no longer fits
  */
 export function createGuardedServer(
   options: ServerOptions,
   takes: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => boolean,
+  unheard: UnheardStreams,
 ): Server {
   // With channelz, another handler would be called.
   const server = new Server({ ...options, "grpc.enable_channelz": 0 });
   const original: unknown = Reflect.get(server, streamHandler);
+  const originalSessions: unknown = Reflect.get(server, sessionHandlerOf);
   const sessionOptions: unknown = Reflect.get(server, http2Options);
-  if (typeof original !== "function" || typeof sessionOptions !== "object" || sessionOptions === null) {
+  if (
+    typeof original !== "function" ||
+    typeof originalSessions !== "function" ||
+    typeof sessionOptions !== "object" ||
+    sessionOptions === null
+  ) {
     throw new TypeError("grpc-js has changed: its streams cannot be guarded");
   }
   Object.assign(sessionOptions, sessionLimits);
+  Reflect.set(server, sessionHandlerOf, (http2Server: unknown) => {
+    const handle: unknown = Reflect.apply(originalSessions, server, [http2Server]);
+    return (session: ServerHttp2Session) => {
+      unheard.watch(session);
+      if (typeof handle === "function") {
+        Reflect.apply(handle, server, [session]);
+      }
+    };
+  });
   Reflect.set(
     server,
     streamHandler,
-    (interceptors: unknown, stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+    (
+      interceptors: unknown,
+      stream: ServerHttp2Stream,
+      headers: IncomingHttpHeaders,
+      _flags: number,
+      rawHeaders: readonly string[],
+    ) => {
       if (stream.destroyed) {
         // Its error is yet to come.
         stream.on("error", () => {});
-      } else if (!takes(stream, headers)) {
+      } else if (!defuseHeaders(stream, rawHeaders) && !takes(stream, headers)) {
         Reflect.apply(original, server, [interceptors, stream, headers]);
       }
     },

@@ -2,8 +2,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from "node:http2";
 
 import { ArrivalWatch } from "./grpc-arrival.ts";
+import { defuseHeaders } from "./header-bombs.ts";
 import { limitSessions, type SessionLifetime } from "./http2-sessions.ts";
 import type { TlsCertificates } from "./tls-certificates.ts";
+import { UnheardStreams } from "./unheard-streams.ts";
 
 export interface HttpListenerOptions {
   /** With it, the listener speaks TLS, and HTTP/2 to whoever offers it in the handshake. */
@@ -46,18 +48,21 @@ export function createHttpListener(
     maxSessionRejectedStreams: 100,
     unknownProtocolTimeout: headersTimeoutMs,
   });
-  // The requests and responses of HTTP/2 look like those of HTTP/1.1, in all that is used of them here.
-  server.on("request", onRequest);
   tls.follow(server);
   limitSessions(server, sessions);
+  const unheard = new UnheardStreams();
+  server.on("session", (session) => unheard.watch(session));
   const arrivals = new ArrivalWatch(arrivalTimeoutMs, endLate);
-  server.on("stream", (stream: ServerHttp2Stream) => {
-    if (!stream.endAfterHeaders) {
+  server.on("stream", (stream: ServerHttp2Stream, _headers: unknown, _flags: number, rawHeaders: readonly string[]) => {
+    if (!defuseHeaders(stream, rawHeaders) && !stream.endAfterHeaders) {
       arrivals.watch(stream);
     }
   });
+  // The requests and responses of HTTP/2 look like those of HTTP/1.1, in all that is used of them here.
+  server.on("request", onRequest);
   server.once("close", () => {
     arrivals[Symbol.dispose]();
+    unheard[Symbol.dispose]();
   });
   return server;
 }

@@ -1,67 +1,43 @@
-import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-import type { ServiceImplSpec } from "@connectrpc/connect";
-
-import { ConnectionGate, type ConnectionLimits } from "./connection-gate.ts";
+import { ConnectionGate } from "./connection-gate.ts";
 import type { AllowedOrigins } from "./cors.ts";
 import { withCors } from "./cors.ts";
 import { type HttpRefusal, refusesRequest } from "./early-refusal.ts";
 import { createHttpListener } from "./http-listener.ts";
 import { rpcHandlers } from "./http-rpc.ts";
 import { type HttpHandlers, sendText, toRoutes } from "./http-routes.ts";
-import { destroyAll } from "./destroy-all.ts";
 import { listen } from "./listen.ts";
-import type { SessionLifetime } from "./http2-sessions.ts";
-import type { MountOptions } from "./mount-options.ts";
-import type { TlsCertificates } from "./tls-certificates.ts";
+import { createAgeCheck } from "./http1-age.ts";
+import { type SessionLifetime, usualLifetime } from "./http2-sessions.ts";
+import type { ListenerOptions } from "./listener-options.ts";
+import { runListener, type RunningListener } from "./running-listener.ts";
 
-export interface HttpServerOptions extends MountOptions {
-  /** The address to listen on, such as `127.0.0.1` or `::`. */
-  readonly host: string;
-  /** The port; 0 picks a free one. */
-  readonly port: number;
-  /** The services, as `createServiceImplSpec` gives them, for Connect and gRPC-Web. */
-  readonly services: readonly ServiceImplSpec[];
+export interface HttpServerOptions extends ListenerOptions {
   /** Refuses calls of the services, but not plain HTTP, before they cost anything. */
   readonly refuseEarly?: HttpRefusal | undefined;
-  /** Plain HTTP beside them. */
+  /** Plain HTTP beside the services. */
   readonly handlers: HttpHandlers;
   /** The origins whose pages may call, beside the service's own. Default: none. */
   readonly origins?: AllowedOrigins | undefined;
-  /** Deviations from the usual limits of connections. */
-  readonly connections?: Partial<ConnectionLimits> | undefined;
   /** How long a request's headers may take to arrive, in ms, give or take a second. Default: 5 s. */
   readonly headersTimeoutMs?: number | undefined;
-  /** How long a request may take to arrive, in ms, give or take a second. Default: 15 s. */
-  readonly arrivalTimeoutMs?: number | undefined;
-  /** With it, the listener speaks TLS, and HTTP/2 to whoever offers it in the handshake. */
-  readonly tls?: TlsCertificates | undefined;
-  /** Deviations from the usual life of HTTP/2 connections. */
+  /** Deviations from the usual life of connections. */
   readonly sessions?: Partial<SessionLifetime> | undefined;
 }
 
-/** An HTTP listener that serves. Disposing it ends all requests at once; drain it first. */
-export interface HttpServer extends AsyncDisposable {
-  /** `host:port` */
-  readonly address: string;
-  /**
-   * Takes no more connections, and lets running requests finish. Resolves when all are done, or after the grace
-   * period, when the rest has been cut.
-   */
-  drain(graceMs: number): Promise<void>;
-}
-
 /**
- * Starts the HTTP listener: Connect and gRPC-Web for the services, and plain HTTP.
+ * Starts the HTTP listener: Connect and gRPC-Web for the services, and plain HTTP. With TLS, whoever offers HTTP/2 in the
+ * handshake is spoken to so.
  *
  * @throws {ListenError} when the address cannot be had
  */
-export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+export async function startHttpServer(options: HttpServerOptions): Promise<RunningListener> {
   const { logger } = options;
   const rpcs = rpcHandlers(options.services, options);
   const routes = toRoutes(options.handlers);
+  const isOld = createAgeCheck(options.sessions?.ageMs ?? usualLifetime.ageMs);
   let draining = false;
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -96,7 +72,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 
   const answer = withCors(options.origins ?? [], (request: IncomingMessage, response: ServerResponse) => {
     let isGone = false;
-    if (draining) {
+    if (isOld(request) || draining) {
       closeAfter(request, response);
     }
     response.once("close", () => {
@@ -138,26 +114,14 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   });
   const address = await listen(server, "HTTP", options.host, options.port);
 
-  const drain = async (graceMs: number): Promise<void> => {
-    draining = true;
-    const closed = once(server, "close");
-    server.close();
-    const cut = setTimeout(() => {
-      destroyAll(sockets);
-    }, graceMs);
-    await closed;
-    clearTimeout(cut);
-  };
-  return {
+  return runListener({
     address,
-    drain,
-    async [Symbol.asyncDispose]() {
-      if (server.listening) {
-        await drain(0);
-      }
-      destroyAll(sockets);
+    server,
+    sockets,
+    onDrain() {
+      draining = true;
     },
-  };
+  });
 }
 
 /** HTTP/2 has no such header: its connections are told with GOAWAY. */

@@ -4,17 +4,18 @@ import type { Http2SecureServer, ServerHttp2Session } from "node:http2";
 export interface SessionLifetime {
   /** Without a stream. Default: 120 s. */
   readonly idleMs: number;
-  /** In all; then GOAWAY. A ping resets idleness, so this is the bound that holds. Default: 30 min. */
+  /** In all; then GOAWAY, or the end after the next answer over HTTP/1.1. A ping resets idleness, so this is the bound that holds. Default: 30 min. */
   readonly ageMs: number;
   /** How long running streams may go on after that. Default: 10 min, as the longest call. */
   readonly graceMs: number;
 }
 
-const usual: SessionLifetime = { idleMs: 120_000, ageMs: 30 * 60_000, graceMs: 10 * 60_000 };
+/** What holds unless told otherwise. */
+export const usualLifetime: SessionLifetime = { idleMs: 120_000, ageMs: 30 * 60_000, graceMs: 10 * 60_000 };
 
 /** Bounds the life of every HTTP/2 connection of a server. */
 export function limitSessions(server: Http2SecureServer, lifetime: Partial<SessionLifetime> = {}): void {
-  const { idleMs, ageMs, graceMs } = { ...usual, ...lifetime };
+  const { idleMs, ageMs, graceMs } = { ...usualLifetime, ...lifetime };
   server.on("session", (session: ServerHttp2Session) => {
     let streams = 0;
     const closeIdle = (): void => {

@@ -1,12 +1,12 @@
 import type { Server, TlsOptions } from "node:tls";
 
+import { WatchedFiles } from "../files/watched-files.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { readTlsFiles, type TlsFiles, TlsFilesError, type TlsIdentity } from "./tls-files.ts";
-import { WatchedFiles } from "./watched-files.ts";
 
 export interface TlsCertificatesOptions extends TlsFiles {
   readonly logger: Logger;
-  /** How often the files are looked at, in ms. Default: 1,000. A change takes effect within two looks. */
+  /** How often the files are looked at, in ms. Default: 1,000. A change takes effect within a few looks. */
   readonly pollMs?: number | undefined;
   /** How long a handshake may take, in ms. Default: 10 s. */
   readonly handshakeTimeoutMs?: number | undefined;
@@ -15,13 +15,13 @@ export interface TlsCertificatesOptions extends TlsFiles {
 /** The certificate of the service, read again when its files change. New handshakes see the new one. */
 export class TlsCertificates implements Disposable {
   readonly #options: TlsCertificatesOptions;
-  readonly #servers = new Set<Server>();
-  #identity: TlsIdentity;
-  #files: WatchedFiles | undefined;
+  readonly #files: WatchedFiles<TlsIdentity>;
+  readonly #servers: Set<Server>;
 
-  private constructor(options: TlsCertificatesOptions, identity: TlsIdentity) {
+  private constructor(options: TlsCertificatesOptions, files: WatchedFiles<TlsIdentity>, servers: Set<Server>) {
     this.#options = options;
-    this.#identity = identity;
+    this.#files = files;
+    this.#servers = servers;
   }
 
   /**
@@ -30,26 +30,33 @@ export class TlsCertificates implements Disposable {
    * @throws TlsFilesError when they cannot serve
    */
   static async open(options: TlsCertificatesOptions): Promise<TlsCertificates> {
-    const { certFile, keyFile, clientCaFile, pollMs = 1000 } = options;
-    const paths = [certFile, keyFile, ...(clientCaFile === undefined ? [] : [clientCaFile])];
-    let certificates: TlsCertificates | undefined;
-    const files = await WatchedFiles.watch(paths, pollMs, async () => certificates?.readAgain());
-    try {
-      certificates = new TlsCertificates(options, await readTlsFiles(options));
-    } catch (error) {
-      files[Symbol.dispose]();
-      throw error;
-    }
-    certificates.#files = files;
-    certificates.#warnOfAge();
-    return certificates;
+    const { certFile, keyFile, clientCaFile, logger, pollMs } = options;
+    const servers = new Set<Server>();
+    const files = await WatchedFiles.open({
+      paths: [certFile, keyFile, ...(clientCaFile === undefined ? [] : [clientCaFile])],
+      read: () => readTlsFiles(options),
+      onChange({ context, validTo }) {
+        for (const server of servers) {
+          server.setSecureContext(context);
+        }
+        logger.info("the TLS certificate has changed", { validTo: validTo.toISOString() });
+        warnOfAge(validTo, logger);
+      },
+      onFault(error) {
+        const reason = error instanceof TlsFilesError ? error.message : "it failed unexpectedly";
+        logger.error("the TLS files are not usable; those read before stay in force", { reason });
+      },
+      pollMs,
+    });
+    warnOfAge(files.content.validTo, logger);
+    return new TlsCertificates(options, files, servers);
   }
 
   /** How a server begins. Let it `follow` afterwards. */
   get serverOptions(): TlsOptions {
     const wantsClientCertificate = this.#options.clientCaFile !== undefined;
     return {
-      ...this.#identity.context,
+      ...this.#files.content.context,
       requestCert: wantsClientCertificate,
       rejectUnauthorized: wantsClientCertificate,
       handshakeTimeout: this.#options.handshakeTimeoutMs ?? 10_000,
@@ -63,30 +70,12 @@ export class TlsCertificates implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#files?.[Symbol.dispose]();
+    this.#files[Symbol.dispose]();
   }
+}
 
-  /** Never rejects: what cannot be used is logged, and the old certificate stays. */
-  async readAgain(): Promise<void> {
-    const { logger } = this.#options;
-    try {
-      this.#identity = await readTlsFiles(this.#options);
-    } catch (error) {
-      const reason = error instanceof TlsFilesError ? error.message : "it failed unexpectedly";
-      logger.error("the TLS files are not usable; those read before stay in force", { reason });
-      return;
-    }
-    for (const server of this.#servers) {
-      server.setSecureContext(this.#identity.context);
-    }
-    logger.info("the TLS certificate has changed", { validTo: this.#identity.validTo.toISOString() });
-    this.#warnOfAge();
-  }
-
-  #warnOfAge(): void {
-    const { validTo } = this.#identity;
-    if (validTo.getTime() < Date.now()) {
-      this.#options.logger.warn("the TLS certificate has expired", { validTo: validTo.toISOString() });
-    }
+function warnOfAge(validTo: Date, logger: Logger): void {
+  if (validTo.getTime() < Date.now()) {
+    logger.warn("the TLS certificate has expired", { validTo: validTo.toISOString() });
   }
 }

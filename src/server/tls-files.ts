@@ -2,6 +2,8 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 
+import { codeOf } from "../files/error-code.ts";
+
 /** Where the PEM files of TLS are. */
 export interface TlsFiles {
   /** The certificate, and after it those that lead to its root. */
@@ -82,9 +84,4 @@ function parseKey(pem: string): KeyObject {
         : "TLS_KEY_FILE: has no private key in PEM, or a damaged one",
     );
   }
-}
-
-/** The code of an error, such as ENOENT: its message has the path in it. */
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "unknown error";
 }

@@ -11,6 +11,7 @@ test.each([
   ["::1", "0:0:0:0::/64"],
   ["fe80::1%eth0", "fe80:0:0:0::/64"],
   ["unknown", "unknown"],
+  ["", ""],
 ])("limits for %s are kept for %s", (address, expected) => {
   expect(toCallerAddress(address)).toBe(expected);
 });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
-import type { HttpServer } from "../../src/server/http-server.ts";
+import type { RunningListener } from "../../src/server/running-listener.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 import { type EchoHandlers, startEchoHttp } from "../support/echo-server.ts";
 
@@ -46,7 +46,7 @@ const handlers: EchoHandlers = {
   },
 };
 
-let server: HttpServer;
+let server: RunningListener;
 beforeAll(async () => {
   server = await startEchoHttp(handlers, {
     log,

@@ -7,15 +7,14 @@ import { Health, HealthCheckResponse_ServingStatus } from "#gen/health/v1/health
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { LoadShedder } from "../../src/access/load-shedder.ts";
 import { createOverloadRefusal } from "../../src/rpc/overload-refusal.ts";
-import type { GrpcServer } from "../../src/server/grpc-server.ts";
-import type { HttpServer } from "../../src/server/http-server.ts";
+import type { RunningListener } from "../../src/server/running-listener.ts";
 import { startEchoGrpc, startEchoHttp } from "../support/echo-server.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 
 const stack = new AsyncDisposableStack();
 let shedder: LoadShedder;
-let grpc: GrpcServer;
-let http: HttpServer;
+let grpc: RunningListener;
+let http: RunningListener;
 
 beforeAll(async () => {
   const handlers = {

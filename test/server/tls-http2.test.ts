@@ -8,7 +8,8 @@ import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import type { HttpHandlers } from "../../src/server/http-routes.ts";
-import type { HttpServer, HttpServerOptions } from "../../src/server/http-server.ts";
+import type { HttpServerOptions } from "../../src/server/http-server.ts";
+import type { RunningListener } from "../../src/server/running-listener.ts";
 import { TlsCertificates } from "../../src/server/tls-certificates.ts";
 import { createAuthority } from "../support/certificates.ts";
 import { startEchoGrpc, startEchoHttp } from "../support/echo-server.ts";
@@ -39,7 +40,7 @@ afterAll(async () => {
 async function startHttp({
   plain,
   ...options
-}: Pick<HttpServerOptions, "sessions" | "origins" | "connections"> & Times & Plain = {}): Promise<HttpServer> {
+}: Pick<HttpServerOptions, "sessions" | "origins" | "connections"> & Times & Plain = {}): Promise<RunningListener> {
   return await startEchoHttp({ lookup: () => ({}) }, { tls, ...options }, plain);
 }
 

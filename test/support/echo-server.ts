@@ -3,9 +3,10 @@ import { createServiceImplSpec, type Interceptor, type ServiceImpl } from "@conn
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
 import type { MethodLimits } from "../../src/server/call-limits.ts";
-import { type GrpcServer, type GrpcServerOptions, startGrpcServer } from "../../src/server/grpc-server.ts";
+import { type GrpcServerOptions, startGrpcServer } from "../../src/server/grpc-server.ts";
 import type { HttpHandlers } from "../../src/server/http-routes.ts";
-import { type HttpServer, type HttpServerOptions, startHttpServer } from "../../src/server/http-server.ts";
+import { type HttpServerOptions, startHttpServer } from "../../src/server/http-server.ts";
+import type { RunningListener } from "../../src/server/running-listener.ts";
 import { MemoryLogger } from "./memory-logger.ts";
 
 /** What a test's handlers do; those it leaves out are unimplemented. */
@@ -25,7 +26,7 @@ type Basis = Pick<GrpcServerOptions, "host" | "port" | "services" | "interceptor
 export async function startEchoGrpc(
   handlers: EchoHandlers,
   options: EchoOptions & Partial<GrpcServerOptions> = {},
-): Promise<GrpcServer> {
+): Promise<RunningListener> {
   return await startGrpcServer({ ...basis(handlers, options), ...options });
 }
 
@@ -34,7 +35,7 @@ export async function startEchoHttp(
   handlers: EchoHandlers,
   options: EchoOptions & Partial<HttpServerOptions> = {},
   plain: HttpHandlers = {},
-): Promise<HttpServer> {
+): Promise<RunningListener> {
   return await startHttpServer({ ...basis(handlers, options), handlers: plain, ...options });
 }
 

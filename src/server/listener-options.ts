@@ -1,0 +1,21 @@
+import type { ServiceImplSpec } from "@connectrpc/connect";
+
+import type { ConnectionLimits } from "./connection-gate.ts";
+import type { MountOptions } from "./mount-options.ts";
+import type { TlsCertificates } from "./tls-certificates.ts";
+
+/** What both listeners want. */
+export interface ListenerOptions extends MountOptions {
+  /** The address to listen on, such as `127.0.0.1` or `::`. */
+  readonly host: string;
+  /** The port; 0 picks a free one. */
+  readonly port: number;
+  /** The services, as `createServiceImplSpec` gives them. */
+  readonly services: readonly ServiceImplSpec[];
+  /** Deviations from the usual limits of connections. */
+  readonly connections?: Partial<ConnectionLimits> | undefined;
+  /** How long a request may take to arrive, in ms, give or take a second. Default: 15 s. */
+  readonly arrivalTimeoutMs?: number | undefined;
+  /** With it, the listener speaks TLS. */
+  readonly tls?: TlsCertificates | undefined;
+}

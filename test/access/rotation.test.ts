@@ -1,0 +1,227 @@
+import { mkdir, open, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { Code, ConnectError } from "@connectrpc/connect";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+
+import { digestOf } from "../../src/access/token.ts";
+import { createAuthority } from "../support/certificates.ts";
+import type { FakeVpicOptions } from "../support/fake-vpic.ts";
+import { manyVins } from "../support/real-vins.ts";
+import { type MakeCall, SteadyCalls } from "../support/steady-calls.ts";
+import { startTestApp, type TestApp } from "../support/test-app.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { TlsCallers } from "../support/tls-callers.ts";
+
+const [VIN = "", SLOW_VIN = ""] = manyVins(2);
+const SOON = { timeout: 5_000, interval: 20 };
+const NOW = Date.UTC(2026, 10, 22, 12);
+const authority = createAuthority();
+const identity = authority.issue("the service");
+
+let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
+
+beforeAll(async () => {
+  directory = await temporaryDirectory();
+  await writeFile(join(directory.path, "cert.pem"), identity.cert);
+  await writeFile(join(directory.path, "key.pem"), identity.key);
+});
+
+afterAll(async () => {
+  await directory[Symbol.asyncDispose]();
+});
+
+function line(name: string, more = ""): string {
+  return `${name} ${digestOf(name)} lookup,remove,export ${more}\n`;
+}
+
+interface Setting {
+  readonly vpic?: FakeVpicOptions;
+  readonly now?: () => number;
+}
+
+async function start(tokensFile: string, setting: Setting = {}): Promise<TestApp> {
+  return startTestApp({
+    env: {
+      AUTH_TOKENS_FILE: tokensFile,
+      TLS_CERT_FILE: join(directory.path, "cert.pem"),
+      TLS_KEY_FILE: join(directory.path, "key.pem"),
+    },
+    ...setting,
+  });
+}
+
+function callersWith(secret: string, app: TestApp): TlsCallers {
+  return new TlsCallers(app, VIN, { ca: authority.cert, secret });
+}
+
+/** What becomes of one call of every caller. */
+async function outcomesOf({ lookups }: TlsCallers): Promise<ReadonlySet<string>> {
+  return new Set(await Promise.all(Object.values(lookups).map(outcomeOf)));
+}
+
+async function outcomeOf(call: MakeCall): Promise<string> {
+  try {
+    await call();
+    return "ok";
+  } catch (error) {
+    // grpc-js has errors of its own, with the same codes.
+    const code = error instanceof Error && "code" in error ? Number(error.code) : ConnectError.from(error).code;
+    return Code[code] ?? "unknown";
+  }
+}
+
+const all = (outcome: string): ReadonlySet<string> => new Set([outcome]);
+
+/** The ways in which the file may be changed. Each gives the path, with the first text in it, and how to change it. */
+const WAYS: Readonly<
+  Record<string, (folder: string, text: string) => Promise<[string, (text: string) => Promise<void>]>>
+> = {
+  "in place": async (folder, first) => {
+    const path = join(folder, "tokens");
+    await writeFile(path, first);
+    return [path, (text) => writeFile(path, text)];
+  },
+  "in place, slowly": async (folder, first) => {
+    const path = join(folder, "tokens");
+    await writeFile(path, first);
+    const change = async (text: string): Promise<void> => {
+      await using file = await open(path, "w");
+      for (const character of text) {
+        await file.write(character);
+      }
+    };
+    return [path, change];
+  },
+  "by renaming": async (folder, first) => {
+    const path = join(folder, "tokens");
+    await writeFile(path, first);
+    const change = async (text: string): Promise<void> => {
+      await writeFile(`${path}.next`, text);
+      await rename(`${path}.next`, path);
+    };
+    return [path, change];
+  },
+  "by swapping the directory, as secrets are mounted": async (folder, first) => {
+    const data = join(folder, "..data");
+    const write = async (version: string, text: string): Promise<void> => {
+      await mkdir(join(folder, version));
+      await writeFile(join(folder, version, "tokens"), text);
+      await symlink(version, `${data}.next`);
+      await rename(`${data}.next`, data);
+    };
+    await write("..v1", first);
+    await symlink("..data/tokens", join(folder, "tokens"));
+    const change = async (text: string): Promise<void> => {
+      await write("..v2", text);
+      await rm(join(folder, "..v1"), { recursive: true });
+    };
+    return [join(folder, "tokens"), change];
+  },
+};
+
+describe("when the file of tokens is changed", () => {
+  test.concurrent.each(Object.entries(WAYS))(
+    "%s, a removed token is refused within 5 s on open connections too, a new one is let in, and no other call fails",
+    async (name, prepare) => {
+      const folder = join(directory.path, name.replaceAll(" ", "-"));
+      await mkdir(folder);
+      const [path, change] = await prepare(folder, line("kept") + line("removed"));
+      await using app = await start(path);
+      using kept = callersWith("kept", app);
+      using removed = callersWith("removed", app);
+      using added = callersWith("added", app);
+      await using calls = new SteadyCalls(kept.lookups);
+      await calls.more(1);
+      const before = [await outcomesOf(removed), await outcomesOf(added)];
+
+      await change(line("kept") + line("added"));
+      await vi.waitFor(async () => {
+        expect(await outcomesOf(removed)).toEqual(all("Unauthenticated"));
+        expect(await outcomesOf(added)).toEqual(all("ok"));
+      }, SOON);
+      await calls.more(3);
+
+      expect(before).toEqual([all("ok"), all("Unauthenticated")]);
+      expect(await calls.stop()).toEqual([]);
+    },
+  );
+
+  test.concurrent("calls that were let in with a token that is removed go on to their end", async () => {
+    const path = join(directory.path, "running");
+    await writeFile(path, line("kept") + line("removed"));
+    await using app = await start(path, {
+      vpic: { respondWith: ({ vins }) => (vins.includes(SLOW_VIN) ? { kind: "answer", delayMs: 6_000 } : undefined) },
+    });
+    using removed = callersWith("removed", app);
+    using later = callersWith("removed", app);
+    const headers = { authorization: "Bearer removed" };
+    const running = Object.values(removed.clients).map(async (client) => {
+      const answers = await Array.fromAsync(client.batchLookup({ vins: [VIN, SLOW_VIN] }, { headers }));
+      return answers.map(({ result }) => result.case);
+    });
+    await vi.waitFor(() => expect(app.vpic.vins).toContain(SLOW_VIN), SOON);
+
+    await writeFile(path, line("kept"));
+    await vi.waitFor(async () => expect(await outcomesOf(later)).toEqual(all("Unauthenticated")), SOON);
+
+    expect(await Promise.all(running)).toEqual(running.map(() => ["vehicle", "vehicle"]));
+  });
+
+  test.concurrent("to something unusable, every token stays in force, and the log has an error", async () => {
+    const path = join(directory.path, "unusable");
+    await writeFile(path, line("kept"));
+    await using app = await start(path);
+    using kept = callersWith("kept", app);
+    await using calls = new SteadyCalls(kept.lookups);
+    const errors = () => app.logger.lines.filter(({ level }) => level === "error").map(({ fields }) => fields);
+
+    await writeFile(path, `${line("kept")}a broken line with too many fields\n`);
+    await vi.waitFor(() => expect(errors()).toHaveLength(1), SOON);
+    await calls.more(3);
+    await rm(path);
+    await mkdir(path);
+    await vi.waitFor(() => expect(errors()).toHaveLength(2), SOON);
+    await calls.more(3);
+
+    expect(errors()).toEqual([
+      { faults: [expect.stringMatching(/^line 2: it has 7 fields/)] },
+      { faults: [expect.stringContaining("cannot be read (EISDIR)")] },
+    ]);
+    expect(await calls.stop()).toEqual([]);
+  });
+
+  test.concurrent("to one without tokens, nobody is let in, and the log warns of it", async () => {
+    const path = join(directory.path, "empty");
+    await writeFile(path, line("removed"));
+    await using app = await start(path);
+    using removed = callersWith("removed", app);
+
+    await writeFile(path, "");
+    await vi.waitFor(async () => expect(await outcomesOf(removed)).toEqual(all("Unauthenticated")), SOON);
+
+    expect(app.logger.lines).toContainEqual({
+      level: "warn",
+      message: "AUTH_TOKENS_FILE has no tokens: nobody is let in",
+      fields: {},
+    });
+  });
+});
+
+test.concurrent("a token is refused from the moment at which it expires, on open connections too, and no other call fails", async () => {
+  const path = join(directory.path, "expiring");
+  await writeFile(path, line("kept") + line("expiring", new Date(NOW + 60_000).toISOString()));
+  let now = NOW + 59_999;
+  await using app = await start(path, { now: () => now });
+  using kept = callersWith("kept", app);
+  using expiring = callersWith("expiring", app);
+  await using calls = new SteadyCalls(kept.lookups);
+  const before = await outcomesOf(expiring);
+
+  now++;
+  const after = await outcomesOf(expiring);
+  await calls.more(3);
+
+  expect([before, after]).toEqual([all("ok"), all("Unauthenticated")]);
+  expect(await calls.stop()).toEqual([]);
+});

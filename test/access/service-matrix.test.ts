@@ -1,0 +1,253 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import type { DescMethod, JsonObject } from "@bufbuild/protobuf";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import type { Scope } from "../../src/access/scope.ts";
+import { digestOf } from "../../src/access/token.ts";
+import { createAuthority } from "../support/certificates.ts";
+import { manyVins } from "../support/real-vins.ts";
+import { startTestApp, type TestApp } from "../support/test-app.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { readServedMethods } from "./served-methods.ts";
+import { isServedByGet, type Outcome, PROTOCOLS } from "./wire-protocols.ts";
+import { openHttp1, openHttp2, type Wire } from "./wire.ts";
+
+const [VIN = ""] = manyVins(1);
+
+/** What each method asks for, written down apart from the code that sees to it. */
+const RULES: Readonly<Record<string, Scope | "nothing">> = {
+  "vehicle.v1.VehicleService/Lookup": "lookup",
+  "vehicle.v1.VehicleService/BatchLookup": "lookup",
+  "vehicle.v1.VehicleService/Remove": "remove",
+  "vehicle.v1.VehicleService/Export": "export",
+  "grpc.health.v1.Health/Check": "nothing",
+  "grpc.health.v1.Health/List": "nothing",
+  "grpc.health.v1.Health/Watch": "nothing",
+  "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": "nothing",
+  "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": "nothing",
+};
+
+/** The same for plain HTTP. */
+const PLAIN_RULES: Readonly<Record<string, Scope | "nothing">> = {
+  "/": "nothing",
+  "/export.parquet": "export",
+  "/healthz": "nothing",
+  "/metrics": "nothing",
+  "/readyz": "nothing",
+};
+
+/** Requests that are answered, if their caller may make them. */
+const MESSAGES: Readonly<Record<string, JsonObject>> = {
+  "vehicle.v1.VehicleService/Lookup": { vin: VIN },
+  "vehicle.v1.VehicleService/BatchLookup": { vins: [VIN] },
+  "vehicle.v1.VehicleService/Remove": { vin: VIN },
+};
+
+interface Credential {
+  readonly authorization?: string | string[];
+  /** What it allows, or why it allows nothing. */
+  readonly means: readonly Scope[] | "TOKEN_MISSING" | "TOKEN_UNKNOWN";
+}
+
+const ALL: readonly Scope[] = ["lookup", "remove", "export"];
+
+const CREDENTIALS: Readonly<Record<string, Credential>> = {
+  "no header": { means: "TOKEN_MISSING" },
+  "an empty header": { authorization: "", means: "TOKEN_MISSING" },
+  "the scheme alone": { authorization: "Bearer", means: "TOKEN_MISSING" },
+  "the scheme and a blank": { authorization: "Bearer ", means: "TOKEN_MISSING" },
+  "the secret alone": { authorization: "vs_all", means: "TOKEN_MISSING" },
+  "another scheme": { authorization: `Basic ${Buffer.from("all:vs_all").toString("base64")}`, means: "TOKEN_MISSING" },
+  "more behind the secret": { authorization: "Bearer vs_all more", means: "TOKEN_MISSING" },
+  "two tokens in one header": { authorization: "Bearer vs_all, Bearer vs_all", means: "TOKEN_MISSING" },
+  "an unknown token": { authorization: "Bearer vs_nobody", means: "TOKEN_UNKNOWN" },
+  "a token's name": { authorization: "Bearer all", means: "TOKEN_UNKNOWN" },
+  "a token's digest": { authorization: `Bearer ${digestOf("vs_all")}`, means: "TOKEN_UNKNOWN" },
+  "an expired token": { authorization: "Bearer vs_expired", means: "TOKEN_UNKNOWN" },
+  "a token for lookup": { authorization: "Bearer vs_lookup", means: ["lookup"] },
+  "a token for remove": { authorization: "Bearer vs_remove", means: ["remove"] },
+  "a token for export": { authorization: "Bearer vs_export", means: ["export"] },
+  "a token for all": { authorization: "Bearer vs_all", means: ALL },
+  "a scheme in lower case": { authorization: "bearer vs_all", means: ALL },
+  "a scheme in upper case": { authorization: "BEARER vs_all", means: ALL },
+  "two headers, the first one good": { authorization: ["Bearer vs_all", "Bearer vs_nobody"], means: ALL },
+  "two headers, the second one good": { authorization: ["Bearer vs_nobody", "Bearer vs_all"], means: "TOKEN_UNKNOWN" },
+};
+
+const TOKENS = [
+  ...ALL.map((scope) => `${scope} ${digestOf(`vs_${scope}`)} ${scope}`),
+  `all ${digestOf("vs_all")} lookup,remove,export`,
+  `expired ${digestOf("vs_expired")} lookup,remove,export 2026-01-01`,
+];
+
+type WireName = keyof typeof WIRES;
+type Apps = Readonly<Record<"open" | "secure", TestApp>>;
+
+const WIRES = {
+  "the gRPC port": ({ open }: Apps, ca: string) => openHttp2(`http://${open.grpcAddress}`, ca),
+  "the gRPC port with TLS": ({ secure }: Apps, ca: string) => openHttp2(`https://${secure.grpcAddress}`, ca),
+  "HTTP/1.1": ({ open }: Apps, ca: string) => openHttp1(`http://${open.httpAddress}`, ca),
+  "HTTP/1.1 with TLS": ({ secure }: Apps, ca: string) => openHttp1(`https://${secure.httpAddress}`, ca),
+  "HTTP/2 with TLS": ({ secure }: Apps, ca: string) => openHttp2(`https://${secure.httpAddress}`, ca),
+};
+
+type Serves = (method: DescMethod) => boolean;
+const everything: Serves = () => true;
+const nothing: Serves = () => false;
+const ours: Serves = ({ parent }) => parent.typeName.startsWith("vehicle.");
+const oursByGet: Serves = (method) => ours(method) && isServedByGet(method);
+
+/** What is served where. */
+const MATRIX: readonly (readonly [keyof typeof PROTOCOLS, WireName, Serves])[] = [
+  ["gRPC", "the gRPC port", everything],
+  ["gRPC", "the gRPC port with TLS", everything],
+  ["gRPC", "HTTP/2 with TLS", nothing],
+  ["gRPC that calls itself gRPC-Web", "the gRPC port", everything],
+  ["gRPC-Web", "HTTP/1.1", ours],
+  ["gRPC-Web", "HTTP/1.1 with TLS", ours],
+  ["gRPC-Web", "HTTP/2 with TLS", ours],
+  ["Connect", "the gRPC port", nothing],
+  ["Connect", "HTTP/1.1", ours],
+  ["Connect", "HTTP/1.1 with TLS", ours],
+  ["Connect", "HTTP/2 with TLS", ours],
+  ["Connect by GET", "the gRPC port", nothing],
+  ["Connect by GET", "HTTP/1.1", oursByGet],
+  ["Connect by GET", "HTTP/1.1 with TLS", oursByGet],
+  ["Connect by GET", "HTTP/2 with TLS", oursByGet],
+];
+
+const authority = createAuthority();
+const running = new AsyncDisposableStack();
+let methods: readonly DescMethod[];
+let apps: Apps;
+
+beforeAll(async () => {
+  const { path } = running.use(await temporaryDirectory());
+  const identity = authority.issue("the service");
+  const [tokens, cert, key] = ["tokens", "cert.pem", "key.pem"].map((name) => join(path, name));
+  await writeFile(join(path, "tokens"), TOKENS.join("\n"));
+  await writeFile(join(path, "cert.pem"), identity.cert);
+  await writeFile(join(path, "key.pem"), identity.key);
+  const env = { AUTH_TOKENS_FILE: tokens ?? "" };
+  apps = {
+    open: running.use(await startTestApp({ env })),
+    secure: running.use(await startTestApp({ env: { ...env, TLS_CERT_FILE: cert ?? "", TLS_KEY_FILE: key ?? "" } })),
+  };
+  methods = await readServedMethods(apps.open.grpcAddress);
+});
+
+afterAll(() => running.disposeAsync());
+
+function nameOf({ parent, name }: DescMethod): string {
+  return `${parent.typeName}/${name}`;
+}
+
+function promised(rule: Scope | "nothing" | undefined, { means }: Credential): Outcome {
+  if (rule === "nothing") {
+    return "ok";
+  }
+  if (typeof means === "string") {
+    return `Unauthenticated ${means}`;
+  }
+  return rule !== undefined && means.includes(rule) ? "ok" : "PermissionDenied SCOPE_MISSING";
+}
+
+function headersOf({ authorization }: Credential): { authorization?: string | string[] } {
+  return authorization === undefined ? {} : { authorization };
+}
+
+async function outcomesOf(wire: Wire, protocolName: keyof typeof PROTOCOLS, method: DescMethod): Promise<unknown> {
+  const protocol = PROTOCOLS[protocolName];
+  const request = protocol.write(method, MESSAGES[nameOf(method)] ?? {});
+  const outcomes: Record<string, Outcome> = {};
+  for (const [name, credential] of Object.entries(CREDENTIALS)) {
+    const headers = { ...request.headers, ...headersOf(credential) };
+    outcomes[name] = protocol.read(await wire.send({ ...request, headers }), method);
+  }
+  return outcomes;
+}
+
+function eachCredential(outcomeOf: (credential: Credential) => unknown): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(CREDENTIALS).map(([name, each]) => [name, outcomeOf(each)]));
+}
+
+describe("a service with tokens", () => {
+  test("has a rule for every method that it serves", () => {
+    expect(methods.map(nameOf).toSorted()).toEqual(Object.keys(RULES).toSorted());
+  });
+
+  test.each(MATRIX)(
+    "over %s on %s, asks every method's callers for what its rule says",
+    async (protocol, name, serves) => {
+      using wire = WIRES[name](apps, authority.cert);
+      const actual: Record<string, unknown> = {};
+
+      for (const method of methods) {
+        actual[nameOf(method)] = await outcomesOf(wire, protocol, method);
+      }
+
+      expect(actual).toEqual(
+        Object.fromEntries(
+          methods.map((method) => [
+            nameOf(method),
+            eachCredential((each) => (serves(method) ? promised(RULES[nameOf(method)], each) : "not served")),
+          ]),
+        ),
+      );
+    },
+  );
+
+  test.each(
+    (["HTTP/1.1", "HTTP/1.1 with TLS", "HTTP/2 with TLS"] as const).flatMap((wire) =>
+      (["GET", "HEAD"] as const).map((method) => [method, wire] as const),
+    ),
+  )("over %s on %s, asks callers of plain HTTP for what its rule says", async (method, name) => {
+    using wire = WIRES[name](apps, authority.cert);
+    const actual: Record<string, Record<string, unknown>> = {};
+
+    for (const path of Object.keys(PLAIN_RULES)) {
+      const statuses: Record<string, unknown> = {};
+      for (const [credentialName, credential] of Object.entries(CREDENTIALS)) {
+        const answer = await wire.send({ method, path, headers: headersOf(credential), body: Buffer.alloc(0) });
+        statuses[credentialName] = answer.status;
+      }
+      actual[path] = statuses;
+    }
+
+    const status = { ok: 200, Unauthenticated: 401, PermissionDenied: 403 };
+    expect(actual).toEqual(
+      Object.fromEntries(
+        Object.entries(PLAIN_RULES).map(([path, rule]) => [
+          path,
+          eachCredential((each) => {
+            const [code = ""] = promised(rule, each).split(" ");
+            return Reflect.get(status, code);
+          }),
+        ]),
+      ),
+    );
+  });
+
+  test("does nothing for those whom it refuses", async () => {
+    using wire = WIRES["HTTP/1.1"](apps, authority.cert);
+    const [lookup, remove] = ["Lookup", "Remove"].map((name) => methods.find((method) => method.name === name));
+    const ask = async (method: DescMethod | undefined, credential: Credential): Promise<string> => {
+      if (method === undefined) {
+        return "no such method";
+      }
+      const request = PROTOCOLS.Connect.write(method, { vin: VIN });
+      const answer = await wire.send({ ...request, headers: { ...request.headers, ...headersOf(credential) } });
+      return answer.body.toString();
+    };
+    const forAll: Credential = { authorization: "Bearer vs_all", means: ALL };
+    await ask(lookup, forAll);
+
+    for (const credential of Object.values(CREDENTIALS).filter((each) => promised("remove", each) !== "ok")) {
+      await ask(remove, credential);
+    }
+
+    expect(JSON.parse(await ask(lookup, forAll))).toMatchObject({ vin: VIN, cached: true });
+  });
+});

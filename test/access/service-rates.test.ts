@@ -1,0 +1,142 @@
+import { writeFile } from "node:fs/promises";
+import { request } from "node:http";
+import { join } from "node:path";
+
+import { Code } from "@connectrpc/connect";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+
+import { digestOf } from "../../src/access/token.ts";
+import { clientOf } from "../support/clients.ts";
+import { errorOf } from "../support/error-of.ts";
+import { manyVins } from "../support/real-vins.ts";
+import { startTestApp, type TestApp } from "../support/test-app.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+
+const [VIN = ""] = manyVins(1);
+/** Too slow for a bucket to fill while a test runs. */
+const RATE = { RATE_LIMIT_PER_SECOND: "0.01", RATE_LIMIT_BURST: "2" };
+const protocols = ["grpc", "grpc-web", "connect"] as const;
+const names = [...protocols, ...protocols.map((protocol) => `${protocol}-2`), "export", "plain", "mixed", "batch"];
+
+const running = new AsyncDisposableStack();
+let app: TestApp;
+
+beforeAll(async () => {
+  const { path } = running.use(await temporaryDirectory());
+  const tokens = join(path, "tokens");
+  await writeFile(tokens, names.map((name) => `${name} ${digestOf(`vs_${name}`)} lookup,remove,export\n`).join(""));
+  app = running.use(await startTestApp({ env: { AUTH_TOKENS_FILE: tokens, ...RATE } }));
+});
+
+afterAll(() => running.disposeAsync());
+
+function bearer(name: string): { readonly headers: { readonly authorization: string } } {
+  return { headers: { authorization: `Bearer vs_${name}` } };
+}
+
+async function getStatus({ httpAddress }: TestApp, path: string, localAddress: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    request(`http://${httpAddress}${path}`, { localAddress, agent: false }, (response) => {
+      response.resume().once("end", () => resolve(response.statusCode));
+    })
+      .once("error", reject)
+      .end();
+  });
+}
+
+describe("a caller that is over the rate of its token", () => {
+  test.each(protocols)("is told over %s when to come again", async (protocol) => {
+    const client = clientOf(app, protocol);
+    await client.lookup({ vin: VIN }, bearer(protocol));
+    await client.lookup({ vin: VIN }, bearer(protocol));
+
+    const error = await errorOf(client.lookup({ vin: VIN }, bearer(protocol)));
+    const other = await client.lookup({ vin: VIN }, bearer(`${protocol}-2`));
+
+    expect(error.code).toBe(Code.ResourceExhausted);
+    expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "RATE_LIMITED" }]);
+    expect(Number(error.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds)).toBeGreaterThan(90);
+    expect(Number(error.metadata.get("retry-after"))).toBeGreaterThan(90);
+    expect(other.vin).toBe(VIN);
+  });
+
+  test("is told by status and header on plain HTTP, where an export counts as a call", async () => {
+    const get = () => fetch(`http://${app.httpAddress}/export.parquet`, bearer("plain"));
+    const served = [await get(), await get()];
+    await Promise.all(served.map((response) => response.bytes()));
+
+    const refused = await get();
+
+    expect(served.map(({ status }) => status)).toEqual([200, 200]);
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(90);
+    expect(await refused.text()).toMatch(/slow down/);
+  });
+
+  test("is told by status and header by Connect over plain HTTP", async () => {
+    const lookup = () =>
+      fetch(`http://${app.httpAddress}/vehicle.v1.VehicleService/Lookup`, {
+        method: "POST",
+        body: JSON.stringify({ vin: VIN }),
+        headers: { ...bearer("mixed").headers, "content-type": "application/json" },
+      });
+    await clientOf(app, "grpc").lookup({ vin: VIN }, bearer("mixed"));
+    await (await fetch(`http://${app.httpAddress}/export.parquet`, bearer("mixed"))).bytes();
+
+    const refused = await lookup();
+
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(90);
+    expect(await refused.json()).toMatchObject({ code: "resource_exhausted" });
+  });
+
+  test("has its Exports counted too", async () => {
+    const client = clientOf(app);
+    await Array.fromAsync(client.export({}, bearer("export")));
+    await Array.fromAsync(client.export({}, bearer("export")));
+
+    const error = await errorOf(Array.fromAsync(client.export({}, bearer("export"))));
+
+    expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "RATE_LIMITED" }]);
+  });
+
+  test("has its batches counted by their VINs, into debt", async () => {
+    const client = clientOf(app);
+
+    const answers = await Array.fromAsync(client.batchLookup({ vins: manyVins(11) }, bearer("batch")));
+    const error = await errorOf(client.lookup({ vin: VIN }, bearer("batch")));
+
+    expect(answers).toHaveLength(11);
+    // 9 of debt, and the one that is asked for, at 100 s each.
+    expect(Number(error.metadata.get("retry-after"))).toBeGreaterThan(990);
+    expect(Number(error.metadata.get("retry-after"))).toBeLessThanOrEqual(1_000);
+  });
+});
+
+test("without tokens each address has a rate of its own", async () => {
+  await using open = await startTestApp({ env: RATE });
+  const get = (localAddress: string) => getStatus(open, "/export.parquet", localAddress);
+
+  const statuses = [await get("127.0.0.1"), await get("127.0.0.1"), await get("127.0.0.1"), await get("127.0.0.2")];
+
+  expect(statuses).toEqual([200, 200, 429, 200]);
+});
+
+test.each([
+  ["1", "reset"],
+  ["unlimited", 200],
+])("with CONNECTIONS_PER_ADDRESS=%s, the next connection of an address gets %s", async (limit, outcome) => {
+  await using limited = await startTestApp({ env: { CONNECTIONS_PER_ADDRESS: limit } });
+  const held = request(`http://${limited.httpAddress}/export.parquet`, { method: "POST", agent: false });
+  held.on("error", () => {});
+  await new Promise((resolve) => {
+    held.once("socket", (socket) => socket.once("connect", resolve));
+  });
+
+  const next = await getStatus(limited, "/healthz", "127.0.0.1").catch(() => "reset");
+  held.destroy();
+
+  expect(next).toBe(outcome);
+});

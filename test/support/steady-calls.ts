@@ -1,0 +1,59 @@
+import { setTimeout as pause } from "node:timers/promises";
+
+import { ConnectError } from "@connectrpc/connect";
+
+/** Makes one call, and rejects when it fails. */
+export type MakeCall = () => Promise<unknown>;
+
+const PAUSE_MS = 10;
+
+/** Callers that go on calling, one call after the other each, and keep book of what fails. */
+export class SteadyCalls implements AsyncDisposable {
+  /** What failed so far, such as `grpc-js: [unauthenticated] ...`. */
+  readonly failures: string[] = [];
+  readonly #stop = new AbortController();
+  readonly #done = new Map<string, number>();
+  readonly #running: Promise<unknown>;
+
+  /** @param callers by the name that failures carry */
+  constructor(callers: Readonly<Record<string, MakeCall>>) {
+    this.#running = Promise.all(Object.entries(callers).map(([name, call]) => this.#goOn(name, call)));
+  }
+
+  /** The calls that have ended, of the caller with the fewest. */
+  get fewestDone(): number {
+    return Math.min(...this.#done.values());
+  }
+
+  /** Resolves when every caller has made that many more calls. */
+  async more(calls: number): Promise<void> {
+    const wanted = this.fewestDone + calls;
+    while (this.fewestDone < wanted) {
+      await pause(PAUSE_MS);
+    }
+  }
+
+  /** Stops, and gives what has failed once the last calls have ended. */
+  async stop(): Promise<readonly string[]> {
+    await this[Symbol.asyncDispose]();
+    return this.failures;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  async #goOn(name: string, call: MakeCall): Promise<void> {
+    this.#done.set(name, 0);
+    while (!this.#stop.signal.aborted) {
+      try {
+        await call();
+      } catch (error) {
+        this.failures.push(`${name}: ${ConnectError.from(error).message}`);
+      }
+      this.#done.set(name, (this.#done.get(name) ?? 0) + 1);
+      await pause(PAUSE_MS);
+    }
+  }
+}
