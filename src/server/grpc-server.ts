@@ -1,9 +1,9 @@
 import { once } from "node:events";
-import type { ServerHttp2Stream } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 
 import type { ServiceImplSpec } from "@connectrpc/connect";
-import { logVerbosity, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
+import { logVerbosity, ServerCredentials, type ServerOptions, setLogVerbosity, status } from "@grpc/grpc-js";
 
 import { Health as HealthService } from "#gen/health/v1/health_pb.ts";
 
@@ -19,6 +19,7 @@ import { onceHttp2 } from "./http2-preface.ts";
 import { listen } from "./listen.ts";
 import type { MountOptions } from "./mount-options.ts";
 import { addReflection } from "./reflection.ts";
+import { PieceCount, tooManyPieces } from "./small-pieces.ts";
 import type { TlsCertificates } from "./tls-certificates.ts";
 
 export interface GrpcServerOptions extends MountOptions {
@@ -88,6 +89,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
         refuse(stream, refusal);
         return true;
       }
+      refuseSmallPieces(stream);
       // Reflection is the one service whose clients may take their time to send more.
       if (!path.startsWith("/grpc.reflection.")) {
         arrivals.watch(stream);
@@ -153,6 +155,18 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       server.forceShutdown();
     },
   };
+}
+
+function refuseSmallPieces(stream: ServerHttp2Stream): void {
+  const count = new PieceCount();
+  stream.on("data", (piece: Buffer) => {
+    if (count.isTooManyWith(piece.byteLength) && !stream.closed) {
+      if (!stream.headersSent) {
+        refuse(stream, { "grpc-status": String(status.RESOURCE_EXHAUSTED), "grpc-message": tooManyPieces });
+      }
+      stream.close(constants.NGHTTP2_NO_ERROR);
+    }
+  });
 }
 
 function refuse(stream: ServerHttp2Stream, headers: Readonly<Record<string, string>>): void {

@@ -19,6 +19,7 @@ import { applyDeadline } from "./http-deadline.ts";
 import { reportUnexpected } from "./http-errors.ts";
 import { blameMalformedRequest } from "./http-malformed.ts";
 import type { MountOptions } from "./mount-options.ts";
+import { discardRest, readBody } from "./request-body.ts";
 
 /** Serves one method to Connect and gRPC-Web clients. Rejects when the response could not be written. */
 export type RpcHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
@@ -44,7 +45,9 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
           const values = options.contextValues?.({ address: request.socket.remoteAddress ?? "unknown" });
           const universal = universalRequestFromNodeRequest(request, response, undefined, values);
           applyDeadline(universal.header, limits);
-          await universalResponseToNodeResponse(await blameMalformedRequest(await handle(universal)), response);
+          const answer = await blameMalformedRequest(await handle({ ...universal, body: readBody(request) }));
+          discardRest(request, response);
+          await universalResponseToNodeResponse(answer, response);
         });
       }
     }

@@ -84,15 +84,20 @@ export function indexed(index: number): Buffer {
   return Buffer.from([0x80 | index]);
 }
 
-/** The headers of a gRPC call. */
-export function callHeaders(path: string, authority: string | Uint8Array = "localhost", timeout = "2S"): Buffer {
+/** The headers of a call, over gRPC unless the type is another. */
+export function callHeaders(
+  path: string,
+  authority: string | Uint8Array = "localhost",
+  timeout = "2S",
+  contentType = "application/grpc",
+): Buffer {
   return Buffer.concat([
     literal(":method", "POST"),
     literal(":scheme", "http"),
     literal(":path", path),
     literal(":authority", authority),
     literal("te", "trailers"),
-    literal("content-type", "application/grpc"),
+    literal("content-type", contentType),
     literal("grpc-timeout", timeout),
   ]);
 }

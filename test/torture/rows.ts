@@ -1,8 +1,15 @@
 import type { Row } from "./finding.ts";
 import { rowsOfBytes } from "./rows-of-bytes.ts";
+import { rowsOfClaims } from "./rows-of-claims.ts";
 import { rowsOfFloods } from "./rows-of-floods.ts";
 import { rowsOfSilence } from "./rows-of-silence.ts";
 import { rowsOfSizes } from "./rows-of-sizes.ts";
 
 /** Every row that is tried, in the order of the table. */
-export const ROWS: readonly Row[] = [...rowsOfBytes, ...rowsOfFloods, ...rowsOfSilence, ...rowsOfSizes];
+export const ROWS: readonly Row[] = [
+  ...rowsOfBytes,
+  ...rowsOfFloods,
+  ...rowsOfClaims,
+  ...rowsOfSilence,
+  ...rowsOfSizes,
+];

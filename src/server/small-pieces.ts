@@ -1,0 +1,24 @@
+/** So many pieces of a request are looked at before their size matters. */
+const graceful = 1000;
+
+/** The least that a piece must have on average, in bytes. */
+const minAverageBytes = 16;
+
+/**
+ * Counts the pieces in which one request arrives. A request costs by the piece rather than by the byte: a client that
+ * sends a byte at a time pays ten for it, but makes us keep a hundred and more.
+ */
+export class PieceCount {
+  #pieces = 0;
+  #bytes = 0;
+
+  /** Counts one more; whether they are too many and too small by now. */
+  isTooManyWith(byteLength: number): boolean {
+    this.#pieces++;
+    this.#bytes += byteLength;
+    return this.#pieces > graceful && this.#bytes < this.#pieces * minAverageBytes;
+  }
+}
+
+/** What the client is told. */
+export const tooManyPieces = "the request comes in too many small pieces";
