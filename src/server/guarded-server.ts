@@ -2,18 +2,13 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 
 import { Server, type ServerOptions } from "@grpc/grpc-js";
 
+import { sessionLimits } from "./http2-sessions.ts";
+
 /** What grpc-js calls for every new stream of a connection. */
 const streamHandler = "_streamHandler";
 
 /** Where grpc-js keeps what it gives to node:http2. */
 const http2Options = "commonServerOptions";
-
-/**
- * What grpc-js has no options for. The size of headers and the number of streams bind a client only once it has
- * acknowledged them; until then, calls with as many headers as Node allows (128), each naming a header of 3,000 bytes
- * that HPACK remembers, took 280 MB and half a second. These two hold from the start.
- */
-const sessionLimits = { maxHeaderListPairs: 48, maxSessionInvalidFrames: 100 };
 
 /**
  * A grpc-js server that survives streams which are gone before they are looked at. grpc-js 1.14 answers unknown methods
@@ -34,6 +29,7 @@ export function createGuardedServer(
   if (typeof original !== "function" || typeof sessionOptions !== "object" || sessionOptions === null) {
     throw new TypeError("grpc-js has changed: its streams cannot be guarded");
   }
+  // grpc-js has no options for these.
   Object.assign(sessionOptions, sessionLimits);
   Reflect.set(
     server,

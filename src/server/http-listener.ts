@@ -1,8 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from "node:http2";
+import {
+  constants,
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerResponse,
+  type ServerHttp2Stream,
+} from "node:http2";
 
 import { ArrivalWatch } from "./grpc-arrival.ts";
-import { limitSessions, type SessionLifetime } from "./http2-sessions.ts";
+import { limitSessions, type SessionLifetime, sessionLimits } from "./http2-sessions.ts";
 import type { TlsCertificates } from "./tls-certificates.ts";
 
 export interface HttpListenerOptions {
@@ -42,12 +48,30 @@ export function createHttpListener(
     settings: { maxConcurrentStreams: 100, maxHeaderListSize: maxHeaderBytes },
     // In MB, for streams, headers and queues together.
     maxSessionMemory: 10,
-    maxSessionInvalidFrames: 100,
+    ...sessionLimits,
     maxSessionRejectedStreams: 100,
     unknownProtocolTimeout: headersTimeoutMs,
   });
   // The requests and responses of HTTP/2 look like those of HTTP/1.1, in all that is used of them here.
-  server.on("request", onRequest);
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    const stream = http2StreamOf(response);
+    if (stream === undefined) {
+      onRequest(request, response);
+    } else if (stream.destroyed) {
+      // Reset before it could be looked at.
+    } else if (lengthOf(request.rawHeaders) > maxHeaderBytes) {
+      // The limit in the settings binds only who has acknowledged them.
+      stream.respond({ ":status": 431 }, { endStream: true });
+      stream.session?.close();
+    } else {
+      // Many a stream that was opened to be reset is gone by then.
+      setImmediate(() => {
+        if (!stream.destroyed) {
+          onRequest(request, response);
+        }
+      });
+    }
+  });
   tls.follow(server);
   limitSessions(server, sessions);
   const arrivals = new ArrivalWatch(arrivalTimeoutMs, endLate);
@@ -60,6 +84,14 @@ export function createHttpListener(
     arrivals[Symbol.dispose]();
   });
   return server;
+}
+
+function http2StreamOf(response: ServerResponse | Http2ServerResponse): ServerHttp2Stream | undefined {
+  return "stream" in response ? response.stream : undefined;
+}
+
+function lengthOf(texts: readonly string[]): number {
+  return texts.reduce((length, text) => length + text.length, 0);
 }
 
 function endLate(stream: ServerHttp2Stream): void {
