@@ -8,6 +8,7 @@ import type { Config, TlsConfig } from "./config.ts";
 import { ExportSpool } from "./export/export-spool.ts";
 import { createExportHandler } from "./export/http.ts";
 import { VehicleExports } from "./export/vehicle-exports.ts";
+import { DETAIL_TYPES } from "./rpc/detail-types.ts";
 import { createExportEndpoint } from "./rpc/export-endpoint.ts";
 import { createInterceptors } from "./rpc/interceptors.ts";
 import { callerKey } from "./rpc/caller.ts";
@@ -104,6 +105,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
     connections: config.connections,
     limits: { methods: METHOD_LIMITS },
+    types: DETAIL_TYPES,
     tls: starting.use(await openTls(config.tls, logger)),
     contextValues: ({ address }: Peer) => createContextValues().set(callerKey, address),
     logger,

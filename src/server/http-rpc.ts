@@ -56,11 +56,12 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
 }
 
 /** A router of its own for each method, since most of its options differ by method. */
-function route(spec: MethodImplSpec, limits: CallLimits, { interceptors, logger }: MountOptions): ConnectRouter {
+function route(spec: MethodImplSpec, limits: CallLimits, { interceptors, logger, types }: MountOptions): ConnectRouter {
   const options: ConnectRouterOptions = {
     grpc: false,
     interceptors: [reportUnexpected(logger), ...interceptors, abandonWhenAborted],
     acceptCompression: [compressionGzip],
+    ...(types === undefined ? {} : { jsonOptions: { registry: types } }),
     readMaxBytes: limits.maxRequestBytes,
     writeMaxBytes: limits.maxResponseBytes,
     ...(limits.compressResponses ? {} : { compressMinBytes: limits.maxResponseBytes }),

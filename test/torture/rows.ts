@@ -4,6 +4,7 @@ import { rowsOfClaims } from "./rows-of-claims.ts";
 import { rowsOfFloods } from "./rows-of-floods.ts";
 import { rowsOfSilence } from "./rows-of-silence.ts";
 import { rowsOfSizes } from "./rows-of-sizes.ts";
+import { rowsOfVins } from "./rows-of-vins.ts";
 
 /** Every row that is tried, in the order of the table. */
 export const ROWS: readonly Row[] = [
@@ -12,4 +13,5 @@ export const ROWS: readonly Row[] = [
   ...rowsOfClaims,
   ...rowsOfSilence,
   ...rowsOfSizes,
+  ...rowsOfVins,
 ];
