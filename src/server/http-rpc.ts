@@ -18,6 +18,7 @@ import { abandonWhenAborted } from "./http-abandon.ts";
 import { applyDeadline } from "./http-deadline.ts";
 import { reportUnexpected } from "./http-errors.ts";
 import { blameMalformedRequest } from "./http-malformed.ts";
+import { watchReader } from "./http-stall.ts";
 import type { MountOptions } from "./mount-options.ts";
 import { discardRest, readBody } from "./request-body.ts";
 
@@ -36,6 +37,7 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
       const limits = limitsOf(spec.method, options.limits);
       for (const handle of route(spec, limits, options).handlers) {
         handlers.set(handle.requestPath, async (request, response) => {
+          // For what is left when the last piece has been handed over.
           response.setTimeout(limits.stallTimeoutMs, () => {
             // Silence is the client's fault only if it has something to read.
             if (response.writableLength > 0) {
@@ -47,7 +49,9 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
           applyDeadline(universal.header, limits);
           const answer = await blameMalformedRequest(await handle({ ...universal, body: readBody(request) }));
           discardRest(request, response);
-          await universalResponseToNodeResponse(answer, response);
+          const { body = [] } = answer;
+          const watched = watchReader(body, limits.stallTimeoutMs, () => response.destroy());
+          await universalResponseToNodeResponse({ ...answer, body: watched }, response);
         });
       }
     }

@@ -110,6 +110,11 @@ export function grpcMessage(message: Uint8Array, isCompressed = false): Buffer {
   return Buffer.concat([head, message]);
 }
 
+/** Whether frames of this type reset their stream. */
+export function isReset(type: number): boolean {
+  return type === FrameType.resetStream;
+}
+
 /** Splits what a server sends into frames; gives each one's type, flags and stream. */
 export class FrameReader {
   #rest: Buffer = Buffer.alloc(0);

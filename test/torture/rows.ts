@@ -1,6 +1,7 @@
 import type { Row } from "./finding.ts";
 import { rowsOfBytes } from "./rows-of-bytes.ts";
 import { rowsOfClaims } from "./rows-of-claims.ts";
+import { rowsOfExports } from "./rows-of-exports.ts";
 import { rowsOfFloods } from "./rows-of-floods.ts";
 import { rowsOfSilence } from "./rows-of-silence.ts";
 import { rowsOfSizes } from "./rows-of-sizes.ts";
@@ -12,6 +13,7 @@ export const ROWS: readonly Row[] = [
   ...rowsOfFloods,
   ...rowsOfClaims,
   ...rowsOfSilence,
+  ...rowsOfExports,
   ...rowsOfSizes,
   ...rowsOfVins,
 ];
