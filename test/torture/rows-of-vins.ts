@@ -19,6 +19,7 @@ import { HOSTILE_VINS, LOOK_ALIKES } from "./hostile-vins.ts";
 import { CACHED_VIN, Target } from "./target.ts";
 
 const VIN = /^[A-HJ-NPR-Z0-9]{17}$/;
+const INVALID_ARGUMENT: number = Code.InvalidArgument;
 const COLD_VINS = ["1FUJGLDR9CSBM1234", "2NKHHM6X8FM123456", "3AKJHHDR5JSJK1234"];
 const LOOKUP_QUERY = "/vehicle.v1.VehicleService/Lookup?connect=v1&encoding=json&message=";
 
@@ -118,7 +119,7 @@ async function lookUpBatch(
 }
 
 function blamesVinOfBatch({ result }: BatchLookupResponse): boolean {
-  if (result.case !== "error" || Number(result.value.code) !== Number(Code.InvalidArgument)) {
+  if (result.case !== "error" || result.value.code !== INVALID_ARGUMENT) {
     return false;
   }
   const details = result.value.details.map((detail) => anyUnpack(detail, BadRequestSchema));
