@@ -156,8 +156,13 @@ async function drip(
     );
   }, HARM);
   const what = `${count} times ${body.byteLength} bytes one by one, ${protocol}, ${nameOf(path)}`;
-  const refused = ends.filter((end) => end === "refused").length;
-  return { listener, what, figures: [{ name: "refused", value: refused, atLeast: count }, ...figures] };
+  const endsOf = (kind: End): number => ends.filter((end) => end === kind).length;
+  // What lies together when it is first looked at is one piece.
+  const counted: Figure[] = [
+    { name: "refused", value: endsOf("refused"), ...(listener === "HTTP/2" ? {} : { atLeast: count }) },
+    { name: "neither answered nor refused", value: endsOf("neither"), atMost: 0 },
+  ];
+  return { listener, what, figures: [...counted, ...figures] };
 }
 
 function framed(call: PlainCall): Buffer {
