@@ -8,6 +8,7 @@ import type { Config, TlsConfig } from "./config.ts";
 import { ExportSpool } from "./export/export-spool.ts";
 import { createExportHandler } from "./export/http.ts";
 import { VehicleExports } from "./export/vehicle-exports.ts";
+import { DETAIL_TYPES } from "./rpc/detail-types.ts";
 import { createExportEndpoint } from "./rpc/export-endpoint.ts";
 import { createInterceptors } from "./rpc/interceptors.ts";
 import { callerKey } from "./rpc/caller.ts";
@@ -46,6 +47,8 @@ export interface Overrides {
   readonly logger?: Logger;
   /** Wall clock, ms since the epoch. */
   readonly now?: () => number;
+  /** How long whoever reads a stream or an export may take nothing, in ms. Default: 30 s. */
+  readonly stallTimeoutMs?: number;
 }
 
 /**
@@ -53,7 +56,7 @@ export interface Overrides {
  * later part cannot start.
  */
 export async function startApp(config: Config, overrides: Overrides = {}): Promise<App> {
-  const { logger = createLogger(config.logLevel), now = Date.now } = overrides;
+  const { logger = createLogger(config.logLevel), now = Date.now, stallTimeoutMs = 30_000 } = overrides;
   const { host, freshness } = config;
   await using starting = new AsyncDisposableStack();
 
@@ -84,13 +87,14 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       service: VehicleService.typeName,
       version: VERSION,
       logger,
+      stallMs: stallTimeoutMs,
     }),
   );
 
   const spool = starting.use(
     new ExportSpool({ create: (client, signal) => exports.createShared(client, signal), now }),
   );
-  const answerExport = createExportHandler({ exports, spool, logger });
+  const answerExport = createExportHandler({ exports, spool, logger, stallMs: stallTimeoutMs });
 
   const { guard, shedder } = starting.use(await openAccess(config, logger, now));
   const metrics = createMetrics({
@@ -105,7 +109,8 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     interceptors: createInterceptors({ guard, logger }),
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
     connections: config.connections,
-    limits: { methods: METHOD_LIMITS },
+    limits: { methods: METHOD_LIMITS, defaults: { stallTimeoutMs } },
+    types: DETAIL_TYPES,
     tls: starting.use(await openTls(config.tls, logger)),
     contextValues: ({ address }: Peer) => createContextValues().set(callerKey, address),
     logger,

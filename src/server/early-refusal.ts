@@ -17,11 +17,16 @@ export function refusesStream(refuseEarly: GrpcRefusal | undefined, stream: Serv
   if (headers === undefined) {
     return false;
   }
+  refuseStream(stream, headers);
+  return true;
+}
+
+/** Answers a gRPC call with nothing but headers: names and values in turn. */
+export function refuseStream(stream: ServerHttp2Stream, headers: readonly string[]): void {
   stream.on("error", () => {});
   stream.respond(headers, { endStream: true });
   // The request is not wanted any more.
   stream.resume();
-  return true;
 }
 
 /** Refuses an HTTP request if it is to be refused; says whether it was. */

@@ -19,6 +19,7 @@ import type { ListenerOptions } from "./listener-options.ts";
 import { addReflection } from "./reflection.ts";
 import { runListener, type RunningListener } from "./running-listener.ts";
 import { UnheardStreams } from "./unheard-streams.ts";
+import { refuseSmallPieces } from "./small-pieces.ts";
 
 export interface GrpcServerOptions extends ListenerOptions {
   /** Refuses calls of the services, but not of health and reflection, before they cost anything. */
@@ -61,6 +62,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
       if (ownPaths.has(path) && refusesStream(options.refuseEarly, stream)) {
         return true;
       }
+      refuseSmallPieces(stream);
       // Reflection is the one service whose clients may take their time to send more.
       if (!path.startsWith("/grpc.reflection.")) {
         arrivals.watch(stream);

@@ -4,6 +4,7 @@ import { Server, type ServerOptions } from "@grpc/grpc-js";
 
 import { defuseHeaders } from "./header-bombs.ts";
 import type { UnheardStreams } from "./unheard-streams.ts";
+import { sessionLimits } from "./http2-sessions.ts";
 
 /** What grpc-js calls for every new stream of a connection. */
 const streamHandler = "_streamHandler";
@@ -13,9 +14,6 @@ const sessionHandlerOf = "_sessionHandler";
 
 /** Where grpc-js keeps what it gives to node:http2. */
 const http2Options = "commonServerOptions";
-
-/** What grpc-js has no option for: Node would close a connection only after 1,000 frames that are none. */
-const sessionLimits = { maxSessionInvalidFrames: 100 };
 
 /**
  * A grpc-js server that survives floods of headers, and streams which are gone before they are looked at. grpc-js 1.14
@@ -44,6 +42,7 @@ export function createGuardedServer(
   ) {
     throw new TypeError("grpc-js has changed: its streams cannot be guarded");
   }
+  // grpc-js has no options for these.
   Object.assign(sessionOptions, sessionLimits);
   Reflect.set(server, sessionHandlerOf, (http2Server: unknown) => {
     const handle: unknown = Reflect.apply(originalSessions, server, [http2Server]);

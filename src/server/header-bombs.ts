@@ -17,24 +17,25 @@ const ENTRY_BYTES = 32;
  * @param rawHeaders as the event `stream` has them: names and values in turn, repeated ones too
  */
 export function defuseHeaders(stream: ServerHttp2Stream, rawHeaders: readonly string[]): boolean {
-  if (isBomb(rawHeaders)) {
+  if (listBytes(rawHeaders) > MAX_LIST_BYTES) {
     endConnection(stream);
     return true;
   }
   stream.once("trailers", (_trailers: IncomingHttpHeaders, _flags: number, rawTrailers: readonly string[]) => {
-    if (isBomb(rawTrailers)) {
+    if (listBytes(rawTrailers) > MAX_LIST_BYTES) {
       endConnection(stream);
     }
   });
   return false;
 }
 
-function isBomb(rawHeaders: readonly string[]): boolean {
+/** The size of a list of headers as HTTP/2 counts it, in bytes. */
+export function listBytes(rawHeaders: readonly string[]): number {
   let bytes = (rawHeaders.length / 2) * ENTRY_BYTES;
   for (const text of rawHeaders) {
     bytes += text.length;
   }
-  return bytes > MAX_LIST_BYTES;
+  return bytes;
 }
 
 function endConnection(stream: ServerHttp2Stream): void {

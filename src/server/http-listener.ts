@@ -1,9 +1,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from "node:http2";
+import {
+  constants,
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerResponse,
+  type ServerHttp2Stream,
+} from "node:http2";
 
 import { ArrivalWatch } from "./grpc-arrival.ts";
-import { defuseHeaders } from "./header-bombs.ts";
-import { limitSessions, type SessionLifetime } from "./http2-sessions.ts";
+import { defuseHeaders, listBytes } from "./header-bombs.ts";
+import { limitSessions, type SessionLifetime, sessionLimits } from "./http2-sessions.ts";
 import type { TlsCertificates } from "./tls-certificates.ts";
 import { UnheardStreams } from "./unheard-streams.ts";
 
@@ -44,7 +50,7 @@ export function createHttpListener(
     settings: { maxConcurrentStreams: 100, maxHeaderListSize: maxHeaderBytes },
     // In MB, for streams, headers and queues together.
     maxSessionMemory: 10,
-    maxSessionInvalidFrames: 100,
+    ...sessionLimits,
     maxSessionRejectedStreams: 100,
     unknownProtocolTimeout: headersTimeoutMs,
   });
@@ -59,12 +65,34 @@ export function createHttpListener(
     }
   });
   // The requests and responses of HTTP/2 look like those of HTTP/1.1, in all that is used of them here.
-  server.on("request", onRequest);
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    const stream = http2StreamOf(response);
+    if (stream === undefined) {
+      onRequest(request, response);
+    } else if (stream.destroyed) {
+      // Reset before it could be looked at.
+    } else if (listBytes(request.rawHeaders) > maxHeaderBytes) {
+      // The limit in the settings binds only who has acknowledged them.
+      stream.respond({ ":status": 431 }, { endStream: true });
+      stream.session?.close();
+    } else {
+      // Many a stream that was opened to be reset is gone by then.
+      setImmediate(() => {
+        if (!stream.destroyed) {
+          onRequest(request, response);
+        }
+      });
+    }
+  });
   server.once("close", () => {
     arrivals[Symbol.dispose]();
     unheard[Symbol.dispose]();
   });
   return server;
+}
+
+function http2StreamOf(response: ServerResponse | Http2ServerResponse): ServerHttp2Stream | undefined {
+  return "stream" in response ? response.stream : undefined;
 }
 
 function endLate(stream: ServerHttp2Stream): void {

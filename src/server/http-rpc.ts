@@ -18,7 +18,9 @@ import { abandonWhenAborted } from "./http-abandon.ts";
 import { applyDeadline } from "./http-deadline.ts";
 import { reportUnexpected } from "./http-errors.ts";
 import { blameMalformedRequest } from "./http-malformed.ts";
+import { watchReader } from "./http-stall.ts";
 import type { MountOptions } from "./mount-options.ts";
+import { discardRest, readBody } from "./request-body.ts";
 
 /** Serves one method to Connect and gRPC-Web clients. Rejects when the response could not be written. */
 export type RpcHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
@@ -35,6 +37,7 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
       const limits = limitsOf(spec.method, options.limits);
       for (const handle of route(spec, limits, options).handlers) {
         handlers.set(handle.requestPath, async (request, response) => {
+          // For what is left when the last piece has been handed over.
           response.setTimeout(limits.stallTimeoutMs, () => {
             // Silence is the client's fault only if it has something to read.
             if (response.writableLength > 0) {
@@ -44,7 +47,11 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
           const values = options.contextValues?.({ address: request.socket.remoteAddress ?? "unknown" });
           const universal = universalRequestFromNodeRequest(request, response, undefined, values);
           applyDeadline(universal.header, limits);
-          await universalResponseToNodeResponse(await blameMalformedRequest(await handle(universal)), response);
+          const answer = await blameMalformedRequest(await handle({ ...universal, body: readBody(request) }));
+          discardRest(request, response);
+          const { body = [] } = answer;
+          const watched = watchReader(body, limits.stallTimeoutMs, () => response.destroy());
+          await universalResponseToNodeResponse({ ...answer, body: watched }, response);
         });
       }
     }
@@ -53,11 +60,12 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
 }
 
 /** A router of its own for each method, since most of its options differ by method. */
-function route(spec: MethodImplSpec, limits: CallLimits, { interceptors, logger }: MountOptions): ConnectRouter {
+function route(spec: MethodImplSpec, limits: CallLimits, { interceptors, logger, types }: MountOptions): ConnectRouter {
   const options: ConnectRouterOptions = {
     grpc: false,
     interceptors: [reportUnexpected(logger), ...interceptors, abandonWhenAborted],
     acceptCompression: [compressionGzip],
+    ...(types === undefined ? {} : { jsonOptions: { registry: types } }),
     readMaxBytes: limits.maxRequestBytes,
     writeMaxBytes: limits.maxResponseBytes,
     ...(limits.compressResponses ? {} : { compressMinBytes: limits.maxResponseBytes }),

@@ -1,3 +1,4 @@
+import type { Registry } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 
 import type { Logger } from "../telemetry/logger.ts";
@@ -11,6 +12,8 @@ export interface MountOptions {
   readonly logger: Logger;
   /** Deviations from the limits that `limitsOf` gives. */
   readonly limits?: MethodLimits | undefined;
+  /** What `google.protobuf.Any` may hold in messages that are sent as JSON. Default: nothing. */
+  readonly types?: Registry | undefined;
   /** What a call knows from its start. Default: nothing. */
   readonly contextValues?: ContextValuesOf | undefined;
 }

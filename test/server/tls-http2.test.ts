@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { connect as connectHttp2, type ClientHttp2Session, constants } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { join } from "node:path";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
@@ -53,6 +53,20 @@ function openSession({ address }: { readonly address: string }): ClientHttp2Sess
   const session = connectHttp2(`https://${address}`, { ca: authority.cert });
   session.on("error", () => {});
   return session;
+}
+
+/** A connection whose handshake chose HTTP/2, and which says nothing yet. */
+async function openSocket({ address }: { readonly address: string }): Promise<TLSSocket> {
+  const socket = connectTls({
+    port: Number(address.split(":")[1]),
+    host: "127.0.0.1",
+    ca: authority.cert,
+    ALPNProtocols: ["h2"],
+  });
+  socket.on("error", () => {});
+  socket.resume();
+  await once(socket, "secureConnect");
+  return socket;
 }
 
 /** The status of one request, or `reset` when it gets none. */
@@ -216,15 +230,7 @@ describe("over HTTP/2, the HTTP listener", () => {
 
   test("closes a connection that resets its streams rapidly, and goes on serving", async () => {
     await using server = await startHttp();
-    const socket = connectTls({
-      port: Number(server.address.split(":")[1]),
-      host: "127.0.0.1",
-      ca: authority.cert,
-      ALPNProtocols: ["h2"],
-    });
-    socket.on("error", () => {});
-    socket.resume();
-    await once(socket, "secureConnect");
+    const socket = await openSocket(server);
     const closed = once(socket, "close");
 
     socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -240,6 +246,35 @@ describe("over HTTP/2, the HTTP listener", () => {
     next.destroy();
 
     expect(served).toBe(200);
+  });
+
+  test("closes a connection whose client does not begin to speak HTTP/2", async () => {
+    await using server = await startHttp({ sessions: { prefaceMs: 100 } });
+    const socket = await openSocket(server);
+    const closed = once(socket, "close");
+
+    socket.write("PRI * HTTP/2.0");
+
+    await expect(closed).resolves.toBeDefined();
+  });
+
+  test("refuses headers of more than 16 KiB from a client that has not agreed to that limit", async () => {
+    await using server = await startHttp();
+    const socket = await openSocket(server);
+    const closed = once(socket, "close");
+
+    // Remembered by HPACK as entry 62 and named six more times: a few bytes that stand for 21 KB.
+    const long = Buffer.concat([
+      Buffer.from([0x40, 1]),
+      Buffer.from("x"),
+      Buffer.from([0x7f, 0xb9, 0x16]),
+      Buffer.alloc(3000, "y"),
+    ]);
+    socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    socket.write(frameOf(frameTypes.settings, 0, Buffer.alloc(0)));
+    socket.write(frameOf(frameTypes.headers, 1, Buffer.concat([getRoot, long, Buffer.alloc(6, 0x80 | 62)])));
+
+    await expect(closed).resolves.toBeDefined();
   });
 });
 

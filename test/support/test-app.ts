@@ -18,10 +18,16 @@ export interface TestAppOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly vpic?: FakeVpicOptions;
   readonly now?: () => number;
+  /** See `Overrides`. */
+  readonly stallTimeoutMs?: number;
 }
 
 /** Starts the service on free ports of loopback. */
-export async function startTestApp({ env = {}, vpic: vpicOptions, now }: TestAppOptions = {}): Promise<TestApp> {
+export async function startTestApp({
+  env = {},
+  vpic: vpicOptions,
+  ...overrides
+}: TestAppOptions = {}): Promise<TestApp> {
   await using starting = new AsyncDisposableStack();
   const directory = starting.use(await temporaryDirectory());
   const vpic = starting.use(await startFakeVpic(vpicOptions));
@@ -34,7 +40,7 @@ export async function startTestApp({ env = {}, vpic: vpicOptions, now }: TestApp
     VPIC_URL: vpic.url,
     ...env,
   });
-  const app = starting.use(await startApp(config, { logger, ...(now === undefined ? {} : { now }) }));
+  const app = starting.use(await startApp(config, { logger, ...overrides }));
   const running = starting.move();
   return { ...app, vpic, logger, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }

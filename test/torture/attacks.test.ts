@@ -3,8 +3,11 @@ import { expect, test } from "vitest";
 import { faultsOf } from "./finding.ts";
 import { ROWS } from "./rows.ts";
 
+/** Exports that nobody reads take half a minute as they are: exports.test.ts has them with a shorter limit. */
+const SHORT = ROWS.filter(({ number }) => number !== 8);
+
 // The machine may be slow for a moment for reasons of its own; the service is not, twice in a row.
-test.each(ROWS.map((row) => [row.title, row] as const))(
+test.each(SHORT.map((row) => [row.title, row] as const))(
   "the service withstands %s",
   { retry: 1, timeout: 120_000 },
   async (_title, row) => {

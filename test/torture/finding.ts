@@ -6,9 +6,12 @@ export interface Figure {
   readonly atMost?: number;
 }
 
+/** What is attacked: the gRPC port, or the HTTP port as HTTP/1.1 or, under TLS, as HTTP/2. */
+export type Listener = "gRPC" | "HTTP" | "HTTP/2";
+
 /** What came of one attack. */
 export interface Finding {
-  readonly listener: "gRPC" | "HTTP" | "both";
+  readonly listener: Listener | "both";
   readonly what: string;
   readonly figures: readonly Figure[];
 }

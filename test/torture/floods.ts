@@ -1,4 +1,4 @@
-import type { Scale } from "./finding.ts";
+import type { Listener, Scale } from "./finding.ts";
 import {
   callHeaders,
   continuation,
@@ -17,7 +17,6 @@ import type { RawConnection } from "./raw-connection.ts";
 import { LOOKUP } from "./requests.ts";
 
 interface Flood {
-  readonly listener: "gRPC" | "HTTP";
   readonly what: string;
   /** Whether the connection is to be closed for it within a second. */
   readonly closes: boolean | undefined;
@@ -60,15 +59,12 @@ function repeatUnread(frame: Uint8Array): Flood["attack"] {
   };
 }
 
-const call = callHeaders(LOOKUP);
-/** A header of 3,000 bytes that HPACK remembers. */
-const bomb = Buffer.concat([call, remembered("x-bomb", "b".repeat(3000))]);
-
 /** The header of 3,000 bytes named many times in each call, at one byte each. */
-function hpackBombs(repetitions: number): Flood {
+function hpackBombs(call: Buffer, repetitions: number): Flood {
+  /** A header of 3,000 bytes that HPACK remembers. */
+  const bomb = Buffer.concat([call, remembered("x-bomb", "b".repeat(3000))]);
   const block = Buffer.concat([call, ...Array.from({ length: repetitions }, () => indexed(62))]);
   return {
-    listener: "gRPC",
     what: `HPACK bombs of ${3 * repetitions} KB`,
     closes: true,
     attack: (connection, scale) =>
@@ -81,48 +77,50 @@ function hpackBombs(repetitions: number): Flood {
   };
 }
 
-/** Row 4: what is sent on one connection without end. */
-export const FLOODS: readonly Flood[] = [
+/** What is sent on one connection of HTTP/2 without end, after or among calls with these headers. */
+function http2Floods(call: Buffer): readonly Flood[] {
+  return [
+    {
+      what: "CONTINUATION",
+      closes: true,
+      attack: repeat(
+        continuation(1, literal("x-more", "y".repeat(200))),
+        Buffer.concat([OPENING, openHeaders(1, call)]),
+      ),
+    },
+    {
+      what: "empty CONTINUATION",
+      closes: true,
+      attack: repeat(continuation(1, Buffer.alloc(0)), Buffer.concat([OPENING, openHeaders(1, call)])),
+    },
+    { what: "PING", closes: true, attack: repeat(ping()) },
+    { what: "PING, unread", closes: true, attack: repeatUnread(ping()) },
+    { what: "SETTINGS", closes: true, attack: repeat(settings()) },
+    { what: "SETTINGS, unread", closes: true, attack: repeatUnread(settings()) },
+    {
+      what: "empty DATA",
+      closes: true,
+      attack: repeat(data(1, Buffer.alloc(0), false), Buffer.concat([OPENING, headers(1, call)])),
+    },
+    // Many headers, and as many as an honest call may have.
+    hpackBombs(call, 100),
+    hpackBombs(call, 30),
+    {
+      what: "PRIORITY",
+      closes: undefined,
+      attack: (connection, scale) =>
+        send(connection, scale === "full" ? MANY : MANY / 4, (index) => [priority(2 * index + 1)], OPENING),
+    },
+  ];
+}
+
+const HTTP1_FLOODS: readonly Flood[] = [
   {
-    listener: "gRPC",
-    what: "CONTINUATION",
-    closes: true,
-    attack: repeat(continuation(1, literal("x-more", "y".repeat(200))), Buffer.concat([OPENING, openHeaders(1, call)])),
-  },
-  {
-    listener: "gRPC",
-    what: "empty CONTINUATION",
-    closes: true,
-    attack: repeat(continuation(1, Buffer.alloc(0)), Buffer.concat([OPENING, openHeaders(1, call)])),
-  },
-  { listener: "gRPC", what: "PING", closes: true, attack: repeat(ping()) },
-  { listener: "gRPC", what: "PING, unread", closes: true, attack: repeatUnread(ping()) },
-  { listener: "gRPC", what: "SETTINGS", closes: true, attack: repeat(settings()) },
-  { listener: "gRPC", what: "SETTINGS, unread", closes: true, attack: repeatUnread(settings()) },
-  {
-    listener: "gRPC",
-    what: "empty DATA",
-    closes: true,
-    attack: repeat(data(1, Buffer.alloc(0), false), Buffer.concat([OPENING, headers(1, call)])),
-  },
-  // Many headers, and as many as an honest call may have.
-  hpackBombs(100),
-  hpackBombs(30),
-  {
-    listener: "gRPC",
-    what: "PRIORITY",
-    closes: undefined,
-    attack: (connection, scale) =>
-      send(connection, scale === "full" ? MANY : MANY / 4, (index) => [priority(2 * index + 1)], OPENING),
-  },
-  {
-    listener: "HTTP",
     what: "headers without end",
     closes: true,
     attack: repeat(Buffer.from("x-more: yes\r\n"), Buffer.from(`POST ${LOOKUP} HTTP/1.1\r\nHost: a\r\n`)),
   },
   {
-    listener: "HTTP",
     what: "chunk extensions without end",
     closes: true,
     attack: repeat(
@@ -133,3 +131,10 @@ export const FLOODS: readonly Flood[] = [
     ),
   },
 ];
+
+/** Row 4: what is sent on one connection without end. */
+export const FLOODS: Readonly<Record<Listener, readonly Flood[]>> = {
+  gRPC: http2Floods(callHeaders(LOOKUP)),
+  HTTP: HTTP1_FLOODS,
+  "HTTP/2": http2Floods(callHeaders(LOOKUP, "localhost", "2S", "application/grpc-web+proto")),
+};

@@ -91,15 +91,20 @@ export function indexed(index: number): Buffer {
   return Buffer.from([0x80 | index]);
 }
 
-/** The headers of a gRPC call. */
-export function callHeaders(path: string, authority: string | Uint8Array = "localhost", timeout = "2S"): Buffer {
+/** The headers of a call, over gRPC unless the type is another. */
+export function callHeaders(
+  path: string,
+  authority: string | Uint8Array = "localhost",
+  timeout = "2S",
+  contentType = "application/grpc",
+): Buffer {
   return Buffer.concat([
     literal(":method", "POST"),
     literal(":scheme", "http"),
     literal(":path", path),
     literal(":authority", authority),
     literal("te", "trailers"),
-    literal("content-type", "application/grpc"),
+    literal("content-type", contentType),
     literal("grpc-timeout", timeout),
   ]);
 }
@@ -110,6 +115,11 @@ export function grpcMessage(message: Uint8Array, isCompressed = false): Buffer {
   head.writeUInt8(isCompressed ? 1 : 0, 0);
   head.writeUInt32BE(message.byteLength, 1);
   return Buffer.concat([head, message]);
+}
+
+/** Whether frames of this type reset their stream. */
+export function isReset(type: number): boolean {
+  return type === FrameType.resetStream;
 }
 
 /** Splits what a server sends into frames; gives each one's type, flags and stream. */

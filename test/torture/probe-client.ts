@@ -1,5 +1,6 @@
 /** The honest client, in a process of its own so that the attacker's work does not delay it. */
 import { Agent, request } from "node:http";
+import { Agent as SecureAgent, request as requestSecurely } from "node:https";
 import type { ClientHttp2Session } from "node:http2";
 import { connect } from "node:http2";
 
@@ -14,10 +15,11 @@ const INTERVAL_MS = 50;
 const PATIENCE_MS = 10_000;
 const PATH = "/vehicle.v1.VehicleService/Lookup";
 
-const { grpcAddress, httpAddress, vin }: ProbeTarget = JSON.parse(process.argv[2] ?? "{}");
+const { grpcAddress, httpAddress, vin, ca }: ProbeTarget = JSON.parse(process.argv[2] ?? "{}");
 const message = grpcMessage(toBinary(LookupRequestSchema, create(LookupRequestSchema, { vin })));
 const json = JSON.stringify({ vin });
-const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+const agentOptions = { keepAlive: true, maxSockets: 4 };
+const agent = ca === undefined ? new Agent(agentOptions) : new SecureAgent({ ...agentOptions, ca });
 const results: Record<"grpc" | "http", ProbeResult> = { grpc: noResult(), http: noResult() };
 const running = new Set<Promise<void>>();
 let session: ClientHttp2Session | undefined;
@@ -63,7 +65,7 @@ async function stop(): Promise<void> {
 function callGrpc(): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   if (session === undefined || session.destroyed || session.closed) {
-    session = connect(`http://${grpcAddress}`);
+    session = ca === undefined ? connect(`http://${grpcAddress}`) : connect(`https://${grpcAddress}`, { ca });
     session.on("error", (error) => resolve(error.message));
   }
   const stream = session.request({
@@ -93,7 +95,7 @@ function callGrpc(): Promise<string> {
 function callHttp(): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   const [host, port] = httpAddress.split(":");
-  const call = request({
+  const call = (ca === undefined ? request : requestSecurely)({
     host,
     port,
     agent,

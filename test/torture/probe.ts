@@ -4,6 +4,8 @@ import { once } from "node:events";
 export interface ProbeTarget {
   readonly grpcAddress: string;
   readonly httpAddress: string;
+  /** PEM of who signed the certificate; without it, the service speaks without TLS. */
+  readonly ca?: string | undefined;
   /** A vehicle in the cache. */
   readonly vin: string;
 }

@@ -1,11 +1,20 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { connect } from "node:net";
+import { connect as connectTls, TLSSocket } from "node:tls";
 
 /** How much of what the server says is kept. */
 const KEPT_BYTES = 64 * 1024;
 
-/** A TCP connection to the service that sends whatever it is told to. */
+/** How to speak TLS. */
+export interface RawTls {
+  /** PEM of who signed the server's certificate. */
+  readonly ca: string;
+  /** What is asked for in the handshake. */
+  readonly protocol: "h2" | "http/1.1";
+}
+
+/** A connection to the service that sends whatever it is told to. */
 export class RawConnection implements Disposable {
   readonly socket: Socket;
   /** When it was open, on the monotonic clock. */
@@ -20,14 +29,19 @@ export class RawConnection implements Disposable {
     this.#closedAt = closedAt;
   }
 
-  /** @param from the address of loopback that it comes from */
-  static async open(address: string, from = "127.0.0.1"): Promise<RawConnection> {
-    const socket = connect({ port: Number(address.split(":")[1]), host: "127.0.0.1", localAddress: from });
+  /**
+   * @param from the address of loopback that it comes from
+   * @param tls without it, the connection is plain TCP
+   */
+  static async open(address: string, from = "127.0.0.1", tls?: RawTls): Promise<RawConnection> {
+    const options = { port: Number(address.split(":")[1]), host: "127.0.0.1", localAddress: from };
+    const socket =
+      tls === undefined ? connect(options) : connectTls({ ...options, ca: tls.ca, ALPNProtocols: [tls.protocol] });
     socket.setNoDelay(true);
     const closedAt = new Promise<number>((resolve) => {
       socket.once("close", () => resolve(performance.now()));
     });
-    await once(socket, "connect");
+    await once(socket, tls === undefined ? "connect" : "secureConnect");
     socket.on("error", () => {});
     return new RawConnection(socket, closedAt);
   }
@@ -78,6 +92,10 @@ export class RawConnection implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.socket.resetAndDestroy();
+    if (this.socket instanceof TLSSocket) {
+      this.socket.destroy();
+    } else {
+      this.socket.resetAndDestroy();
+    }
   }
 }

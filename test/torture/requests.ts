@@ -6,6 +6,7 @@ import { callHeaders, data, grpcMessage, headers, OPENING } from "./http2-frames
 import { CACHED_VIN } from "./target.ts";
 
 export const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
+export const EXPORT = "/vehicle.v1.VehicleService/Export";
 export const BATCH_LOOKUP = "/vehicle.v1.VehicleService/BatchLookup";
 
 /** A LookupRequest for the vehicle in the cache. */

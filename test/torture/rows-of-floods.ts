@@ -1,10 +1,16 @@
-import type { Figure, Finding, Row } from "./finding.ts";
+import type { Figure, Finding, Listener, Row } from "./finding.ts";
 import { FLOODS, send } from "./floods.ts";
 import { callHeaders, data, grpcMessage, headers, OPENING, resetStream } from "./http2-frames.ts";
 import { RawConnection } from "./raw-connection.ts";
 import { httpLookup, LOOKUP, LOOKUP_MESSAGE } from "./requests.ts";
 import type { Harm } from "./target.ts";
 import { Target } from "./target.ts";
+
+/** The headers of a call, as each listener that speaks HTTP/2 takes them. */
+const CALL = {
+  gRPC: callHeaders(LOOKUP),
+  "HTTP/2": callHeaders(LOOKUP, "localhost", "2S", "application/grpc-web+proto"),
+};
 
 /** Rows 3 to 5: more than anybody needs, as fast as it can be sent, on one connection. */
 export const rowsOfFloods: readonly Row[] = [
@@ -13,12 +19,14 @@ export const rowsOfFloods: readonly Row[] = [
     title: "rapid reset",
     async run(scale) {
       await using target = await Target.start();
+      await using secured = await Target.startSecured();
       // Waiting for memory to come back takes longer than the attack.
       const harm = { probeMs: 500, ...(scale === "full" ? { memoryAfterMib: 30 } : { memoryMib: 50 }) };
+      const reset = (connection: RawConnection, call: Buffer) =>
+        send(connection, 5000, (index) => [headers(2 * index + 1, call), resetStream(2 * index + 1)], OPENING);
       return [
-        await flood(target, "gRPC", "5,000 streams opened and reset", harm, true, (c) =>
-          send(c, 5000, (index) => [headers(2 * index + 1, callHeaders(LOOKUP)), resetStream(2 * index + 1)], OPENING),
-        ),
+        await flood(target, "gRPC", "5,000 streams opened and reset", harm, true, (c) => reset(c, CALL.gRPC)),
+        await flood(secured, "HTTP/2", "5,000 streams opened and reset", harm, true, (c) => reset(c, CALL["HTTP/2"])),
         {
           listener: "HTTP",
           what: "1,000 connections broken after a request",
@@ -38,9 +46,13 @@ export const rowsOfFloods: readonly Row[] = [
     async run(scale) {
       const findings: Finding[] = [];
       await using target = await Target.start();
-      for (const { listener, what, closes, attack } of FLOODS) {
-        const harm = { probeMs: 100, memoryMib: 30 };
-        findings.push(await flood(target, listener, what, harm, closes, (c) => attack(c, scale)));
+      await using secured = await Target.startSecured();
+      const harm = { probeMs: 100, memoryMib: 30 };
+      for (const listener of ["gRPC", "HTTP", "HTTP/2"] as const) {
+        const attacked = listener === "HTTP/2" ? secured : target;
+        for (const { what, closes, attack } of FLOODS[listener]) {
+          findings.push(await flood(attacked, listener, what, harm, closes, (c) => attack(c, scale)));
+        }
       }
       return findings;
     },
@@ -53,22 +65,26 @@ export const rowsOfFloods: readonly Row[] = [
       await using target = await Target.start();
       const harm = { probeMs: 150, memoryMib: 30 };
       const message = data(1, grpcMessage(LOOKUP_MESSAGE), true);
+      const openOnly = (connection: RawConnection, call: Buffer) =>
+        send(connection, count, (index) => [headers(2 * index + 1, call)], OPENING);
+      const whole = (connection: RawConnection, call: Buffer) =>
+        send(
+          connection,
+          count,
+          (index) => {
+            const stream = 2 * index + 1;
+            message.writeUInt32BE(stream, 5);
+            return [headers(stream, call), Buffer.from(message)];
+          },
+          OPENING,
+        );
+      await using secured = await Target.startSecured();
+      const [bare, all] = [`${count} calls without a message`, `${count} whole calls`];
       return [
-        await flood(target, "gRPC", `${count} calls without a message`, harm, undefined, (c) =>
-          send(c, count, (index) => [headers(2 * index + 1, callHeaders(LOOKUP))], OPENING),
-        ),
-        await flood(target, "gRPC", `${count} whole calls`, harm, undefined, (c) =>
-          send(
-            c,
-            count,
-            (index) => {
-              const stream = 2 * index + 1;
-              message.writeUInt32BE(stream, 5);
-              return [headers(stream, callHeaders(LOOKUP)), Buffer.from(message)];
-            },
-            OPENING,
-          ),
-        ),
+        await flood(target, "gRPC", bare, harm, undefined, (c) => openOnly(c, CALL.gRPC)),
+        await flood(target, "gRPC", all, harm, undefined, (c) => whole(c, CALL.gRPC)),
+        await flood(secured, "HTTP/2", bare, harm, undefined, (c) => openOnly(c, CALL["HTTP/2"])),
+        await flood(secured, "HTTP/2", all, harm, undefined, (c) => whole(c, CALL["HTTP/2"])),
         await flood(target, "HTTP", `${count} requests in a row`, harm, undefined, (c) => {
           const request = Buffer.from(httpLookup().toString("latin1").replace("Connection: close\r\n", ""), "latin1");
           return send(c, count, () => [request]);
@@ -83,7 +99,7 @@ const CLOSE_LIMIT_MS = 5000;
 /** @param closes whether the connection must be closed within a second; undefined when it may be */
 async function flood(
   target: Target,
-  listener: "gRPC" | "HTTP",
+  listener: Listener,
   what: string,
   harm: Harm,
   closes: boolean | undefined,
@@ -91,7 +107,7 @@ async function flood(
 ): Promise<Finding> {
   const closed: Figure[] = [];
   const figures = await target.endure(async () => {
-    using connection = await RawConnection.open(listener === "gRPC" ? target.grpcAddress : target.httpAddress);
+    using connection = await target.open(listener);
     connection.read();
     const from = performance.now();
     await attack(connection);

@@ -1,12 +1,14 @@
-import type { Finding, Row } from "./finding.ts";
+import type { Finding, Listener, Row } from "./finding.ts";
 import { callHeaders, FrameReader, headers, OPENING, PREFACE } from "./http2-frames.ts";
 import { RawConnection } from "./raw-connection.ts";
 import { LOOKUP } from "./requests.ts";
 import { Target } from "./target.ts";
 
 interface Silence {
-  readonly listener: "gRPC" | "HTTP";
+  readonly listener: Listener;
   readonly what: string;
+  /** Whether the service speaks TLS, and whether the client does, too. Default: neither. */
+  readonly tls?: "both" | "service";
   readonly first: Uint8Array;
   /** Sent byte by byte, one a second. */
   readonly drip?: Uint8Array;
@@ -21,6 +23,13 @@ const head = Buffer.from(
 );
 const headersOnly = Buffer.concat([head, Buffer.from("\r\n")]);
 const call = Buffer.concat([OPENING, headers(1, callHeaders(LOOKUP, "localhost", "60S"))]);
+const webCall = Buffer.concat([
+  OPENING,
+  headers(1, callHeaders(LOOKUP, "localhost", "60S", "application/grpc-web+proto")),
+]);
+const nothing = Buffer.alloc(0);
+/** The head of a TLS record with a ClientHello of 512 bytes, which do not follow. */
+const halfHello = Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]);
 const zeros = Buffer.alloc(100);
 
 const SILENCES: readonly Silence[] = [
@@ -39,6 +48,20 @@ const SILENCES: readonly Silence[] = [
   },
   { listener: "HTTP", what: "request without a body", first: headersOnly, limitMs: 15_000 },
   { listener: "HTTP", what: "body, a byte a second", first: headersOnly, drip: zeros, limitMs: 15_000 },
+  { listener: "gRPC", what: "no TLS handshake", tls: "service", first: nothing, limitMs: 10_000 },
+  { listener: "gRPC", what: "half a TLS handshake", tls: "service", first: halfHello, limitMs: 10_000 },
+  { listener: "gRPC", what: "silent after TLS", tls: "both", first: nothing, limitMs: 5000 },
+  { listener: "gRPC", what: "half preface after TLS", tls: "both", first: PREFACE.subarray(0, 12), limitMs: 5000 },
+  { listener: "HTTP", what: "no TLS handshake", tls: "service", first: nothing, limitMs: 10_000 },
+  { listener: "HTTP", what: "half a TLS handshake", tls: "service", first: halfHello, limitMs: 10_000 },
+  { listener: "HTTP", what: "silent after TLS", tls: "both", first: nothing, limitMs: 5000 },
+  { listener: "HTTP", what: "half the headers after TLS", tls: "both", first: head, limitMs: 5000 },
+  { listener: "HTTP", what: "request without a body after TLS", tls: "both", first: headersOnly, limitMs: 15_000 },
+  { listener: "HTTP/2", what: "silent after TLS", tls: "both", first: nothing, limitMs: 5000 },
+  { listener: "HTTP/2", what: "half preface", tls: "both", first: PREFACE.subarray(0, 12), limitMs: 5000 },
+  { listener: "HTTP/2", what: "preface without settings", tls: "both", first: PREFACE, limitMs: 5000 },
+  { listener: "HTTP/2", what: "preface, a byte a second", tls: "both", first: nothing, drip: PREFACE, limitMs: 5000 },
+  { listener: "HTTP/2", what: "call without a body", tls: "both", first: webCall, limitMs: 15_000, endsCall: true },
 ];
 
 /** Row 7: connections that say nothing, or next to nothing. All at once, since they take long. */
@@ -49,9 +72,14 @@ export const rowsOfSilence: readonly Row[] = [
     async run(scale) {
       const silences = SILENCES.filter(({ limitMs }) => scale === "full" || limitMs <= 5000);
       await using target = await Target.start();
+      await using secured = await Target.startSecured();
       const findings: Finding[] = [];
       const figures = await target.endure(async () => {
-        findings.push(...(await Promise.all(silences.map((silence) => keepSilent(target, silence)))));
+        findings.push(
+          ...(await Promise.all(
+            silences.map((silence) => keepSilent(silence.tls === undefined ? target : secured, silence)),
+          )),
+        );
       });
       return [...findings, { listener: "both", what: "meanwhile", figures }];
     },
@@ -60,9 +88,9 @@ export const rowsOfSilence: readonly Row[] = [
 
 async function keepSilent(
   target: Target,
-  { listener, what, first, drip, limitMs, endsCall }: Silence,
+  { listener, what, tls, first, drip, limitMs, endsCall }: Silence,
 ): Promise<Finding> {
-  using connection = await RawConnection.open(listener === "gRPC" ? target.grpcAddress : target.httpAddress);
+  using connection = await (tls === "service" ? RawConnection.open(target.addressOf(listener)) : target.open(listener));
   const { promise: callEnded, resolve } = Promise.withResolvers<number>();
   const frames = new FrameReader((_type, isEnd, stream) => {
     if (isEnd && stream === 1) {

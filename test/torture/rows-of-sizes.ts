@@ -1,11 +1,10 @@
 import { gzipSync } from "node:zlib";
 
 import type { Finding, Row } from "./finding.ts";
-import { callGrpc, callHttp } from "./plain-calls.ts";
+import type { Protocol } from "./plain-calls.ts";
+import { bodyOf, callGrpc, callHttp1, RESOURCE_EXHAUSTED } from "./plain-calls.ts";
 import { BATCH_LOOKUP, batchMessageOf, LOOKUP, lookupMessageOf } from "./requests.ts";
 import { Target } from "./target.ts";
-
-const RESOURCE_EXHAUSTED = 8;
 
 interface Size {
   readonly what: string;
@@ -41,10 +40,13 @@ export const rowsOfSizes: readonly Row[] = [
       await using target = await Target.start();
       const findings: Finding[] = [];
       for (const { what, path, message, isCompressed, status } of SIZES) {
+        const callOf = <P extends Protocol>(protocol: P) => {
+          return { protocol, path, isCompressed, body: bodyOf(protocol, path, message, isCompressed) };
+        };
         const seen = {
-          gRPC: await callGrpc(target.grpcAddress, path, message, isCompressed),
-          "gRPC-Web": await callHttp(target.httpAddress, "grpc-web", path, message, isCompressed),
-          Connect: await callHttp(target.httpAddress, "connect", path, message, isCompressed),
+          gRPC: await callGrpc(target.grpcAddress, callOf("gRPC")),
+          "gRPC-Web": await callHttp1(target.httpAddress, callOf("gRPC-Web")),
+          Connect: await callHttp1(target.httpAddress, callOf("Connect")),
         };
         findings.push({
           listener: "both",

@@ -1,13 +1,20 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 
-import { clientOf } from "../support/clients.ts";
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
+
+import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+
+import { createAuthority } from "../support/certificates.ts";
 import type { FakeVpic } from "../support/fake-vpic.ts";
 import { startFakeVpic } from "../support/fake-vpic.ts";
 import { ServiceProcess } from "../support/service-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
-import type { Figure } from "./finding.ts";
-import type { ProbeResults } from "./probe.ts";
+import type { Figure, Listener } from "./finding.ts";
+import type { ProbeResults, ProbeTarget } from "./probe.ts";
 import { withProbe } from "./probe.ts";
+import { RawConnection } from "./raw-connection.ts";
 
 /** A vehicle that every target has in its cache. */
 export const CACHED_VIN = "1XPWD40X1ED215307";
@@ -30,17 +37,43 @@ export class Target implements AsyncDisposable {
   readonly service: ServiceProcess;
   readonly vpic: FakeVpic;
   readonly dataDir: string;
+  /** PEM of who signed the certificate of the service; without it, it speaks without TLS. */
+  readonly ca: string | undefined;
   readonly #owned: AsyncDisposableStack;
 
-  private constructor(service: ServiceProcess, vpic: FakeVpic, dataDir: string, owned: AsyncDisposableStack) {
+  private constructor(
+    service: ServiceProcess,
+    vpic: FakeVpic,
+    dataDir: string,
+    ca: string | undefined,
+    owned: AsyncDisposableStack,
+  ) {
     this.service = service;
     this.vpic = vpic;
     this.dataDir = dataDir;
+    this.ca = ca;
     this.#owned = owned;
   }
 
   /** Connections and calls are not limited by address unless the environment says so. */
   static async start(env: Readonly<Record<string, string>> = {}): Promise<Target> {
+    return await Target.#start(env, undefined);
+  }
+
+  /** The same with TLS on both ports, so that the HTTP port speaks HTTP/2 too. */
+  static async startSecured(env: Readonly<Record<string, string>> = {}): Promise<Target> {
+    const authority = createAuthority();
+    await using starting = new AsyncDisposableStack();
+    const directory = starting.use(await temporaryDirectory());
+    const [certFile, keyFile] = [join(directory.path, "cert.pem"), join(directory.path, "key.pem")];
+    const { cert, key } = authority.issue("localhost");
+    await Promise.all([writeFile(certFile, cert), writeFile(keyFile, key)]);
+    const target = await Target.#start({ TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile, ...env }, authority.cert);
+    target.#owned.use(starting.move());
+    return target;
+  }
+
+  static async #start(env: Readonly<Record<string, string>>, ca: string | undefined): Promise<Target> {
     await using starting = new AsyncDisposableStack();
     const directory = starting.use(await temporaryDirectory());
     const vpic = starting.use(await startFakeVpic());
@@ -55,7 +88,7 @@ export class Target implements AsyncDisposable {
         ...env,
       }),
     );
-    const target = new Target(service, vpic, directory.path, starting.move());
+    const target = new Target(service, vpic, directory.path, ca, starting.move());
     await target.#warmUp();
     return target;
   }
@@ -66,6 +99,22 @@ export class Target implements AsyncDisposable {
 
   get httpAddress(): string {
     return this.service.httpAddress;
+  }
+
+  /** What starts URLs of the listeners. */
+  get scheme(): "http" | "https" {
+    return this.ca === undefined ? "http" : "https";
+  }
+
+  addressOf(listener: Listener): string {
+    return listener === "gRPC" ? this.grpcAddress : this.httpAddress;
+  }
+
+  /** A connection to a listener, which is only shaken hands with if it speaks TLS. */
+  async open(listener: Listener): Promise<RawConnection> {
+    const protocol = listener === "HTTP" ? "http/1.1" : "h2";
+    const tls = this.ca === undefined ? undefined : ({ ca: this.ca, protocol } as const);
+    return await RawConnection.open(this.addressOf(listener), undefined, tls);
   }
 
   /** Resident memory now, in MiB. Zero when the process has ended. */
@@ -81,7 +130,7 @@ export class Target implements AsyncDisposable {
     const timer = setInterval(() => void this.memoryMib().then((now) => (most = Math.max(most, now))), SAMPLE_MS);
     let probe: ProbeResults;
     try {
-      probe = await withProbe({ ...this.#addresses(), vin: CACHED_VIN }, attack);
+      probe = await withProbe(this.#probed(), attack);
     } finally {
       clearInterval(timer);
     }
@@ -105,13 +154,18 @@ export class Target implements AsyncDisposable {
     await this.#owned.disposeAsync();
   }
 
-  #addresses(): { readonly grpcAddress: string; readonly httpAddress: string } {
-    return { grpcAddress: this.grpcAddress, httpAddress: this.httpAddress };
+  #probed(): ProbeTarget {
+    return { grpcAddress: this.grpcAddress, httpAddress: this.httpAddress, vin: CACHED_VIN, ca: this.ca };
   }
 
   /** The first calls compile code and let the heap grow; that is not an attack's doing. */
   async #warmUp(): Promise<void> {
-    const clients = [clientOf(this, "grpc"), clientOf(this, "connect")];
+    const nodeOptions = this.ca === undefined ? {} : { ca: this.ca };
+    const httpVersion = this.ca === undefined ? "1.1" : "2";
+    const clients = [
+      createGrpcTransport({ baseUrl: `${this.scheme}://${this.grpcAddress}`, nodeOptions }),
+      createConnectTransport({ baseUrl: `${this.scheme}://${this.httpAddress}`, httpVersion, nodeOptions }),
+    ].map((transport) => createClient(VehicleService, transport));
     await clients[0]?.lookup({ vin: CACHED_VIN });
     for (let call = 0; call < WARM_UP_CALLS; call += 8) {
       await Promise.all(
