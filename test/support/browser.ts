@@ -4,11 +4,19 @@ import type { Browser } from "playwright-core";
 import { chromium as playwright } from "playwright-core";
 import { build } from "vite";
 
-/** A real Chromium without a window. */
-export async function launchBrowser(): Promise<Browser> {
+/** It would end with the first page that is closed. */
+const UNWANTED = "--single-process";
+
+/**
+ * A real Chromium without a window.
+ *
+ * @param args further ones of its command line
+ */
+export async function launchBrowser(...args: readonly string[]): Promise<Browser> {
+  const usual = chromium.args.filter((arg) => arg !== UNWANTED);
   return playwright.launch({
     executablePath: await chromium.executablePath(),
-    args: [...chromium.args, "--no-sandbox", "--disable-background-networking", "--disable-component-update"],
+    args: [...usual, "--no-sandbox", "--disable-background-networking", "--disable-component-update", ...args],
     headless: true,
   });
 }
