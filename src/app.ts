@@ -92,7 +92,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   );
   const answerExport = createExportHandler({ exports, spool, logger });
 
-  const { guard, shedder } = starting.use(await openAccess(config, logger, now));
+  const { guard, shedder, isOwnHost } = starting.use(await openAccess(config, logger, now));
   const metrics = createMetrics({
     vpic: () => sources.vpicState(),
     cacheFaults: () => store.faults(),
@@ -125,6 +125,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       port: config.httpPort,
       interceptors: createInterceptors({ guard, logger, shedder }),
       origins: config.access.origins,
+      isOwnHost,
       handlers: {
         "GET /": createPageHandler(() => sources.describe()),
         "GET /export.parquet": createExportEndpoint({ guard, answer: answerExport, logger }),

@@ -14,6 +14,7 @@ import { destroyAll } from "./destroy-all.ts";
 import { listen } from "./listen.ts";
 import type { SessionLifetime } from "./http2-sessions.ts";
 import type { MountOptions } from "./mount-options.ts";
+import { withOwnHosts } from "./own-hosts.ts";
 import type { TlsCertificates } from "./tls-certificates.ts";
 
 export interface HttpServerOptions extends MountOptions {
@@ -27,6 +28,8 @@ export interface HttpServerOptions extends MountOptions {
   readonly handlers: HttpHandlers;
   /** The origins whose pages may call, beside the service's own. Default: none. */
   readonly origins?: AllowedOrigins | undefined;
+  /** Whether a request may be for this host; others are answered 421, but for probes. Default: it may be for any. */
+  readonly isOwnHost?: ((host: string) => boolean) | undefined;
   /** Deviations from the usual limits of connections. */
   readonly connections?: Partial<ConnectionLimits> | undefined;
   /** How long a request's headers may take to arrive, in ms, give or take a second. Default: 5 s. */
@@ -89,7 +92,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     await handler(request, response);
   };
 
-  const answer = withCors(options.origins ?? [], (request: IncomingMessage, response: ServerResponse) => {
+  const answerOwn = withCors(options.origins ?? [], (request: IncomingMessage, response: ServerResponse) => {
     let isGone = false;
     if (draining) {
       closeAfter(request, response);
@@ -114,6 +117,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       }
     });
   });
+  const answer = withOwnHosts(options.isOwnHost, answerOwn);
   const server = createHttpListener(
     {
       tls: options.tls,
