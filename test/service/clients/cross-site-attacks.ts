@@ -10,33 +10,30 @@ export const ATTACKS: Readonly<Record<string, string>> = {
   ),
   "a fetch without CORS and content type": `(post, get, body) =>
     fetch(post, { method: "POST", mode: "no-cors", body: new Blob([body]) })`,
-  ...Object.fromEntries(
-    ["application/json", "application/connect+json", "application/grpc-web+proto"].map((type) => [
-      `a fetch with CORS, of ${type}`,
-      `(post, get, body) => fetch(post, { method: "POST", headers: { "content-type": "${type}" }, body })`,
-    ]),
-  ),
+  "a fetch with CORS, of application/json": `(post, get, body) =>
+    fetch(post, { method: "POST", headers: { "content-type": "application/json" }, body })`,
+  // A message of gRPC-Web has five bytes before it: a flag and its length.
+  "a fetch with CORS, of application/grpc-web+json": `(post, get, body) => fetch(post, {
+    method: "POST",
+    headers: { "content-type": "application/grpc-web+json" },
+    body: new Blob([new Uint8Array([0, 0, 0, 0, body.length]), body]),
+  })`,
   ...Object.fromEntries(
     ["text/plain", "application/json"].map((type) => [
       `a beacon, of ${type}`,
       `(post, get, body) => navigator.sendBeacon(post, new Blob([body], { type: "${type}" }))`,
     ]),
   ),
-  ...Object.fromEntries(
-    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"].map((type) => [
-      `a form, of ${type}`,
-      // As text/plain the body is the JSON again, with a further member that holds the "=".
-      `(post, get, body) => {
-        const form = document.createElement("form");
-        Object.assign(form, { method: "POST", action: post, enctype: "${type}" });
-        const input = document.createElement("input");
-        Object.assign(input, { name: body.slice(0, -1) + ',"rest":"', value: '"}' });
-        form.append(input);
-        document.body.append(form);
-        form.submit();
-      }`,
-    ]),
-  ),
+  // The body is the JSON again, with a further member that holds the "="; forms of other types cannot carry JSON.
+  "a form, of text/plain": `(post, get, body) => {
+    const form = document.createElement("form");
+    Object.assign(form, { method: "POST", action: post, enctype: "text/plain" });
+    const input = document.createElement("input");
+    Object.assign(input, { name: body.slice(0, -1) + ',"rest":"', value: '"}' });
+    form.append(input);
+    document.body.append(form);
+    form.submit();
+  }`,
   "a GET without CORS": `(post, get) => fetch(get, { mode: "no-cors" })`,
   "a GET with CORS": `(post, get) => fetch(get)`,
   ...Object.fromEntries(
