@@ -96,7 +96,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   );
   const answerExport = createExportHandler({ exports, spool, logger, stallMs: stallTimeoutMs });
 
-  const { guard, shedder } = starting.use(await openAccess(config, logger, now));
+  const { guard, shedder, isOwnHost } = starting.use(await openAccess(config, logger, now));
   const metrics = createMetrics({
     vpic: () => sources.vpicState(),
     cacheFaults: () => store.faults(),
@@ -131,6 +131,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       port: config.httpPort,
       refuseEarly: refusal.overHttp,
       origins: config.access.origins,
+      isOwnHost,
       handlers: {
         "GET /": createPageHandler(() => sources.describe()),
         "GET /export.parquet": createExportEndpoint({ guard, answer: answerExport, logger }),

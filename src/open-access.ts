@@ -1,5 +1,5 @@
 import { AccessGuard } from "./access/access-guard.ts";
-import { isOpenToAll } from "./access/listen-safety.ts";
+import { isOpenToAll, ownHosts } from "./access/listen-safety.ts";
 import { LoadShedder } from "./access/load-shedder.ts";
 import { watchEventLoopLag } from "./access/event-loop-lag.ts";
 import { RateLimiter } from "./access/rate-limiter.ts";
@@ -11,6 +11,8 @@ import type { Logger } from "./telemetry/logger.ts";
 export interface Access extends AsyncDisposable {
   readonly guard: AccessGuard;
   readonly shedder: LoadShedder;
+  /** Whether HTTP requests may be for this host; undefined when they may be for any. */
+  readonly isOwnHost: ((host: string) => boolean) | undefined;
 }
 
 /**
@@ -18,10 +20,11 @@ export interface Access extends AsyncDisposable {
  *
  * @throws TokensFileError when the file cannot be read or is not as it should be.
  */
-export async function openAccess({ host, access }: Config, logger: Logger, now: () => number): Promise<Access> {
+export async function openAccess({ host, access, tls }: Config, logger: Logger, now: () => number): Promise<Access> {
   const tokens =
     access.tokensFile === undefined ? undefined : await TokensFile.open({ path: access.tokensFile, logger });
-  if (isOpenToAll({ host, hasTokens: tokens !== undefined, allowAnonymous: access.allowAnonymous })) {
+  const safety = { host, hasTokens: tokens !== undefined, allowAnonymous: access.allowAnonymous };
+  if (isOpenToAll(safety)) {
     logger.warn("whoever reaches the service may read, remove and export: there are no tokens", { host });
   }
   const shedder = new LoadShedder({
@@ -34,6 +37,7 @@ export async function openAccess({ host, access }: Config, logger: Logger, now: 
   return {
     guard: new AccessGuard({ tokens, limiter, now }),
     shedder,
+    isOwnHost: ownHosts(safety, tls.certFile !== undefined),
     async [Symbol.asyncDispose]() {
       watch[Symbol.dispose]();
       tokens?.[Symbol.dispose]();

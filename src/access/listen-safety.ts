@@ -29,6 +29,22 @@ export function isOpenToAll({ host, hasTokens }: ListenSafety): boolean {
   return !hasTokens && !isLoopback(host);
 }
 
+/**
+ * Which hosts requests may be for, as {@link ListenSafety} has it: those of loopback, when its callers need no tokens
+ * and nobody else is wanted. Undefined means all; with TLS the certificate tells callers whom they speak to.
+ */
+export function ownHosts(
+  { hasTokens, allowAnonymous }: ListenSafety,
+  hasTls: boolean,
+): ((host: string) => boolean) | undefined {
+  return hasTokens || allowAnonymous || hasTls ? undefined : isLoopbackName;
+}
+
+/** No DNS server but one's own can be asked for names under `localhost`. */
+function isLoopbackName(host: string): boolean {
+  return isLoopback(host) || host.endsWith(".localhost");
+}
+
 function isLoopback(host: string): boolean {
   const family = isIP(host);
   return family === 0 ? host.toLowerCase() === "localhost" : loopback.check(host, family === 6 ? "ipv6" : "ipv4");

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 
 import { logVerbosity, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
 
+import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.ts";
 import { Health as HealthService } from "#gen/health/v1/health_pb.ts";
 
 import { longestRequest } from "./call-limits.ts";
@@ -76,7 +77,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
   }
   const health = new Health(services.map((service) => service.typeName));
   health.addToServer(server);
-  addReflection(server, [...services, HealthService]);
+  addReflection(server, [...services, HealthService], [file_google_rpc_error_details]);
 
   // Connections are accepted here, not in grpc-js, which has no limits for them.
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());

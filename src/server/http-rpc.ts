@@ -16,6 +16,7 @@ import {
 import { type CallLimits, limitsOf, methodName } from "./call-limits.ts";
 import { abandonWhenAborted } from "./http-abandon.ts";
 import { applyDeadline } from "./http-deadline.ts";
+import { canceledWhenGone } from "./http-gone.ts";
 import { reportUnexpected } from "./http-errors.ts";
 import { blameMalformedRequest } from "./http-malformed.ts";
 import { watchReader } from "./http-stall.ts";
@@ -45,7 +46,8 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
             }
           });
           const values = options.contextValues?.({ address: request.socket.remoteAddress ?? "unknown" });
-          const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+          const received = universalRequestFromNodeRequest(request, response, undefined, values);
+          const universal = { ...received, signal: canceledWhenGone(received.signal) };
           applyDeadline(universal.header, limits);
           const answer = await blameMalformedRequest(await handle({ ...universal, body: readBody(request) }));
           discardRest(request, response);

@@ -12,6 +12,7 @@ import { listen } from "./listen.ts";
 import { createAgeCheck } from "./http1-age.ts";
 import { type SessionLifetime, usualLifetime } from "./http2-sessions.ts";
 import type { ListenerOptions } from "./listener-options.ts";
+import { withOwnHosts } from "./own-hosts.ts";
 import { runListener, type RunningListener } from "./running-listener.ts";
 
 export interface HttpServerOptions extends ListenerOptions {
@@ -21,6 +22,8 @@ export interface HttpServerOptions extends ListenerOptions {
   readonly handlers: HttpHandlers;
   /** The origins whose pages may call, beside the service's own. Default: none. */
   readonly origins?: AllowedOrigins | undefined;
+  /** Whether a request may be for this host; others are answered 421, but for probes. Default: it may be for any. */
+  readonly isOwnHost?: ((host: string) => boolean) | undefined;
   /** How long a request's headers may take to arrive, in ms, give or take a second. Default: 5 s. */
   readonly headersTimeoutMs?: number | undefined;
   /** Deviations from the usual life of connections. */
@@ -70,7 +73,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
     await handler(request, response);
   };
 
-  const answer = withCors(options.origins ?? [], (request: IncomingMessage, response: ServerResponse) => {
+  const answerOwn = withCors(options.origins ?? [], (request: IncomingMessage, response: ServerResponse) => {
     let isGone = false;
     if (isOld(request) || draining) {
       closeAfter(request, response);
@@ -84,7 +87,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
     });
     serve(request, response).catch((error: unknown) => {
       if (isGone || response.destroyed) {
-        logger.debug("a client left before its answer", { path: request.url, err: error });
+        logger.debug("a client left before its answer", { err: error });
         return;
       }
       logger.error("a request failed unexpectedly", { err: error });
@@ -95,6 +98,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
       }
     });
   });
+  const answer = withOwnHosts(options.isOwnHost, answerOwn);
   const server = createHttpListener(
     {
       tls: options.tls,

@@ -7,11 +7,14 @@ import { ReflectionService } from "@grpc/reflection";
  * Serves reflection, v1 and v1alpha, for the given services and for itself. It is fed with each service's file and all
  * its imports, as protoc described them: what it can make of a loaded .proto by itself is not enough for strict
  * clients.
+ *
+ * @param further files that no service imports, such as those of the details of errors: without them, clients cannot
+ *   show what an Any holds.
  */
-export function addReflection(server: Server, services: readonly DescService[]): void {
+export function addReflection(server: Server, services: readonly DescService[], further: readonly DescFile[]): void {
   const files = new Map<string, FileDescriptorProto>();
-  for (const service of services) {
-    collect(service.file, files);
+  for (const file of [...services.map((service) => service.file), ...further]) {
+    collect(file, files);
   }
   for (const file of ownFiles()) {
     files.set(file.name, file);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { findListenFault, isOpenToAll } from "../../src/access/listen-safety.ts";
+import { findListenFault, isOpenToAll, ownHosts } from "../../src/access/listen-safety.ts";
 
 const anonymous = { hasTokens: false, allowAnonymous: false };
 
@@ -22,4 +22,12 @@ test("any host may be listened on with tokens", () => {
 
   expect(findListenFault(safety)).toBeUndefined();
   expect(isOpenToAll(safety)).toBe(false);
+});
+
+test.each([
+  ["tokens", { hasTokens: true, allowAnonymous: false }, false],
+  ["everyone wanted", { hasTokens: false, allowAnonymous: true }, false],
+  ["TLS", anonymous, true],
+])("requests may be for any host with %s", (_case, safety, hasTls) => {
+  expect(ownHosts({ ...safety, host: "127.0.0.1" }, hasTls)).toBeUndefined();
 });

@@ -1,63 +1,62 @@
-import type { Transport } from "@connectrpc/connect";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { base64Encode } from "@bufbuild/protobuf/wire";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
-import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.ts";
-import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { callOverTransport } from "../service/clients/call-over-transport.ts";
+import type { MethodName } from "../service/clients/real-call.ts";
 
 const CREATE_TRANSPORT = { connect: createConnectTransport, "grpc-web": createGrpcWebTransport };
 
-/** What the browser saw of each kind of call. */
-export interface BrowserReport {
-  readonly make: string;
-  readonly badField: string | undefined;
-  /** With vPIC silent and no other source, the service answers just before the deadline, unless the browser is quicker. */
-  readonly atDeadline: string | undefined;
-  readonly canceled: string | undefined;
-  readonly exportedBytes: number;
-  readonly announcedBytes: number;
+/** A call, in words that can be sent to a browser. */
+export interface BrowserCall {
+  /** By which it can be cancelled. */
+  readonly id: number;
+  readonly baseUrl: string;
+  readonly protocol: keyof typeof CREATE_TRANSPORT;
+  readonly method: MethodName;
+  readonly request: JsonObject;
+  readonly timeoutMs?: number | undefined;
 }
 
-/** Makes one call of each kind, in the browser. */
-export async function callEverything(
-  protocol: keyof typeof CREATE_TRANSPORT,
-  baseUrl: string,
-  vin: string,
-  slowVin: string,
-): Promise<BrowserReport> {
-  const transport: Transport = CREATE_TRANSPORT[protocol]({ baseUrl, useBinaryFormat: true });
-  const client = createClient(VehicleService, transport);
-  const { make } = await client.lookup({ vin });
-  const refusal = await errorOf(client.lookup({ vin: "1XPWD40XIED215307" }));
-  const tooLate = await errorOf(client.lookup({ vin: slowVin }, { timeoutMs: 400 }));
-  const caller = new AbortController();
-  const canceled = errorOf(client.lookup({ vin: slowVin }, { signal: caller.signal }));
-  caller.abort();
-  let announcedBytes = 0;
-  let exportedBytes = 0;
-  for await (const { part } of client.export({})) {
-    if (part.case === "metadata") {
-      announcedBytes = Number(part.value.sizeBytes);
-    } else if (part.case === "data") {
-      exportedBytes += part.value.byteLength;
-    }
+/** What became of it. */
+export type BrowserOutcome =
+  | { readonly messages: JsonValue[] }
+  | {
+      readonly code: number;
+      readonly message: string;
+      /** The value in base64. */
+      readonly details: readonly { readonly type: string; readonly value: string }[];
+    };
+
+const running = new Map<number, AbortController>();
+
+/** Makes a call, in the browser. */
+export async function call({
+  id,
+  baseUrl,
+  protocol,
+  method,
+  request,
+  timeoutMs,
+}: BrowserCall): Promise<BrowserOutcome> {
+  const controller = new AbortController();
+  running.set(id, controller);
+  const transport = CREATE_TRANSPORT[protocol]({ baseUrl, useBinaryFormat: true });
+  try {
+    return { messages: await callOverTransport(transport, method, request, { timeoutMs, signal: controller.signal }) };
+  } catch (error) {
+    const { code, rawMessage, details } = ConnectError.from(error);
+    return { code, message: rawMessage, details: details.flatMap(toWords) };
+  } finally {
+    running.delete(id);
   }
-  return {
-    make,
-    badField: refusal?.findDetails(BadRequestSchema)[0]?.fieldViolations[0]?.field,
-    atDeadline: nameOf(tooLate),
-    canceled: nameOf(await canceled),
-    exportedBytes,
-    announcedBytes,
-  };
 }
 
-async function errorOf(call: Promise<unknown>): Promise<ConnectError | undefined> {
-  return call.then(
-    () => undefined,
-    (error: unknown) => ConnectError.from(error),
-  );
+/** Cancels a call. */
+export function cancel(id: number): void {
+  running.get(id)?.abort();
 }
 
-function nameOf(error: ConnectError | undefined): string | undefined {
-  return error === undefined ? undefined : Code[error.code];
+function toWords(detail: ConnectError["details"][number]): { type: string; value: string }[] {
+  return "type" in detail ? [{ type: detail.type, value: base64Encode(detail.value) }] : [];
 }

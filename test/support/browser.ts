@@ -4,11 +4,25 @@ import type { Browser } from "playwright-core";
 import { chromium as playwright } from "playwright-core";
 import { build } from "vite";
 
-/** A real Chromium without a window. */
-export async function launchBrowser(): Promise<Browser> {
+/** Usual for this Chromium: it would end with the first page that is closed, and know nothing of origins. */
+const UNWANTED = new Set([
+  "--single-process",
+  "--disable-web-security",
+  "--allow-running-insecure-content",
+  "--disable-site-isolation-trials",
+  "--disable-features=AudioServiceOutOfProcess,IsolateOrigins,site-per-process",
+]);
+
+/**
+ * A real Chromium without a window.
+ *
+ * @param args further ones of its command line
+ */
+export async function launchBrowser(...args: readonly string[]): Promise<Browser> {
+  const usual = chromium.args.filter((arg) => !UNWANTED.has(arg));
   return playwright.launch({
     executablePath: await chromium.executablePath(),
-    args: [...chromium.args, "--no-sandbox", "--disable-background-networking", "--disable-component-update"],
+    args: [...usual, "--no-sandbox", "--disable-background-networking", "--disable-component-update", ...args],
     headless: true,
   });
 }

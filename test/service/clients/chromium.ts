@@ -1,0 +1,45 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
+import type { Browser, Page } from "playwright-core";
+import type { BrowserCall, BrowserOutcome } from "../../support/browser-client.ts";
+import { bundleForBrowser } from "../../support/browser.ts";
+import type { RealClientKind } from "./real-call.ts";
+
+/** Connect-Web in Chromium, on the service's own page, with one of its protocols. It compresses nothing by itself. */
+export function chromium(protocol: BrowserCall["protocol"], browser: () => Browser): RealClientKind {
+  let lastId = 0;
+  return {
+    port: "httpAddress",
+    compressesRequests: false,
+    // With Connect the browser unpacks what it gets; gRPC-Web's messages would be up to Connect-Web.
+    getsCompressed: protocol === "connect",
+    async open({ httpAddress }) {
+      const baseUrl = `http://${httpAddress}`;
+      const page = await browser().newPage();
+      await page.goto(baseUrl);
+      const bundle = await bundleForBrowser("browser-client.ts", "browserClient");
+      await page.evaluate(`${bundle}; globalThis.browserClient = browserClient;`);
+      return {
+        call(method, request, { timeoutMs, signal } = {}) {
+          const id = lastId++;
+          signal?.addEventListener("abort", () => {
+            // Ends with the page at the latest.
+            page.evaluate(`browserClient.cancel(${id})`).catch(() => {});
+          });
+          return call(page, { id, baseUrl, protocol, method, request, timeoutMs });
+        },
+        [Symbol.asyncDispose]: () => page.close(),
+      };
+    },
+  };
+}
+
+async function call(page: Page, words: BrowserCall): Promise<JsonValue[]> {
+  const outcome: BrowserOutcome = await page.evaluate(`browserClient.call(${JSON.stringify(words)})`);
+  if ("messages" in outcome) {
+    return outcome.messages;
+  }
+  const error = new ConnectError(outcome.message, outcome.code);
+  error.details = outcome.details.map(({ type, value }) => ({ type, value: Buffer.from(value, "base64") }));
+  throw error;
+}

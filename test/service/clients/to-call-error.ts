@@ -1,0 +1,16 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
+import { StatusSchema } from "#gen/google/rpc/status_pb.ts";
+
+/** What a gRPC client was told of an error: code, message and, when there are details, the bytes of a google.rpc.Status. */
+export function toCallError(code: number, message: string, status?: Uint8Array): ConnectError {
+  const error = new ConnectError(message, code);
+  error.details =
+    status === undefined
+      ? []
+      : fromBinary(StatusSchema, status).details.map(({ typeUrl, value }) => ({
+          type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
+          value,
+        }));
+  return error;
+}
