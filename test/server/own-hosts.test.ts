@@ -4,13 +4,13 @@ import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ownHosts } from "../../src/access/listen-safety.ts";
 import type { RunningListener } from "../../src/server/running-listener.ts";
-import { startRunningListener } from "../../src/server/http-server.ts";
+import { startHttpServer } from "../../src/server/http-server.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 
 let server: RunningListener;
 
 beforeAll(async () => {
-  server = await startRunningListener({
+  server = await startHttpServer({
     host: "127.0.0.1",
     port: 0,
     services: [],
