@@ -3,12 +3,29 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 
 import { clientOf } from "../support/clients.ts";
-import type { Finding, Row } from "./finding.ts";
+import type { Finding, Row, Scale } from "./finding.ts";
 import { LoadClient, quantile } from "./load.ts";
 import { CACHED_VIN, Target } from "./target.ts";
 
 const AT_ONCE = 32;
 const OBSERVER_MS = 20;
+const WARM_UP_S = 1.5;
+const RECOVERY_MS = 1500;
+
+interface Load {
+  readonly isCached: boolean;
+  /** Whether the figures have no limits. */
+  readonly isMeasuredOnly: boolean;
+}
+
+/**
+ * Answers that take work, and those that next to none. What Node needs to take a call and refuse it is a fifth of what a
+ * cached answer costs, so that nobody could refuse two such calls for each that is answered and still answer as many.
+ */
+const LOADS: readonly Load[] = [
+  { isCached: false, isMeasuredOnly: false },
+  { isCached: true, isMeasuredOnly: true },
+];
 
 /** Row 27: three times as many calls as can be answered. */
 export const rowsOfLoad: readonly Row[] = [
@@ -17,9 +34,9 @@ export const rowsOfLoad: readonly Row[] = [
     title: "three times the capacity",
     async run(scale) {
       const findings: Finding[] = [];
-      for (const isCached of [false, true]) {
+      for (const load of scale === "full" ? LOADS : LOADS.slice(0, 1)) {
         for (const listener of ["gRPC", "HTTP"] as const) {
-          findings.push(await overload(listener, isCached, scale === "full" ? 6 : 2));
+          findings.push(await overload(listener, load, scale));
         }
       }
       return findings;
@@ -27,61 +44,82 @@ export const rowsOfLoad: readonly Row[] = [
   },
 ];
 
-async function overload(listener: "gRPC" | "HTTP", isCached: boolean, seconds: number): Promise<Finding> {
+async function overload(listener: "gRPC" | "HTTP", { isCached, isMeasuredOnly }: Load, scale: Scale): Promise<Finding> {
+  const [rounds, seconds] = scale === "full" ? [5, 3] : [3, 1];
   await using target = await Target.start({ SOURCES: isCached ? "vpic" : "snapshot" });
   const address = listener === "gRPC" ? target.grpcAddress : target.httpAddress;
   await using client = await LoadClient.start({ listener, address, isCached });
-  await client.closed(AT_ONCE, 1);
-  let peak = 0;
-  for (let round = 0; round < 3; round++) {
-    const { goodMs } = await client.closed(AT_ONCE, seconds / 3);
-    peak = Math.max(peak, goodMs.length / (seconds / 3));
+  await client.closed(AT_ONCE, WARM_UP_S);
+  const seen: Round[] = [];
+  // In turns, since the machine is not as fast at all times.
+  for (let round = 0; round < rounds; round++) {
+    seen.push(await overloadOnce(target, listener, client, seconds));
   }
-  // Until refusing has begun, all are let in.
-  await client.open(3 * peak, 2);
-  const observer = new AbortController();
-  const observed = observe(target, listener, observer.signal);
-  const { goodMs, refusedMs, unsent } = await client.open(3 * peak, seconds);
-  observer.abort();
-  const { refusedMs: honestMs, others } = await observed;
+  const median = (valueOf: (round: Round) => number): number => quantile(seen.map(valueOf), 0.5);
+  const atLeast = (limit: number): { atLeast?: number } => (isMeasuredOnly ? {} : { atLeast: limit });
+  const atMost = (limit: number): { atMost?: number } => (isMeasuredOnly ? {} : { atMost: limit });
   return {
     listener,
-    what: `${isCached ? "cached" : "new"} VINs, at most ${Math.round(peak)} calls/s`,
+    what: `${isCached ? "cached" : "new"} VINs, at most ${Math.round(median(({ peak }) => peak))} calls/s`,
     figures: [
-      { name: "good, % of peak", value: (100 * goodMs.length) / seconds / peak, atLeast: 80 },
-      { name: "refused, % of peak", value: (100 * refusedMs.length) / seconds / peak, atLeast: 1 },
-      { name: "not sent, % of peak", value: (100 * unsent) / seconds / peak },
-      { name: "good p50 ms", value: quantile(goodMs, 0.5) },
-      { name: "p99 ms", value: quantile(goodMs, 0.99) },
-      { name: "refused p50 ms", value: quantile(refusedMs, 0.5) },
-      { name: "p99 ms", value: quantile(refusedMs, 0.99), atMost: 20 },
-      { name: "an honest client's refusals, p50 ms", value: quantile(honestMs, 0.5) },
-      { name: "its other errors", value: others, atMost: 0 },
+      { name: "good, % of peak", value: median(({ goodPercent }) => goodPercent), ...atLeast(80) },
+      { name: "refused, % of peak", value: median(({ refusedPercent }) => refusedPercent), atLeast: 1 },
+      { name: "good p50 ms", value: median(({ goodMs }) => quantile(goodMs, 0.5)) },
+      { name: "p99 ms", value: median(({ goodMs }) => quantile(goodMs, 0.99)) },
+      { name: "refused p50 ms", value: median(({ refusedMs }) => quantile(refusedMs, 0.5)) },
+      { name: "p90 ms", value: median(({ refusedMs }) => quantile(refusedMs, 0.9)), ...atMost(20) },
+      { name: "p99 ms", value: median(({ refusedMs }) => quantile(refusedMs, 0.99)) },
+      { name: "an honest client's other errors", value: Math.max(...seen.map(({ others }) => others)), atMost: 0 },
     ],
   };
 }
 
-/** An honest client meanwhile: how soon it is refused, and how often it is told anything but RESOURCE_EXHAUSTED. */
-async function observe(
+interface Round {
+  /** Calls/s without overload. */
+  readonly peak: number;
+  readonly goodPercent: number;
+  readonly refusedPercent: number;
+  readonly goodMs: readonly number[];
+  readonly refusedMs: readonly number[];
+  readonly others: number;
+}
+
+async function overloadOnce(
   target: Target,
   listener: "gRPC" | "HTTP",
-  signal: AbortSignal,
-): Promise<{ readonly refusedMs: readonly number[]; readonly others: number }> {
+  client: LoadClient,
+  seconds: number,
+): Promise<Round> {
+  const peak = (await client.closed(AT_ONCE, seconds)).goodMs.length / seconds;
+  // Until refusing has begun, all are let in.
+  await client.open(3 * peak, WARM_UP_S);
+  const observer = new AbortController();
+  const observed = observe(target, listener, observer.signal);
+  const { goodMs, refusedMs } = await client.open(3 * peak, seconds);
+  observer.abort();
+  // Overload ends after a second without refusals.
+  await pause(RECOVERY_MS);
+  return {
+    peak,
+    goodPercent: (100 * goodMs.length) / seconds / peak,
+    refusedPercent: (100 * refusedMs.length) / seconds / peak,
+    goodMs,
+    refusedMs,
+    others: await observed,
+  };
+}
+
+/** An honest client meanwhile: how often it is told anything but the answer or RESOURCE_EXHAUSTED. */
+async function observe(target: Target, listener: "gRPC" | "HTTP", signal: AbortSignal): Promise<number> {
   const client = clientOf(target, listener === "gRPC" ? "grpc" : "connect");
-  const refusedMs: number[] = [];
   let others = 0;
   while (!signal.aborted) {
-    const startedAt = performance.now();
     try {
       await client.lookup({ vin: CACHED_VIN });
     } catch (error) {
-      if (ConnectError.from(error).code === Code.ResourceExhausted) {
-        refusedMs.push(performance.now() - startedAt);
-      } else {
-        others++;
-      }
+      others += ConnectError.from(error).code === Code.ResourceExhausted ? 0 : 1;
     }
     await pause(OBSERVER_MS);
   }
-  return { refusedMs, others };
+  return others;
 }
