@@ -18,6 +18,7 @@ import { onceHttp2 } from "./http2-preface.ts";
 import { listen } from "./listen.ts";
 import type { ListenerOptions } from "./listener-options.ts";
 import { addReflection } from "./reflection.ts";
+import { ReflectionStreams } from "./reflection-streams.ts";
 import { runListener, type RunningListener } from "./running-listener.ts";
 import { UnheardStreams } from "./unheard-streams.ts";
 import { refuseSmallPieces } from "./small-pieces.ts";
@@ -75,9 +76,10 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
   for (const service of options.services) {
     mountService(server, service, options);
   }
+  const reflections = new ReflectionStreams();
   const health = new Health(services.map((service) => service.typeName));
   health.addToServer(server);
-  addReflection(server, [...services, HealthService], [file_google_rpc_error_details]);
+  addReflection(server, [...services, HealthService], [file_google_rpc_error_details], reflections);
 
   // Connections are accepted here, not in grpc-js, which has no limits for them.
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -110,7 +112,10 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
     address,
     server: listener,
     sockets,
-    onDrain: () => health.stopServing(),
+    onDrain() {
+      health.stopServing();
+      reflections.endAll();
+    },
     onStopped(graceMs) {
       destroyAll(strangers);
       injector.drain(graceMs);

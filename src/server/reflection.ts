@@ -3,15 +3,23 @@ import { type FileDescriptorProto, FileDescriptorProtoSchema } from "@bufbuild/p
 import type { Server, ServiceDefinition } from "@grpc/grpc-js";
 import { ReflectionService } from "@grpc/reflection";
 
+import type { ReflectionStream, ReflectionStreams } from "./reflection-streams.ts";
+
 /**
  * Serves reflection, v1 and v1alpha, for the given services and for itself. It is fed with each service's file and all
  * its imports, as protoc described them: what it can make of a loaded .proto by itself is not enough for strict
  * clients.
  *
  * @param further files that no service imports, such as those of the details of errors: without them, clients cannot
- *   show what an Any holds.
+ *   show what an Any holds
+ * @param streams bounds what its streams may take
  */
-export function addReflection(server: Server, services: readonly DescService[], further: readonly DescFile[]): void {
+export function addReflection(
+  server: Server,
+  services: readonly DescService[],
+  further: readonly DescFile[],
+  streams: ReflectionStreams,
+): void {
   const files = new Map<string, FileDescriptorProto>();
   for (const file of [...services.map((service) => service.file), ...further]) {
     collect(file, files);
@@ -24,7 +32,16 @@ export function addReflection(server: Server, services: readonly DescService[], 
   );
   new ReflectionService({
     served: { format: "Protocol Buffer 3 DescriptorProto", type: {}, fileDescriptorProtos },
-  }).addToServer(server);
+  }).addToServer({
+    addService(definition, implementation) {
+      const bounded = Object.entries(implementation).map(([name, answer]) => [
+        name,
+        (call: ReflectionStream) =>
+          streams.admit(call, (admitted) => void Reflect.apply(answer, undefined, [admitted])),
+      ]);
+      server.addService(definition, Object.fromEntries(bounded));
+    },
+  });
 }
 
 function collect(file: DescFile, into: Map<string, FileDescriptorProto>): void {
