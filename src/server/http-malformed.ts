@@ -38,7 +38,11 @@ export async function tellMalformedRequest(
   return response;
 }
 
-function rewriteError(bytes: Buffer, response: UniversalServerResponse, context: ErrorContext): UniversalServerResponse {
+function rewriteError(
+  bytes: Buffer,
+  response: UniversalServerResponse,
+  context: ErrorContext,
+): UniversalServerResponse {
   const error = errorFromJsonBytes(bytes, undefined, new ConnectError("not an error of Connect"));
   if (namesRequest(error)) {
     return { ...response, body: once(bytes) };

@@ -7,7 +7,13 @@ test.each(["warn", "error", "silent"] as const)("who has removed what is written
   const lines: unknown[] = [];
   const logger = createLogger(level, { write: (line) => lines.push(JSON.parse(line)) });
 
-  writeAudit(logger, { action: "Remove", caller: "billing", vin: "1XPWD40X1ED215307", requestId: "r1", code: undefined });
+  writeAudit(logger, {
+    action: "Remove",
+    caller: "billing",
+    vin: "1XPWD40X1ED215307",
+    requestId: "r1",
+    code: undefined,
+  });
   writeAudit(logger, { action: "Export", caller: "billing", requestId: "r2", code: Code.PermissionDenied });
 
   expect(lines).toMatchObject([

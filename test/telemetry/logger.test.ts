@@ -68,7 +68,9 @@ test("a real error of PostgreSQL is logged without statement and values", async 
   await connection.execute("create table vehicle (vin text unique)");
   await connection.execute("insert into vehicle values (?)", ["SECRET"]);
 
-  const error: unknown = await connection.execute("insert into vehicle values (?)", ["SECRET"]).catch((e: unknown) => e);
+  const error: unknown = await connection
+    .execute("insert into vehicle values (?)", ["SECRET"])
+    .catch((e: unknown) => e);
   const line = written(error);
 
   await orm.close();
