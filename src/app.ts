@@ -25,7 +25,7 @@ import { answerHealthz, createMetricsHandler, createReadyzHandler } from "./serv
 import type { Sources } from "./sources.ts";
 import { openSources } from "./sources.ts";
 import { createLogger } from "./telemetry/logger.ts";
-import type { Logger } from "./telemetry/logger.ts";
+import type { AuditLogger, Logger } from "./telemetry/logger.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 import { SourceUnavailableError } from "./vehicle/errors.ts";
 import { startSweeper } from "./vehicle/sweeper.ts";
@@ -44,7 +44,7 @@ export interface App extends AsyncDisposable {
 
 /** Parts that tests replace. */
 export interface Overrides {
-  readonly logger?: Logger;
+  readonly logger?: AuditLogger;
   /** Wall clock, ms since the epoch. */
   readonly now?: () => number;
   /** How long whoever reads a stream or an export may take nothing, in ms. Default: 30 s. */

@@ -3,7 +3,7 @@ import type { App } from "./app.ts";
 import { ConfigError, loadConfig } from "./config.ts";
 import type { Config } from "./config.ts";
 import { createLogger } from "./telemetry/logger.ts";
-import type { Logger } from "./telemetry/logger.ts";
+import type { AuditLogger } from "./telemetry/logger.ts";
 
 const config = readConfiguration();
 if (config !== undefined) {
@@ -23,7 +23,7 @@ function readConfiguration(): Config | undefined {
   }
 }
 
-async function run(config: Config, logger: Logger): Promise<void> {
+async function run(config: Config, logger: AuditLogger): Promise<void> {
   // Signals that come while the app starts stop it as soon as it runs.
   const stopRequested = nextSignal();
   let app: App;

@@ -1,7 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Code, Interceptor, StreamResponse, UnaryResponse } from "@connectrpc/connect";
 import { NotAdmittedError } from "../access/errors.ts";
-import type { Logger } from "../telemetry/logger.ts";
+import type { AuditLogger } from "../telemetry/logger.ts";
 import type { AccessRule } from "./access-rules.ts";
 import { rulesByMethod } from "./access-rules.ts";
 import { writeAudit } from "./audit.ts";
@@ -13,7 +13,7 @@ import { watchEnd } from "./watch-end.ts";
 export interface AuditOptions {
   readonly service: DescService;
   readonly rules: Readonly<Record<string, AccessRule>>;
-  readonly logger: Logger;
+  readonly logger: AuditLogger;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { Code } from "@connectrpc/connect";
-import type { Logger } from "../telemetry/logger.ts";
+import type { AuditLogger } from "../telemetry/logger.ts";
 import { parseVin } from "../vehicle/vin.ts";
 
 /** What is remembered of a call that removes or exports. */
@@ -16,8 +16,8 @@ export interface AuditEntry {
 }
 
 /** Leaves the line in the log by which it can be told later who has removed or exported what. */
-export function writeAudit(logger: Logger, { action, caller, vin, requestId, code }: AuditEntry): void {
-  logger.info("audit", {
+export function writeAudit(logger: AuditLogger, { action, caller, vin, requestId, code }: AuditEntry): void {
+  logger.audit("audit", {
     action,
     caller,
     ...(vin === undefined ? {} : { vin: wellFormed(vin) }),

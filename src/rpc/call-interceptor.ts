@@ -60,7 +60,6 @@ async function* observe<T>(messages: AsyncIterable<T>, call: Call): AsyncIterabl
 
 function fail(error: unknown, call: Call): ConnectError {
   const told = toConnectError(error, call);
-  told.metadata.set(REQUEST_ID_HEADER, call.requestId);
   logEnd(call, Code[told.code]);
   return told;
 }

@@ -21,10 +21,23 @@ import {
   VinNotDecodedError,
 } from "../vehicle/errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { REQUEST_ID_HEADER } from "./request-id.ts";
 
 type Detail = NonNullable<ConstructorParameters<typeof ConnectError>[3]>[number];
 
 const STORE_RETRY_AFTER_MS = 1_000;
+
+/** The reasons of errors that come from the protocols and not from the domain. */
+const REASONS: Partial<Record<Code, string>> = {
+  [Code.InvalidArgument]: "MALFORMED_REQUEST",
+  [Code.DeadlineExceeded]: "DEADLINE_EXCEEDED",
+  [Code.ResourceExhausted]: "MESSAGE_TOO_LARGE",
+  [Code.Unimplemented]: "UNSUPPORTED",
+  [Code.Internal]: "INTERNAL",
+};
+
+/** How Connect says INTERNAL of a request that is not valid protobuf, as if it were the server's fault. */
+const MALFORMED_PROTOBUF = /^parse binary:/;
 
 /** What HTTP wants beside a 401. */
 const CHALLENGE = { "www-authenticate": "Bearer" };
@@ -39,15 +52,28 @@ export interface ErrorContext {
 /**
  * What a caller is told of an error: the one table from errors of the domain to codes and details of google.rpc.
  *
- * A ConnectError passes as it is. Anything unknown becomes INTERNAL with one neutral sentence, and its cause is logged.
+ * A ConnectError keeps its code and message, and gets the details that it lacks. Anything unknown becomes INTERNAL with
+ * one neutral sentence, and its cause is logged. What this function gave can be given to it again.
  */
 export function toConnectError(error: unknown, context: ErrorContext): ConnectError {
   const told = tell(error) ?? hide(error, context);
+  const reason = REASONS[told.code];
+  if (told.details.length === 0 && reason !== undefined) {
+    told.details.push(errorInfo(reason));
+  }
   // Empty for a refusal that is made before there is a request.
-  if (context.requestId !== "") {
+  if (context.requestId !== "" && !namesRequest(told)) {
     told.details.push({ desc: RequestInfoSchema, value: { requestId: context.requestId } });
+    told.metadata.set(REQUEST_ID_HEADER, context.requestId);
   }
   return told;
+}
+
+/** Whether an error says already whose it is. */
+export function namesRequest({ details }: ConnectError): boolean {
+  return details.some(
+    (detail) => ("desc" in detail ? detail.desc.typeName : detail.type) === RequestInfoSchema.typeName,
+  );
 }
 
 /** The code under which a caller is told of an error. */
@@ -66,7 +92,9 @@ function hide(error: unknown, { requestId, procedure, logger }: ErrorContext): C
 
 function tell(error: unknown): ConnectError | undefined {
   if (error instanceof ConnectError) {
-    return error;
+    return error.code === Code.Internal && MALFORMED_PROTOBUF.test(error.rawMessage)
+      ? build("the request is not a valid protobuf message", Code.InvalidArgument, [])
+      : error;
   }
   if (error instanceof InvalidFieldError) {
     return build(error.message, Code.InvalidArgument, [

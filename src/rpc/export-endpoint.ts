@@ -5,7 +5,7 @@ import type { AccessGuard, Caller } from "../access/access-guard.ts";
 import { requireScope } from "../access/access-guard.ts";
 import { NotAdmittedError } from "../access/errors.ts";
 import type { ExportHandler } from "../export/http.ts";
-import type { Logger } from "../telemetry/logger.ts";
+import type { AuditLogger } from "../telemetry/logger.ts";
 import { writeAudit } from "./audit.ts";
 import { toConnectError } from "./error-table.ts";
 import { REQUEST_ID_HEADER, requestIdOf } from "./request-id.ts";
@@ -14,7 +14,7 @@ import { REQUEST_ID_HEADER, requestIdOf } from "./request-id.ts";
 export interface ExportEndpointOptions {
   readonly guard: AccessGuard;
   readonly answer: ExportHandler;
-  readonly logger: Logger;
+  readonly logger: AuditLogger;
 }
 
 const PROCEDURE = "GET /export.parquet";

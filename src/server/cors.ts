@@ -7,6 +7,7 @@ export type AllowedOrigins = readonly string[] | "*";
 /** What is looked at of a request, over HTTP/1.1 or HTTP/2. */
 interface CorsRequest {
   readonly method?: string | undefined;
+  readonly url?: string | undefined;
   readonly headers: IncomingHttpHeaders;
 }
 
@@ -22,7 +23,8 @@ const ALLOWED_HEADERS = [...cors.allowedHeaders, "Authorization", "X-Request-Id"
 /** Trailers of unary Connect answers come as headers with a prefix. */
 const EXPOSED_HEADERS = [...cors.exposedHeaders, "X-Request-Id", "Retry-After", "WWW-Authenticate"].join(", ");
 const PREFLIGHT_MAX_AGE_S = "7200";
-const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
+/** What pages of any origin may ask for and link to: it changes nothing, and costs next to nothing. */
+const FOR_ALL_ORIGINS = new Set(["/", "/healthz", "/metrics", "/readyz"]);
 
 /**
  * Reads CORS_ORIGINS: origins such as `https://app.example.com`, separated by commas; `*` for all; empty for none.
@@ -54,7 +56,8 @@ function isOrigin(word: string): boolean {
 /**
  * Wraps a listener of node:http or node:http2. Scripts of the allowed origins may call and read answers; to all other
  * origins but the service's own, answers say nothing of CORS, so that browsers keep them from scripts, and what could
- * change something is refused. Requests from outside a browser pass.
+ * change something or cost much is refused: an export also when somebody follows a link to it, since any page can make
+ * its readers do so. Requests from outside a browser pass.
  */
 export function withCors<Request extends CorsRequest, Response extends CorsResponse>(
   origins: AllowedOrigins,
@@ -79,14 +82,22 @@ export function withCors<Request extends CorsRequest, Response extends CorsRespo
         response.end();
         return;
       }
-    } else if (!SAFE_METHODS.has(method) && isForeign(headers)) {
+    } else if (origins !== "*" && isForeign(headers) && !isForAll(request)) {
       response.setHeader("content-type", "text/plain; charset=utf-8");
       response.writeHead(403);
-      response.end("Pages of other origins may not call this service; CORS_ORIGINS names those that may.\n");
+      response.end(
+        "Pages of other origins may not call this service or link to its data; CORS_ORIGINS names those that may call.\n",
+      );
       return;
     }
     listener(request, response);
   };
+}
+
+function isForAll({ method = "", url = "" }: CorsRequest): boolean {
+  const isRead = method === "GET" || method === "HEAD";
+  // Without a grant, an answer to OPTIONS allows nothing.
+  return method === "OPTIONS" || (isRead && FOR_ALL_ORIGINS.has(url.replace(/\?.*/s, "")));
 }
 
 /** Whether a browser sends the request for a page of another origin. No script can change either header. */

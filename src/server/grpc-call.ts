@@ -2,6 +2,7 @@ import type { ContextValues } from "@connectrpc/connect";
 import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
 import type { ServerUnaryCall } from "@grpc/grpc-js";
 
+import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/request-id.ts";
 import type { CallLimits } from "./call-limits.ts";
 import { toHeaders } from "./grpc-metadata.ts";
 import { type ContextValuesOf, peerOf } from "./peer.ts";
@@ -29,7 +30,9 @@ const ended = new DOMException("the call has ended", "AbortError");
  */
 export class GrpcCall {
   readonly url: string;
+  /** Has the id of the request in any case. */
   readonly requestHeader: Headers;
+  readonly requestId: string;
   readonly responseHeader = new Headers();
   readonly responseTrailer = new Headers();
   readonly values: ContextValues;
@@ -51,6 +54,8 @@ export class GrpcCall {
   ) {
     this.url = `http://${surface.getHost()}${surface.getPath()}`;
     this.requestHeader = toHeaders(surface.metadata);
+    this.requestId = requestIdOf(this.requestHeader.get(REQUEST_ID_HEADER));
+    this.requestHeader.set(REQUEST_ID_HEADER, this.requestId);
     this.values = contextValuesOf?.(peerOf(surface.getPeer())) ?? createContextValues();
     this.#overdue = overdue;
     const now = Date.now();

@@ -1,7 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { handleServerStreamingCall } from "@grpc/grpc-js";
 
-import { limitsOf } from "./call-limits.ts";
+import { toConnectError } from "../rpc/error-table.ts";
+import { limitsOf, methodName } from "./call-limits.ts";
 import { GrpcCall } from "./grpc-call.ts";
 import { invokeServerStreaming, type ServerStreamingSpec } from "./grpc-invoke.ts";
 import { decodeRequest, encodeResponse } from "./grpc-message.ts";
@@ -10,7 +11,6 @@ import { toGrpcStatus } from "./grpc-status.ts";
 import { MessageWriter } from "./message-writer.ts";
 import { resetStream } from "./grpc-reset.ts";
 import type { MountOptions } from "./mount-options.ts";
-import { toPublicError } from "./public-error.ts";
 
 /** A grpc-js handler, on raw bytes, for a server-streaming method of Connect. */
 export function serverStreamingHandler(
@@ -19,6 +19,7 @@ export function serverStreamingHandler(
 ): handleServerStreamingCall<Buffer, Buffer> {
   const { method } = spec;
   const limits = limitsOf(method, options.limits);
+  const procedure = methodName(method);
   return (surface) => {
     let headersSent = false;
     let answered = false;
@@ -29,14 +30,15 @@ export function serverStreamingHandler(
         surface.sendMetadata(metadata);
       }
     };
-    const fail = (error: ConnectError): void => {
+    const fail = (error: unknown): void => {
       if (answered) {
         return;
       }
       answered = true;
       call.finish();
+      const told = toConnectError(error, { requestId: call.requestId, procedure, logger: options.logger });
       sendHeaders(call.responseHeader);
-      surface.emit("error", toGrpcStatus(error, call.responseTrailer));
+      surface.emit("error", toGrpcStatus(told, call.responseTrailer));
     };
     const call = new GrpcCall(surface, limits, options.contextValues, fail);
     const writer = new MessageWriter(surface, limits.stallTimeoutMs, () => {
@@ -73,9 +75,7 @@ export function serverStreamingHandler(
       call.finish();
       surface.end(trailer);
     };
-    run().catch((error: unknown) => {
-      fail(toPublicError(error, method, options.logger));
-    });
+    run().catch(fail);
   };
 }
 

@@ -1,19 +1,19 @@
-import type { ConnectError } from "@connectrpc/connect";
 import type { handleUnaryCall } from "@grpc/grpc-js";
 
-import { limitsOf } from "./call-limits.ts";
+import { toConnectError } from "../rpc/error-table.ts";
+import { limitsOf, methodName } from "./call-limits.ts";
 import { GrpcCall } from "./grpc-call.ts";
 import { invokeUnary, type UnarySpec } from "./grpc-invoke.ts";
 import { decodeRequest, encodeResponse } from "./grpc-message.ts";
 import { toMetadata } from "./grpc-metadata.ts";
 import { toGrpcStatus } from "./grpc-status.ts";
 import type { MountOptions } from "./mount-options.ts";
-import { toPublicError } from "./public-error.ts";
 
 /** A grpc-js handler, on raw bytes, for a unary method of Connect. */
 export function unaryHandler(spec: UnarySpec, options: MountOptions): handleUnaryCall<Buffer, Buffer> {
   const { method } = spec;
   const limits = limitsOf(method, options.limits);
+  const procedure = methodName(method);
   return (surface, respond) => {
     let answered = false;
     const sendHeaders = (header: Headers): void => {
@@ -22,14 +22,15 @@ export function unaryHandler(spec: UnarySpec, options: MountOptions): handleUnar
         surface.sendMetadata(metadata);
       }
     };
-    const fail = (error: ConnectError): void => {
+    const fail = (error: unknown): void => {
       if (answered) {
         return;
       }
       answered = true;
       call.finish();
+      const told = toConnectError(error, { requestId: call.requestId, procedure, logger: options.logger });
       sendHeaders(call.responseHeader);
-      respond(toGrpcStatus(error, call.responseTrailer), null);
+      respond(toGrpcStatus(told, call.responseTrailer), null);
     };
     const call = new GrpcCall(surface, limits, options.contextValues, fail);
     const run = async (): Promise<void> => {
@@ -45,8 +46,6 @@ export function unaryHandler(spec: UnarySpec, options: MountOptions): handleUnar
       call.finish();
       respond(null, bytes, trailerMetadata);
     };
-    run().catch((error: unknown) => {
-      fail(toPublicError(error, method, options.logger));
-    });
+    run().catch(fail);
   };
 }

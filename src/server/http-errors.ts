@@ -1,7 +1,9 @@
 import { ConnectError, type Interceptor } from "@connectrpc/connect";
 
+import { toConnectError } from "../rpc/error-table.ts";
+import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/request-id.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import { toPublicError } from "./public-error.ts";
+import { methodName } from "./call-limits.ts";
 
 /**
  * The outermost interceptor on HTTP: what leaves it is a ConnectError, and anything unexpected has been logged. Connect
@@ -10,7 +12,8 @@ import { toPublicError } from "./public-error.ts";
 export function reportUnexpected(logger: Logger): Interceptor {
   return (next) => async (request) => {
     const fail = (error: unknown): never => {
-      throw wellFormed(toPublicError(error, request.method, logger));
+      const requestId = requestIdOf(request.header.get(REQUEST_ID_HEADER));
+      throw wellFormed(toConnectError(error, { requestId, procedure: methodName(request.method), logger }));
     };
     const response = await next(request).catch(fail);
     return response.stream ? { ...response, message: catching(response.message, fail) } : response;

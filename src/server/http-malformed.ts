@@ -1,78 +1,85 @@
-import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { ConnectError } from "@connectrpc/connect";
+import { encodeEnvelope, type UniversalServerResponse } from "@connectrpc/connect/protocol";
+import {
+  codeToHttpStatus,
+  endStreamFlag,
+  endStreamFromJson,
+  endStreamToJson,
+  errorFromJsonBytes,
+  errorToJsonBytes,
+} from "@connectrpc/connect/protocol-connect";
+import { findTrailerError, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { trailerFlag, trailerParse, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
+
+import { type ErrorContext, namesRequest, toConnectError } from "../rpc/error-table.ts";
 
 type Body = NonNullable<UniversalServerResponse["body"]>;
 
-const message = "the request is not a valid protobuf message";
-const connectEndFlag = 0x02;
-const grpcWebTrailerFlag = 0x80;
-
 /**
- * Connect answers a request that is not valid protobuf with INTERNAL, as if it were the server's fault. This makes
- * INVALID_ARGUMENT of it, in each of the protocols; any other response passes untouched.
+ * Connect answers requests that it cannot read before any interceptor runs, and malformed protobuf with INTERNAL, as if
+ * it were the server's fault. This makes of such answers what the error table says, in each of the protocols; any other
+ * response passes untouched.
  */
-export async function blameMalformedRequest(response: UniversalServerResponse): Promise<UniversalServerResponse> {
-  const type = response.header?.get("content-type") ?? "";
-  if (response.body === undefined) {
+export async function tellMalformedRequest(
+  response: UniversalServerResponse,
+  context: ErrorContext,
+): Promise<UniversalServerResponse> {
+  const { header, status, body } = response;
+  const type = header?.get("content-type") ?? "";
+  if (body === undefined) {
     return response;
   }
-  if (type === "application/json" && response.status === 500) {
-    const bytes = await readAll(response.body);
-    return rewriteError(bytes, response);
+  if (type === "application/json" && status >= 400 && header?.has("content-encoding") !== true) {
+    return rewriteError(await readAll(body), response, context);
   }
   if (type.startsWith("application/connect+") || type.startsWith("application/grpc-web")) {
-    return { ...response, body: rewriteFirst(response.body) };
+    return { ...response, body: rewriteFirst(body, context) };
   }
   return response;
 }
 
-function rewriteError(bytes: Buffer, response: UniversalServerResponse): UniversalServerResponse {
-  const text = bytes.toString();
-  const rewritten = inJson(text);
-  if (rewritten === text) {
+function rewriteError(
+  bytes: Buffer,
+  response: UniversalServerResponse,
+  context: ErrorContext,
+): UniversalServerResponse {
+  const error = errorFromJsonBytes(bytes, undefined, new ConnectError("not an error of Connect"));
+  if (namesRequest(error)) {
     return { ...response, body: once(bytes) };
   }
-  const body = Buffer.from(rewritten);
+  const told = toConnectError(error, context);
+  const body = errorToJsonBytes(told, undefined);
   const header = new Headers(response.header);
   header.set("content-length", String(body.byteLength));
-  return { ...response, status: 400, header, body: once(body) };
+  return { ...response, status: codeToHttpStatus(told.code), header, body: once(body) };
 }
 
 /** A malformed request fails before the first message, so the first envelope is the last one, too. */
-async function* rewriteFirst(body: Body): Body {
+async function* rewriteFirst(body: Body, context: ErrorContext): Body {
   let first = true;
   for await (const chunk of body) {
-    yield first ? rewriteEnvelope(chunk) : chunk;
+    yield first ? rewriteEnvelope(chunk, context) : chunk;
     first = false;
   }
 }
 
-function rewriteEnvelope(chunk: Uint8Array): Uint8Array {
+function rewriteEnvelope(chunk: Uint8Array, context: ErrorContext): Uint8Array {
   const flag = chunk[0];
-  if (flag !== connectEndFlag && flag !== grpcWebTrailerFlag) {
-    return chunk;
+  if (flag === endStreamFlag) {
+    const { metadata, error } = endStreamFromJson(chunk.subarray(5));
+    if (error !== undefined && !namesRequest(error)) {
+      const end = endStreamToJson(metadata, toConnectError(error, context), undefined);
+      return encodeEnvelope(flag, new TextEncoder().encode(JSON.stringify(end)));
+    }
   }
-  const text = Buffer.from(chunk.subarray(5)).toString();
-  const rewritten = flag === connectEndFlag ? inJson(text) : inTrailers(text);
-  const payload = Buffer.from(rewritten);
-  const head = Buffer.alloc(5);
-  head.writeUInt8(flag, 0);
-  head.writeUInt32BE(payload.byteLength, 1);
-  return Buffer.concat([head, payload]);
-}
-
-function inJson(text: string): string {
-  return text.replace(
-    /"code":"internal","message":"parse binary:(?:[^"\\]|\\.)*"/,
-    `"code":"invalid_argument","message":${JSON.stringify(message)}`,
-  );
-}
-
-function inTrailers(text: string): string {
-  return /^grpc-message: parse%20binary%3A/m.test(text)
-    ? text
-        .replace(/^grpc-status: 13/m, "grpc-status: 3")
-        .replace(/^grpc-message: .*$/m, `grpc-message: ${encodeURIComponent(message)}`)
-    : text;
+  if (flag === trailerFlag) {
+    const trailer = trailerParse(chunk.subarray(5));
+    const error = findTrailerError(trailer);
+    if (error !== undefined && !namesRequest(error)) {
+      return encodeEnvelope(flag, trailerSerialize(setTrailerStatus(trailer, toConnectError(error, context))));
+    }
+  }
+  return chunk;
 }
 
 async function readAll(body: Body): Promise<Buffer> {

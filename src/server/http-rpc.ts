@@ -13,12 +13,13 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 
+import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/request-id.ts";
 import { type CallLimits, limitsOf, methodName } from "./call-limits.ts";
 import { abandonWhenAborted } from "./http-abandon.ts";
 import { applyDeadline } from "./http-deadline.ts";
 import { canceledWhenGone } from "./http-gone.ts";
 import { reportUnexpected } from "./http-errors.ts";
-import { blameMalformedRequest } from "./http-malformed.ts";
+import { tellMalformedRequest } from "./http-malformed.ts";
 import { watchReader } from "./http-stall.ts";
 import type { MountOptions } from "./mount-options.ts";
 import { discardRest, readBody } from "./request-body.ts";
@@ -49,7 +50,11 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
           const received = universalRequestFromNodeRequest(request, response, undefined, values);
           const universal = { ...received, signal: canceledWhenGone(received.signal) };
           applyDeadline(universal.header, limits);
-          const answer = await blameMalformedRequest(await handle({ ...universal, body: readBody(request) }));
+          const answer = await tellMalformedRequest(await handle({ ...universal, body: readBody(request) }), {
+            requestId: requestIdOf(received.header.get(REQUEST_ID_HEADER)),
+            procedure: methodName(spec.method),
+            logger: options.logger,
+          });
           discardRest(request, response);
           const { body = [] } = answer;
           const watched = watchReader(body, limits.stallTimeoutMs, () => response.destroy());

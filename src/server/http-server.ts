@@ -1,13 +1,16 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
+import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/request-id.ts";
 import { ConnectionGate } from "./connection-gate.ts";
+import { destroyAll } from "./destroy-all.ts";
 import type { AllowedOrigins } from "./cors.ts";
 import { withCors } from "./cors.ts";
 import { type HttpRefusal, refusesRequest } from "./early-refusal.ts";
 import { createHttpListener } from "./http-listener.ts";
 import { rpcHandlers } from "./http-rpc.ts";
 import { type HttpHandlers, sendText, toRoutes } from "./http-routes.ts";
+import { RunningRequests } from "./http-running.ts";
 import { listen } from "./listen.ts";
 import { createAgeCheck } from "./http1-age.ts";
 import { type SessionLifetime, usualLifetime } from "./http2-sessions.ts";
@@ -29,6 +32,12 @@ export interface HttpServerOptions extends ListenerOptions {
   /** Deviations from the usual life of connections. */
   readonly sessions?: Partial<SessionLifetime> | undefined;
 }
+
+/** How long a connection without a request stays open when the listener is drained, so that one on its way is answered. */
+const QUIET_MS = 100;
+
+/** How long a request whose headers are here may then take for the rest. */
+const INCOMPLETE_MS = 1000;
 
 /**
  * Starts the HTTP listener: Connect and gRPC-Web for the services, and plain HTTP. With TLS, whoever offers HTTP/2 in the
@@ -86,11 +95,12 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
       }
     });
     serve(request, response).catch((error: unknown) => {
+      const requestId = request.headers[REQUEST_ID_HEADER];
       if (isGone || response.destroyed) {
-        logger.debug("a client left before its answer", { err: error });
+        logger.debug("a client left before its answer", { requestId, err: error });
         return;
       }
-      logger.error("a request failed unexpectedly", { err: error });
+      logger.error("a request failed unexpectedly", { requestId, err: error });
       if (response.headersSent) {
         response.destroy();
       } else {
@@ -98,7 +108,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
       }
     });
   });
-  const answer = withOwnHosts(options.isOwnHost, answerOwn);
+  const answer = withRequestId(withOwnHosts(options.isOwnHost, answerOwn));
   const server = createHttpListener(
     {
       tls: options.tls,
@@ -110,6 +120,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
   );
   const gate = new ConnectionGate(options.connections);
   const sockets = new Set<Socket>();
+  const running = new RunningRequests();
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => running.add(request, response));
   server.on("connection", (socket: Socket) => {
     if (gate.admit(socket)) {
       sockets.add(socket);
@@ -125,7 +137,23 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
     onDrain() {
       draining = true;
     },
+    onStopped(graceMs) {
+      setTimeout(() => destroyAll(running.without(sockets)), Math.min(graceMs, QUIET_MS)).unref();
+      setTimeout(() => running.cutIncomplete(), Math.min(graceMs, INCOMPLETE_MS)).unref();
+    },
   });
+}
+
+/** Gives every request an id, in its own header for those who come after, and in the answer's. */
+function withRequestId(
+  listener: (request: IncomingMessage, response: ServerResponse) => void,
+): (request: IncomingMessage, response: ServerResponse) => void {
+  return (request, response) => {
+    const requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]?.toString() ?? null);
+    request.headers[REQUEST_ID_HEADER] = requestId;
+    response.setHeader(REQUEST_ID_HEADER, requestId);
+    listener(request, response);
+  };
 }
 
 /** HTTP/2 has no such header: its connections are told with GOAWAY. */

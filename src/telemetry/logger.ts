@@ -1,4 +1,5 @@
 import { pino } from "pino";
+import { toLoggedError } from "./logged-error.ts";
 
 /** Data that goes with a log line; an error goes under `err`. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -11,10 +12,16 @@ export interface Logger {
   error(message: string, fields?: LogFields): void;
 }
 
+/** A logger that takes what must be known later, of who did what. */
+export interface AuditLogger extends Logger {
+  /** Written whatever the level, as `info`. */
+  audit(message: string, fields?: LogFields): void;
+}
+
 /** From the most talkative to none. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
-/** The least level that is written. */
+/** The least level that is written, audit apart. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /**
@@ -22,18 +29,21 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
  *
  * @param destination where the lines go; standard output when left out.
  */
-export function createLogger(level: LogLevel, destination?: { write(line: string): void }): Logger {
+export function createLogger(level: LogLevel, destination?: { write(line: string): void }): AuditLogger {
   const options = {
     level,
     base: null,
     timestamp: (): string => `,"time":"${new Date().toISOString()}"`,
+    serializers: { err: (error: unknown) => toLoggedError(error) },
     formatters: { level: (label: string): { level: string } => ({ level: label }) },
   };
   const target = destination === undefined ? pino(options) : pino(options, destination);
+  const always = target.child({}, { level: "info" });
   return {
     debug: (message, fields = {}) => target.debug(fields, message),
     info: (message, fields = {}) => target.info(fields, message),
     warn: (message, fields = {}) => target.warn(fields, message),
     error: (message, fields = {}) => target.error(fields, message),
+    audit: (message, fields = {}) => always.info(fields, message),
   };
 }

@@ -149,7 +149,32 @@ describe("a page of another origin", () => {
     const change = await send(address, "POST", REMOVE, { origin });
 
     expect([preflight, read, change].flatMap(corsHeadersOf)).toEqual([]);
-    expect([read.status, change.status]).toEqual([200, 403]);
+    expect([read.status, change.status]).toEqual([403, 403]);
+  });
+
+  test.each([
+    ["GET", "/export.parquet", "cross-site", "no-cors"],
+    ["GET", "/export.parquet", "same-site", "no-cors"],
+    ["GET", "/export.parquet", "cross-site", "navigate"],
+    ["HEAD", "/export.parquet", "cross-site", "cors"],
+    ["GET", `${LOOKUP}?connect=v1`, "cross-site", "no-cors"],
+  ])("cannot have %s %s (%s, %s), unless all may", async (method, path, site, mode) => {
+    const named = await startBehindCors([FRIEND]);
+    const open = await startBehindCors("*");
+    const headers = { "sec-fetch-site": site, "sec-fetch-mode": mode };
+
+    const refused = await send(named, method, path, headers);
+    const served = await send(open, method, path, headers);
+
+    expect([refused.status, served.status]).toEqual([403, 200]);
+  });
+
+  test.each(["/", "/healthz", "/readyz?verbose", "/metrics"])("may link to %s", async (path) => {
+    const address = await startBehindCors([]);
+
+    const answer = await send(address, "GET", path, { "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate" });
+
+    expect(answer.status).toBe(200);
   });
 
   test.each(["cross-site", "same-site"])("is known by what the browser says of it: %s", async (site) => {
@@ -165,13 +190,15 @@ test.each([
   ["the service's own page", { origin: "https://service.example", "sec-fetch-site": "same-origin" }],
   ["its own page in an old browser, behind TLS", { origin: "https://service.example", host: "service.example" }],
   ["a program", {}],
-])("%s may post, and needs no CORS headers", async (_case, headers) => {
+  ["somebody at the address bar", { "sec-fetch-site": "none", "sec-fetch-mode": "navigate" }],
+])("%s may post and read, and needs no CORS headers", async (_case, headers) => {
   const address = await startBehindCors([FRIEND]);
 
-  const answer = await send(address, "POST", REMOVE, headers);
+  const change = await send(address, "POST", REMOVE, headers);
+  const read = await send(address, "GET", "/export.parquet", headers);
 
-  expect(answer.status).toBe(200);
-  expect(corsHeadersOf(answer)).toEqual([]);
+  expect([change.status, read.status]).toEqual([200, 200]);
+  expect([change, read].flatMap(corsHeadersOf)).toEqual([]);
 });
 
 describe("the HTTP listener itself", () => {

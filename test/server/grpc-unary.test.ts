@@ -7,10 +7,11 @@ import {
   type Interceptor,
 } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { Metadata, status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
 
-import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.ts";
+import { BadRequestSchema, ErrorInfoSchema, RequestInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
 import { EchoClient } from "../support/echo-client.ts";
@@ -20,6 +21,11 @@ import { startEchoGrpc } from "../support/echo-server.ts";
 const { lookup } = VehicleService.method;
 
 const refuse: Interceptor = () => () => Promise.reject(new ConnectError("no token", Code.Unauthenticated));
+
+function base64Of(metadata: Metadata): string {
+  const [bytes = ""] = metadata.get("grpc-status-details-bin");
+  return Buffer.from(bytes).toString("base64");
+}
 
 describe("a unary method mounted on grpc-js", () => {
   test("answers with the handler's message", async () => {
@@ -90,10 +96,10 @@ describe("a unary method mounted on grpc-js", () => {
 
     const seen = await client.unary(lookup, {});
 
-    expect(seen.status).toMatchObject({ code: status.INTERNAL, details: "internal error" });
+    expect(seen.status).toMatchObject({ code: status.INTERNAL, details: expect.stringContaining("request id") });
     expect(JSON.stringify(seen.status.metadata.getMap())).not.toContain("secret");
     expect(log.lines).toMatchObject([
-      { level: "error", fields: { method: "vehicle.v1.VehicleService/Lookup", err: cause } },
+      { level: "error", fields: { procedure: "vehicle.v1.VehicleService/Lookup", err: cause } },
     ]);
   });
 
@@ -182,6 +188,42 @@ describe("a unary method mounted on grpc-js", () => {
       code: status.INVALID_ARGUMENT,
       details: "the request is not a valid vehicle.v1.LookupRequest",
     });
+  });
+
+  test("tells what the mount itself refuses with a reason and the request's id", async () => {
+    await using server = await startEchoGrpc(
+      { lookup: async () => await new Promise(() => {}) },
+      {
+        limits: {
+          defaults: { defaultTimeoutMs: 50 },
+          // Up to the longest request of any method, messages get as far as the mount.
+          methods: { "vehicle.v1.VehicleService/BatchLookup": { maxRequestBytes: 10_000 } },
+        },
+      },
+    );
+    using client = new EchoClient(server.address);
+    const metadata = new Metadata();
+    metadata.set("x-request-id", "mine");
+
+    const malformed = await client.unary(lookup, {}, { metadata, bytes: Buffer.from([0x0a, 0x20, 0x41]) });
+    const tooLong = await client.unary(lookup, { vin: "A".repeat(5000) }, { metadata });
+    const late = await client.unary(lookup, {}, { metadata });
+
+    const seen = [malformed, tooLong, late].map(({ status: { metadata } }) => {
+      const error = findTrailerError(new Headers({ "grpc-status-details-bin": base64Of(metadata) }));
+      return {
+        id: metadata.get("x-request-id"),
+        reasons: error?.findDetails(ErrorInfoSchema).map(({ reason, domain }) => `${domain} ${reason}`),
+        requests: error?.findDetails(RequestInfoSchema).map(({ requestId }) => requestId),
+      };
+    });
+    expect(seen).toEqual(
+      ["MALFORMED_REQUEST", "MESSAGE_TOO_LARGE", "DEADLINE_EXCEEDED"].map((reason) => ({
+        id: ["mine"],
+        reasons: [`vehicle.v1 ${reason}`],
+        requests: ["mine"],
+      })),
+    );
   });
 
   test("takes a request as long as its method allows, and answers RESOURCE_EXHAUSTED to one byte more", async () => {

@@ -1,9 +1,14 @@
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
+import { endStreamFromJson, errorFromJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
+import { trailerParse } from "@connectrpc/connect/protocol-grpc-web";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
-import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { ErrorInfoSchema, RequestInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import { LookupRequestSchema, VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
 import type { RunningListener } from "../../src/server/running-listener.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
@@ -121,9 +126,9 @@ for (const [protocol, transport] of Object.entries(transports)) {
 
       const error = await failure(client.lookup({ vin: "throw" }));
 
-      expect(error).toMatchObject({ code: Code.Internal, rawMessage: "internal error" });
+      expect(error).toMatchObject({ code: Code.Internal, rawMessage: expect.stringContaining("request id") });
       expect(log.lines.findLast((line) => line.level === "error")).toMatchObject({
-        fields: { method: "vehicle.v1.VehicleService/Lookup", err: new TypeError("secret") },
+        fields: { procedure: "vehicle.v1.VehicleService/Lookup", err: new TypeError("secret") },
       });
       log.lines.length = 0;
     });
@@ -175,6 +180,72 @@ for (const [protocol, transport] of Object.entries(transports)) {
     });
   });
 }
+
+/** What an answer in any of the protocols says of the error that it is. */
+async function toldBy(response: Response): Promise<object> {
+  const type = response.headers.get("content-type") ?? "";
+  const bytes = await response.bytes();
+  const payload = bytes.subarray(type === "application/json" ? 0 : 5);
+  const error = type.startsWith("application/grpc-web")
+    ? findTrailerError(trailerParse(payload))
+    : type === "application/json"
+      ? errorFromJsonBytes(payload, undefined, new ConnectError("no error"))
+      : endStreamFromJson(payload).error;
+  return {
+    id: response.headers.get("x-request-id"),
+    code: error?.code,
+    reasons: error?.findDetails(ErrorInfoSchema).map(({ reason }) => reason),
+    requests: error?.findDetails(RequestInfoSchema).map(({ requestId }) => requestId),
+  };
+}
+
+function envelope(bytes: Uint8Array): Buffer {
+  return Buffer.from(encodeEnvelope(0, bytes));
+}
+
+describe("an error from before the interceptors", () => {
+  const malformed = Buffer.from([0x0a, 0x20, 0x41]);
+  const long = Buffer.from(toBinary(LookupRequestSchema, create(LookupRequestSchema, { vin: "A".repeat(5000) })));
+  const { InvalidArgument, ResourceExhausted, Unimplemented } = Code;
+
+  test.each([
+    ["malformed protobuf", "application/proto", malformed, {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["malformed JSON", "application/json", Buffer.from('{"vin":'), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["too long a message", "application/proto", long, {}, ResourceExhausted, "MESSAGE_TOO_LARGE"],
+    [
+      "no timeout",
+      "application/proto",
+      Buffer.alloc(0),
+      { "connect-timeout-ms": "soon" },
+      InvalidArgument,
+      "MALFORMED_REQUEST",
+    ],
+    [
+      "an unknown encoding",
+      "application/proto",
+      Buffer.alloc(0),
+      { "content-encoding": "x" },
+      Unimplemented,
+      "UNSUPPORTED",
+    ],
+    ["malformed protobuf", "application/grpc-web+proto", envelope(malformed), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["too long a message", "application/grpc-web+proto", envelope(long), {}, ResourceExhausted, "MESSAGE_TOO_LARGE"],
+  ])("has a reason and the request's id: %s, %s", async (_what, type, body, headers, code, reason) => {
+    const response = await post(lookupPath, type, body, { ...headers, "x-request-id": "mine" });
+
+    expect(await toldBy(response)).toEqual({ id: "mine", code, reasons: [reason], requests: ["mine"] });
+  });
+
+  test.each(["application/connect+proto", "application/grpc-web+proto"])(
+    "has a reason and the request's id in a stream of %s, one that was made here when none was given",
+    async (type) => {
+      const told = await toldBy(await post(batchPath, type, envelope(malformed)));
+
+      expect(told).toMatchObject({ code: Code.InvalidArgument, reasons: ["MALFORMED_REQUEST"] });
+      expect(told).toMatchObject({ requests: [Reflect.get(told, "id")], id: expect.stringMatching(/^[\da-f-]{36}$/) });
+    },
+  );
+});
 
 describe("the HTTP listener", () => {
   test("blames the client for malformed protobuf", async () => {

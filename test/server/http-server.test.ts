@@ -16,6 +16,9 @@ async function raw(address: string, request: string): Promise<string> {
   return await text(socket);
 }
 
+const POST_OF_9_BYTES =
+  "POST /vehicle.v1.VehicleService/Lookup HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n";
+
 describe("the HTTP listener", () => {
   test("serves the caller's own routes, with HEAD where there is GET", async () => {
     await using server = await startEchoHttp(
@@ -53,16 +56,36 @@ describe("the HTTP listener", () => {
     expect(response.headers.get("allow")).toBe("GET, HEAD");
   });
 
+  test.each([
+    ["a page that is not there", "GET", "/nothing", 404],
+    ["a method that is not allowed", "POST", "/healthz", 405],
+    ["a content type that is not", "POST", "/vehicle.v1.VehicleService/Lookup", 415],
+    ["a route", "GET", "/healthz", 200],
+  ])("names the request in its answer: %s", async (_what, method, path, status) => {
+    await using server = await startEchoHttp(
+      {},
+      {},
+      { "GET /healthz": (_request, response) => void response.end("ok") },
+    );
+    const url = `http://${server.address}${path}`;
+
+    const named = await fetch(url, { method, headers: { "x-request-id": "mine" } });
+    const unnamed = await fetch(url, { method, headers: { "x-request-id": "not a word" } });
+
+    expect([named.status, named.headers.get("x-request-id")]).toEqual([status, "mine"]);
+    expect(unnamed.headers.get("x-request-id")).toMatch(/^[\da-f-]{36}$/);
+  });
+
   test("answers 500 without a word about the cause when a route fails, and logs it", async () => {
     const log = new MemoryLogger();
     const cause = new Error("secret");
     await using server = await startEchoHttp({}, { log }, { "GET /x": async () => await Promise.reject(cause) });
 
-    const response = await fetch(`http://${server.address}/x`);
+    const response = await fetch(`http://${server.address}/x`, { headers: { "x-request-id": "mine" } });
 
     expect(response.status).toBe(500);
     await expect(response.text()).resolves.not.toContain("secret");
-    expect(log.lines).toMatchObject([{ level: "error", fields: { err: cause } }]);
+    expect(log.lines).toMatchObject([{ level: "error", fields: { requestId: "mine", err: cause } }]);
   });
 
   for (const host of ["a b", "[", "[::1", "%", "a:b:c", "a:99999999", "<>", "a@b:c@", "a^b"]) {
@@ -161,6 +184,46 @@ describe("the HTTP listener", () => {
 
     expect(Date.now() - startedAt).toBeLessThan(1000);
     await once(socket, "close");
+  });
+
+  test.each([
+    ["has said nothing", "", 1000],
+    ["has sent half of the headers", "GET / HTTP/1.1\r\nHost:", 1000],
+    ["is idle after an answer", "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 1000],
+    ["has sent no body", `${POST_OF_9_BYTES}1234`, 2000],
+  ])("does not wait for a connection that %s when drained", async (_what, bytes, atMostMs) => {
+    const answered = Promise.withResolvers<void>();
+    await using server = await startEchoHttp(
+      { lookup: () => ({}) },
+      {},
+      { "GET /healthz": (_request, response) => void response.end("ok", () => answered.resolve()) },
+    );
+    const socket = connect(Number(server.address.split(":")[1]), "127.0.0.1");
+    socket.on("error", () => {});
+    socket.resume();
+    socket.write(bytes);
+    // Taken after the socket, so that both are known.
+    await (await fetch(`http://${server.address}/healthz`)).text();
+    await answered.promise;
+
+    const startedAt = Date.now();
+    await server.drain(10_000);
+
+    expect(Date.now() - startedAt).toBeLessThan(atMostMs);
+  });
+
+  test("answers a request whose body arrives while it is drained", async () => {
+    await using server = await startEchoHttp({ lookup: ({ vin }) => ({ vin }) });
+    const socket = connect(Number(server.address.split(":")[1]), "127.0.0.1");
+    socket.write(POST_OF_9_BYTES);
+    await (await fetch(`http://${server.address}/`)).text();
+
+    const drained = server.drain(10_000);
+    socket.write("{       }");
+    const answer = text(socket);
+    await drained;
+
+    expect(await answer).toMatch(/^HTTP\/1\.1 200 /);
   });
 
   for (const [what, bytes] of [

@@ -228,6 +228,26 @@ describe("over HTTP/2, the HTTP listener", () => {
     expect(performance.now() - startedAt).toBeLessThan(1500);
   });
 
+  test("waits for no connection without a request when drained", async () => {
+    await using server = await startHttp();
+    const strange = connectTcp(Number(server.address.split(":")[1]), "127.0.0.1");
+    strange.on("error", () => {});
+    strange.resume();
+    const silent = await openSocket(server);
+    const idle = openSession(server);
+    await statusOf(idle, rpc, "{}");
+    const half = openSession(server);
+    half.request(rpc, { endStream: false }).on("error", () => {});
+    // Its headers have arrived by then.
+    await statusOf(half, rpc, "{}");
+
+    const startedAt = performance.now();
+    await server.drain(10_000);
+
+    expect(performance.now() - startedAt).toBeLessThan(2000);
+    silent.destroy();
+  });
+
   test("closes a connection that resets its streams rapidly, and goes on serving", async () => {
     await using server = await startHttp();
     const socket = await openSocket(server);

@@ -15,6 +15,13 @@ const SERVICE = "vehicle.v1.VehicleService";
 /** A name that the browser finds on this machine, as after DNS rebinding. */
 const REBOUND = "evil.example";
 
+/** How a page can make its reader's browser ask for a URL, as the text of a function of it. */
+const READS = {
+  "a fetch without CORS": `(url) => fetch(url, { mode: "no-cors" })`,
+  "an image": `(url) => document.body.append(Object.assign(document.createElement("img"), { src: url }))`,
+  "a link that is followed": `(url) => { location.href = url; }`,
+};
+
 let browser: Browser;
 let site: ForeignSite;
 let page: Page;
@@ -97,6 +104,16 @@ describe("a page of another origin", () => {
 
       expect(own).toEqual([200, expect.any(String)]);
       expect(foreign).toBe("refused");
+    });
+
+    test.each(Object.entries(READS))("cannot make the service work by %s", async (_name, script) => {
+      await page.goto(site[origin]);
+      const url = `http://${app.httpAddress}/export.parquet`;
+      const answered = page.waitForResponse(url);
+
+      await page.evaluate(`(${script})("${url}")`).catch(() => {});
+
+      expect((await answered).status()).toBe(403);
     });
 
     test("can remove a vehicle and read an answer when CORS_ORIGINS names it", async () => {

@@ -1,4 +1,4 @@
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { once } from "node:events";
 import { describe, expect, test } from "vitest";
 import { clientOf } from "../support/clients.ts";
@@ -46,6 +46,29 @@ describe("the process", () => {
     expect(await calls).toMatchObject([{ vin: VIN }, { vin: OTHER_VIN }]);
     expect(exitCode).toBe(0);
     expect(service.log.map(({ msg }) => msg)).toEqual(expect.arrayContaining(["stopping", "stopped"]));
+  });
+
+  test("does not wait for connections without a request on SIGTERM", async () => {
+    await using directory = await temporaryDirectory();
+    await using service = await ServiceProcess.start({ DATA_DIR: directory.path, SOURCES: "vpic" });
+    for (const [address, bytes] of [
+      [service.grpcAddress, ""],
+      [service.httpAddress, ""],
+      [service.httpAddress, "GET / HTTP/1.1\r\nHost:"],
+    ] as const) {
+      const socket = connect(Number(address.split(":")[1]), "127.0.0.1");
+      socket.on("error", () => {});
+      socket.write(bytes);
+      socket.resume();
+    }
+    // Connections are taken in their order.
+    await fetch(`http://${service.httpAddress}/healthz`);
+
+    const startedAt = performance.now();
+    const exitCode = await service.stop();
+
+    expect(exitCode).toBe(0);
+    expect(performance.now() - startedAt).toBeLessThan(4000);
   });
 
   test("tells every fault of its configuration on standard error, and ends with 1", async () => {

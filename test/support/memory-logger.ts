@@ -1,13 +1,13 @@
-import type { LogFields, Logger } from "../../src/telemetry/logger.ts";
+import type { AuditLogger, LogFields } from "../../src/telemetry/logger.ts";
 
 interface Line {
-  readonly level: "debug" | "info" | "warn" | "error";
+  readonly level: "debug" | "info" | "warn" | "error" | "audit";
   readonly message: string;
   readonly fields: LogFields;
 }
 
 /** A logger that keeps its lines for a test to read. */
-export class MemoryLogger implements Logger {
+export class MemoryLogger implements AuditLogger {
   readonly lines: Line[] = [];
 
   debug(message: string, fields: LogFields = {}): void {
@@ -24,5 +24,9 @@ export class MemoryLogger implements Logger {
 
   error(message: string, fields: LogFields = {}): void {
     this.lines.push({ level: "error", message, fields });
+  }
+
+  audit(message: string, fields: LogFields = {}): void {
+    this.lines.push({ level: "audit", message, fields });
   }
 }

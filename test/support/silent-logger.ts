@@ -1,9 +1,10 @@
-import type { Logger } from "../../src/telemetry/logger.ts";
+import type { AuditLogger } from "../../src/telemetry/logger.ts";
 
 /** Drops everything. */
-export const silentLogger: Logger = {
+export const silentLogger: AuditLogger = {
   debug: () => undefined,
   info: () => undefined,
   warn: () => undefined,
   error: () => undefined,
+  audit: () => undefined,
 };

@@ -1,0 +1,103 @@
+import { fileURLToPath } from "node:url";
+
+import Database from "better-sqlite3";
+import { expect, test } from "vitest";
+
+import type { LogLevel } from "../../src/telemetry/logger.ts";
+import { createLogger, LOG_LEVELS } from "../../src/telemetry/logger.ts";
+import { connect, PostgresServer } from "../support/postgres.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** What a logger writes of an error, as text and parsed. */
+function written(err: unknown): { text: string; err: Record<string, unknown> } {
+  let text = "";
+  createLogger("info", { write: (line) => (text += line) }).error("it failed", { err });
+  return { text, ...JSON.parse(text) };
+}
+
+function thrownBy(work: () => unknown): unknown {
+  try {
+    work();
+  } catch (error) {
+    return error;
+  }
+  throw new TypeError("nothing was thrown");
+}
+
+test("audit lines are written at every level, silent too", () => {
+  const lines: unknown[] = [];
+
+  for (const level of LOG_LEVELS) {
+    createLogger(level, { write: (line) => lines.push(JSON.parse(line)) }).audit("audit", { level_set: level });
+  }
+
+  expect(lines).toMatchObject(
+    LOG_LEVELS.map((level: LogLevel) => ({ level: "info", msg: "audit", level_set: level, time: expect.any(String) })),
+  );
+});
+
+test("frames and messages name files relative to the service", () => {
+  const error = new Error(`cannot open ${ROOT}data/x`);
+
+  const line = written(error);
+
+  expect(line.err).toMatchObject({ type: "Error", message: "cannot open data/x" });
+  expect(line.err["stack"]).toMatch(/^ {4}at .*test\/telemetry\/logger\.test\.ts:\d+:\d+/);
+  expect(line.text).not.toContain(ROOT);
+  expect(line.text).not.toContain("file://");
+});
+
+test("a real error of the database is logged without statement and parameters", () => {
+  const database = new Database(":memory:");
+  database.exec("create table vehicle (vin text unique)");
+  const insert = database.prepare("insert into vehicle values (?)");
+  insert.run("SECRET");
+
+  const line = written(thrownBy(() => insert.run("SECRET")));
+
+  database.close();
+  expect(line.err).toMatchObject({ type: "SqliteError", code: "SQLITE_CONSTRAINT_UNIQUE" });
+  expect(line.text).not.toMatch(/SECRET|insert into/);
+});
+
+test("a real error of PostgreSQL is logged without statement and values", async () => {
+  await using server = await PostgresServer.start();
+  const orm = await connect(await server.createDatabase("logged"));
+  const connection = orm.em.getConnection();
+  await connection.execute("create table vehicle (vin text unique)");
+  await connection.execute("insert into vehicle values (?)", ["SECRET"]);
+
+  const error: unknown = await connection
+    .execute("insert into vehicle values (?)", ["SECRET"])
+    .catch((e: unknown) => e);
+  const line = written(error);
+
+  await orm.close();
+  expect(line.err).toMatchObject({ message: expect.stringContaining("duplicate key"), code: "23505" });
+  expect(line.text).not.toMatch(/SECRET|insert into/);
+});
+
+test("of an error only type, message, code, frames and causes are logged", () => {
+  const cause = Object.assign(new TypeError("inner"), { code: "23505", detail: "Key (vin)=(SECRET)", query: "select" });
+  const error = Object.assign(new Error("outer", { cause }), { sql: "insert", parameters: ["SECRET"] });
+
+  const line = written(error);
+
+  expect(line.err).toEqual({
+    type: "Error",
+    message: "outer",
+    stack: expect.any(String),
+    cause: { type: "TypeError", message: "inner", code: "23505", stack: expect.any(String) },
+  });
+});
+
+test("the errors behind one that stands for many are logged, and causes that go in a circle end", () => {
+  const many = new AggregateError([new Error("first"), "second"], "all failed");
+  const circle = new Error("circle");
+  circle.cause = circle;
+
+  expect(written(many).err).toMatchObject({ errors: [{ message: "first" }, "second"] });
+  expect(written(circle).text.match(/"circle"/g)).toHaveLength(6);
+  expect(written({ password: "SECRET" }).err).toBe("not an error: object");
+});
