@@ -14,14 +14,15 @@ import { destroyAll } from "./destroy-all.ts";
 import { type GrpcRefusal, refusesStream } from "./early-refusal.ts";
 import { createGuardedServer } from "./guarded-server.ts";
 import { Health } from "./health.ts";
+import { refusesHeaders, watchRequest } from "./grpc-request.ts";
 import { onceHttp2 } from "./http2-preface.ts";
+import { IncompleteRequests } from "./incomplete-requests.ts";
 import { listen } from "./listen.ts";
 import type { ListenerOptions } from "./listener-options.ts";
 import { addReflection } from "./reflection.ts";
 import { ReflectionStreams } from "./reflection-streams.ts";
 import { runListener, type RunningListener } from "./running-listener.ts";
 import { UnheardStreams } from "./unheard-streams.ts";
-import { refuseSmallPieces } from "./small-pieces.ts";
 
 export interface GrpcServerOptions extends ListenerOptions {
   /** Refuses calls of the services, but not of health and reflection, before they cost anything. */
@@ -56,6 +57,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
   const ownPaths = new Set(
     services.flatMap(({ typeName, methods }) => methods.map(({ name }) => `/${typeName}/${name}`)),
   );
+  const incomplete = options.incomplete ?? new IncompleteRequests();
   const unheard = new UnheardStreams();
   const server = createGuardedServer(
     { ...connectionOptions, "grpc.max_receive_message_length": maxMessageBytes },
@@ -64,7 +66,10 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
       if (ownPaths.has(path) && refusesStream(options.refuseEarly, stream)) {
         return true;
       }
-      refuseSmallPieces(stream);
+      if (refusesHeaders(stream, headers)) {
+        return true;
+      }
+      watchRequest(stream, incomplete);
       // Reflection is the one service whose clients may take their time to send more.
       if (!path.startsWith("/grpc.reflection.")) {
         arrivals.watch(stream);

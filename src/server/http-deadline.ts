@@ -1,4 +1,5 @@
 import type { CallLimits } from "./call-limits.ts";
+import { parseGrpcTimeout } from "./grpc-timeout.ts";
 
 /**
  * Gives a request the deadline it is to have, by way of the header that Connect reads: the client's own cut to the
@@ -18,12 +19,4 @@ export function applyDeadline(header: Headers, limits: CallLimits): void {
 
 function parseTimeoutMs(value: string): number | undefined {
   return /^\d{1,10}$/.test(value) ? Number(value) : undefined;
-}
-
-const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
-
-function parseGrpcTimeout(value: string): number | undefined {
-  const match = /^(?<amount>\d{1,8})(?<unit>[HMSmun])$/.exec(value);
-  const unit = unitMs[match?.groups?.["unit"] ?? ""];
-  return unit === undefined ? undefined : Number(match?.groups?.["amount"]) * unit;
 }

@@ -1,6 +1,7 @@
 import type { ServiceImplSpec } from "@connectrpc/connect";
 
 import type { ConnectionLimits } from "./connection-gate.ts";
+import type { IncompleteRequests } from "./incomplete-requests.ts";
 import type { MountOptions } from "./mount-options.ts";
 import type { TlsCertificates } from "./tls-certificates.ts";
 
@@ -12,6 +13,8 @@ export interface ListenerOptions extends MountOptions {
   readonly port: number;
   /** The services, as `createServiceImplSpec` gives them. */
   readonly services: readonly ServiceImplSpec[];
+  /** What requests may hold before they are whole. Default: limits of the listener's own. */
+  readonly incomplete?: IncompleteRequests | undefined;
   /** Deviations from the usual limits of connections. */
   readonly connections?: Partial<ConnectionLimits> | undefined;
   /** How long a request may take to arrive, in ms, give or take a second. Default: 15 s. */

@@ -1,28 +1,11 @@
-import { constants, type ServerHttp2Stream } from "node:http2";
-
-import { status } from "@grpc/grpc-js";
-
-import { refuseStream } from "./early-refusal.ts";
-
 /** So many pieces of a request are looked at before their size matters. */
-const graceful = 1000;
+const unweighedPieces = 1000;
 
 /** The least that a piece must have on average, in bytes. */
 const minAverageBytes = 16;
 
 /** What the client is told. */
 export const tooManyPieces = "the request comes in too many small pieces";
-
-const refusal = [
-  ":status",
-  "200",
-  "content-type",
-  "application/grpc",
-  "grpc-status",
-  String(status.RESOURCE_EXHAUSTED),
-  "grpc-message",
-  tooManyPieces,
-];
 
 /**
  * Counts the pieces in which one request arrives. A request costs by the piece rather than by the byte: a client that
@@ -36,19 +19,6 @@ export class PieceCount {
   isTooManyWith(byteLength: number): boolean {
     this.#pieces++;
     this.#bytes += byteLength;
-    return this.#pieces > graceful && this.#bytes < this.#pieces * minAverageBytes;
+    return this.#pieces > unweighedPieces && this.#bytes < this.#pieces * minAverageBytes;
   }
-}
-
-/** Refuses a gRPC call whose request comes so. */
-export function refuseSmallPieces(stream: ServerHttp2Stream): void {
-  const count = new PieceCount();
-  stream.on("data", (piece: Buffer) => {
-    if (count.isTooManyWith(piece.byteLength) && !stream.closed) {
-      if (!stream.headersSent) {
-        refuseStream(stream, refusal);
-      }
-      stream.close(constants.NGHTTP2_NO_ERROR);
-    }
-  });
 }
