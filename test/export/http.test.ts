@@ -298,7 +298,7 @@ test.each([{}, { Range: "bytes=0-" }])("a reader that takes nothing is cut off (
 test.each([
   ["of its own", {}],
   ["that is kept", { range: "bytes=0-" }],
-])("a reader that takes nothing of a short export %s is cut off, and has no part in the limits", async (_, headers) => {
+])("a reader that takes nothing of a short export %s is cut off, and counts no more", async (_, headers) => {
   await using table = await tableOf(10);
   await using server = await serve(table, {
     stallMs: 200,
@@ -310,15 +310,19 @@ test.each([
   using _ended = { [Symbol.dispose]: () => session.destroy() };
   const stalled = session.request({ ":path": "/export.parquet", ...headers });
   stalled.on("error", () => {});
+  const closed = once(stalled.resume(), "close");
   await once(stalled, "response");
 
-  const other = session.request({ ":path": "/export.parquet", "x-client": "other", ...headers });
-  other.on("error", () => {});
-  const [answer] = await once(other, "response");
-  await once(stalled.resume(), "close");
+  await closed;
+  const askAgain = async (): Promise<unknown> => {
+    const other = session.request({ ":path": "/export.parquet", "x-client": "other", ...headers });
+    const [answer] = await once(other, "response");
+    other.close();
+    return answer[":status"];
+  };
 
-  expect(answer).toMatchObject({ ":status": Object.keys(headers).length > 0 ? 206 : 200 });
   expect(stalled.rstCode).toBe(constants.NGHTTP2_CANCEL);
+  await expect.poll(askAgain).toBe(Object.keys(headers).length > 0 ? 206 : 200);
 });
 
 function incompressible(length: number): string {
