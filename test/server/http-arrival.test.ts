@@ -58,7 +58,7 @@ describe("a request whose body does not come", () => {
   });
 
   test.each(calls)("is told so at the deadline of %s as %s over HTTP/2", async (method, type, timeout, expected) => {
-    const session = connectHttp2(`https://${secure.address}`, { ca: disk.ca });
+    const session = connectHttp2(`https://${secure.address}`, { ca: disk.ca, servername: "localhost" });
     const path = `/vehicle.v1.VehicleService/${method}`;
     const stream = session.request({ ":method": "POST", ":path": path, "content-type": type, ...timeout });
     const startedAt = performance.now();

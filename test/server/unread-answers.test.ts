@@ -37,7 +37,7 @@ class Unread implements Disposable {
   readonly session: ClientHttp2Session;
 
   constructor(url: string) {
-    this.session = connect(url, { ca: disk.ca, settings: { initialWindowSize: 0 } });
+    this.session = connect(url, { ca: disk.ca, servername: "localhost", settings: { initialWindowSize: 0 } });
     this.session.on("error", () => {});
   }
 
