@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 
 import type { Logger } from "../telemetry/logger.ts";
+import { cutOff } from "./cut-off.ts";
 import { ExportLimitError, ExportStorageError } from "./errors.ts";
 import { answerRequest, wantsKeptFile } from "./export-request.ts";
 import type { ExportSpool } from "./export-spool.ts";
@@ -51,17 +52,23 @@ export function createExportHandler(options: ExportHandlerOptions): ExportHandle
 }
 
 async function sendOwn(
-  { exports }: ExportHandlerOptions,
+  { exports, stallMs }: ExportHandlerOptions,
   request: IncomingMessage,
   response: ServerResponse,
   client: string,
   signal: AbortSignal,
 ): Promise<void> {
   await using file = await exports.create(client, signal);
-  file.stalled.addEventListener("abort", () => response.destroy());
+  file.stalled.addEventListener("abort", () => cutOff(response));
   const { status, headers } = answerRequest(request, file);
   response.writeHead(status, headers);
-  await pipeline(file.chunks(), response);
+  using last = watchLast(response, stallMs);
+  await pipeline(async function* send() {
+    yield* file.chunks();
+    // Nothing is read any more; what the last chunk does to its reader must not keep file and slot.
+    await file[Symbol.asyncDispose]();
+    last.resume();
+  }, response);
 }
 
 async function sendKept(
@@ -78,14 +85,27 @@ async function sendKept(
     return;
   }
   using watch = new StallWatch(stallMs ?? DEFAULT_STALL_MS);
-  watch.signal.addEventListener("abort", () => response.destroy());
-  await pipeline(kept.file.read(body.start, body.end, watch), response);
+  watch.signal.addEventListener("abort", () => cutOff(response));
+  using last = watchLast(response, stallMs);
+  await pipeline(async function* send() {
+    yield* kept.file.read(body.start, body.end, watch);
+    kept[Symbol.dispose]();
+    last.resume();
+  }, response);
+}
+
+/** Cuts off a reader that does not take what was read last. Its clock stands still until it is resumed. */
+function watchLast(response: ServerResponse, stallMs = DEFAULT_STALL_MS): StallWatch {
+  const watch = new StallWatch(stallMs);
+  watch.pause();
+  watch.signal.addEventListener("abort", () => cutOff(response));
+  return watch;
 }
 
 function answerError(error: unknown, response: ServerResponse, isGone: boolean, logger: Logger): void {
   if (response.headersSent || isGone) {
     logger.info("export broken off", { err: error });
-    response.destroy();
+    cutOff(response);
   } else if (error instanceof ExportLimitError) {
     refuse(response, 429, "too many exports run", { "Retry-After": Math.ceil(error.retryAfterMs / 1000) });
   } else if (error instanceof ExportStorageError) {

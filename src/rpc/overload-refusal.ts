@@ -51,7 +51,7 @@ export function createOverloadRefusal(shedder: LoadShedder, logger: Logger): Ove
       if (!shedder.refuses()) {
         return undefined;
       }
-      if (contentType.startsWith("application/grpc-web")) {
+      if (contentType.toLowerCase().startsWith("application/grpc-web")) {
         return { status: 200, headers: { ...trailers, "content-type": contentType }, body: new Uint8Array() };
       }
       return contentTypeStreamRegExp.test(contentType)

@@ -9,8 +9,9 @@ import { decodeRequest, encodeResponse } from "./grpc-message.ts";
 import { toMetadata } from "./grpc-metadata.ts";
 import { toGrpcStatus } from "./grpc-status.ts";
 import { MessageWriter } from "./message-writer.ts";
-import { resetStream } from "./grpc-reset.ts";
+import { resetStream, streamOf } from "./grpc-stream.ts";
 import type { MountOptions } from "./mount-options.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
 
 /** A grpc-js handler, on raw bytes, for a server-streaming method of Connect. */
 export function serverStreamingHandler(
@@ -20,6 +21,7 @@ export function serverStreamingHandler(
   const { method } = spec;
   const limits = limitsOf(method, options.limits);
   const procedure = methodName(method);
+  const unread = new UnreadAnswers();
   return (surface) => {
     let headersSent = false;
     let answered = false;
@@ -48,6 +50,12 @@ export function serverStreamingHandler(
     call.onCut((reason) => {
       writer.abandon(reason);
     });
+    // From the start: at the client's deadline grpc-js ends the stream, which the client may never see.
+    const stream = streamOf(surface);
+    if (stream !== undefined) {
+      unread.watch(stream, { timeoutMs: call.timeoutMs(), stallTimeoutMs: limits.stallTimeoutMs });
+      stream.once("close", () => writer[Symbol.dispose]());
+    }
     const run = async (): Promise<void> => {
       const request = decodeRequest(method.input, surface.request, limits.maxRequestBytes);
       const response = await invokeServerStreaming(spec, options.interceptors, call, request);

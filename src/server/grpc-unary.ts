@@ -7,13 +7,16 @@ import { invokeUnary, type UnarySpec } from "./grpc-invoke.ts";
 import { decodeRequest, encodeResponse } from "./grpc-message.ts";
 import { toMetadata } from "./grpc-metadata.ts";
 import { toGrpcStatus } from "./grpc-status.ts";
+import { streamOf } from "./grpc-stream.ts";
 import type { MountOptions } from "./mount-options.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
 
 /** A grpc-js handler, on raw bytes, for a unary method of Connect. */
 export function unaryHandler(spec: UnarySpec, options: MountOptions): handleUnaryCall<Buffer, Buffer> {
   const { method } = spec;
   const limits = limitsOf(method, options.limits);
   const procedure = methodName(method);
+  const unread = new UnreadAnswers();
   return (surface, respond) => {
     let answered = false;
     const sendHeaders = (header: Headers): void => {
@@ -31,6 +34,14 @@ export function unaryHandler(spec: UnarySpec, options: MountOptions): handleUnar
       const told = toConnectError(error, { requestId: call.requestId, procedure, logger: options.logger });
       sendHeaders(call.responseHeader);
       respond(toGrpcStatus(told, call.responseTrailer), null);
+      watchReader();
+    };
+    const watchReader = (): void => {
+      const stream = streamOf(surface);
+      if (stream !== undefined) {
+        const { stallTimeoutMs } = limits;
+        unread.watch(stream, { timeoutMs: call.timeoutMs(), stallTimeoutMs, isFinished: true });
+      }
     };
     const call = new GrpcCall(surface, limits, options.contextValues, fail);
     const run = async (): Promise<void> => {
@@ -45,6 +56,7 @@ export function unaryHandler(spec: UnarySpec, options: MountOptions): handleUnar
       answered = true;
       call.finish();
       respond(null, bytes, trailerMetadata);
+      watchReader();
     };
     run().catch(fail);
   };

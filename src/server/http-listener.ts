@@ -11,6 +11,7 @@ import { ArrivalWatch } from "./grpc-arrival.ts";
 import { defuseHeaders, listBytes } from "./header-bombs.ts";
 import { limitSessions, type SessionLifetime, sessionLimits } from "./http2-sessions.ts";
 import type { TlsCertificates } from "./tls-certificates.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
 import { UnheardStreams } from "./unheard-streams.ts";
 
 export interface HttpListenerOptions {
@@ -20,6 +21,8 @@ export interface HttpListenerOptions {
   readonly headersTimeoutMs: number;
   /** How long a request may take to arrive, in ms. */
   readonly arrivalTimeoutMs: number;
+  /** How long a finished answer may lie without its client taking any of it, in ms. Default: 30 s. */
+  readonly stallTimeoutMs?: number | undefined;
   /** Deviations from the usual life of HTTP/2 connections. */
   readonly sessions?: Partial<SessionLifetime> | undefined;
 }
@@ -30,9 +33,14 @@ const maxHeaderBytes = 16 * 1024;
 
 /** A server that does not listen yet. */
 export function createHttpListener(
-  { tls, headersTimeoutMs, arrivalTimeoutMs, sessions }: HttpListenerOptions,
-  onRequest: RequestListener,
+  { tls, headersTimeoutMs, arrivalTimeoutMs, stallTimeoutMs = 30_000, sessions }: HttpListenerOptions,
+  onOpenRequest: RequestListener,
 ): Server | Http2SecureServer {
+  const unread = new UnreadAnswers();
+  const onRequest: RequestListener = (request, response) => {
+    unread.watch(response, { stallTimeoutMs });
+    onOpenRequest(request, response);
+  };
   const http1 = {
     noDelay: true,
     headersTimeout: headersTimeoutMs,

@@ -16,6 +16,8 @@ import {
 import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/request-id.ts";
 import { type CallLimits, limitsOf, methodName } from "./call-limits.ts";
 import { abandonWhenAborted } from "./http-abandon.ts";
+import { arriveWithin } from "./http-arrival.ts";
+import { cutAnswer } from "./cut-answer.ts";
 import { applyDeadline } from "./http-deadline.ts";
 import { canceledWhenGone } from "./http-gone.ts";
 import { reportUnexpected } from "./http-errors.ts";
@@ -23,6 +25,7 @@ import { tellMalformedRequest } from "./http-malformed.ts";
 import { watchReader } from "./http-stall.ts";
 import type { MountOptions } from "./mount-options.ts";
 import { discardRest, readBody } from "./request-body.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
 
 /** Serves one method to Connect and gRPC-Web clients. Rejects when the response could not be written. */
 export type RpcHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
@@ -34,36 +37,45 @@ export type RpcHandler = (request: IncomingMessage, response: ServerResponse) =>
  */
 export function rpcHandlers(services: readonly ServiceImplSpec[], options: MountOptions): Map<string, RpcHandler> {
   const handlers = new Map<string, RpcHandler>();
+  const unread = new UnreadAnswers();
   for (const service of services) {
     for (const spec of Object.values(service.methods)) {
       const limits = limitsOf(spec.method, options.limits);
       for (const handle of route(spec, limits, options).handlers) {
         handlers.set(handle.requestPath, async (request, response) => {
-          // For what is left when the last piece has been handed over.
-          response.setTimeout(limits.stallTimeoutMs, () => {
-            // Silence is the client's fault only if it has something to read.
-            if (response.writableLength > 0) {
-              response.destroy();
-            }
-          });
           const values = options.contextValues?.({ address: request.socket.remoteAddress ?? "unknown" });
           const received = universalRequestFromNodeRequest(request, response, undefined, values);
           const universal = { ...received, signal: canceledWhenGone(received.signal) };
-          applyDeadline(universal.header, limits);
-          const answer = await tellMalformedRequest(await handle({ ...universal, body: readBody(request) }), {
+          const timeoutMs = applyDeadline(universal.header, limits);
+          unread.watch(response, { timeoutMs, stallTimeoutMs: limits.stallTimeoutMs });
+          const body = arriveWithin(timeoutMs, readBody(request), () => closeAfter(request, response));
+          const answer = await tellMalformedRequest(await handle({ ...universal, body }), {
             requestId: requestIdOf(received.header.get(REQUEST_ID_HEADER)),
             procedure: methodName(spec.method),
             logger: options.logger,
           });
           discardRest(request, response);
-          const { body = [] } = answer;
-          const watched = watchReader(body, limits.stallTimeoutMs, () => response.destroy());
+          const watched = watchReader(answer.body ?? [], limits.stallTimeoutMs, () => cutAnswer(response));
           await universalResponseToNodeResponse({ ...answer, body: watched }, response);
         });
       }
     }
   }
   return handlers;
+}
+
+/** What is to come of a request that is late is not waited for. Over HTTP/2 the reset of its stream sees to that. */
+function closeAfter(request: IncomingMessage, response: ServerResponse): void {
+  if (request.httpVersionMajor !== 1 || request.complete) {
+    return;
+  }
+  if (!response.headersSent) {
+    response.setHeader("connection", "close");
+  } else if (response.writableFinished) {
+    request.socket.destroySoon();
+  } else {
+    response.once("finish", () => request.socket.destroySoon());
+  }
 }
 
 /** A router of its own for each method, since most of its options differ by method. */

@@ -6,8 +6,11 @@ const maxWaitingBytes = 64 * 1024;
 /** What a waiting message costs beside its bytes, roughly; keeps streams of tiny messages within bounds. */
 const overheadBytes = 256;
 
-/** Writes the messages of one stream, and tells when the client is too slow for more, or reads no more at all. */
-export class MessageWriter {
+/**
+ * Writes the messages of one stream, and tells when the client is too slow for more, or reads no more at all. Disposing
+ * it ends the watch over the client.
+ */
+export class MessageWriter implements Disposable {
   readonly #stream: Pick<ServerWritableStream<unknown, Buffer>, "write">;
   #waitingBytes = 0;
   #room: PromiseWithResolvers<void> | undefined;
@@ -15,8 +18,9 @@ export class MessageWriter {
   readonly #stallTimeoutMs: number;
   readonly #onStall: () => void;
   #stallTimer: NodeJS.Timeout | undefined;
+  #isDisposed = false;
 
-  /** @param onStall called when the stream has waited for the client for the time-out without getting anything away */
+  /** @param onStall called when messages have waited for the client for the time-out without any getting away */
   constructor(
     stream: Pick<ServerWritableStream<unknown, Buffer>, "write">,
     stallTimeoutMs: number,
@@ -30,11 +34,14 @@ export class MessageWriter {
   /** Hands a message to the stream; a promise means to wait for it before the next one. */
   write(message: Buffer): Promise<void> | undefined {
     const cost = message.byteLength + overheadBytes;
+    if (this.#waitingBytes === 0) {
+      this.#restartClock();
+    }
     this.#waitingBytes += cost;
     this.#stream.write(message, () => {
       // Also after an error: then nobody waits for the client any more.
       this.#waitingBytes -= cost;
-      this.#stallTimer?.refresh();
+      this.#restartClock();
       if (this.#waitingBytes < maxWaitingBytes) {
         this.#goOn()?.resolve();
       }
@@ -43,7 +50,6 @@ export class MessageWriter {
       return undefined;
     }
     this.#room = Promise.withResolvers();
-    this.#stallTimer = setTimeout(this.#onStall, this.#stallTimeoutMs);
     return this.#room.promise;
   }
 
@@ -52,11 +58,28 @@ export class MessageWriter {
     this.#goOn()?.reject(reason);
   }
 
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    clearTimeout(this.#stallTimer);
+  }
+
+  /** One timer for all messages, which is left to run out when none waits: cheaper than to start and to end it anew. */
+  #restartClock(): void {
+    if (this.#isDisposed) {
+      return;
+    }
+    this.#stallTimer =
+      this.#stallTimer?.refresh() ??
+      setTimeout(() => {
+        if (this.#waitingBytes > 0) {
+          this.#onStall();
+        }
+      }, this.#stallTimeoutMs).unref();
+  }
+
   #goOn(): PromiseWithResolvers<void> | undefined {
     const room = this.#room;
     this.#room = undefined;
-    clearTimeout(this.#stallTimer);
-    this.#stallTimer = undefined;
     return room;
   }
 }

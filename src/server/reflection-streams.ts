@@ -1,6 +1,6 @@
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 
-import { resetStream } from "./grpc-reset.ts";
+import { resetStream } from "./grpc-stream.ts";
 
 /** How many may be open at once in the process. Tools need one, for seconds. */
 const MAX_OPEN = 64;

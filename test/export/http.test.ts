@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { createServer, request as httpRequest } from "node:http";
+import { createServer, type IncomingMessage, request as httpRequest, type ServerResponse } from "node:http";
+import { connect as connectHttp2, constants, createServer as createHttp2Server } from "node:http2";
 
 import { asyncBufferFromUrl, parquetReadObjects } from "hyparquet";
 import { expect, test, vi } from "vitest";
@@ -18,6 +19,8 @@ interface Overrides {
   readonly exports?: Partial<VehicleExportsOptions>;
   readonly maxFiles?: number;
   readonly stallMs?: number;
+  /** Whether to speak HTTP/2 instead of HTTP/1.1. */
+  readonly http2?: boolean;
 }
 
 /** A server that exports a table, with the client's name in a header, and a clock that the test sets. */
@@ -37,13 +40,17 @@ async function serve(table: VehicleTable, overrides: Overrides = {}) {
     }),
   );
   const handler = createExportHandler({ exports, spool, logger: silent, stallMs: overrides.stallMs ?? 30_000 });
-  const server = createServer((request, response) => {
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
     void handler(request, response, String(request.headers["x-client"] ?? "client"));
-  });
+  };
+  const server = overrides.http2 === true ? createHttp2Server() : createServer();
+  server.on("request", answer);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   stack.defer(async () => {
-    server.closeAllConnections();
+    if ("closeAllConnections" in server) {
+      server.closeAllConnections();
+    }
     server.close();
     await once(server, "close");
   });
@@ -286,6 +293,36 @@ test.each([{}, { Range: "bytes=0-" }])("a reader that takes nothing is cut off (
 
   expect(response).toMatchObject({ headersSent: true, writableFinished: false });
   request.destroy();
+});
+
+test.each([
+  ["of its own", {}],
+  ["that is kept", { range: "bytes=0-" }],
+])("a reader that takes nothing of a short export %s is cut off, and counts no more", async (_, headers) => {
+  await using table = await tableOf(10);
+  await using server = await serve(table, {
+    stallMs: 200,
+    maxFiles: 1,
+    exports: { stallMs: 200, limits: { perClient: 1, perProcess: 1 } },
+    http2: true,
+  });
+  const session = connectHttp2(server.url, { settings: { initialWindowSize: 0 } });
+  using _ended = { [Symbol.dispose]: () => session.destroy() };
+  const stalled = session.request({ ":path": "/export.parquet", ...headers });
+  stalled.on("error", () => {});
+  const closed = once(stalled.resume(), "close");
+  await once(stalled, "response");
+
+  await closed;
+  const askAgain = async (): Promise<unknown> => {
+    const other = session.request({ ":path": "/export.parquet", "x-client": "other", ...headers });
+    const [answer] = await once(other, "response");
+    other.close();
+    return answer[":status"];
+  };
+
+  expect(stalled.rstCode).toBe(constants.NGHTTP2_CANCEL);
+  await expect.poll(askAgain).toBe(Object.keys(headers).length > 0 ? 206 : 200);
 });
 
 function incompressible(length: number): string {

@@ -15,6 +15,8 @@ describe("the deadline of an HTTP call", () => {
     ["application/grpc-web", {}, "grpc-timeout", "10000m"],
     ["application/grpc-web", { "grpc-timeout": "2S" }, "grpc-timeout", "2000m"],
     ["application/grpc-web", { "grpc-timeout": "99999999H" }, "grpc-timeout", "30000m"],
+    ["Application/grpc-web+json", {}, "grpc-timeout", "10000m"],
+    ["application/GRPC-web", { "grpc-timeout": "99999999H" }, "grpc-timeout", "30000m"],
     ["application/grpc-web", { "grpc-timeout": "1500u" }, "grpc-timeout", "2m"],
     ["application/grpc-web", { "grpc-timeout": "5 S" }, "grpc-timeout", "5 S"],
   ])("%s with %o is %s: %s", (type, given, name, expected) => {

@@ -114,6 +114,18 @@ test("a refusal over HTTP is a 429 that says when to come again", async () => {
   expect(await response.json()).toMatchObject({ code: "resource_exhausted" });
 });
 
+test("a refusal over gRPC-Web is one of gRPC-Web in whatever case the request names it", async () => {
+  overload();
+
+  const response = await fetch(`http://${http.address}/vehicle.v1.VehicleService/Lookup`, {
+    method: "POST",
+    headers: { "content-type": "Application/gRPC-Web+proto" },
+    body: new Uint8Array(5),
+  });
+
+  expect([response.status, response.headers.get("grpc-status")]).toEqual([200, String(Code.ResourceExhausted)]);
+});
+
 function tellOf(refused: unknown): object {
   const error = ConnectError.from(refused);
   return {
