@@ -15,6 +15,7 @@ import { callerKey } from "./rpc/caller.ts";
 import { METHOD_LIMITS } from "./rpc/method-limits.ts";
 import { createOverloadRefusal } from "./rpc/overload-refusal.ts";
 import { createVehicleHandlers } from "./rpc/vehicle-handlers.ts";
+import { IncompleteRequests } from "./server/incomplete-requests.ts";
 import { startGrpcServer } from "./server/grpc-server.ts";
 import { startHttpServer } from "./server/http-server.ts";
 import type { Peer } from "./server/peer.ts";
@@ -109,6 +110,10 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     interceptors: createInterceptors({ guard, logger }),
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
     connections: config.connections,
+    // Behind a proxy all have one address.
+    incomplete: new IncompleteRequests(
+      config.connections.maxOpenPerAddress === Infinity ? { maxBytesPerAddress: Infinity } : {},
+    ),
     limits: { methods: METHOD_LIMITS, defaults: { stallTimeoutMs } },
     types: DETAIL_TYPES,
     tls: starting.use(await openTls(config.tls, logger)),

@@ -33,9 +33,9 @@ export async function openAccess({ host, access, tls }: Config, logger: Logger, 
     },
   });
   const watch = watchEventLoopLag((lagMs) => shedder.observe(lagMs));
-  const limiter = new RateLimiter({ perSecond: access.requestsPerSecond, burst: access.burst });
+  const rates = { perSecond: access.requestsPerSecond, burst: access.burst };
   return {
-    guard: new AccessGuard({ tokens, limiter, now }),
+    guard: new AccessGuard({ tokens, limiter: new RateLimiter(rates), strangers: new RateLimiter(rates), now }),
     shedder,
     isOwnHost: ownHosts(safety, tls.certFile !== undefined),
     async [Symbol.asyncDispose]() {

@@ -16,6 +16,8 @@ export interface AccessGuardOptions {
   /** Where the tokens are; undefined when everyone may do everything. */
   readonly tokens: { readonly book: TokenBook } | undefined;
   readonly limiter: RateLimiter;
+  /** Bounds calls without a valid token, by address. Its own, so that strangers take nothing from those who have one. */
+  readonly strangers: RateLimiter;
   /** Wall clock, ms since the epoch; tells expired tokens. Default: the system's. */
   readonly now?: () => number;
 }
@@ -27,16 +29,18 @@ const BEARER = /^bearer +([\w.~+/-]{1,512}=*)$/i;
 export class AccessGuard {
   readonly #tokens: { readonly book: TokenBook } | undefined;
   readonly #limiter: RateLimiter;
+  readonly #strangers: RateLimiter;
   readonly #now: () => number;
 
-  constructor({ tokens, limiter, now = Date.now }: AccessGuardOptions) {
+  constructor({ tokens, limiter, strangers, now = Date.now }: AccessGuardOptions) {
     this.#tokens = tokens;
     this.#limiter = limiter;
+    this.#strangers = strangers;
     this.#now = now;
   }
 
   /**
-   * Finds out whose call it is, and charges it for one.
+   * Finds out whose call it is, and charges it for one; a call without a valid token is charged to its address.
    *
    * @param authorization the header, if there is one
    * @param address of the peer, without port
@@ -58,12 +62,10 @@ export class AccessGuard {
       return { name: toCallerAddress(address), scopes: ALL_SCOPES };
     }
     const [, secret] = BEARER.exec(authorization ?? "") ?? [];
-    if (secret === undefined) {
-      throw new TokenMissingError();
-    }
-    const token = this.#tokens.book.find(secret, this.#now());
+    const token = secret === undefined ? undefined : this.#tokens.book.find(secret, this.#now());
     if (token === undefined) {
-      throw new TokenUnknownError();
+      this.#strangers.admit(toCallerAddress(address));
+      throw secret === undefined ? new TokenMissingError() : new TokenUnknownError();
     }
     return token;
   }

@@ -5,7 +5,7 @@ import { status } from "@grpc/grpc-js";
 import { toCallerAddress } from "../access/caller-address.ts";
 import { refuseStream } from "./early-refusal.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
-import type { IncompleteRequests } from "./incomplete-requests.ts";
+import { type IncompleteRequests, tooMuchIncomplete } from "./incomplete-requests.ts";
 import { PieceCount, tooManyPieces } from "./small-pieces.ts";
 
 /** The head of a message: whether it is compressed, and its length. */
@@ -78,7 +78,7 @@ export function watchRequest(stream: ServerHttp2Stream, incomplete: IncompleteRe
     } else if (incomplete.take(address, piece.byteLength)) {
       held += piece.byteLength;
     } else {
-      end("too much has been sent of requests that are incomplete; send fewer at once");
+      end(tooMuchIncomplete);
     }
   });
 }

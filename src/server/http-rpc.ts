@@ -21,6 +21,7 @@ import { cutAnswer } from "./cut-answer.ts";
 import { applyDeadline } from "./http-deadline.ts";
 import { canceledWhenGone } from "./http-gone.ts";
 import { reportUnexpected } from "./http-errors.ts";
+import type { IncompleteRequests } from "./incomplete-requests.ts";
 import { tellMalformedRequest } from "./http-malformed.ts";
 import { watchReader } from "./http-stall.ts";
 import type { MountOptions } from "./mount-options.ts";
@@ -35,7 +36,11 @@ export type RpcHandler = (request: IncomingMessage, response: ServerResponse) =>
  *
  * @throws {TypeError} when a service has a method whose client streams
  */
-export function rpcHandlers(services: readonly ServiceImplSpec[], options: MountOptions): Map<string, RpcHandler> {
+export function rpcHandlers(
+  services: readonly ServiceImplSpec[],
+  incomplete: IncompleteRequests,
+  options: MountOptions,
+): Map<string, RpcHandler> {
   const handlers = new Map<string, RpcHandler>();
   const unread = new UnreadAnswers();
   for (const service of services) {
@@ -48,7 +53,7 @@ export function rpcHandlers(services: readonly ServiceImplSpec[], options: Mount
           const universal = { ...received, signal: canceledWhenGone(received.signal) };
           const timeoutMs = applyDeadline(universal.header, limits);
           unread.watch(response, { timeoutMs, stallTimeoutMs: limits.stallTimeoutMs });
-          const body = arriveWithin(timeoutMs, readBody(request), () => closeAfter(request, response));
+          const body = arriveWithin(timeoutMs, readBody(request, incomplete), () => closeAfter(request, response));
           const answer = await tellMalformedRequest(await handle({ ...universal, body }), {
             requestId: requestIdOf(received.header.get(REQUEST_ID_HEADER)),
             procedure: methodName(spec.method),

@@ -12,6 +12,7 @@ import { rpcHandlers } from "./http-rpc.ts";
 import { type HttpHandlers, sendText, toRoutes } from "./http-routes.ts";
 import { RunningRequests } from "./http-running.ts";
 import { listen } from "./listen.ts";
+import { IncompleteRequests } from "./incomplete-requests.ts";
 import { createAgeCheck } from "./http1-age.ts";
 import { type SessionLifetime, usualLifetime } from "./http2-sessions.ts";
 import type { ListenerOptions } from "./listener-options.ts";
@@ -47,7 +48,7 @@ const INCOMPLETE_MS = 1000;
  */
 export async function startHttpServer(options: HttpServerOptions): Promise<RunningListener> {
   const { logger } = options;
-  const rpcs = rpcHandlers(options.services, options);
+  const rpcs = rpcHandlers(options.services, options.incomplete ?? new IncompleteRequests(), options);
   const routes = toRoutes(options.handlers);
   const isOld = createAgeCheck(options.sessions?.ageMs ?? usualLifetime.ageMs);
   let draining = false;
@@ -114,6 +115,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
       tls: options.tls,
       headersTimeoutMs: options.headersTimeoutMs ?? 5000,
       arrivalTimeoutMs: options.arrivalTimeoutMs ?? 15_000,
+      stallTimeoutMs: options.limits?.defaults?.stallTimeoutMs,
       sessions: options.sessions,
     },
     answer,

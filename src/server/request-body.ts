@@ -2,6 +2,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 
 import { Code, ConnectError } from "@connectrpc/connect";
 
+import { toCallerAddress } from "../access/caller-address.ts";
+import { type IncompleteRequests, tooMuchIncomplete } from "./incomplete-requests.ts";
 import { PieceCount, tooManyPieces } from "./small-pieces.ts";
 
 /** The head of an envelope: enough to refuse a message for its size. */
@@ -16,9 +18,32 @@ const maxDiscardedBytes = 1024 * 1024;
  * the square of the number of its pieces, and 60,000 chunks of one byte took it ten seconds. The request stays usable
  * when not all is read; see {@link discardRest}.
  *
- * @throws {ConnectError} RESOURCE_EXHAUSTED when the request arrives in too many small pieces
+ * @throws {ConnectError} RESOURCE_EXHAUSTED when the request arrives in too many small pieces, or there is no room for it
+ * while it is incomplete
  */
-export async function* readBody(request: IncomingMessage): AsyncGenerator<Uint8Array> {
+export async function* readBody(request: IncomingMessage, incomplete: IncompleteRequests): AsyncGenerator<Uint8Array> {
+  const address = toCallerAddress(request.socket.remoteAddress ?? "");
+  let held = 0;
+  const release = (): void => {
+    incomplete.release(address, held);
+    held = 0;
+  };
+  // Not every reader reads to the end, or says that it does not.
+  request.once("close", release);
+  try {
+    for await (const piece of gather(request)) {
+      if (!incomplete.take(address, piece.byteLength)) {
+        throw new ConnectError(tooMuchIncomplete, Code.ResourceExhausted);
+      }
+      held += piece.byteLength;
+      yield piece;
+    }
+  } finally {
+    release();
+  }
+}
+
+async function* gather(request: IncomingMessage): AsyncGenerator<Uint8Array> {
   const count = new PieceCount();
   let gathered = Buffer.allocUnsafe(firstBytes);
   let length = 0;

@@ -34,7 +34,7 @@ test.each(hostile)("the hostile VIN %j is refused, and logged on one line that d
   const written: string[] = [];
   const logger = createLogger("debug", { write: (line) => written.push(line) });
   const limiter = new RateLimiter({ perSecond: 10, burst: 10 });
-  const guard = new AccessGuard({ tokens: someTokens, limiter, now: () => TOKENS_NOW });
+  const guard = new AccessGuard({ tokens: someTokens, limiter, strangers: limiter, now: () => TOKENS_NOW });
   const service = new StubVehicleService();
   const transport = createRouterTransport((router) => router.service(VehicleService, service.handlers), {
     router: { interceptors: createInterceptors({ guard, logger }) },

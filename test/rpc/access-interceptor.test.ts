@@ -32,7 +32,8 @@ function setUp({ tokens, burst = 1_000 }: SetUp = { tokens: someTokens }): Harne
   const logger = new MemoryLogger();
   const clock = { now: 1_000 };
   const limiter = new RateLimiter({ perSecond: 10, burst, now: () => clock.now });
-  const guard = new AccessGuard({ tokens, limiter, now: () => TOKENS_NOW });
+  const strangers = new RateLimiter({ perSecond: 10, burst, now: () => clock.now });
+  const guard = new AccessGuard({ tokens, limiter, strangers, now: () => TOKENS_NOW });
   const transport = createRouterTransport((router) => router.service(VehicleService, service.handlers), {
     router: { interceptors: createInterceptors({ guard, logger }) },
   });
@@ -164,9 +165,28 @@ describe("the audit", () => {
 test("a method without a rule cannot be served", () => {
   const { export: _export, ...rules } = ACCESS_RULES;
   const limiter = new RateLimiter({ perSecond: 1, burst: 1 });
-  const guard = new AccessGuard({ tokens: undefined, limiter });
+  const guard = new AccessGuard({ tokens: undefined, limiter, strangers: limiter });
 
   expect(() => createAccessInterceptor({ service: VehicleService, rules, guard })).toThrow(
     "vehicle.v1.VehicleService/Export has no rule of access",
   );
+});
+
+test("calls without a valid token are charged to their address, and take nothing from those with one", async () => {
+  const { client } = setUp({ tokens: someTokens, burst: 2 });
+  const call = async (headers: Record<string, string>): Promise<string> => {
+    const error = await errorOf(client.lookup({ vin: VIN }, { headers }));
+    return String(error.findDetails(ErrorInfoSchema).map(({ reason }) => reason));
+  };
+
+  const reasons = [
+    await call({}),
+    await call({ authorization: "Bearer vs_nobody" }),
+    await call({ authorization: "Bearer vs_guess" }),
+    await call({}),
+  ];
+  const { vin } = await client.lookup({ vin: VIN }, { headers: bearer("all") });
+
+  expect(reasons).toEqual(["TOKEN_MISSING", "TOKEN_UNKNOWN", "RATE_LIMITED", "RATE_LIMITED"]);
+  expect(vin).toBe(VIN);
 });

@@ -60,7 +60,7 @@ let addresses: Addresses;
 
 beforeAll(async () => {
   const limiter = new RateLimiter({ perSecond: 1_000, burst: 10_000 });
-  const guard = new AccessGuard({ tokens: someTokens, limiter, now: () => TOKENS_NOW });
+  const guard = new AccessGuard({ tokens: someTokens, limiter, strangers: limiter, now: () => TOKENS_NOW });
   const mount = {
     host: "127.0.0.1",
     port: 0,

@@ -5,6 +5,7 @@ import { Server } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
 
 import { mountService } from "../../src/server/grpc-mount.ts";
+import { IncompleteRequests } from "../../src/server/incomplete-requests.ts";
 import { rpcHandlers } from "../../src/server/http-rpc.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 
@@ -56,6 +57,8 @@ describe.each([false, true])("a method whose client streams (and whose server do
   });
 
   test("is refused by the HTTP listener, by name", () => {
-    expect(() => rpcHandlers([spec], options)).toThrow("test.UploadService/Upload: methods whose client streams");
+    expect(() => rpcHandlers([spec], new IncompleteRequests(), options)).toThrow(
+      "test.UploadService/Upload: methods whose client streams",
+    );
   });
 });

@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { Agent, type IncomingMessage, request } from "node:http";
+import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
 import { text as readText } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 
 import { create, toBinary } from "@bufbuild/protobuf";
@@ -9,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { BatchLookupRequestSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
+import { IncompleteRequests } from "../../src/server/incomplete-requests.ts";
 import type { RunningListener } from "../../src/server/running-listener.ts";
 import { EchoHttp2, frame } from "../support/echo-http2.ts";
 import { type EchoHandlers, startEchoGrpc, startEchoHttp } from "../support/echo-server.ts";
@@ -170,4 +172,76 @@ describe("a request that is refused before it is read to its end", () => {
 
 function disposable(agent: Agent): { readonly agent: Agent } & Disposable {
   return { agent, [Symbol.dispose]: () => agent.destroy() };
+}
+
+describe("requests over HTTP that have not arrived whole", () => {
+  const maxBytes = 100_000;
+  const head = Buffer.from([0, 0, 0, 0x9c, 0x40]);
+
+  test("are refused beyond the room there is for them, and have it back when they are gone", async () => {
+    await using server = await startEchoHttp(handlers, {
+      limits,
+      incomplete: new IncompleteRequests({ maxBytesPerAddress: maxBytes }),
+    });
+    const open = Array.from({ length: 4 }, () => startRequest(server.address, [head, Buffer.alloc(39_000)]));
+
+    const first = await Promise.race(open.map(async ({ answer }) => await answer));
+    for (const { outgoing } of open) {
+      outgoing.destroy();
+    }
+    const next = await untilServed(server.address);
+
+    expect(first).toContain("grpc-status: 8");
+    expect(first).toContain("send%20fewer");
+    expect(next).toContain("grpc-status: 0");
+  });
+
+  test("take no room once they have been answered", async () => {
+    await using server = await startEchoHttp(handlers, {
+      limits,
+      incomplete: new IncompleteRequests({ maxBytesPerAddress: maxBytes }),
+    });
+    const whole = envelopeInPieces(1000, 4000);
+
+    const texts: string[] = [];
+    for (let call = 0; call < 20; call++) {
+      const { outgoing, answer } = startRequest(server.address, whole);
+      outgoing.end();
+      texts.push(await answer);
+    }
+
+    expect(texts.filter((text) => text.includes("grpc-status: 0"))).toHaveLength(20);
+  });
+});
+
+interface Started {
+  readonly outgoing: ClientRequest;
+  readonly answer: Promise<string>;
+}
+
+/** A request that has not ended yet, and its answer. */
+function startRequest(address: string, pieces: readonly Uint8Array[]): Started {
+  const outgoing = request(`http://${address}${BATCH}`, { method: "POST", headers: GRPC_WEB });
+  const { promise, resolve } = Promise.withResolvers<string>();
+  outgoing.on("response", (response) => {
+    readText(response).then(resolve, () => {});
+  });
+  outgoing.on("error", () => {});
+  for (const piece of pieces) {
+    outgoing.write(piece);
+  }
+  return { outgoing, answer: promise };
+}
+
+/** The answer to a request of 90 kB, once the server has seen that those before it are gone. */
+async function untilServed(address: string): Promise<string> {
+  for (;;) {
+    const { outgoing, answer } = startRequest(address, envelopeInPieces(4700, 30_000));
+    outgoing.end();
+    const text = await answer;
+    if (!text.includes("grpc-status: 8")) {
+      return text;
+    }
+    await sleep(20);
+  }
 }
