@@ -15,6 +15,8 @@ export interface ExportHandlerOptions {
   readonly logger: Logger;
   /** How long a reader may take nothing. Default: 30 s. */
   readonly stallMs?: number;
+  /** How long an answer may take in all. Default: 10 min, as for the RPC. */
+  readonly maxMs?: number;
 }
 
 /**
@@ -25,6 +27,7 @@ export interface ExportHandlerOptions {
 export type ExportHandler = (request: IncomingMessage, response: ServerResponse, client: string) => Promise<void>;
 
 const DEFAULT_STALL_MS = 30_000;
+const DEFAULT_MAX_MS = 600_000;
 const RETRY_STORAGE_SECONDS = 60;
 
 /**
@@ -41,12 +44,27 @@ export function createExportHandler(options: ExportHandlerOptions): ExportHandle
     response.once("close", () => {
       gone.abort();
     });
+    const deadline = setTimeout(() => endLate(response), options.maxMs ?? DEFAULT_MAX_MS);
     try {
       await (wantsKeptFile(request)
         ? sendKept(options, request, response, client)
         : sendOwn(options, request, response, client, gone.signal));
     } catch (error) {
-      answerError(error, response, gone.signal.aborted, options.logger);
+      const fields = { requestId: request.headers["x-request-id"], err: error };
+      if (response.headersSent || gone.signal.aborted) {
+        options.logger.info("export broken off", fields);
+        if (!response.writableEnded) {
+          cutOff(response);
+        }
+        return;
+      }
+      const refusal = refusalOf(error);
+      if (refusal.fault !== undefined) {
+        options.logger.error(refusal.fault, fields);
+      }
+      refuse(response, refusal.status, refusal.told, refusal.headers);
+    } finally {
+      clearTimeout(deadline);
     }
   };
 }
@@ -102,19 +120,32 @@ function watchLast(response: ServerResponse, stallMs = DEFAULT_STALL_MS): StallW
   return watch;
 }
 
-function answerError(error: unknown, response: ServerResponse, isGone: boolean, logger: Logger): void {
-  if (response.headersSent || isGone) {
-    logger.info("export broken off", { err: error });
+function endLate(response: ServerResponse): void {
+  if (response.headersSent) {
     cutOff(response);
-  } else if (error instanceof ExportLimitError) {
-    refuse(response, 429, "too many exports run", { "Retry-After": Math.ceil(error.retryAfterMs / 1000) });
-  } else if (error instanceof ExportStorageError) {
-    logger.error("export without room", { err: error });
-    refuse(response, 507, "there is no room for an export", { "Retry-After": RETRY_STORAGE_SECONDS });
   } else {
-    logger.error("export failed", { err: error });
-    refuse(response, 500, "the export failed", {});
+    refuse(response, 504, "the export took too long", {});
   }
+}
+
+interface Refusal {
+  readonly status: number;
+  readonly told: string;
+  readonly headers: Readonly<Record<string, string | number>>;
+  /** What the log is told, when it is a fault. */
+  readonly fault?: string;
+}
+
+function refusalOf(error: unknown): Refusal {
+  if (error instanceof ExportLimitError) {
+    const headers = { "Retry-After": Math.ceil(error.retryAfterMs / 1000) };
+    return { status: 429, told: "too many exports run", headers };
+  }
+  if (error instanceof ExportStorageError) {
+    const headers = { "Retry-After": RETRY_STORAGE_SECONDS };
+    return { status: 507, told: "there is no room for an export", headers, fault: "export without room" };
+  }
+  return { status: 500, told: "the export failed", headers: {}, fault: "export failed" };
 }
 
 function refuse(

@@ -6,11 +6,16 @@ import { Code, ConnectError } from "@connectrpc/connect";
  */
 export function canceledWhenGone(signal: AbortSignal): AbortSignal {
   const controller = new AbortController();
-  signal.addEventListener("abort", () => {
+  const abort = (): void => {
     const reason: unknown = signal.reason;
     controller.abort(
       reason instanceof ConnectError ? new ConnectError("the client cancelled the call", Code.Canceled) : reason,
     );
-  });
+  };
+  if (signal.aborted) {
+    abort();
+  } else {
+    signal.addEventListener("abort", abort, { once: true });
+  }
   return controller.signal;
 }

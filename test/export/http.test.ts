@@ -9,6 +9,8 @@ import { expect, test, vi } from "vitest";
 import { ExportSpool } from "../../src/export/export-spool.ts";
 import { createExportHandler } from "../../src/export/http.ts";
 import type { VehicleExportsOptions } from "../../src/export/vehicle-exports.ts";
+import type { Logger } from "../../src/telemetry/logger.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
 import { openExports } from "./open-exports.ts";
 import { queryParquet } from "./read-parquet.ts";
 import { VehicleTable } from "./vehicle-table.ts";
@@ -19,6 +21,8 @@ interface Overrides {
   readonly exports?: Partial<VehicleExportsOptions>;
   readonly maxFiles?: number;
   readonly stallMs?: number;
+  readonly maxMs?: number;
+  readonly logger?: Logger;
   /** Whether to speak HTTP/2 instead of HTTP/1.1. */
   readonly http2?: boolean;
 }
@@ -39,7 +43,8 @@ async function serve(table: VehicleTable, overrides: Overrides = {}) {
       maxFiles: overrides.maxFiles ?? 4,
     }),
   );
-  const handler = createExportHandler({ exports, spool, logger: silent, stallMs: overrides.stallMs ?? 30_000 });
+  const { stallMs = 30_000, maxMs = 600_000, logger = silent } = overrides;
+  const handler = createExportHandler({ exports, spool, logger, stallMs, maxMs });
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     void handler(request, response, String(request.headers["x-client"] ?? "client"));
   };
@@ -293,6 +298,41 @@ test.each([{}, { Range: "bytes=0-" }])("a reader that takes nothing is cut off (
 
   expect(response).toMatchObject({ headersSent: true, writableFinished: false });
   request.destroy();
+});
+
+test("an export that takes too long is cut off, however steadily it is read", async () => {
+  await using table = await VehicleTable.create();
+  table.put(
+    Array.from({ length: 800 }, (_, index) => ({ vin: vin(index), attributes: { Note: incompressible(40_000) } })),
+  );
+  await using server = await serve(table, { maxMs: 1000 });
+  const served = once(server.http, "request");
+  // A little every 10 ms: all of it would take minutes.
+  let reading: NodeJS.Timeout | undefined;
+  const request = httpRequest(server.url, (answer) => {
+    answer.on("error", () => {});
+    reading = setInterval(() => answer.read(1024), 10);
+  });
+  request.on("error", () => {});
+  request.end();
+
+  const [, response] = await served;
+  await once(response, "close");
+  clearInterval(reading);
+  request.destroy();
+
+  expect(response).toMatchObject({ headersSent: true, writableFinished: false });
+});
+
+test("an export that fails is logged with the id of its request", async () => {
+  await using table = await tableOf(1);
+  table.database.exec("drop table vehicles");
+  const logger = new MemoryLogger();
+  await using server = await serve(table, { logger });
+
+  await fetch(server.url, { headers: { "x-request-id": "export-1" } });
+
+  expect(logger.lines).toMatchObject([{ level: "error", message: "export failed", fields: { requestId: "export-1" } }]);
 });
 
 test.each([
