@@ -1,4 +1,5 @@
-import { ConnectError } from "@connectrpc/connect";
+import { base64Decode } from "@bufbuild/protobuf/wire";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope, type UniversalServerResponse } from "@connectrpc/connect/protocol";
 import {
   codeToHttpStatus,
@@ -38,20 +39,36 @@ export async function tellMalformedRequest(
   return response;
 }
 
+/** The answer to a GET whose message is not the base64 that it says it is: Connect takes that for a fault of its own. */
+export function refuseMalformedGet(target: string, context: ErrorContext): UniversalServerResponse | undefined {
+  const { searchParams } = new URL(target, "http://localhost");
+  if (searchParams.get("base64") !== "1") {
+    return undefined;
+  }
+  try {
+    base64Decode(searchParams.get("message") ?? "");
+    return undefined;
+  } catch {
+    return toResponse(new ConnectError("the parameter message is not valid base64", Code.InvalidArgument), context);
+  }
+}
+
 function rewriteError(
   bytes: Buffer,
   response: UniversalServerResponse,
   context: ErrorContext,
 ): UniversalServerResponse {
   const error = errorFromJsonBytes(bytes, undefined, new ConnectError("not an error of Connect"));
-  if (namesRequest(error)) {
-    return { ...response, body: once(bytes) };
-  }
+  return namesRequest(error) ? { ...response, body: once(bytes) } : toResponse(error, context, response.header);
+}
+
+function toResponse(error: ConnectError, context: ErrorContext, given?: Headers): UniversalServerResponse {
   const told = toConnectError(error, context);
   const body = errorToJsonBytes(told, undefined);
-  const header = new Headers(response.header);
+  const header = new Headers(given);
+  header.set("content-type", "application/json");
   header.set("content-length", String(body.byteLength));
-  return { ...response, status: codeToHttpStatus(told.code), header, body: once(body) };
+  return { status: codeToHttpStatus(told.code), header, body: once(body) };
 }
 
 /** A malformed request fails before the first message, so the first envelope is the last one, too. */

@@ -22,7 +22,7 @@ import { applyDeadline } from "./http-deadline.ts";
 import { canceledWhenGone } from "./http-gone.ts";
 import { reportUnexpected } from "./http-errors.ts";
 import type { IncompleteRequests } from "./incomplete-requests.ts";
-import { tellMalformedRequest } from "./http-malformed.ts";
+import { refuseMalformedGet, tellMalformedRequest } from "./http-malformed.ts";
 import { watchReader } from "./http-stall.ts";
 import type { MountOptions } from "./mount-options.ts";
 import { discardRest, readBody } from "./request-body.ts";
@@ -54,11 +54,15 @@ export function rpcHandlers(
           const timeoutMs = applyDeadline(universal.header, limits);
           unread.watch(response, { timeoutMs, stallTimeoutMs: limits.stallTimeoutMs });
           const body = arriveWithin(timeoutMs, readBody(request, incomplete), () => closeAfter(request, response));
-          const answer = await tellMalformedRequest(await handle({ ...universal, body }), {
+          const context = {
             requestId: requestIdOf(received.header.get(REQUEST_ID_HEADER)),
             procedure: methodName(spec.method),
             logger: options.logger,
-          });
+          };
+          const isGet = request.method === "GET" && handle.allowedMethods.includes("GET");
+          const answer =
+            (isGet ? refuseMalformedGet(request.url ?? "", context) : undefined) ??
+            (await tellMalformedRequest(await handle({ ...universal, body }), context));
           discardRest(request, response);
           const watched = watchReader(answer.body ?? [], limits.stallTimeoutMs, () => cutAnswer(response));
           await universalResponseToNodeResponse({ ...answer, body: watched }, response);

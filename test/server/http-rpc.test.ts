@@ -247,6 +247,22 @@ describe("an error from before the interceptors", () => {
   );
 });
 
+test("a GET whose message is no base64 is the client's fault", async () => {
+  const query = "?connect=v1&encoding=proto&base64=1&message=!!!!";
+
+  const lookup = await fetch(`http://${server.address}${lookupPath}${query}`, { headers: { "x-request-id": "mine" } });
+  const remove = await fetch(`http://${server.address}/vehicle.v1.VehicleService/Remove${query}`);
+
+  expect(lookup.status).toBe(400);
+  expect(await toldBy(lookup)).toEqual({
+    id: "mine",
+    code: Code.InvalidArgument,
+    reasons: ["MALFORMED_REQUEST"],
+    requests: ["mine"],
+  });
+  expect(remove.status).toBe(405);
+});
+
 describe("the HTTP listener", () => {
   test("blames the client for malformed protobuf", async () => {
     const bytes = Buffer.from([0x0a, 0x20, 0x41]);
