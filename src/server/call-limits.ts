@@ -39,6 +39,11 @@ export function limitsOf(method: DescMethod, limits: MethodLimits = {}): CallLim
   return { ...unlessConfigured, ...limits.defaults, ...limits.methods?.[methodName(method)] };
 }
 
+/** How long an answer may wait for a client that does not read, in ms, when it is none of a limited method. */
+export function stallTimeoutOf(limits: MethodLimits = {}): number {
+  return limits.defaults?.stallTimeoutMs ?? unlessConfigured.stallTimeoutMs;
+}
+
 /** A method's name as limits and logs give it, such as `vehicle.v1.VehicleService/Lookup`. */
 export function methodName(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`;

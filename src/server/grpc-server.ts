@@ -5,7 +5,7 @@ import { logVerbosity, ServerCredentials, type ServerOptions, setLogVerbosity } 
 import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.ts";
 import { Health as HealthService } from "#gen/health/v1/health_pb.ts";
 
-import { longestRequest } from "./call-limits.ts";
+import { longestRequest, stallTimeoutOf } from "./call-limits.ts";
 import { ConnectionGate } from "./connection-gate.ts";
 import { ArrivalWatch } from "./grpc-arrival.ts";
 import { createSocketListener } from "./grpc-sockets.ts";
@@ -22,6 +22,7 @@ import type { ListenerOptions } from "./listener-options.ts";
 import { addReflection } from "./reflection.ts";
 import { ReflectionStreams } from "./reflection-streams.ts";
 import { runListener, type RunningListener } from "./running-listener.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
 import { UnheardStreams } from "./unheard-streams.ts";
 
 export interface GrpcServerOptions extends ListenerOptions {
@@ -38,6 +39,8 @@ const connectionOptions: ServerOptions = {
   "grpc.max_connection_age_ms": 30 * 60_000,
   "grpc.max_connection_age_grace_ms": 10 * 60_000,
 };
+
+const HEALTH_WATCH = "/grpc.health.v1.Health/Watch";
 
 /**
  * Starts the gRPC listener: the services, health (Check, List and Watch) and reflection (v1 and v1alpha). Health reports
@@ -58,12 +61,14 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
     services.flatMap(({ typeName, methods }) => methods.map(({ name }) => `/${typeName}/${name}`)),
   );
   const incomplete = options.incomplete ?? new IncompleteRequests();
+  const unread = new UnreadAnswers();
   const unheard = new UnheardStreams();
   const server = createGuardedServer(
     { ...connectionOptions, "grpc.max_receive_message_length": maxMessageBytes },
     (stream, headers) => {
       const path = headers[":path"] ?? "";
-      if (ownPaths.has(path) && refusesStream(options.refuseEarly, stream)) {
+      const isOwn = ownPaths.has(path);
+      if (isOwn && refusesStream(options.refuseEarly, stream)) {
         return true;
       }
       if (refusesHeaders(stream, headers)) {
@@ -73,6 +78,10 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
       // Reflection is the one service whose clients may take their time to send more.
       if (!path.startsWith("/grpc.reflection.")) {
         arrivals.watch(stream);
+      }
+      // Calls of the services are watched where their deadlines are known; streams that may be quiet are not.
+      if (!isOwn && !path.startsWith("/grpc.reflection.") && path !== HEALTH_WATCH) {
+        unread.watch(stream, { stallTimeoutMs: stallTimeoutOf(options.limits), isFinished: true });
       }
       return false;
     },

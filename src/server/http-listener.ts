@@ -21,8 +21,8 @@ export interface HttpListenerOptions {
   readonly headersTimeoutMs: number;
   /** How long a request may take to arrive, in ms. */
   readonly arrivalTimeoutMs: number;
-  /** How long a finished answer may lie without its client taking any of it, in ms. Default: 30 s. */
-  readonly stallTimeoutMs?: number | undefined;
+  /** How long a finished answer may lie without its client taking any of it, in ms. */
+  readonly stallTimeoutMs: number;
   /** Deviations from the usual life of HTTP/2 connections. */
   readonly sessions?: Partial<SessionLifetime> | undefined;
 }
@@ -33,7 +33,7 @@ const maxHeaderBytes = 16 * 1024;
 
 /** A server that does not listen yet. */
 export function createHttpListener(
-  { tls, headersTimeoutMs, arrivalTimeoutMs, stallTimeoutMs = 30_000, sessions }: HttpListenerOptions,
+  { tls, headersTimeoutMs, arrivalTimeoutMs, stallTimeoutMs, sessions }: HttpListenerOptions,
   onOpenRequest: RequestListener,
 ): Server | Http2SecureServer {
   const unread = new UnreadAnswers();

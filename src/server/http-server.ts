@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
 import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/request-id.ts";
+import { stallTimeoutOf } from "./call-limits.ts";
 import { ConnectionGate } from "./connection-gate.ts";
 import { destroyAll } from "./destroy-all.ts";
 import type { AllowedOrigins } from "./cors.ts";
@@ -57,7 +58,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
     // Connect makes a URL of both, and throws where nobody would catch.
     const host = request.headers[":authority"] ?? request.headers.host;
     const url = URL.parse(request.url ?? "", `http://${host?.toString()}`);
-    if (host === undefined || url === null) {
+    if (host === undefined || url === null || hasSeveralHosts(request)) {
       closeAfter(request, response);
       sendText(response, 400, "The request has no valid Host header or target.");
       return;
@@ -115,7 +116,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
       tls: options.tls,
       headersTimeoutMs: options.headersTimeoutMs ?? 5000,
       arrivalTimeoutMs: options.arrivalTimeoutMs ?? 15_000,
-      stallTimeoutMs: options.limits?.defaults?.stallTimeoutMs,
+      stallTimeoutMs: stallTimeoutOf(options.limits),
       sessions: options.sessions,
     },
     answer,
@@ -156,6 +157,12 @@ function withRequestId(
     response.setHeader(REQUEST_ID_HEADER, requestId);
     listener(request, response);
   };
+}
+
+/** A proxy may go by another one of them than Node does. */
+function hasSeveralHosts({ rawHeaders }: IncomingMessage): boolean {
+  const isHost = (text: string, index: number): boolean => index % 2 === 0 && text.toLowerCase() === "host";
+  return rawHeaders.findIndex(isHost) !== rawHeaders.findLastIndex(isHost);
 }
 
 /** HTTP/2 has no such header: its connections are told with GOAWAY. */

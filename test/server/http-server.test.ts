@@ -88,7 +88,7 @@ describe("the HTTP listener", () => {
     expect(log.lines).toMatchObject([{ level: "error", fields: { requestId: "mine", err: cause } }]);
   });
 
-  for (const host of ["a b", "[", "[::1", "%", "a:b:c", "a:99999999", "<>", "a@b:c@", "a^b"]) {
+  for (const host of ["a b", "[", "[::1", "%", "a:b:c", "a:99999999", "<>", "a@b:c@", "a^b", "a\r\nHost: a"]) {
     test(`answers 400 to the host ${JSON.stringify(host)} and goes on serving`, async () => {
       await using server = await startEchoHttp({ lookup: () => ({}) });
       const path = "/vehicle.v1.VehicleService/Lookup";
