@@ -11,9 +11,9 @@ import {
   parsePort,
   parsePositiveNumber,
 } from "./config-values.ts";
-import type { ConnectionLimits } from "./server/connection-gate.ts";
-import type { AllowedOrigins } from "./server/cors.ts";
-import { parseOrigins } from "./server/cors.ts";
+import type { ConnectionLimits } from "./server/limits/connection-gate.ts";
+import type { AllowedOrigins } from "./server/http/cors.ts";
+import { parseOrigins } from "./server/http/cors.ts";
 import { LOG_LEVELS } from "./telemetry/logger.ts";
 import type { LogLevel } from "./telemetry/logger.ts";
 import type { FreshnessPolicy } from "./vehicle/freshness.ts";

@@ -1,9 +1,9 @@
 import type { ServiceImplSpec } from "@connectrpc/connect";
 
-import type { ConnectionLimits } from "./connection-gate.ts";
-import type { IncompleteRequests } from "./incomplete-requests.ts";
+import type { ConnectionLimits } from "./limits/connection-gate.ts";
+import type { IncompleteRequests } from "./limits/incomplete-requests.ts";
 import type { MountOptions } from "./mount-options.ts";
-import type { TlsCertificates } from "./tls-certificates.ts";
+import type { TlsCertificates } from "./tls/certificates.ts";
 
 /** What both listeners want. */
 export interface ListenerOptions extends MountOptions {

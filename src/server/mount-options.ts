@@ -2,7 +2,7 @@ import type { Registry } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 
 import type { Logger } from "../telemetry/logger.ts";
-import type { MethodLimits } from "./call-limits.ts";
+import type { MethodLimits } from "./limits/call-limits.ts";
 import type { ContextValuesOf } from "./peer.ts";
 
 /** How services are served, on either listener. */

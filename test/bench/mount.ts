@@ -13,7 +13,7 @@ import { Server, ServerCredentials } from "@grpc/grpc-js";
 
 import { LookupRequestSchema, LookupResponseSchema, VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
-import { mountService } from "../../src/server/grpc-mount.ts";
+import { mountService } from "../../src/server/grpc/mount.ts";
 
 type Kind = "plain" | "mount";
 const answer = { make: "PETERBILT", model: "388", modelYear: "2014", bodyClass: "Truck-Tractor", cached: true };

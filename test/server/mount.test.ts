@@ -4,9 +4,9 @@ import { createServiceImplSpec } from "@connectrpc/connect";
 import { Server } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
 
-import { mountService } from "../../src/server/grpc-mount.ts";
-import { IncompleteRequests } from "../../src/server/incomplete-requests.ts";
-import { rpcHandlers } from "../../src/server/http-rpc.ts";
+import { mountService } from "../../src/server/grpc/mount.ts";
+import { IncompleteRequests } from "../../src/server/limits/incomplete-requests.ts";
+import { rpcHandlers } from "../../src/server/http/rpc.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 
 /** A service with one method whose client streams. */

@@ -2,10 +2,10 @@ import { createServiceImplSpec, type Interceptor, type ServiceImpl } from "@conn
 
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
-import type { MethodLimits } from "../../src/server/call-limits.ts";
-import { type GrpcServerOptions, startGrpcServer } from "../../src/server/grpc-server.ts";
-import type { HttpHandlers } from "../../src/server/http-routes.ts";
-import { type HttpServerOptions, startHttpServer } from "../../src/server/http-server.ts";
+import type { MethodLimits } from "../../src/server/limits/call-limits.ts";
+import { type GrpcServerOptions, startGrpcServer } from "../../src/server/grpc/grpc-server.ts";
+import type { HttpHandlers } from "../../src/server/http/routes.ts";
+import { type HttpServerOptions, startHttpServer } from "../../src/server/http/http-server.ts";
 import type { RunningListener } from "../../src/server/running-listener.ts";
 import { MemoryLogger } from "./memory-logger.ts";
 

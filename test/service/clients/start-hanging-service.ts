@@ -1,9 +1,9 @@
 import { createServiceImplSpec } from "@connectrpc/connect";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { createCallInterceptor } from "../../../src/rpc/call-interceptor.ts";
-import { startGrpcServer } from "../../../src/server/grpc-server.ts";
-import { startHttpServer } from "../../../src/server/http-server.ts";
-import { sendText } from "../../../src/server/http-routes.ts";
+import { startGrpcServer } from "../../../src/server/grpc/grpc-server.ts";
+import { startHttpServer } from "../../../src/server/http/http-server.ts";
+import { sendText } from "../../../src/server/http/routes.ts";
 import type { Addresses } from "../../support/clients.ts";
 import { MemoryLogger } from "../../support/memory-logger.ts";
 

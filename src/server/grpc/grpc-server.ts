@@ -1,0 +1,143 @@
+import type { Socket } from "node:net";
+
+import { logVerbosity, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
+
+import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.ts";
+import { Health as HealthService } from "#gen/health/v1/health_pb.ts";
+
+import { longestRequest, stallTimeoutOf } from "../limits/call-limits.ts";
+import { ConnectionGate } from "../limits/connection-gate.ts";
+import { ArrivalWatch } from "../http2/arrival-watch.ts";
+import { createSocketListener } from "./sockets.ts";
+import { mountService } from "./mount.ts";
+import { destroyAll } from "../destroy-all.ts";
+import { type GrpcRefusal, refusesStream } from "../limits/early-refusal.ts";
+import { createGuardedServer } from "./guarded-server.ts";
+import { Health } from "./health.ts";
+import { refusesHeaders, watchRequest } from "./request-guard.ts";
+import { onceHttp2 } from "./http2-preface.ts";
+import { IncompleteRequests } from "../limits/incomplete-requests.ts";
+import { listen } from "../listen.ts";
+import type { ListenerOptions } from "../listener-options.ts";
+import { addReflection } from "./reflection.ts";
+import { ReflectionStreams } from "./reflection-streams.ts";
+import { runListener, type RunningListener } from "../running-listener.ts";
+import { UnreadAnswers } from "../limits/unread-answers.ts";
+import { UnheardStreams } from "../http2/unheard-streams.ts";
+
+export interface GrpcServerOptions extends ListenerOptions {
+  /** Refuses calls of the services, but not of health and reflection, before they cost anything. */
+  readonly refuseEarly?: GrpcRefusal | undefined;
+  /** How long a connection may take to speak like an HTTP/2 client, in ms. Default: 5 s. */
+  readonly prefaceTimeoutMs?: number | undefined;
+}
+
+const connectionOptions: ServerOptions = {
+  "grpc.max_concurrent_streams": 100,
+  "grpc.max_connection_idle_ms": 120_000,
+  // A ping resets idleness, so age is the bound that holds. The grace is that of the longest call, an Export.
+  "grpc.max_connection_age_ms": 30 * 60_000,
+  "grpc.max_connection_age_grace_ms": 10 * 60_000,
+};
+
+const HEALTH_WATCH = "/grpc.health.v1.Health/Watch";
+
+/**
+ * Starts the gRPC listener: the services, health (Check, List and Watch) and reflection (v1 and v1alpha). Health reports
+ * NOT_SERVING from when it is drained.
+ *
+ * @throws {ListenError} when the address cannot be had
+ */
+export async function startGrpcServer(options: GrpcServerOptions): Promise<RunningListener> {
+  const services = options.services.map(({ service }) => service);
+  // grpc-js would print headers that it cannot read, tokens among them.
+  setLogVerbosity(logVerbosity.NONE);
+  const arrivals = new ArrivalWatch(options.arrivalTimeoutMs ?? 15_000);
+  const maxMessageBytes = longestRequest(
+    services.flatMap((service) => service.methods),
+    options.limits,
+  );
+  const ownPaths = new Set(
+    services.flatMap(({ typeName, methods }) => methods.map(({ name }) => `/${typeName}/${name}`)),
+  );
+  const incomplete = options.incomplete ?? new IncompleteRequests();
+  const unread = new UnreadAnswers();
+  const unheard = new UnheardStreams();
+  const server = createGuardedServer(
+    { ...connectionOptions, "grpc.max_receive_message_length": maxMessageBytes },
+    (stream, headers) => {
+      const path = headers[":path"] ?? "";
+      const isOwn = ownPaths.has(path);
+      if (isOwn && refusesStream(options.refuseEarly, stream)) {
+        return true;
+      }
+      if (refusesHeaders(stream, headers)) {
+        return true;
+      }
+      watchRequest(stream, incomplete);
+      // Reflection is the one service whose clients may take their time to send more.
+      if (!path.startsWith("/grpc.reflection.")) {
+        arrivals.watch(stream);
+      }
+      // Calls of the services are watched where their deadlines are known; streams that may be quiet are not.
+      if (!isOwn && !path.startsWith("/grpc.reflection.") && path !== HEALTH_WATCH) {
+        unread.watch(stream, { stallTimeoutMs: stallTimeoutOf(options.limits), isFinished: true });
+      }
+      return false;
+    },
+    unheard,
+  );
+  for (const service of options.services) {
+    mountService(server, service, options);
+  }
+  const reflections = new ReflectionStreams();
+  const health = new Health(services.map((service) => service.typeName));
+  health.addToServer(server);
+  addReflection(server, [...services, HealthService], [file_google_rpc_error_details], reflections);
+
+  // Connections are accepted here, not in grpc-js, which has no limits for them.
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const gate = new ConnectionGate(options.connections);
+  const sockets = new Set<Socket>();
+  /** Those that have not spoken HTTP/2 yet. */
+  const strangers = new Set<Socket>();
+  const listener = createSocketListener(options.tls, {
+    admit(socket) {
+      if (!gate.admit(socket)) {
+        return;
+      }
+      sockets.add(socket);
+      strangers.add(socket);
+      socket.once("close", () => {
+        sockets.delete(socket);
+        strangers.delete(socket);
+      });
+    },
+    open(socket, raw) {
+      onceHttp2(socket, options.prefaceTimeoutMs ?? 5000, () => {
+        strangers.delete(raw);
+        injector.injectConnection(socket);
+      });
+    },
+  });
+  const address = await listen(listener, "gRPC", options.host, options.port);
+
+  return runListener({
+    address,
+    server: listener,
+    sockets,
+    onDrain() {
+      health.stopServing();
+      reflections.endAll();
+    },
+    onStopped(graceMs) {
+      destroyAll(strangers);
+      injector.drain(graceMs);
+    },
+    onEnd() {
+      arrivals[Symbol.dispose]();
+      unheard[Symbol.dispose]();
+      server.forceShutdown();
+    },
+  });
+}

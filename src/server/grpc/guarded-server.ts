@@ -1,0 +1,75 @@
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+
+import { Server, type ServerOptions } from "@grpc/grpc-js";
+
+import { defuseHeaders } from "../http2/header-bombs.ts";
+import type { UnheardStreams } from "../http2/unheard-streams.ts";
+import { sessionLimits } from "../http2/sessions.ts";
+
+/** What grpc-js calls for every new stream of a connection. */
+const streamHandler = "_streamHandler";
+
+/** What grpc-js calls for the handler of new connections. */
+const sessionHandlerOf = "_sessionHandler";
+
+/** Where grpc-js keeps what it gives to node:http2. */
+const http2Options = "commonServerOptions";
+
+/**
+ * A grpc-js server that survives floods of headers, and streams which are gone before they are looked at. grpc-js 1.14
+ * answers unknown methods and wrong content types without checking, and the exception would end the process: one packet
+ * with a call and a reset would do.
+ *
+ * @param takes sees every stream that is alive, before grpc-js does, and says whether it has dealt with it
+ * @param unheard watches its connections
+ * @throws {TypeError} when grpc-js has been rebuilt so that this guard no longer fits
+ */
+export function createGuardedServer(
+  options: ServerOptions,
+  takes: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => boolean,
+  unheard: UnheardStreams,
+): Server {
+  // With channelz, another handler would be called.
+  const server = new Server({ ...options, "grpc.enable_channelz": 0 });
+  const original: unknown = Reflect.get(server, streamHandler);
+  const originalSessions: unknown = Reflect.get(server, sessionHandlerOf);
+  const sessionOptions: unknown = Reflect.get(server, http2Options);
+  if (
+    typeof original !== "function" ||
+    typeof originalSessions !== "function" ||
+    typeof sessionOptions !== "object" ||
+    sessionOptions === null
+  ) {
+    throw new TypeError("grpc-js has changed: its streams cannot be guarded");
+  }
+  // grpc-js has no options for these.
+  Object.assign(sessionOptions, sessionLimits);
+  Reflect.set(server, sessionHandlerOf, (http2Server: unknown) => {
+    const handle: unknown = Reflect.apply(originalSessions, server, [http2Server]);
+    return (session: ServerHttp2Session) => {
+      unheard.watch(session);
+      if (typeof handle === "function") {
+        Reflect.apply(handle, server, [session]);
+      }
+    };
+  });
+  Reflect.set(
+    server,
+    streamHandler,
+    (
+      interceptors: unknown,
+      stream: ServerHttp2Stream,
+      headers: IncomingHttpHeaders,
+      _flags: number,
+      rawHeaders: readonly string[],
+    ) => {
+      if (stream.destroyed) {
+        // Its error is yet to come.
+        stream.on("error", () => {});
+      } else if (!defuseHeaders(stream, rawHeaders) && !takes(stream, headers)) {
+        Reflect.apply(original, server, [interceptors, stream, headers]);
+      }
+    },
+  );
+  return server;
+}

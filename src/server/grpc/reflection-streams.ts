@@ -1,0 +1,65 @@
+import { type ServerDuplexStream, status } from "@grpc/grpc-js";
+
+import { resetStream } from "./stream.ts";
+
+/** How many may be open at once in the process. Tools need one, for seconds. */
+const MAX_OPEN = 64;
+/** How long one may last, in ms. */
+const MAX_AGE_MS = 60_000;
+/** How long a client may take to hear of the end, in ms. */
+const GOODBYE_MS = 500;
+
+export type ReflectionStream = ServerDuplexStream<unknown, unknown>;
+
+/**
+ * Bounds what streams of reflection may take. They are open to everyone, no deadline need be theirs, and
+ * @grpc/reflection answers each request as it comes, whether or not anybody reads the answers.
+ */
+export class ReflectionStreams {
+  readonly #open = new Set<ReflectionStream>();
+  readonly #maxAgeMs: number;
+
+  constructor(maxAgeMs: number = MAX_AGE_MS) {
+    this.#maxAgeMs = maxAgeMs;
+  }
+
+  /** Lets a stream be answered within the bounds, or refuses it. */
+  admit(call: ReflectionStream, answer: (call: ReflectionStream) => void): void {
+    if (this.#open.size >= MAX_OPEN) {
+      end(call, status.RESOURCE_EXHAUSTED, "too many streams of reflection are open; try again later");
+      return;
+    }
+    this.#open.add(call);
+    const tooOld = setTimeout(() => {
+      end(call, status.DEADLINE_EXCEEDED, "a stream of reflection may last a minute");
+    }, this.#maxAgeMs).unref();
+    const forget = (): void => {
+      clearTimeout(tooOld);
+      this.#open.delete(call);
+    };
+    call.on("cancelled", forget);
+    call.on("close", forget);
+    call.on("finish", forget);
+    answer(call);
+    // After the answer to each request: while answers pile up, no more requests are read.
+    call.on("data", () => {
+      if (call.writableNeedDrain) {
+        call.pause();
+        call.once("drain", () => call.resume());
+      }
+    });
+  }
+
+  /** Ends all, which would hold up a drain. */
+  endAll(): void {
+    for (const call of this.#open) {
+      end(call, status.UNAVAILABLE, "the server is shutting down");
+    }
+  }
+}
+
+function end(call: ReflectionStream, code: status, details: string): void {
+  call.emit("error", { code, details });
+  // Who does not end its own side, or does not read, would keep the connection open.
+  setTimeout(() => resetStream(call), GOODBYE_MS).unref();
+}

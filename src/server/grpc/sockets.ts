@@ -1,0 +1,57 @@
+import { createServer as createNetServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+
+import type { TlsCertificates } from "../tls/certificates.ts";
+
+/** What becomes of connections. */
+export interface SocketHandlers {
+  /** Sees each new connection, before any handshake; may destroy it. */
+  admit(socket: Socket): void;
+  /** Takes what is left: a connection to talk over, and what was admitted, which is the same without TLS. */
+  open(socket: Socket, admitted: Socket): void;
+}
+
+/**
+ * The kernel asks after a quiet peer after 60 s, and gives it up 10 s later. HTTP/2 pings would do the same, but grpc-js
+ * 1.14 drops a draining connection, with the calls still running on it, when a ping falls due.
+ */
+const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
+
+/** A server that does not listen yet, with TLS or without. */
+export function createSocketListener(tls: TlsCertificates | undefined, handlers: SocketHandlers): Server {
+  if (tls === undefined) {
+    return createNetServer(socketOptions, (socket) => {
+      handlers.admit(socket);
+      if (!socket.destroyed) {
+        handlers.open(socket, socket);
+      }
+    });
+  }
+  const admitted = new Map<string, Socket>();
+  const server = createTlsServer({ ...tls.serverOptions, ...socketOptions, ALPNProtocols: ["h2"] });
+  server.on("connection", (socket: Socket) => {
+    handlers.admit(socket);
+    const peer = peerOf(socket);
+    admitted.set(peer, socket);
+    socket.once("close", () => admitted.delete(peer));
+  });
+  server.on("secureConnection", (socket) => {
+    const raw = admitted.get(peerOf(socket));
+    if (raw === undefined || socket.alpnProtocol !== "h2") {
+      // gRPC needs HTTP/2, and TLS clients have to ask for it.
+      socket.destroy();
+      return;
+    }
+    handlers.open(socket, raw);
+  });
+  // Handshakes that fail or take too long: Node leaves the connection open.
+  server.on("tlsClientError", (_error, socket) => {
+    socket.destroy();
+  });
+  tls.follow(server);
+  return server;
+}
+
+function peerOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress}`;
+}

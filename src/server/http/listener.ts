@@ -1,0 +1,111 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  constants,
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerResponse,
+  type ServerHttp2Stream,
+} from "node:http2";
+
+import { ArrivalWatch } from "../http2/arrival-watch.ts";
+import { defuseHeaders, listBytes } from "../http2/header-bombs.ts";
+import { limitSessions, type SessionLifetime, sessionLimits } from "../http2/sessions.ts";
+import type { TlsCertificates } from "../tls/certificates.ts";
+import { UnreadAnswers } from "../limits/unread-answers.ts";
+import { UnheardStreams } from "../http2/unheard-streams.ts";
+
+export interface HttpListenerOptions {
+  /** With it, the listener speaks TLS, and HTTP/2 to whoever offers it in the handshake. */
+  readonly tls?: TlsCertificates | undefined;
+  /** How long the headers of an HTTP/1.1 request may take to arrive, in ms. */
+  readonly headersTimeoutMs: number;
+  /** How long a request may take to arrive, in ms. */
+  readonly arrivalTimeoutMs: number;
+  /** How long a finished answer may lie without its client taking any of it, in ms. */
+  readonly stallTimeoutMs: number;
+  /** Deviations from the usual life of HTTP/2 connections. */
+  readonly sessions?: Partial<SessionLifetime> | undefined;
+}
+
+type RequestListener = (request: IncomingMessage, response: ServerResponse) => void;
+
+const maxHeaderBytes = 16 * 1024;
+
+/** A server that does not listen yet. */
+export function createHttpListener(
+  { tls, headersTimeoutMs, arrivalTimeoutMs, stallTimeoutMs, sessions }: HttpListenerOptions,
+  onOpenRequest: RequestListener,
+): Server | Http2SecureServer {
+  const unread = new UnreadAnswers();
+  const onRequest: RequestListener = (request, response) => {
+    unread.watch(response, { stallTimeoutMs });
+    onOpenRequest(request, response);
+  };
+  const http1 = {
+    noDelay: true,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: arrivalTimeoutMs,
+    connectionsCheckingInterval: 1000,
+    maxHeaderSize: maxHeaderBytes,
+  };
+  if (tls === undefined) {
+    return createServer(http1, onRequest);
+  }
+  const server = createSecureServer({
+    ...tls.serverOptions,
+    ...http1,
+    allowHTTP1: true,
+    settings: { maxConcurrentStreams: 100, maxHeaderListSize: maxHeaderBytes },
+    // In MB, for streams, headers and queues together.
+    maxSessionMemory: 10,
+    ...sessionLimits,
+    maxSessionRejectedStreams: 100,
+    unknownProtocolTimeout: headersTimeoutMs,
+  });
+  tls.follow(server);
+  limitSessions(server, sessions);
+  const unheard = new UnheardStreams();
+  server.on("session", (session) => unheard.watch(session));
+  const arrivals = new ArrivalWatch(arrivalTimeoutMs, endLate);
+  server.on("stream", (stream: ServerHttp2Stream, _headers: unknown, _flags: number, rawHeaders: readonly string[]) => {
+    if (!defuseHeaders(stream, rawHeaders) && !stream.endAfterHeaders) {
+      arrivals.watch(stream);
+    }
+  });
+  // The requests and responses of HTTP/2 look like those of HTTP/1.1, in all that is used of them here.
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    const stream = http2StreamOf(response);
+    if (stream === undefined) {
+      onRequest(request, response);
+    } else if (stream.destroyed) {
+      // Reset before it could be looked at.
+    } else if (listBytes(request.rawHeaders) > maxHeaderBytes) {
+      // The limit in the settings binds only who has acknowledged them.
+      stream.respond({ ":status": 431 }, { endStream: true });
+      stream.session?.close();
+    } else {
+      // Many a stream that was opened to be reset is gone by then.
+      setImmediate(() => {
+        if (!stream.destroyed) {
+          onRequest(request, response);
+        }
+      });
+    }
+  });
+  server.once("close", () => {
+    arrivals[Symbol.dispose]();
+    unheard[Symbol.dispose]();
+  });
+  return server;
+}
+
+function http2StreamOf(response: ServerResponse | Http2ServerResponse): ServerHttp2Stream | undefined {
+  return "stream" in response ? response.stream : undefined;
+}
+
+function endLate(stream: ServerHttp2Stream): void {
+  if (!stream.destroyed && !stream.headersSent) {
+    stream.respond({ ":status": 408 }, { endStream: true });
+  }
+  stream.close(constants.NGHTTP2_NO_ERROR);
+}

@@ -1,0 +1,87 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { createSecureContext, type SecureContextOptions } from "node:tls";
+
+import { codeOf } from "../../files/error-code.ts";
+
+/** Where the PEM files of TLS are. */
+export interface TlsFiles {
+  /** The certificate, and after it those that lead to its root. */
+  readonly certFile: string;
+  /** Its private key, without a passphrase. */
+  readonly keyFile: string;
+  /** Who signs the certificates of clients. With it, a client without one is refused. */
+  readonly clientCaFile?: string | undefined;
+}
+
+/** What is wrong with the files: one line for the operator, naming the variables and neither paths nor contents. */
+export class TlsFilesError extends Error {
+  override readonly name = "TlsFilesError";
+}
+
+/** What the files hold, as `node:tls` takes it, and checked. */
+export interface TlsIdentity {
+  readonly context: SecureContextOptions;
+  /** The last moment at which clients accept the certificate. */
+  readonly validTo: Date;
+}
+
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/**
+ * Reads the files and checks that they belong together.
+ *
+ * @throws TlsFilesError when they cannot serve
+ */
+export async function readTlsFiles({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<TlsIdentity> {
+  const cert = await read("TLS_CERT_FILE", certFile);
+  const key = await read("TLS_KEY_FILE", keyFile);
+  const ca = clientCaFile === undefined ? undefined : await read("TLS_CLIENT_CA_FILE", clientCaFile);
+  const [certificate] = parseCertificates("TLS_CERT_FILE", cert);
+  if (!certificate.checkPrivateKey(parseKey(key))) {
+    throw new TlsFilesError("TLS_KEY_FILE: not the private key of the certificate in TLS_CERT_FILE");
+  }
+  if (ca !== undefined) {
+    parseCertificates("TLS_CLIENT_CA_FILE", ca);
+  }
+  const context: SecureContextOptions = { cert, key, ca, minVersion: "TLSv1.2" };
+  try {
+    // OpenSSL has the last word, such as on keys that are too short.
+    createSecureContext(context);
+  } catch (error) {
+    throw new TlsFilesError(`TLS_CERT_FILE: cannot be used (${codeOf(error)})`);
+  }
+  return { context, validTo: certificate.validToDate };
+}
+
+async function read(variable: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new TlsFilesError(`${variable}: cannot be read (${codeOf(error)})`);
+  }
+}
+
+function parseCertificates(variable: string, pem: string): [X509Certificate, ...X509Certificate[]] {
+  try {
+    const [first, ...rest] = (pem.match(CERTIFICATES) ?? []).map((each) => new X509Certificate(each));
+    if (first !== undefined) {
+      return [first, ...rest];
+    }
+  } catch {
+    // Told below: what OpenSSL says of it helps nobody.
+  }
+  throw new TlsFilesError(`${variable}: has no certificate in PEM, or a damaged one`);
+}
+
+function parseKey(pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    throw new TlsFilesError(
+      pem.includes("ENCRYPTED")
+        ? "TLS_KEY_FILE: has a passphrase; allowed are keys without one"
+        : "TLS_KEY_FILE: has no private key in PEM, or a damaged one",
+    );
+  }
+}
