@@ -16,7 +16,7 @@ import { toConnectError } from "./error-table.ts";
 const RETRY_AFTER_MS = 1_000;
 
 /** A whole answer of HTTP that is nothing but a refusal. */
-interface HttpRefusal {
+interface WholeAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array;
@@ -27,7 +27,7 @@ export interface OverloadRefusal {
   /** The headers of the answer: names and values in turn. */
   readonly overGrpc: () => readonly string[] | undefined;
   /** @param contentType of the request, from which its protocol shows; empty for a GET */
-  readonly overHttp: (contentType: string) => HttpRefusal | undefined;
+  readonly overHttp: (contentType: string) => WholeAnswer | undefined;
 }
 
 /**
@@ -39,7 +39,7 @@ export function createOverloadRefusal(shedder: LoadShedder, logger: Logger): Ove
   const trailers = Object.fromEntries(setTrailerStatus(new Headers(told.metadata), told));
   const metadata = Object.fromEntries(told.metadata);
   const grpc = [":status", "200", "content-type", "application/grpc", ...Object.entries(trailers).flat()];
-  const unary: HttpRefusal = {
+  const unary: WholeAnswer = {
     status: codeToHttpStatus(told.code),
     headers: { ...metadata, "content-type": "application/json" },
     body: errorToJsonBytes(told, undefined),

@@ -16,10 +16,10 @@ export type CallSurface = Pick<
 type Listener = (reason: ConnectError) => void;
 
 /** grpc-js may act on a deadline a moment before the clock shows it: timers are rounded to whole milliseconds. */
-const clockSlackMs = 2;
+const CLOCK_SLACK_MS = 2;
 
 /** How long interceptors may take to pass on that the deadline has passed, before the caller is told without them. */
-const unwindMs = 50;
+const UNWIND_MS = 50;
 
 /** What the signal of a call says that has ended by itself. Made once: an error with its stack costs 4 us. */
 const ended = new DOMException("the call has ended", "AbortError");
@@ -116,7 +116,7 @@ export class GrpcCall {
   cutAtDeadline(): void {
     const reason = deadlineExceeded();
     this.cut(reason);
-    this.#timer = setTimeout(this.#overdue, unwindMs, reason);
+    this.#timer = setTimeout(this.#overdue, UNWIND_MS, reason);
   }
 
   /** To be called when the answer is on its way: ends the timer, and aborts the signal as Connect does at the end. */
@@ -129,7 +129,7 @@ export class GrpcCall {
   #onCancelled(): void {
     clearTimeout(this.#timer);
     this.cut(
-      this.timeoutMs() <= clockSlackMs
+      this.timeoutMs() <= CLOCK_SLACK_MS
         ? deadlineExceeded()
         : new ConnectError("the client cancelled the call", Code.Canceled),
     );

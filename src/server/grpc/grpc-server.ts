@@ -1,6 +1,7 @@
+import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 
-import { logVerbosity, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
+import { logVerbosity, ServerCredentials, type ServerOptions, setLogVerbosity, status } from "@grpc/grpc-js";
 
 import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.ts";
 import { Health as HealthService } from "#gen/health/v1/health_pb.ts";
@@ -11,7 +12,7 @@ import { ArrivalWatch } from "../http2/arrival-watch.ts";
 import { createSocketListener } from "./sockets.ts";
 import { mountService } from "./mount.ts";
 import { destroyAll } from "../destroy-all.ts";
-import { type GrpcRefusal, refusesStream } from "../limits/early-refusal.ts";
+import { type GrpcRefusal, refuseCall, refusesStream } from "../limits/early-refusal.ts";
 import { createGuardedServer } from "./guarded-server.ts";
 import { Health } from "./health.ts";
 import { refusesHeaders, watchRequest } from "./request-guard.ts";
@@ -52,7 +53,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
   const services = options.services.map(({ service }) => service);
   // grpc-js would print headers that it cannot read, tokens among them.
   setLogVerbosity(logVerbosity.NONE);
-  const arrivals = new ArrivalWatch(options.arrivalTimeoutMs ?? 15_000);
+  const arrivals = new ArrivalWatch(options.arrivalTimeoutMs ?? 15_000, endLate);
   const maxMessageBytes = longestRequest(
     services.flatMap((service) => service.methods),
     options.limits,
@@ -140,4 +141,11 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
       server.forceShutdown();
     },
   });
+}
+
+function endLate(stream: ServerHttp2Stream): void {
+  if (!stream.destroyed && !stream.headersSent) {
+    refuseCall(stream, status.DEADLINE_EXCEEDED, "the request did not arrive in time");
+  }
+  stream.close(constants.NGHTTP2_NO_ERROR);
 }

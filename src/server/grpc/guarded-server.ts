@@ -7,13 +7,13 @@ import type { UnheardStreams } from "../http2/unheard-streams.ts";
 import { sessionLimits } from "../http2/sessions.ts";
 
 /** What grpc-js calls for every new stream of a connection. */
-const streamHandler = "_streamHandler";
+const STREAM_HANDLER = "_streamHandler";
 
 /** What grpc-js calls for the handler of new connections. */
-const sessionHandlerOf = "_sessionHandler";
+const SESSION_HANDLER_OF = "_sessionHandler";
 
 /** Where grpc-js keeps what it gives to node:http2. */
-const http2Options = "commonServerOptions";
+const HTTP2_OPTIONS = "commonServerOptions";
 
 /**
  * A grpc-js server that survives floods of headers, and streams which are gone before they are looked at. grpc-js 1.14
@@ -31,9 +31,9 @@ export function createGuardedServer(
 ): Server {
   // With channelz, another handler would be called.
   const server = new Server({ ...options, "grpc.enable_channelz": 0 });
-  const original: unknown = Reflect.get(server, streamHandler);
-  const originalSessions: unknown = Reflect.get(server, sessionHandlerOf);
-  const sessionOptions: unknown = Reflect.get(server, http2Options);
+  const original: unknown = Reflect.get(server, STREAM_HANDLER);
+  const originalSessions: unknown = Reflect.get(server, SESSION_HANDLER_OF);
+  const sessionOptions: unknown = Reflect.get(server, HTTP2_OPTIONS);
   if (
     typeof original !== "function" ||
     typeof originalSessions !== "function" ||
@@ -44,7 +44,7 @@ export function createGuardedServer(
   }
   // grpc-js has no options for these.
   Object.assign(sessionOptions, sessionLimits);
-  Reflect.set(server, sessionHandlerOf, (http2Server: unknown) => {
+  Reflect.set(server, SESSION_HANDLER_OF, (http2Server: unknown) => {
     const handle: unknown = Reflect.apply(originalSessions, server, [http2Server]);
     return (session: ServerHttp2Session) => {
       unheard.watch(session);
@@ -55,7 +55,7 @@ export function createGuardedServer(
   });
   Reflect.set(
     server,
-    streamHandler,
+    STREAM_HANDLER,
     (
       interceptors: unknown,
       stream: ServerHttp2Stream,

@@ -1,10 +1,10 @@
 import type { ServerWritableStream } from "@grpc/grpc-js";
 
 /** Bytes that may wait for the client before the handler is asked for no more. */
-const maxWaitingBytes = 64 * 1024;
+const MAX_WAITING_BYTES = 64 * 1024;
 
 /** What a waiting message costs beside its bytes, roughly; keeps streams of tiny messages within bounds. */
-const overheadBytes = 256;
+const OVERHEAD_BYTES = 256;
 
 /**
  * Writes the messages of one stream, and tells when the client is too slow for more, or reads no more at all. Disposing
@@ -33,7 +33,7 @@ export class MessageWriter implements Disposable {
 
   /** Hands a message to the stream; a promise means to wait for it before the next one. */
   write(message: Buffer): Promise<void> | undefined {
-    const cost = message.byteLength + overheadBytes;
+    const cost = message.byteLength + OVERHEAD_BYTES;
     if (this.#waitingBytes === 0) {
       this.#restartClock();
     }
@@ -42,11 +42,11 @@ export class MessageWriter implements Disposable {
       // Also after an error: then nobody waits for the client any more.
       this.#waitingBytes -= cost;
       this.#restartClock();
-      if (this.#waitingBytes < maxWaitingBytes) {
+      if (this.#waitingBytes < MAX_WAITING_BYTES) {
         this.#goOn()?.resolve();
       }
     });
-    if (this.#waitingBytes < maxWaitingBytes) {
+    if (this.#waitingBytes < MAX_WAITING_BYTES) {
       return undefined;
     }
     this.#room = Promise.withResolvers();

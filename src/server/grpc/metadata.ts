@@ -14,9 +14,9 @@ const reserved = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
-const reservedPrefix = /^grpc-(?!status-details-bin$)/;
-const legalKey = /^[0-9a-z_.-]+$/;
-const legalValue = /^[ -~]*$/;
+const RESERVED_PREFIX = /^grpc-(?!status-details-bin$)/;
+const LEGAL_KEY = /^[0-9a-z_.-]+$/;
+const LEGAL_VALUE = /^[ -~]*$/;
 
 /** Request metadata as headers; the values of names that end in `-bin` become base64 again, as Connect has them. */
 export function toHeaders(metadata: Metadata): Headers {
@@ -36,7 +36,7 @@ export function toHeaders(metadata: Metadata): Headers {
 export function toMetadata(headers: Headers): Metadata | undefined {
   let metadata: Metadata | undefined;
   for (const [key, value] of headers) {
-    if (reserved.has(key) || reservedPrefix.test(key) || !legalKey.test(key)) {
+    if (reserved.has(key) || RESERVED_PREFIX.test(key) || !LEGAL_KEY.test(key)) {
       continue;
     }
     metadata ??= new Metadata();
@@ -44,7 +44,7 @@ export function toMetadata(headers: Headers): Metadata | undefined {
       for (const part of value.split(",")) {
         metadata.add(key, Buffer.from(part, "base64"));
       }
-    } else if (legalValue.test(value)) {
+    } else if (LEGAL_VALUE.test(value)) {
       metadata.add(key, value);
     }
   }

@@ -3,10 +3,10 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import { status } from "@grpc/grpc-js";
 
 import { toCallerAddress } from "../../access/caller-address.ts";
-import { refuseStream } from "../limits/early-refusal.ts";
+import { refuseCall, refuseStream } from "../limits/early-refusal.ts";
 import { parseGrpcTimeout } from "../limits/grpc-timeout.ts";
-import { type IncompleteRequests, tooMuchIncomplete } from "../limits/incomplete-requests.ts";
-import { PieceCount, tooManyPieces } from "../limits/small-pieces.ts";
+import { type IncompleteRequests, TOO_MUCH_INCOMPLETE } from "../limits/incomplete-requests.ts";
+import { PieceCount, TOO_MANY_PIECES } from "../limits/small-pieces.ts";
 
 /** The head of a message: whether it is compressed, and its length. */
 const ENVELOPE_BYTES = 5;
@@ -32,11 +32,15 @@ export function refusesHeaders(stream: ServerHttp2Stream, headers: IncomingHttpH
   }
   const timeoutMs = parseGrpcTimeout(String(given));
   if (timeoutMs === undefined) {
-    refuse(stream, status.INVALID_ARGUMENT, "grpc-timeout is not up to eight digits and one of H, M, S, m, u and n");
+    refuseCall(
+      stream,
+      status.INVALID_ARGUMENT,
+      "grpc-timeout is not up to eight digits and one of H, M, S, m, u and n",
+    );
     return true;
   }
   if (timeoutMs === 0) {
-    refuse(stream, status.DEADLINE_EXCEEDED, "the deadline has passed");
+    refuseCall(stream, status.DEADLINE_EXCEEDED, "the deadline has passed");
     return true;
   }
   if (timeoutMs > LONGEST_TIMEOUT_MS) {
@@ -55,7 +59,7 @@ export function watchRequest(stream: ServerHttp2Stream, incomplete: IncompleteRe
       return;
     }
     if (!stream.headersSent) {
-      refuse(stream, status.RESOURCE_EXHAUSTED, message);
+      refuseCall(stream, status.RESOURCE_EXHAUSTED, message);
     }
     stream.close(constants.NGHTTP2_NO_ERROR);
   };
@@ -74,11 +78,11 @@ export function watchRequest(stream: ServerHttp2Stream, incomplete: IncompleteRe
       address = from;
     }
     if (count.isTooManyWith(piece.byteLength)) {
-      end(tooManyPieces);
+      end(TOO_MANY_PIECES);
     } else if (incomplete.take(address, piece.byteLength)) {
       held += piece.byteLength;
     } else {
-      end(tooMuchIncomplete);
+      end(TOO_MUCH_INCOMPLETE);
     }
   });
 }
@@ -86,17 +90,4 @@ export function watchRequest(stream: ServerHttp2Stream, incomplete: IncompleteRe
 /** As nearly all messages are that come in their first piece. */
 function isWhole(piece: Buffer): boolean {
   return piece.byteLength >= ENVELOPE_BYTES && piece.readUInt32BE(LENGTH_AT) + ENVELOPE_BYTES === piece.byteLength;
-}
-
-function refuse(stream: ServerHttp2Stream, code: status, message: string): void {
-  refuseStream(stream, [
-    ":status",
-    "200",
-    "content-type",
-    "application/grpc",
-    "grpc-status",
-    String(code),
-    "grpc-message",
-    message,
-  ]);
 }

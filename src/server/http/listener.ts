@@ -29,7 +29,7 @@ export interface HttpListenerOptions {
 
 type RequestListener = (request: IncomingMessage, response: ServerResponse) => void;
 
-const maxHeaderBytes = 16 * 1024;
+const MAX_HEADER_BYTES = 16 * 1024;
 
 /** A server that does not listen yet. */
 export function createHttpListener(
@@ -46,7 +46,7 @@ export function createHttpListener(
     headersTimeout: headersTimeoutMs,
     requestTimeout: arrivalTimeoutMs,
     connectionsCheckingInterval: 1000,
-    maxHeaderSize: maxHeaderBytes,
+    maxHeaderSize: MAX_HEADER_BYTES,
   };
   if (tls === undefined) {
     return createServer(http1, onRequest);
@@ -55,7 +55,7 @@ export function createHttpListener(
     ...tls.serverOptions,
     ...http1,
     allowHTTP1: true,
-    settings: { maxConcurrentStreams: 100, maxHeaderListSize: maxHeaderBytes },
+    settings: { maxConcurrentStreams: 100, maxHeaderListSize: MAX_HEADER_BYTES },
     // In MB, for streams, headers and queues together.
     maxSessionMemory: 10,
     ...sessionLimits,
@@ -79,7 +79,7 @@ export function createHttpListener(
       onRequest(request, response);
     } else if (stream.destroyed) {
       // Reset before it could be looked at.
-    } else if (listBytes(request.rawHeaders) > maxHeaderBytes) {
+    } else if (listBytes(request.rawHeaders) > MAX_HEADER_BYTES) {
       // The limit in the settings binds only who has acknowledged them.
       stream.respond({ ":status": 431 }, { endStream: true });
       stream.session?.close();

@@ -3,15 +3,15 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Code, ConnectError } from "@connectrpc/connect";
 
 import { toCallerAddress } from "../../access/caller-address.ts";
-import { type IncompleteRequests, tooMuchIncomplete } from "../limits/incomplete-requests.ts";
-import { PieceCount, tooManyPieces } from "../limits/small-pieces.ts";
+import { type IncompleteRequests, TOO_MUCH_INCOMPLETE } from "../limits/incomplete-requests.ts";
+import { PieceCount, TOO_MANY_PIECES } from "../limits/small-pieces.ts";
 
 /** The head of an envelope: enough to refuse a message for its size. */
-const firstBytes = 5;
-const maxPieceBytes = 64 * 1024;
+const FIRST_BYTES = 5;
+const MAX_PIECE_BYTES = 64 * 1024;
 
 /** As much of a refused request is read and thrown away, so that its client gets to read the refusal. */
-const maxDiscardedBytes = 1024 * 1024;
+const MAX_DISCARDED_BYTES = 1024 * 1024;
 
 /**
  * The body of a request in pieces that double in size, however it arrives: Connect's time for an envelope grows with
@@ -33,7 +33,7 @@ export async function* readBody(request: IncomingMessage, incomplete: Incomplete
   try {
     for await (const piece of gather(request)) {
       if (!incomplete.take(address, piece.byteLength)) {
-        throw new ConnectError(tooMuchIncomplete, Code.ResourceExhausted);
+        throw new ConnectError(TOO_MUCH_INCOMPLETE, Code.ResourceExhausted);
       }
       held += piece.byteLength;
       yield piece;
@@ -45,12 +45,12 @@ export async function* readBody(request: IncomingMessage, incomplete: Incomplete
 
 async function* gather(request: IncomingMessage): AsyncGenerator<Uint8Array> {
   const count = new PieceCount();
-  let gathered = Buffer.allocUnsafe(firstBytes);
+  let gathered = Buffer.allocUnsafe(FIRST_BYTES);
   let length = 0;
   const pieces: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
   for await (const piece of pieces) {
     if (count.isTooManyWith(piece.byteLength)) {
-      throw new ConnectError(tooManyPieces, Code.ResourceExhausted);
+      throw new ConnectError(TOO_MANY_PIECES, Code.ResourceExhausted);
     }
     if (length + piece.byteLength < gathered.byteLength) {
       // Copied, for a small piece may be part of a large buffer.
@@ -58,7 +58,7 @@ async function* gather(request: IncomingMessage): AsyncGenerator<Uint8Array> {
       continue;
     }
     yield length === 0 ? piece : Buffer.concat([gathered.subarray(0, length), piece]);
-    gathered = Buffer.allocUnsafe(Math.min(2 * gathered.byteLength, maxPieceBytes));
+    gathered = Buffer.allocUnsafe(Math.min(2 * gathered.byteLength, MAX_PIECE_BYTES));
     length = 0;
   }
   if (length > 0) {
@@ -75,14 +75,14 @@ export function discardRest(request: IncomingMessage, response: ServerResponse):
   if (request.complete) {
     return;
   }
-  if (request.httpVersionMajor === 1 && Number(request.headers["content-length"] ?? 0) > maxDiscardedBytes) {
+  if (request.httpVersionMajor === 1 && Number(request.headers["content-length"] ?? 0) > MAX_DISCARDED_BYTES) {
     response.setHeader("connection", "close");
   }
   let discarded = 0;
   request.on("error", () => {});
   request.on("data", (piece: Buffer) => {
     discarded += piece.byteLength;
-    if (discarded > maxDiscardedBytes) {
+    if (discarded > MAX_DISCARDED_BYTES) {
       request.destroy();
     }
   });

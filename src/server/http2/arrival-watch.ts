@@ -1,8 +1,6 @@
-import { constants, type ServerHttp2Stream } from "node:http2";
+import type { ServerHttp2Stream } from "node:http2";
 
-import { status } from "@grpc/grpc-js";
-
-const sweepMs = 1000;
+const SWEEP_MS = 1000;
 
 /**
  * Ends calls whose request does not arrive: until it has, no handler runs, so no handler's deadline does either. Calls
@@ -15,13 +13,16 @@ export class ArrivalWatch implements Disposable {
   readonly #incomplete = new Map<ServerHttp2Stream, number>();
   readonly #timer: NodeJS.Timeout;
 
-  /** @param endLate answers and closes a stream whose time is over. */
-  constructor(timeoutMs: number, endLate: (stream: ServerHttp2Stream) => void = endLateCall) {
+  /**
+   * @param timeoutMs how long a request may take to arrive, give or take a second.
+   * @param endLate answers and closes a stream whose time is over.
+   */
+  constructor(timeoutMs: number, endLate: (stream: ServerHttp2Stream) => void) {
     this.#timeoutMs = timeoutMs;
     this.#endLate = endLate;
     this.#timer = setInterval(() => {
       this.#sweep();
-    }, sweepMs);
+    }, SWEEP_MS);
     this.#timer.unref();
   }
 
@@ -49,20 +50,4 @@ export class ArrivalWatch implements Disposable {
       this.#endLate(stream);
     }
   }
-}
-
-function endLateCall(stream: ServerHttp2Stream): void {
-  if (!stream.destroyed && !stream.headersSent) {
-    const message = encodeURIComponent("the request did not arrive in time");
-    stream.respond(
-      {
-        ":status": 200,
-        "content-type": "application/grpc+proto",
-        "grpc-status": status.DEADLINE_EXCEEDED,
-        "grpc-message": message,
-      },
-      { endStream: true },
-    );
-  }
-  stream.close(constants.NGHTTP2_NO_ERROR);
 }

@@ -18,7 +18,7 @@ const defaultConnectionLimits: ConnectionLimits = {
   maxNewPerAddress: 200,
 };
 
-const windowMs = 10_000;
+const WINDOW_MS = 10_000;
 
 /** Counts connections by address, in memory bounded by the open ones and those of the last 10 s. */
 export class ConnectionGate {
@@ -54,7 +54,7 @@ export class ConnectionGate {
 
   #countNew(address: string): number {
     const now = Date.now();
-    if (now - this.#windowStartedAt >= windowMs) {
+    if (now - this.#windowStartedAt >= WINDOW_MS) {
       this.#windowStartedAt = now;
       this.#newInWindow.clear();
     }

@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 
+import type { status } from "@grpc/grpc-js";
+
 /** Asked for every call of the services before anything is known of it: the headers of a refusal, names and values. */
 export type GrpcRefusal = () => readonly string[] | undefined;
 
@@ -27,6 +29,20 @@ export function refuseStream(stream: ServerHttp2Stream, headers: readonly string
   stream.respond(headers, { endStream: true });
   // The request is not wanted any more.
   stream.resume();
+}
+
+/** Answers a gRPC call with a status alone, for those who are refused before grpc-js knows of them. */
+export function refuseCall(stream: ServerHttp2Stream, code: status, message: string): void {
+  refuseStream(stream, [
+    ":status",
+    "200",
+    "content-type",
+    "application/grpc",
+    "grpc-status",
+    String(code),
+    "grpc-message",
+    encodeURIComponent(message),
+  ]);
 }
 
 /** Refuses an HTTP request if it is to be refused; says whether it was. */

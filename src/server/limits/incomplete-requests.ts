@@ -8,7 +8,7 @@ export interface IncompleteRequestsOptions {
 const MIB = 1024 * 1024;
 
 /** What the client is told. */
-export const tooMuchIncomplete = "too much has been sent of requests that are incomplete; send fewer at once";
+export const TOO_MUCH_INCOMPLETE = "too much has been sent of requests that are incomplete; send fewer at once";
 
 /**
  * Bounds what requests may hold that have not arrived whole. Each is small, but before it is whole nobody knows whose it

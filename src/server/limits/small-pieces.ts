@@ -1,11 +1,11 @@
 /** So many pieces of a request are looked at before their size matters. */
-const unweighedPieces = 1000;
+const UNWEIGHED_PIECES = 1000;
 
 /** The least that a piece must have on average, in bytes. */
-const minAverageBytes = 16;
+const MIN_AVERAGE_BYTES = 16;
 
 /** What the client is told. */
-export const tooManyPieces = "the request comes in too many small pieces";
+export const TOO_MANY_PIECES = "the request comes in too many small pieces";
 
 /**
  * Counts the pieces in which one request arrives. A request costs by the piece rather than by the byte: a client that
@@ -19,6 +19,6 @@ export class PieceCount {
   isTooManyWith(byteLength: number): boolean {
     this.#pieces++;
     this.#bytes += byteLength;
-    return this.#pieces > unweighedPieces && this.#bytes < this.#pieces * minAverageBytes;
+    return this.#pieces > UNWEIGHED_PIECES && this.#bytes < this.#pieces * MIN_AVERAGE_BYTES;
   }
 }

@@ -4,10 +4,10 @@ import type { Http2ServerResponse, ServerHttp2Stream } from "node:http2";
 import { cutAnswer } from "./cut-answer.ts";
 
 /** How often answers are looked at, in ms. */
-const lookMs = 20;
+const LOOK_MS = 20;
 
 /** How long after its deadline an answer may be on its way before that counts, in ms; two looks follow. */
-const graceMs = 60;
+const GRACE_MS = 60;
 
 /** How long an answer may take to go. */
 interface AnswerLimits {
@@ -54,7 +54,7 @@ export class UnreadAnswers {
       return;
     }
     this.#open.set(answer, {
-      overdueAt: performance.now() + timeoutMs + graceMs,
+      overdueAt: performance.now() + timeoutMs + GRACE_MS,
       stallTimeoutMs,
       isFinished,
       leftBytes: Infinity,
@@ -62,7 +62,7 @@ export class UnreadAnswers {
       isOver: false,
     });
     answer.once("close", () => this.#open.delete(answer));
-    this.#timer ??= setInterval(() => this.#look(), lookMs).unref();
+    this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
   }
 
   #look(): void {
