@@ -164,7 +164,8 @@ function buildRetryable(message: string, code: Code, reason: string, retryAfterM
   });
 }
 
-function errorInfo(reason: string, metadata: Record<string, string> = {}): Detail {
+/** The detail that names the reason of an error. */
+export function errorInfo(reason: string, metadata: Record<string, string> = {}): Detail {
   return { desc: ErrorInfoSchema, value: { reason, domain: "vehicle.v1", metadata } };
 }
 

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Code, ConnectError } from "@connectrpc/connect";
 
 import { toCallerAddress } from "../../access/caller-address.ts";
+import { errorInfo } from "../../rpc/error-table.ts";
 import { type IncompleteRequests, TOO_MUCH_INCOMPLETE } from "../limits/incomplete-requests.ts";
 import { PieceCount, TOO_MANY_PIECES } from "../limits/small-pieces.ts";
 
@@ -33,7 +34,7 @@ export async function* readBody(request: IncomingMessage, incomplete: Incomplete
   try {
     for await (const piece of gather(request)) {
       if (!incomplete.take(address, piece.byteLength)) {
-        throw new ConnectError(TOO_MUCH_INCOMPLETE, Code.ResourceExhausted);
+        throw refusal(TOO_MUCH_INCOMPLETE, "TOO_MUCH_INCOMPLETE");
       }
       held += piece.byteLength;
       yield piece;
@@ -50,7 +51,7 @@ async function* gather(request: IncomingMessage): AsyncGenerator<Uint8Array> {
   const pieces: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
   for await (const piece of pieces) {
     if (count.isTooManyWith(piece.byteLength)) {
-      throw new ConnectError(TOO_MANY_PIECES, Code.ResourceExhausted);
+      throw refusal(TOO_MANY_PIECES, "TOO_MANY_PIECES");
     }
     if (length + piece.byteLength < gathered.byteLength) {
       // Copied, for a small piece may be part of a large buffer.
@@ -86,4 +87,8 @@ export function discardRest(request: IncomingMessage, response: ServerResponse):
       request.destroy();
     }
   });
+}
+
+function refusal(message: string, reason: string): ConnectError {
+  return new ConnectError(message, Code.ResourceExhausted, undefined, [errorInfo(reason)]);
 }

@@ -109,6 +109,7 @@ describe("a request in many small pieces", () => {
     const { text } = await callHttp(envelopeInPieces(4000, 1));
 
     expect(text).toContain("grpc-status: 8");
+    expect(reasonOf(text)).toBe("TOO_MANY_PIECES");
   });
 
   test("is served over gRPC when its pieces are worth their cost", async () => {
@@ -193,6 +194,7 @@ describe("requests over HTTP that have not arrived whole", () => {
 
     expect(first).toContain("grpc-status: 8");
     expect(first).toContain("send%20fewer");
+    expect(reasonOf(first)).toBe("TOO_MUCH_INCOMPLETE");
     expect(next).toContain("grpc-status: 0");
   });
 
@@ -244,4 +246,10 @@ async function untilServed(address: string): Promise<string> {
     }
     await sleep(20);
   }
+}
+
+/** The reason in the trailers of a gRPC-Web answer. */
+function reasonOf(text: string): string | undefined {
+  const [, encoded = ""] = /grpc-status-details-bin: (\S+)/.exec(text) ?? [];
+  return /[A-Z]+(?:_[A-Z]+)+/.exec(Buffer.from(encoded, "base64").toString("latin1"))?.[0];
 }
