@@ -20,6 +20,7 @@ import { onceHttp2 } from "./http2-preface.ts";
 import { IncompleteRequests } from "../limits/incomplete-requests.ts";
 import { listen } from "../listen.ts";
 import type { ListenerOptions } from "../listener-options.ts";
+import { nameAnswers } from "./name-answers.ts";
 import { addReflection } from "./reflection.ts";
 import { ReflectionStreams } from "./reflection-streams.ts";
 import { runListener, type RunningListener } from "../running-listener.ts";
@@ -67,6 +68,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
   const server = createGuardedServer(
     { ...connectionOptions, "grpc.max_receive_message_length": maxMessageBytes },
     (stream, headers) => {
+      nameAnswers(stream, headers);
       const path = headers[":path"] ?? "";
       const isOwn = ownPaths.has(path);
       if (isOwn && refusesStream(options.refuseEarly, stream)) {

@@ -1,0 +1,27 @@
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
+
+import { REQUEST_ID_HEADER, requestIdOf } from "../../rpc/request-id.ts";
+
+/**
+ * Gives a call an id, in its own header for those who come after, and in the headers of whatever answers it: grpc-js
+ * answers much by itself (unknown methods, malformed messages, deadlines), and has no place where that could be added.
+ */
+export function nameAnswers(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+  const requestId = requestIdOf(headers[REQUEST_ID_HEADER]?.toString() ?? null);
+  headers[REQUEST_ID_HEADER] = requestId;
+  const respond = stream.respond.bind(stream);
+  stream.respond = (answer = {}, options) => {
+    respond(withId(answer, requestId), options);
+  };
+}
+
+function withId(
+  answer: OutgoingHttpHeaders | readonly string[],
+  requestId: string,
+): OutgoingHttpHeaders | readonly string[] {
+  return isList(answer) ? [...answer, REQUEST_ID_HEADER, requestId] : { [REQUEST_ID_HEADER]: requestId, ...answer };
+}
+
+function isList(answer: OutgoingHttpHeaders | readonly string[]): answer is readonly string[] {
+  return Array.isArray(answer);
+}
