@@ -21,7 +21,9 @@ interface Silence {
 const head = Buffer.from(
   `POST ${LOOKUP} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 29\r\n`,
 );
-const headersOnly = Buffer.concat([head, Buffer.from("\r\n")]);
+/** Without a time of its own, a call ends at the deadline that it is given: after 10 s. */
+const noTimeout = Buffer.concat([head, Buffer.from("\r\n")]);
+const headersOnly = Buffer.concat([head, Buffer.from("Connect-Timeout-Ms: 60000\r\n\r\n")]);
 const call = Buffer.concat([OPENING, headers(1, callHeaders(LOOKUP, "localhost", "60S"))]);
 const webCall = Buffer.concat([
   OPENING,
@@ -47,6 +49,7 @@ const SILENCES: readonly Silence[] = [
     limitMs: 5000,
   },
   { listener: "HTTP", what: "request without a body", first: headersOnly, limitMs: 15_000 },
+  { listener: "HTTP", what: "request without a body or a timeout", first: noTimeout, limitMs: 10_000 },
   { listener: "HTTP", what: "body, a byte a second", first: headersOnly, drip: zeros, limitMs: 15_000 },
   { listener: "gRPC", what: "no TLS handshake", tls: "service", first: nothing, limitMs: 10_000 },
   { listener: "gRPC", what: "half a TLS handshake", tls: "service", first: halfHello, limitMs: 10_000 },

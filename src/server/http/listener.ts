@@ -8,6 +8,7 @@ import {
 } from "node:http2";
 
 import { ArrivalWatch } from "../http2/arrival-watch.ts";
+import { Pipelines } from "./pipelines.ts";
 import { defuseHeaders, listBytes } from "../http2/header-bombs.ts";
 import { limitSessions, type SessionLifetime, sessionLimits } from "../http2/sessions.ts";
 import type { TlsCertificates } from "../tls/certificates.ts";
@@ -48,8 +49,14 @@ export function createHttpListener(
     connectionsCheckingInterval: 1000,
     maxHeaderSize: MAX_HEADER_BYTES,
   };
+  const pipelines = new Pipelines();
+  const onHttp1Request: RequestListener = (request, response) => {
+    if (pipelines.admits(request, response)) {
+      onRequest(request, response);
+    }
+  };
   if (tls === undefined) {
-    return createServer(http1, onRequest);
+    return createServer(http1, onHttp1Request);
   }
   const server = createSecureServer({
     ...tls.serverOptions,
@@ -76,7 +83,7 @@ export function createHttpListener(
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     const stream = http2StreamOf(response);
     if (stream === undefined) {
-      onRequest(request, response);
+      onHttp1Request(request, response);
     } else if (stream.destroyed) {
       // Reset before it could be looked at.
     } else if (listBytes(request.rawHeaders) > MAX_HEADER_BYTES) {

@@ -1,5 +1,5 @@
 /** So many pieces of a request are looked at before their size matters. */
-const UNWEIGHED_PIECES = 1000;
+const UNWEIGHED_PIECES = 250;
 
 /** The least that a piece must have on average, in bytes. */
 const MIN_AVERAGE_BYTES = 16;
