@@ -22,6 +22,7 @@ interface AnswerLimits {
 type Answer = ServerHttp2Stream | ServerResponse;
 
 interface Watched {
+  readonly answer: Answer;
   readonly overdueAt: number;
   readonly stallTimeoutMs: number;
   readonly isFinished: boolean;
@@ -34,10 +35,10 @@ interface Watched {
 /**
  * Cuts answers whose clients do not read them, until their streams close: what HTTP/2's flow control holds back would
  * stay for as long as the connection does, however small it is. All are looked at every 20 ms, which is cheaper than a
- * timer for each of them; there is none while there is nothing to watch.
+ * timer or a listener for each of them; nearly all are gone by the first look.
  */
 export class UnreadAnswers {
-  readonly #open = new Map<Answer, Watched>();
+  readonly #open = new Set<Watched>();
   #timer: NodeJS.Timeout | undefined;
 
   /**
@@ -53,7 +54,8 @@ export class UnreadAnswers {
     if (answer.destroyed) {
       return;
     }
-    this.#open.set(answer, {
+    this.#open.add({
+      answer,
       overdueAt: performance.now() + timeoutMs + GRACE_MS,
       stallTimeoutMs,
       isFinished,
@@ -61,7 +63,6 @@ export class UnreadAnswers {
       progressAt: undefined,
       isOver: false,
     });
-    answer.once("close", () => this.#open.delete(answer));
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
   }
 
@@ -72,8 +73,11 @@ export class UnreadAnswers {
       return;
     }
     const now = performance.now();
-    for (const [answer, watched] of this.#open) {
-      if (watched.isOver) {
+    for (const watched of this.#open) {
+      const { answer } = watched;
+      if (answer.destroyed || answer.closed) {
+        this.#open.delete(watched);
+      } else if (watched.isOver) {
         cutAnswer(answer);
       } else {
         // Only the next look cuts it: this one may be late itself, and come before the answer that is due.
