@@ -1,5 +1,5 @@
 export interface LoadShedderOptions {
-  /** For how long calls are let in during one turn of the event loop under overload, in ms. Default: 3. */
+  /** For how long calls are let in during one turn of the event loop under overload, in ms. Default: 6. */
   readonly maxTurnMs?: number;
   /** Told when refusing begins, and when it ends. */
   readonly onChange?: (isShedding: boolean) => void;
@@ -50,7 +50,7 @@ export class LoadShedder {
   #refusedShare = 0;
 
   constructor({
-    maxTurnMs = 3,
+    maxTurnMs = 6,
     onChange = () => {},
     now = () => performance.now(),
     atEndOfTurn = setImmediate,

@@ -19,7 +19,8 @@ const RETRY_AFTER_MS = 1_000;
 interface WholeAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array;
+  /** A byte in each character. */
+  readonly body: string;
 }
 
 /** Asked for each call before anything is known of it; undefined when it may come in. */
@@ -42,9 +43,9 @@ export function createOverloadRefusal(shedder: LoadShedder, logger: Logger): Ove
   const unary: WholeAnswer = {
     status: codeToHttpStatus(told.code),
     headers: { ...metadata, "content-type": "application/json" },
-    body: errorToJsonBytes(told, undefined),
+    body: toLatin1(errorToJsonBytes(told, undefined)),
   };
-  const endOfStream = encodeEndOfStream(told);
+  const endOfStream = toLatin1(encodeEndOfStream(told));
   return {
     overGrpc: () => (shedder.refuses() ? grpc : undefined),
     overHttp(contentType) {
@@ -52,7 +53,7 @@ export function createOverloadRefusal(shedder: LoadShedder, logger: Logger): Ove
         return undefined;
       }
       if (contentType.toLowerCase().startsWith("application/grpc-web")) {
-        return { status: 200, headers: { ...trailers, "content-type": contentType }, body: new Uint8Array() };
+        return { status: 200, headers: { ...trailers, "content-type": contentType }, body: "" };
       }
       return contentTypeStreamRegExp.test(contentType)
         ? { status: 200, headers: { ...metadata, "content-type": contentType }, body: endOfStream }
@@ -64,4 +65,8 @@ export function createOverloadRefusal(shedder: LoadShedder, logger: Logger): Ove
 function encodeEndOfStream(told: ConnectError): Uint8Array {
   const json = JSON.stringify(endStreamToJson(new Headers(), told, undefined));
   return encodeEnvelope(endStreamFlag, new TextEncoder().encode(json));
+}
+
+function toLatin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("latin1");
 }

@@ -54,6 +54,12 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
   const isOld = createAgeCheck(options.sessions?.ageMs ?? usualLifetime.ageMs);
   let draining = false;
 
+  // What a browser sends needs more headers in its answer, and what comes over HTTP/2 is not seen as early.
+  const wasAskedEarly = ({ httpVersionMajor, headers, url = "" }: IncomingMessage): boolean =>
+    httpVersionMajor === 1 && headers.origin === undefined && rpcs.has(url);
+  const refuses = (request: IncomingMessage, response: ServerResponse): boolean =>
+    wasAskedEarly(request) && refusesRequest(options.refuseEarly, request, response);
+
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     // Connect makes a URL of both, and throws where nobody would catch.
     const host = request.headers[":authority"] ?? request.headers.host;
@@ -65,7 +71,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
     }
     const rpc = rpcs.get(url.pathname);
     if (rpc !== undefined) {
-      if (!refusesRequest(options.refuseEarly, request, response)) {
+      if (wasAskedEarly(request) || !refusesRequest(options.refuseEarly, request, response)) {
         await rpc(request, response);
       }
       return;
@@ -117,6 +123,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
       headersTimeoutMs: options.headersTimeoutMs ?? 5000,
       arrivalTimeoutMs: options.arrivalTimeoutMs ?? 15_000,
       stallTimeoutMs: stallTimeoutOf(options.limits),
+      refuses,
       sessions: options.sessions,
     },
     answer,
@@ -124,7 +131,11 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
   const gate = new ConnectionGate(options.connections);
   const sockets = new Set<Socket>();
   const running = new RunningRequests();
-  server.on("request", (request: IncomingMessage, response: ServerResponse) => running.add(request, response));
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    if (!response.writableEnded) {
+      running.add(request, response);
+    }
+  });
   server.on("connection", (socket: Socket) => {
     if (gate.admit(socket)) {
       sockets.add(socket);

@@ -3,15 +3,15 @@ import type { ServerHttp2Stream } from "node:http2";
 
 import type { status } from "@grpc/grpc-js";
 
+import { REQUEST_ID_HEADER, requestIdOf } from "../../rpc/request-id.ts";
+
 /** Asked for every call of the services before anything is known of it: the headers of a refusal, names and values. */
 export type GrpcRefusal = () => readonly string[] | undefined;
 
-/** The same on HTTP: a whole answer, made for the request's content type. */
+/** The same on HTTP: a whole answer, made for the request's content type; the body has a byte in each character. */
 export type HttpRefusal = (
   contentType: string,
-) =>
-  | { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: Uint8Array }
-  | undefined;
+) => { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string } | undefined;
 
 /** Refuses a gRPC call if it is to be refused; says whether it was. */
 export function refusesStream(refuseEarly: GrpcRefusal | undefined, stream: ServerHttp2Stream): boolean {
@@ -55,7 +55,12 @@ export function refusesRequest(
   if (refusal === undefined) {
     return false;
   }
-  response.writeHead(refusal.status, { ...refusal.headers, "content-length": refusal.body.byteLength });
-  response.end(refusal.body);
+  response.writeHead(refusal.status, {
+    ...refusal.headers,
+    [REQUEST_ID_HEADER]: requestIdOf(request.headers[REQUEST_ID_HEADER]?.toString() ?? null),
+    "content-length": refusal.body.length,
+  });
+  // Text goes in one piece with the headers.
+  response.end(refusal.body, "latin1");
   return true;
 }
