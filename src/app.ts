@@ -13,7 +13,7 @@ import { createExportEndpoint } from "./rpc/export-endpoint.ts";
 import { createInterceptors } from "./rpc/interceptors.ts";
 import { callerKey } from "./rpc/caller.ts";
 import { METHOD_LIMITS } from "./rpc/method-limits.ts";
-import { createOverloadRefusal } from "./rpc/overload-refusal.ts";
+import { createAdmission } from "./rpc/admission.ts";
 import { createVehicleHandlers } from "./rpc/vehicle-handlers.ts";
 import { IncompleteRequests } from "./server/limits/incomplete-requests.ts";
 import { startGrpcServer } from "./server/grpc/grpc-server.ts";
@@ -105,7 +105,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   });
 
   const handlers = createVehicleHandlers({ lookup, exports, logger, now });
-  const refusal = createOverloadRefusal(shedder, logger);
+  const admission = createAdmission(shedder, logger);
   const mount = {
     interceptors: createInterceptors({ guard, logger }),
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
@@ -126,7 +126,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       ...mount,
       host,
       port: config.grpcPort,
-      refuseEarly: refusal.overGrpc,
+      admission: admission.overGrpc,
     }),
   );
   const http = starting.use(
@@ -134,7 +134,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       ...mount,
       host,
       port: config.httpPort,
-      refuseEarly: refusal.overHttp,
+      admission: admission.overHttp,
       origins: config.access.origins,
       isOwnHost,
       handlers: {

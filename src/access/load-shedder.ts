@@ -1,16 +1,14 @@
+import { CallQueue } from "./call-queue.ts";
+
 export interface LoadShedderOptions {
-  /** For how long calls are let in during one turn of the event loop under overload, in ms. Default: 6. */
-  readonly maxTurnMs?: number;
+  /** Where calls wait under overload. */
+  readonly queue?: Pick<CallQueue, "offer">;
   /** Told when refusing begins, and when it ends. */
   readonly onChange?: (isShedding: boolean) => void;
-  /** Monotonic clock, ms. */
-  readonly now?: () => number;
-  /** Runs something when the event loop has dealt with everything that came in. Default: setImmediate. */
-  readonly atEndOfTurn?: (run: () => void) => void;
 }
 
 /** How late a look at the event loop must be to count as late, in ms. */
-const LATE_MS = 5;
+const LATE_MS = 20;
 /** How many calls have to come between two looks for them to be the reason. */
 const FEW_CALLS = 8;
 /** How long the event loop must be late without a break before the first call is refused. */
@@ -25,23 +23,16 @@ const LOOKS_PER_PERIOD = 50;
  * without a break, and calls came meanwhile, overload begins; so a single pause, such as a collection of garbage,
  * refuses nobody, nor does a burst that is soon answered, nor a machine that is slow for other reasons.
  *
- * From then on each turn of the event loop lets calls in for a few milliseconds, and refuses what else has come: what
- * waits for the next turn never waits longer than that and the refusals take. Nobody has to be guessed at, neither how
- * much a call costs nor how many will come. After a second in which nobody was refused the overload is over.
+ * From then on calls wait in a short queue, and those for which it has no room are refused at once. Nobody has to be
+ * guessed at, neither how much a call costs nor how many will come. After a second in which nobody was refused the
+ * overload is over.
  *
  * Refusing must cost a small part of answering, or little is won.
  */
 export class LoadShedder {
-  readonly #maxTurnMs: number;
+  readonly #queue: Pick<CallQueue, "offer">;
   readonly #onChange: (isShedding: boolean) => void;
-  readonly #now: () => number;
-  readonly #atEndOfTurn: (run: () => void) => void;
-  readonly #endTurn = (): void => {
-    this.#isInTurn = false;
-  };
   #isShedding = false;
-  #isInTurn = false;
-  #turnStartedAt = 0;
   #lateForMs = 0;
   #calls = 0;
   #looks = 0;
@@ -49,16 +40,9 @@ export class LoadShedder {
   #refusedInPeriod = 0;
   #refusedShare = 0;
 
-  constructor({
-    maxTurnMs = 6,
-    onChange = () => {},
-    now = () => performance.now(),
-    atEndOfTurn = setImmediate,
-  }: LoadShedderOptions = {}) {
-    this.#maxTurnMs = maxTurnMs;
+  constructor({ queue = new CallQueue(), onChange = () => {} }: LoadShedderOptions = {}) {
+    this.#queue = queue;
     this.#onChange = onChange;
-    this.#now = now;
-    this.#atEndOfTurn = atEndOfTurn;
   }
 
   /** The share of calls that was refused within the latest second, from 0 to 1. */
@@ -66,21 +50,16 @@ export class LoadShedder {
     return this.#refusedShare;
   }
 
-  /** Counts a call that comes, and says whether it is to be refused. */
-  refuses(): boolean {
+  /** Begins a call, at once or, under overload, in its turn; false when it is to be refused. */
+  admits(begin: () => void): boolean {
     this.#calls++;
     if (!this.#isShedding) {
-      return false;
+      begin();
+      return true;
     }
-    if (!this.#isInTurn) {
-      this.#isInTurn = true;
-      this.#turnStartedAt = this.#now();
-      this.#atEndOfTurn(this.#endTurn);
-      return false;
-    }
-    const isTooLate = this.#now() - this.#turnStartedAt >= this.#maxTurnMs;
-    this.#refusedInPeriod += isTooLate ? 1 : 0;
-    return isTooLate;
+    const isAdmitted = this.#queue.offer(begin);
+    this.#refusedInPeriod += isAdmitted ? 0 : 1;
+    return isAdmitted;
   }
 
   /** Takes note of how late the event loop is, every 20 ms. */

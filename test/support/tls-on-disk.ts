@@ -7,7 +7,7 @@ import { silentLogger } from "./silent-logger.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
 
 /** A listener's certificates, and what its clients must trust. */
-interface TlsOnDisk extends AsyncDisposable {
+export interface TlsOnDisk extends AsyncDisposable {
   readonly tls: TlsCertificates;
   /** The authority, as PEM. */
   readonly ca: string;

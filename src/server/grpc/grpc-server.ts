@@ -6,13 +6,15 @@ import { logVerbosity, ServerCredentials, type ServerOptions, setLogVerbosity, s
 import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.ts";
 import { Health as HealthService } from "#gen/health/v1/health_pb.ts";
 
+import type { GrpcAdmission } from "../../rpc/admission.ts";
 import { longestRequest, stallTimeoutOf } from "../limits/call-limits.ts";
 import { ConnectionGate } from "../limits/connection-gate.ts";
 import { ArrivalWatch } from "../http2/arrival-watch.ts";
 import { createSocketListener } from "./sockets.ts";
 import { mountService } from "./mount.ts";
 import { destroyAll } from "../destroy-all.ts";
-import { type GrpcRefusal, refuseCall, refusesStream } from "../limits/early-refusal.ts";
+import { admitStream } from "../limits/admit.ts";
+import { refuseCall } from "../limits/refuse-stream.ts";
 import { createGuardedServer } from "./guarded-server.ts";
 import { Health } from "./health.ts";
 import { refusesHeaders, watchRequest } from "./request-guard.ts";
@@ -28,8 +30,8 @@ import { UnreadAnswers } from "../limits/unread-answers.ts";
 import { UnheardStreams } from "../http2/unheard-streams.ts";
 
 export interface GrpcServerOptions extends ListenerOptions {
-  /** Refuses calls of the services, but not of health and reflection, before they cost anything. */
-  readonly refuseEarly?: GrpcRefusal | undefined;
+  /** Asked for calls of the services, but not of health and reflection. Default: all may come in. */
+  readonly admission?: GrpcAdmission | undefined;
   /** How long a connection may take to speak like an HTTP/2 client, in ms. Default: 5 s. */
   readonly prefaceTimeoutMs?: number | undefined;
 }
@@ -67,26 +69,25 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
   const unheard = new UnheardStreams();
   const server = createGuardedServer(
     { ...connectionOptions, "grpc.max_receive_message_length": maxMessageBytes },
-    (stream, headers) => {
+    (stream, headers, begin) => {
       nameAnswers(stream, headers);
       const path = headers[":path"] ?? "";
       const isOwn = ownPaths.has(path);
-      if (isOwn && refusesStream(options.refuseEarly, stream)) {
-        return true;
-      }
-      if (refusesHeaders(stream, headers)) {
-        return true;
-      }
-      watchRequest(stream, incomplete);
-      // Reflection is the one service whose clients may take their time to send more.
-      if (!path.startsWith("/grpc.reflection.")) {
-        arrivals.watch(stream);
-      }
-      // Calls of the services are watched where their deadlines are known; streams that may be quiet are not.
-      if (!isOwn && !path.startsWith("/grpc.reflection.") && path !== HEALTH_WATCH) {
-        unread.watch(stream, { stallTimeoutMs: stallTimeoutOf(options.limits), isFinished: true });
-      }
-      return false;
+      admitStream(isOwn ? options.admission : undefined, stream, () => {
+        if (refusesHeaders(stream, headers)) {
+          return;
+        }
+        watchRequest(stream, incomplete);
+        // Reflection is the one service whose clients may take their time to send more.
+        if (!path.startsWith("/grpc.reflection.")) {
+          arrivals.watch(stream);
+        }
+        // Calls of the services are watched where their deadlines are known; streams that may be quiet are not.
+        if (!isOwn && !path.startsWith("/grpc.reflection.") && path !== HEALTH_WATCH) {
+          unread.watch(stream, { stallTimeoutMs: stallTimeoutOf(options.limits), isFinished: true });
+        }
+        begin();
+      });
     },
     unheard,
   );

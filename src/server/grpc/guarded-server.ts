@@ -20,13 +20,13 @@ const HTTP2_OPTIONS = "commonServerOptions";
  * answers unknown methods and wrong content types without checking, and the exception would end the process: one packet
  * with a call and a reset would do.
  *
- * @param takes sees every stream that is alive, before grpc-js does, and says whether it has dealt with it
+ * @param receive sees every stream that is alive, before grpc-js does, and answers it or has grpc-js do so
  * @param unheard watches its connections
  * @throws {TypeError} when grpc-js has been rebuilt so that this guard no longer fits
  */
 export function createGuardedServer(
   options: ServerOptions,
-  takes: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => boolean,
+  receive: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, begin: () => void) => void,
   unheard: UnheardStreams,
 ): Server {
   // With channelz, another handler would be called.
@@ -66,8 +66,8 @@ export function createGuardedServer(
       if (stream.destroyed) {
         // Its error is yet to come.
         stream.on("error", () => {});
-      } else if (!defuseHeaders(stream, rawHeaders) && !takes(stream, headers)) {
-        Reflect.apply(original, server, [interceptors, stream, headers]);
+      } else if (!defuseHeaders(stream, rawHeaders)) {
+        receive(stream, headers, () => Reflect.apply(original, server, [interceptors, stream, headers]));
       }
     },
   );

@@ -3,7 +3,7 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import { status } from "@grpc/grpc-js";
 
 import { toCallerAddress } from "../../access/caller-address.ts";
-import { refuseCall, refuseStream } from "../limits/early-refusal.ts";
+import { refuseCall, refuseStream } from "../limits/refuse-stream.ts";
 import { parseGrpcTimeout } from "../limits/grpc-timeout.ts";
 import { type IncompleteRequests, TOO_MUCH_INCOMPLETE } from "../limits/incomplete-requests.ts";
 import { PieceCount, TOO_MANY_PIECES } from "../limits/small-pieces.ts";

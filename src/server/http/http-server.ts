@@ -7,7 +7,9 @@ import { ConnectionGate } from "../limits/connection-gate.ts";
 import { destroyAll } from "../destroy-all.ts";
 import type { AllowedOrigins } from "./cors.ts";
 import { withCors } from "./cors.ts";
-import { type HttpRefusal, refusesRequest } from "../limits/early-refusal.ts";
+import type { HttpAdmission } from "../../rpc/admission.ts";
+import { admitRequest } from "../limits/admit.ts";
+import { isGone } from "../limits/is-gone.ts";
 import { createHttpListener } from "./listener.ts";
 import { rpcHandlers } from "./rpc.ts";
 import { type HttpHandlers, sendText, toRoutes } from "./routes.ts";
@@ -21,8 +23,8 @@ import { withOwnHosts } from "./own-hosts.ts";
 import { runListener, type RunningListener } from "../running-listener.ts";
 
 export interface HttpServerOptions extends ListenerOptions {
-  /** Refuses calls of the services, but not plain HTTP, before they cost anything. */
-  readonly refuseEarly?: HttpRefusal | undefined;
+  /** Asked for calls of the services, but not for plain HTTP. Default: all may come in. */
+  readonly admission?: HttpAdmission | undefined;
   /** Plain HTTP beside the services. */
   readonly handlers: HttpHandlers;
   /** The origins whose pages may call, beside the service's own. Default: none. */
@@ -57,8 +59,25 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
   // What a browser sends needs more headers in its answer, and what comes over HTTP/2 is not seen as early.
   const wasAskedEarly = ({ httpVersionMajor, headers, url = "" }: IncomingMessage): boolean =>
     httpVersionMajor === 1 && headers.origin === undefined && rpcs.has(url);
-  const refuses = (request: IncomingMessage, response: ServerResponse): boolean =>
-    wasAskedEarly(request) && refusesRequest(options.refuseEarly, request, response);
+  const admit = (request: IncomingMessage, response: ServerResponse, begin: () => void): void =>
+    admitRequest(wasAskedEarly(request) ? options.admission : undefined, request, response, begin);
+
+  /** Says what happened when an answer has failed, to the client too if it can still be told. */
+  const settle = (request: IncomingMessage, response: ServerResponse, answered: Promise<void>): void => {
+    answered.catch((error: unknown) => {
+      const requestId = request.headers[REQUEST_ID_HEADER];
+      if (isGone(response)) {
+        logger.debug("a client left before its answer", { requestId, err: error });
+        return;
+      }
+      logger.error("a request failed unexpectedly", { requestId, err: error });
+      if (response.headersSent) {
+        response.destroy();
+      } else {
+        sendText(response, 500, "Something went wrong.");
+      }
+    });
+  };
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     // Connect makes a URL of both, and throws where nobody would catch.
@@ -71,9 +90,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
     }
     const rpc = rpcs.get(url.pathname);
     if (rpc !== undefined) {
-      if (wasAskedEarly(request) || !refusesRequest(options.refuseEarly, request, response)) {
-        await rpc(request, response);
-      }
+      admitRequest(wasAskedEarly(request) ? undefined : options.admission, request, response, () =>
+        settle(request, response, rpc(request, response)),
+      );
       return;
     }
     const methods = routes.get(url.pathname);
@@ -91,30 +110,16 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
   };
 
   const answerOwn = withCors(options.origins ?? [], (request: IncomingMessage, response: ServerResponse) => {
-    let isGone = false;
     if (isOld(request) || draining) {
       closeAfter(request, response);
     }
     response.once("close", () => {
-      isGone = true;
       // Node's server for both versions has it too, though its types do not say so.
       if (draining && "closeIdleConnections" in server) {
         server.closeIdleConnections();
       }
     });
-    serve(request, response).catch((error: unknown) => {
-      const requestId = request.headers[REQUEST_ID_HEADER];
-      if (isGone || response.destroyed) {
-        logger.debug("a client left before its answer", { requestId, err: error });
-        return;
-      }
-      logger.error("a request failed unexpectedly", { requestId, err: error });
-      if (response.headersSent) {
-        response.destroy();
-      } else {
-        sendText(response, 500, "Something went wrong.");
-      }
-    });
+    settle(request, response, serve(request, response));
   });
   const answer = withRequestId(withOwnHosts(options.isOwnHost, answerOwn));
   const server = createHttpListener(
@@ -123,7 +128,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
       headersTimeoutMs: options.headersTimeoutMs ?? 5000,
       arrivalTimeoutMs: options.arrivalTimeoutMs ?? 15_000,
       stallTimeoutMs: stallTimeoutOf(options.limits),
-      refuses,
+      admit,
       sessions: options.sessions,
     },
     answer,

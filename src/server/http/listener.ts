@@ -24,8 +24,8 @@ export interface HttpListenerOptions {
   readonly arrivalTimeoutMs: number;
   /** How long a finished answer may lie without its client taking any of it, in ms. */
   readonly stallTimeoutMs: number;
-  /** Asked for every request of HTTP/1.1 before it costs anything: whether it has answered it. Default: it never does. */
-  readonly refuses?: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
+  /** Sees every request of HTTP/1.1 before it costs anything, and begins or refuses it. Default: begins all. */
+  readonly admit?: ((request: IncomingMessage, response: ServerResponse, begin: () => void) => void) | undefined;
   /** Deviations from the usual life of HTTP/2 connections. */
   readonly sessions?: Partial<SessionLifetime> | undefined;
 }
@@ -36,7 +36,7 @@ const MAX_HEADER_BYTES = 16 * 1024;
 
 /** A server that does not listen yet. */
 export function createHttpListener(
-  { tls, headersTimeoutMs, arrivalTimeoutMs, stallTimeoutMs, refuses, sessions }: HttpListenerOptions,
+  { tls, headersTimeoutMs, arrivalTimeoutMs, stallTimeoutMs, admit, sessions }: HttpListenerOptions,
   onOpenRequest: RequestListener,
 ): Server | Http2SecureServer {
   const unread = new UnreadAnswers();
@@ -53,8 +53,13 @@ export function createHttpListener(
   };
   const pipelines = new Pipelines();
   const onHttp1Request: RequestListener = (request, response) => {
-    if (pipelines.admits(request, response) && refuses?.(request, response) !== true) {
+    if (!pipelines.admits(request, response)) {
+      return;
+    }
+    if (admit === undefined) {
       onRequest(request, response);
+    } else {
+      admit(request, response, () => onRequest(request, response));
     }
   };
   if (tls === undefined) {

@@ -25,7 +25,7 @@ beforeAll(async () => {
     },
     { arrivalTimeoutMs: 500 },
   );
-  overloaded = await startEchoGrpc({}, { refuseEarly: () => [":status", "200", "grpc-status", "8"] });
+  overloaded = await startEchoGrpc({}, { admission: () => [":status", "200", "grpc-status", "8"] });
 });
 
 afterAll(async () => {

@@ -23,19 +23,27 @@ interface WholeAnswer {
   readonly body: string;
 }
 
-/** Asked for each call before anything is known of it; undefined when it may come in. */
-export interface OverloadRefusal {
-  /** The headers of the answer: names and values in turn. */
-  readonly overGrpc: () => readonly string[] | undefined;
-  /** @param contentType of the request, from which its protocol shows; empty for a GET */
-  readonly overHttp: (contentType: string) => WholeAnswer | undefined;
-}
+/**
+ * Asked for each call of the services before anything is known of it: begins it, at once or soon, or gives the headers of
+ * a refusal, names and values in turn.
+ */
+export type GrpcAdmission = (begin: () => void) => readonly string[] | undefined;
+
+/**
+ * The same on HTTP, with a whole answer.
+ *
+ * @param contentType of the request, from which its protocol shows; empty for a GET
+ */
+export type HttpAdmission = (contentType: string, begin: () => void) => WholeAnswer | undefined;
 
 /**
  * Refuses calls for overload by answers that were encoded beforehand: a refusal that cost as much as an answer would
  * take from those that are let in.
  */
-export function createOverloadRefusal(shedder: LoadShedder, logger: Logger): OverloadRefusal {
+export function createAdmission(
+  shedder: LoadShedder,
+  logger: Logger,
+): { readonly overGrpc: GrpcAdmission; readonly overHttp: HttpAdmission } {
   const told = toConnectError(new OverloadedError(RETRY_AFTER_MS), { requestId: "", procedure: "", logger });
   const trailers = Object.fromEntries(setTrailerStatus(new Headers(told.metadata), told));
   const metadata = Object.fromEntries(told.metadata);
@@ -47,9 +55,9 @@ export function createOverloadRefusal(shedder: LoadShedder, logger: Logger): Ove
   };
   const endOfStream = toLatin1(encodeEndOfStream(told));
   return {
-    overGrpc: () => (shedder.refuses() ? grpc : undefined),
-    overHttp(contentType) {
-      if (!shedder.refuses()) {
+    overGrpc: (begin) => (shedder.admits(begin) ? undefined : grpc),
+    overHttp(contentType, begin) {
+      if (shedder.admits(begin)) {
         return undefined;
       }
       if (contentType.toLowerCase().startsWith("application/grpc-web")) {

@@ -1,4 +1,7 @@
-import type { Transport } from "@connectrpc/connect";
+import { once } from "node:events";
+import { connect, constants } from "node:http2";
+
+import type { Interceptor, Transport } from "@connectrpc/connect";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -6,37 +9,53 @@ import { ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_
 import { Health, HealthCheckResponse_ServingStatus } from "#gen/health/v1/health_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { LoadShedder } from "../../../src/access/load-shedder.ts";
-import { createOverloadRefusal } from "../../../src/rpc/overload-refusal.ts";
+import { createAdmission, type HttpAdmission } from "../../../src/rpc/admission.ts";
 import type { RunningListener } from "../../../src/server/running-listener.ts";
 import { startEchoGrpc, startEchoHttp } from "../../support/echo-server.ts";
 import { MemoryLogger } from "../../support/memory-logger.ts";
+import { type TlsOnDisk, writeTls } from "../../support/tls-on-disk.ts";
 
 const stack = new AsyncDisposableStack();
 let shedder: LoadShedder;
+/** Calls that wait under overload, for as many as there is room. */
+const waiting: (() => void)[] = [];
+let room = 0;
+/** The VINs of the lookups that were begun. */
+const lookups: string[] = [];
 let grpc: RunningListener;
 let http: RunningListener;
+let https: RunningListener;
+let certificates: TlsOnDisk;
 
 beforeAll(async () => {
   const handlers = {
-    lookup: ({ vin }: { vin: string }) => ({ vin }),
+    lookup({ vin }: { vin: string }) {
+      lookups.push(vin);
+      return { vin };
+    },
     async *batchLookup({ vins }: { vins: string[] }) {
       yield* vins.map((vin, index) => ({ vin, index }));
     },
   };
-  const refusal = () => createOverloadRefusal(shedder, new MemoryLogger());
-  grpc = stack.use(await startEchoGrpc(handlers, { refuseEarly: () => refusal().overGrpc() }));
+  const admission = () => createAdmission(shedder, new MemoryLogger());
+  grpc = stack.use(await startEchoGrpc(handlers, { admission: (begin) => admission().overGrpc(begin) }));
+  const overHttp: HttpAdmission = (contentType, begin) => admission().overHttp(contentType, begin);
   http = stack.use(
     await startEchoHttp(
       handlers,
-      { refuseEarly: (contentType) => refusal().overHttp(contentType) },
+      { admission: overHttp, origins: ["https://app.example.com"] },
       { "GET /healthz": (_request, response) => void response.end("ok") },
     ),
   );
+  certificates = stack.use(await writeTls());
+  https = stack.use(await startEchoHttp(handlers, { admission: overHttp, tls: certificates.tls }));
 });
 
 beforeEach(() => {
-  // Once overloaded, the turn of the event loop never ends, and is over after the first call.
-  shedder = new LoadShedder({ maxTurnMs: 0, atEndOfTurn: () => {} });
+  waiting.length = 0;
+  lookups.length = 0;
+  shedder = new LoadShedder({ queue: { offer: (begin) => waiting.length < room && waiting.push(begin) > 0 } });
+  room = 0;
 });
 
 afterAll(() => stack[Symbol.asyncDispose]());
@@ -45,7 +64,7 @@ afterAll(() => stack[Symbol.asyncDispose]());
 function overload(): void {
   for (let look = 0; look < 10; look++) {
     for (let call = 0; call < 10; call++) {
-      shedder.refuses();
+      shedder.admits(() => {});
     }
     shedder.observe(100);
   }
@@ -59,15 +78,64 @@ function recover(): void {
 
 const OVERLOADED = { code: Code.ResourceExhausted, reasons: ["OVERLOADED"], retryAfterS: [1n] };
 
+/** As pages of other origins send it. */
+const fromPage: Interceptor = (next) => (request) => {
+  request.header.set("origin", "https://app.example.com");
+  return next(request);
+};
+
 const transports: Record<string, () => Transport> = {
   gRPC: () => createGrpcTransport({ baseUrl: `http://${grpc.address}` }),
   "gRPC-Web": () => createGrpcWebTransport({ baseUrl: `http://${http.address}`, httpVersion: "1.1" }),
   Connect: () => createConnectTransport({ baseUrl: `http://${http.address}`, httpVersion: "1.1" }),
   "Connect by GET": () =>
     createConnectTransport({ baseUrl: `http://${http.address}`, httpVersion: "1.1", useHttpGet: true }),
+  "Connect from a page": () =>
+    createConnectTransport({ baseUrl: `http://${http.address}`, httpVersion: "1.1", interceptors: [fromPage] }),
+  "Connect over HTTP/2": () =>
+    createConnectTransport({
+      baseUrl: `https://${https.address}`,
+      httpVersion: "2",
+      nodeOptions: { ca: certificates.ca },
+    }),
 };
 
 describe.each(Object.entries(transports))("under overload, %s", (_name, transportOf) => {
+  test("has a call answered when its turn comes", async () => {
+    const vehicles = createClient(VehicleService, transportOf());
+    overload();
+    room = 1;
+
+    const calling = vehicles.lookup({ vin: "1" });
+    await expect.poll(() => waiting.length).toBe(1);
+    const before = [...lookups];
+    waiting[0]?.();
+    const answer = await calling;
+
+    expect([before, lookups, answer.vin]).toEqual([[], ["1"], "1"]);
+  });
+
+  test("has a call not begun whose client left before its turn came", async () => {
+    const vehicles = createClient(VehicleService, transportOf());
+    const leaving = new AbortController();
+    overload();
+    room = 2;
+
+    const left = vehicles.lookup({ vin: "1" }, { signal: leaving.signal }).catch((error: unknown) => error);
+    await expect.poll(() => waiting.length).toBe(1);
+    leaving.abort();
+    await left;
+    const calling = vehicles.lookup({ vin: "2" });
+    await expect.poll(() => waiting.length).toBe(2);
+    // The reset has come before the second call, on the same connection or as the end of its own.
+    for (const begin of waiting) {
+      begin();
+    }
+    await calling;
+
+    expect(lookups).toEqual(["2"]);
+  });
+
   test("has a call refused early with its code and details, and is answered afterwards", async () => {
     const vehicles = createClient(VehicleService, transportOf());
     overload();
@@ -88,6 +156,27 @@ describe.each(Object.entries(transports))("under overload, %s", (_name, transpor
 
     expect(tellOf(refused)).toEqual(OVERLOADED);
   });
+});
+
+test("a call over gRPC that waits may be reset with an error, and the listener goes on", async () => {
+  const session = connect(`http://${grpc.address}`);
+  const headers = { ":method": "POST", "content-type": "application/grpc", te: "trailers" };
+  overload();
+  room = 1;
+
+  const stream = session.request({ ...headers, ":path": "/vehicle.v1.VehicleService/Lookup" });
+  stream.on("error", () => {});
+  await expect.poll(() => waiting.length).toBe(1);
+  stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  session.close();
+  await once(session, "close");
+  waiting[0]?.();
+  recover();
+  const after = await createClient(VehicleService, createGrpcTransport({ baseUrl: `http://${grpc.address}` })).lookup({
+    vin: "2",
+  });
+
+  expect([after.vin, lookups]).toEqual(["2", ["2"]]);
 });
 
 test("health is answered under overload on both ports", async () => {

@@ -1,0 +1,85 @@
+export interface CallQueueOptions {
+  /** How long a turn of the event loop is to take while calls wait, in ms. Default: 10. */
+  readonly turnMs?: number;
+  /** Monotonic clock, ms. */
+  readonly now?: () => number;
+  /** Runs something when the event loop has dealt with everything that came in. Default: setImmediate. */
+  readonly atEndOfTurn?: (run: () => void) => void;
+}
+
+/** How many may wait until it is known how many a turn begins. */
+const FIRST_ROOM = 8;
+
+/**
+ * Calls that wait for their turn, in the order in which they came, while more come than can be answered.
+ *
+ * What comes in is only queued; at the end of each turn of the event loop calls are begun until the turn has taken
+ * so many milliseconds, at least one of them. So the event loop soon looks again at what has come, and who is refused
+ * is told soon, while there is always something to do. As many may wait as the latest full turn began.
+ */
+export class CallQueue {
+  readonly #turnMs: number;
+  readonly #now: () => number;
+  readonly #atEndOfTurn: (run: () => void) => void;
+  readonly #waiting: (() => void)[] = [];
+  readonly #startTurn = (): void => this.#openTurn();
+  readonly #goOn = (): void => this.#beginNext();
+  #room = FIRST_ROOM;
+  #isTurnAhead = false;
+  #turnStartedAt = 0;
+  #nextTurnStartedAt = 0;
+  #begun = 0;
+  #isTurnOver = false;
+  #hasRefused = false;
+
+  constructor({ turnMs = 10, now = () => performance.now(), atEndOfTurn = setImmediate }: CallQueueOptions = {}) {
+    this.#turnMs = turnMs;
+    this.#now = now;
+    this.#atEndOfTurn = atEndOfTurn;
+  }
+
+  /** Takes a call, to begin it soon; false when there is no room for it. */
+  offer(begin: () => void): boolean {
+    if (this.#waiting.length >= this.#room) {
+      this.#hasRefused = true;
+      return false;
+    }
+    this.#waiting.push(begin);
+    this.#schedule();
+    return true;
+  }
+
+  /** One look at the queue for each call, since what a call does at once, microtasks too, is done before the next look. */
+  #schedule(): void {
+    if (!this.#isTurnAhead) {
+      this.#isTurnAhead = true;
+      this.#nextTurnStartedAt = this.#now();
+      this.#atEndOfTurn(this.#startTurn);
+    }
+    this.#atEndOfTurn(this.#goOn);
+  }
+
+  #openTurn(): void {
+    if (this.#isTurnOver) {
+      this.#room = this.#begun;
+    } else if (this.#hasRefused) {
+      this.#room++;
+    }
+    this.#turnStartedAt = this.#nextTurnStartedAt;
+    this.#isTurnAhead = false;
+    this.#isTurnOver = false;
+    this.#hasRefused = false;
+    this.#begun = 0;
+  }
+
+  #beginNext(): void {
+    if (this.#isTurnOver || (this.#begun > 0 && this.#now() - this.#turnStartedAt >= this.#turnMs)) {
+      this.#isTurnOver = true;
+      this.#schedule();
+      this.#nextTurnStartedAt = this.#now();
+      return;
+    }
+    this.#begun++;
+    this.#waiting.shift()?.();
+  }
+}

@@ -1,0 +1,54 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerHttp2Stream } from "node:http2";
+
+import type { GrpcAdmission, HttpAdmission } from "../../rpc/admission.ts";
+import { REQUEST_ID_HEADER, requestIdOf } from "../../rpc/request-id.ts";
+import { isGone } from "./is-gone.ts";
+import { refuseStream } from "./refuse-stream.ts";
+
+/** Begins a gRPC call, at once or in its turn, or refuses it. One whose client gave up meanwhile is not begun. */
+export function admitStream(admission: GrpcAdmission | undefined, stream: ServerHttp2Stream, begin: () => void): void {
+  if (admission === undefined) {
+    begin();
+    return;
+  }
+  const headers = admission(() => {
+    if (!stream.destroyed) {
+      begin();
+    }
+  });
+  if (headers !== undefined) {
+    refuseStream(stream, headers);
+  } else if (stream.listenerCount("error") === 0) {
+    // It waits, and may be reset meanwhile.
+    stream.on("error", () => {});
+  }
+}
+
+/** Begins the RPC of an HTTP request, at once or in its turn, or refuses it. */
+export function admitRequest(
+  admission: HttpAdmission | undefined,
+  request: IncomingMessage,
+  response: ServerResponse,
+  begin: () => void,
+): void {
+  if (admission === undefined) {
+    begin();
+    return;
+  }
+  const refusal = admission(request.headers["content-type"] ?? "", () => {
+    if (!isGone(response)) {
+      begin();
+    }
+  });
+  if (refusal === undefined) {
+    return;
+  }
+  response.writeHead(refusal.status, {
+    ...refusal.headers,
+    [REQUEST_ID_HEADER]: requestIdOf(request.headers[REQUEST_ID_HEADER]?.toString() ?? null),
+    "content-length": refusal.body.length,
+  });
+  // Text goes in one piece with the headers.
+  response.end(refusal.body, "latin1");
+}

@@ -1,0 +1,156 @@
+import { describe, expect, test } from "vitest";
+
+import { CallQueue } from "../../src/access/call-queue.ts";
+
+/** An event loop that is moved by hand: calls come, and then its turn ends. */
+class ModelledLoop {
+  nowMs = 0;
+  readonly begun: string[] = [];
+  readonly queue: CallQueue;
+  #atEnd: (() => void)[] = [];
+
+  constructor(turnMs: number) {
+    this.queue = new CallQueue({ turnMs, now: () => this.nowMs, atEndOfTurn: (run) => this.#atEnd.push(run) });
+  }
+
+  /** A call that takes so long once it is begun; says whether it was taken. */
+  offer(name: string, takesMs: number): boolean {
+    return this.queue.offer(() => {
+      this.begun.push(name);
+      this.nowMs += takesMs;
+    });
+  }
+
+  /** So many calls; gives how many were taken. */
+  offerMany(count: number, takesMs: number): number {
+    return Array.from({ length: count }, (_, index) => this.offer(String(index), takesMs)).filter(Boolean).length;
+  }
+
+  /** What is begun in the rest of this turn. */
+  endTurn(): string[] {
+    const before = this.begun.length;
+    const [due, next]: (() => void)[][] = [this.#atEnd, []];
+    this.#atEnd = next ?? [];
+    for (const run of due ?? []) {
+      run();
+    }
+    return this.begun.slice(before);
+  }
+}
+
+describe("waiting calls", () => {
+  test("begin at the end of the turn, in the order in which they came", () => {
+    const loop = new ModelledLoop(6);
+    loop.offer("a", 1);
+    loop.offer("b", 1);
+
+    const [before, after] = [loop.begun.length, loop.endTurn()];
+
+    expect([before, after]).toEqual([0, ["a", "b"]]);
+  });
+
+  test("begin until the turn has taken 6 ms, and the rest in the next turns", () => {
+    const loop = new ModelledLoop(6);
+    loop.offerMany(8, 2);
+
+    const turns = [loop.endTurn(), loop.endTurn(), loop.endTurn(), loop.endTurn()];
+
+    expect(turns).toEqual([["0", "1", "2"], ["3", "4", "5"], ["6", "7"], []]);
+  });
+
+  test("have less of a turn in which much else was done, but one of them always begins", () => {
+    const loop = new ModelledLoop(6);
+    loop.offerMany(8, 2);
+    loop.nowMs += 3;
+
+    const short = loop.endTurn();
+    loop.nowMs += 100;
+    const shorter = loop.endTurn();
+
+    expect([short, shorter]).toEqual([["0", "1"], ["2"]]);
+  });
+
+  test("begin one at least, however long the first takes", () => {
+    const loop = new ModelledLoop(6);
+    loop.offer("a", 50);
+    loop.offer("b", 50);
+
+    const turns = [loop.endTurn(), loop.endTurn()];
+
+    expect(turns).toEqual([["a"], ["b"]]);
+  });
+
+  test("that come while a turn ends wait for the next, and do not lengthen this one", () => {
+    const loop = new ModelledLoop(6);
+    loop.queue.offer(() => {
+      loop.nowMs += 5;
+      loop.offer("late", 1);
+    });
+    loop.offerMany(3, 2);
+
+    const turns = [loop.endTurn(), loop.endTurn()];
+
+    expect(turns).toEqual([["0"], ["1", "2", "late"]]);
+  });
+});
+
+describe("room", () => {
+  test("is for as many as a turn begins, once that is known", () => {
+    const loop = new ModelledLoop(6);
+    const first = loop.offerMany(100, 2);
+    loop.endTurn();
+
+    loop.endTurn();
+    const second = loop.offerMany(100, 2);
+
+    // Two of the first are still there.
+    expect([first, second]).toEqual([8, 1]);
+  });
+
+  test("grows by one for each turn that was not used up though some were refused", () => {
+    const loop = new ModelledLoop(6);
+
+    const taken = Array.from({ length: 4 }, () => {
+      const count = loop.offerMany(100, 0);
+      loop.endTurn();
+      return count;
+    });
+    const few = loop.offerMany(1, 0);
+    loop.endTurn();
+    const [then, after] = [loop.offerMany(11, 0), loop.endTurn().length];
+
+    expect([taken, few, then, after]).toEqual([[8, 9, 10, 11], 1, 11, 11]);
+  });
+
+  test("is there for one at least", () => {
+    const loop = new ModelledLoop(6);
+    loop.offerMany(8, 1000);
+    for (let turn = 0; turn < 8; turn++) {
+      loop.endTurn();
+    }
+
+    const isTaken = loop.offer("a", 1);
+
+    expect(isTaken).toBe(true);
+  });
+});
+
+test("three times what can be answered is answered at four fifths of the peak or more, and refused within a turn", () => {
+  const [answerMs, refusalMs, perMs] = [0.8, 0.06, 3 / 0.8];
+  const loop = new ModelledLoop(10);
+  const turnsMs: number[] = [];
+  let due = 0;
+
+  while (loop.nowMs < 1_000) {
+    const startedAt = loop.nowMs;
+    for (; due < startedAt * perMs; due++) {
+      loop.nowMs += loop.offer("call", answerMs) ? 0 : refusalMs;
+    }
+    loop.endTurn();
+    loop.nowMs += 0.1;
+    turnsMs.push(loop.nowMs - startedAt);
+  }
+
+  expect(loop.begun.length / (loop.nowMs / answerMs)).toBeGreaterThan(0.8);
+  expect(Math.max(...turnsMs)).toBeLessThan(14);
+});
