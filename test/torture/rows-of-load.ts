@@ -4,7 +4,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 
 import { clientOf } from "../support/clients.ts";
 import type { Finding, Row, Scale } from "./finding.ts";
-import { LoadClient, quantile } from "./load.ts";
+import { LoadClient, type LoadResults, quantile } from "./load.ts";
 import { CACHED_VIN, Target } from "./target.ts";
 
 /** Enough to keep the service busy, and too few for it to refuse any. */
@@ -12,6 +12,7 @@ const AT_ONCE = 16;
 const OBSERVER_MS = 20;
 const WARM_UP_S = 1.5;
 const RECOVERY_MS = 2500;
+const ROUNDS = 5;
 
 interface Load {
   readonly isCached: boolean;
@@ -36,7 +37,7 @@ export const rowsOfLoad: readonly Row[] = [
     async run(scale) {
       const findings: Finding[] = [];
       for (const load of scale === "full" ? LOADS : LOADS.slice(0, 1)) {
-        for (const listener of scale === "full" ? (["gRPC", "HTTP"] as const) : (["gRPC"] as const)) {
+        for (const listener of ["gRPC", "HTTP"] as const) {
           findings.push(await overload(listener, load, scale));
         }
       }
@@ -46,15 +47,22 @@ export const rowsOfLoad: readonly Row[] = [
 ];
 
 async function overload(listener: "gRPC" | "HTTP", { isCached, isMeasuredOnly }: Load, scale: Scale): Promise<Finding> {
-  const [rounds, seconds] = scale === "full" ? [5, 3] : [3, 1];
+  const seconds = scale === "full" ? 3 : 1;
   await using target = await Target.start({ SOURCES: isCached ? "vpic" : "snapshot" });
   const address = listener === "gRPC" ? target.grpcAddress : target.httpAddress;
   await using client = await LoadClient.start({ listener, address, isCached });
   await client.closed(AT_ONCE, WARM_UP_S);
   await pause(RECOVERY_MS);
   const seen: Round[] = [];
-  for (let round = 0; round < rounds; round++) {
-    seen.push(await overloadOnce(target, listener, client, seconds));
+  let before = await client.closed(AT_ONCE, seconds);
+  while (seen.length < ROUNDS) {
+    const load = await overloadOnce(target, listener, client, {
+      perSecond: (3 * before.goodMs.length) / seconds,
+      seconds,
+    });
+    const after = await client.closed(AT_ONCE, seconds);
+    seen.push(toRound(load, [before, after], seconds));
+    before = after;
   }
   const median = (valueOf: (round: Round) => number): number => quantile(seen.map(valueOf), 0.5);
   const atLeast = (limit: number): { atLeast?: number } => (isMeasuredOnly ? {} : { atLeast: limit });
@@ -88,33 +96,43 @@ interface Round {
   readonly others: number;
 }
 
+/** What became of too many calls, and of the honest client's among them. */
 async function overloadOnce(
   target: Target,
   listener: "gRPC" | "HTTP",
   client: LoadClient,
-  seconds: number,
-): Promise<Round> {
-  const before = await client.closed(AT_ONCE, seconds);
-  const triple = (3 * before.goodMs.length) / seconds;
+  { perSecond, seconds }: { readonly perSecond: number; readonly seconds: number },
+): Promise<LoadResults & { readonly others: number }> {
   // Until refusing has begun, all are let in.
-  await client.open(triple, WARM_UP_S);
+  await client.open(perSecond, WARM_UP_S);
   const observer = new AbortController();
   const observed = observe(target, listener, observer.signal);
-  const { goodMs, refusedMs } = await client.open(triple, seconds);
+  const results = await client.open(perSecond, seconds);
   observer.abort();
   // Overload ends after a second without refusals, at most two after the last one.
   await pause(RECOVERY_MS);
-  const after = await client.closed(AT_ONCE, seconds);
-  const peak = (before.goodMs.length + after.goodMs.length) / 2 / seconds;
+  return { ...results, others: await observed };
+}
+
+function toRound(
+  { goodMs, refusedMs, others }: LoadResults & { readonly others: number },
+  unhurried: readonly LoadResults[],
+  seconds: number,
+): Round {
+  const peak = sum(unhurried.map((results) => results.goodMs.length)) / unhurried.length / seconds;
   return {
     peak,
-    refusedAtPeak: before.refusedMs.length + after.refusedMs.length,
+    refusedAtPeak: sum(unhurried.map((results) => results.refusedMs.length)),
     goodPercent: (100 * goodMs.length) / seconds / peak,
     refusedPercent: (100 * refusedMs.length) / seconds / peak,
     goodMs,
     refusedMs,
-    others: await observed,
+    others,
   };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** An honest client meanwhile: how often it is told anything but the answer or RESOURCE_EXHAUSTED. */
