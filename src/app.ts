@@ -105,7 +105,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   });
 
   const handlers = createVehicleHandlers({ lookup, exports, logger, now });
-  const admission = createAdmission(shedder, logger);
+  const admission = createAdmission({ shedder, guard, logger });
   const mount = {
     interceptors: createInterceptors({ guard, logger }),
     services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],

@@ -4,6 +4,7 @@ import type { RateLimiter } from "./rate-limiter.ts";
 import type { Scope } from "./scope.ts";
 import { SCOPES } from "./scope.ts";
 import type { TokenBook } from "./token-book.ts";
+import type { Token } from "./token.ts";
 
 /** Whose call it is, and what it may do. */
 export interface Caller {
@@ -52,6 +53,18 @@ export class AccessGuard {
     return caller;
   }
 
+  /**
+   * Whether a call would not be refused for its caller, who is charged nothing. Under overload those who would be refused
+   * anyway must not take the places of others.
+   */
+  isWelcome(authorization: string | undefined, address: string): boolean {
+    const name =
+      this.#tokens === undefined
+        ? toCallerAddress(address)
+        : this.#tokenOf(this.#tokens.book, secretOf(authorization))?.name;
+    return name !== undefined && !this.#limiter.isSpent(name);
+  }
+
   /** Charges an admitted caller for more than the one call, even if that leaves it in debt. */
   charge(caller: Caller, more: number): void {
     this.#limiter.charge(caller.name, more);
@@ -61,14 +74,22 @@ export class AccessGuard {
     if (this.#tokens === undefined) {
       return { name: toCallerAddress(address), scopes: ALL_SCOPES };
     }
-    const [, secret] = BEARER.exec(authorization ?? "") ?? [];
-    const token = secret === undefined ? undefined : this.#tokens.book.find(secret, this.#now());
+    const secret = secretOf(authorization);
+    const token = this.#tokenOf(this.#tokens.book, secret);
     if (token === undefined) {
       this.#strangers.admit(toCallerAddress(address));
       throw secret === undefined ? new TokenMissingError() : new TokenUnknownError();
     }
     return token;
   }
+
+  #tokenOf(book: TokenBook, secret: string | undefined): Token | undefined {
+    return secret === undefined ? undefined : book.find(secret, this.#now());
+  }
+}
+
+function secretOf(authorization: string | null | undefined): string | undefined {
+  return BEARER.exec(authorization ?? "")?.[1];
 }
 
 /** @throws ScopeMissingError unless the caller has the scope. */

@@ -13,9 +13,10 @@ const FIRST_ROOM = 8;
 /**
  * Calls that wait for their turn, in the order in which they came, while more come than can be answered.
  *
- * What comes in is only queued; at the end of each turn of the event loop calls are begun until the turn has taken
- * so many milliseconds, at least one of them. So the event loop soon looks again at what has come, and who is refused
- * is told soon, while there is always something to do. As many may wait as the latest full turn began.
+ * What comes in is only queued; at the end of each turn of the event loop calls are begun until the turn has taken so
+ * many milliseconds, and for half as many at least, however long refusing took. So the event loop soon looks again at
+ * what has come, and who is refused is told soon, while there is always something to do. As many may wait as the latest
+ * full turn began.
  */
 export class CallQueue {
   readonly #turnMs: number;
@@ -27,7 +28,7 @@ export class CallQueue {
   #room = FIRST_ROOM;
   #isTurnAhead = false;
   #turnStartedAt = 0;
-  #nextTurnStartedAt = 0;
+  #turnEndsAt = 0;
   #begun = 0;
   #isTurnOver = false;
   #hasRefused = false;
@@ -53,7 +54,7 @@ export class CallQueue {
   #schedule(): void {
     if (!this.#isTurnAhead) {
       this.#isTurnAhead = true;
-      this.#nextTurnStartedAt = this.#now();
+      this.#turnStartedAt = this.#now();
       this.#atEndOfTurn(this.#startTurn);
     }
     this.#atEndOfTurn(this.#goOn);
@@ -65,7 +66,7 @@ export class CallQueue {
     } else if (this.#hasRefused) {
       this.#room++;
     }
-    this.#turnStartedAt = this.#nextTurnStartedAt;
+    this.#turnEndsAt = Math.max(this.#turnStartedAt + this.#turnMs, this.#now() + this.#turnMs / 2);
     this.#isTurnAhead = false;
     this.#isTurnOver = false;
     this.#hasRefused = false;
@@ -73,10 +74,10 @@ export class CallQueue {
   }
 
   #beginNext(): void {
-    if (this.#isTurnOver || (this.#begun > 0 && this.#now() - this.#turnStartedAt >= this.#turnMs)) {
+    if (this.#isTurnOver || (this.#begun > 0 && this.#now() >= this.#turnEndsAt)) {
       this.#isTurnOver = true;
       this.#schedule();
-      this.#nextTurnStartedAt = this.#now();
+      this.#turnStartedAt = this.#now();
       return;
     }
     this.#begun++;

@@ -50,14 +50,18 @@ export class LoadShedder {
     return this.#refusedShare;
   }
 
-  /** Begins a call, at once or, under overload, in its turn; false when it is to be refused. */
-  admits(begin: () => void): boolean {
+  /**
+   * Begins a call, at once or, under overload, in its turn; false when it is to be refused.
+   *
+   * @param isWelcome asked under overload: whether the call may take a place in the queue
+   */
+  admits(begin: () => void, isWelcome: () => boolean): boolean {
     this.#calls++;
     if (!this.#isShedding) {
       begin();
       return true;
     }
-    const isAdmitted = this.#queue.offer(begin);
+    const isAdmitted = isWelcome() && this.#queue.offer(begin);
     this.#refusedInPeriod += isAdmitted ? 0 : 1;
     return isAdmitted;
   }

@@ -6,7 +6,7 @@ import { EXPIRY_RULE, NAME_RULE, isTokenName, parseExpiry } from "./token.ts";
 
 const DIGEST = /^[0-9a-f]{64}$/i;
 const FIELDS = "name, SHA-256 of the secret, scopes and, if it expires, when";
-const MAKE_ONE = "make one with: npm run token -- NAME SCOPE...";
+const MAKE_ONE = "make one with: npm run --silent token -- NAME SCOPE...";
 
 /**
  * Reads the file of tokens: one a line, with blanks between name, SHA-256 of the secret (hex), scopes (separated by

@@ -51,12 +51,17 @@ export class RateLimiter {
   admit(caller: string): void {
     const now = this.#now();
     const fullAt = this.#fullAtOf(caller, now);
-    // In ms: what is missing from the bucket, less what it holds when full.
-    const debtMs = fullAt - now - this.#burstMs;
-    if (debtMs > -this.#msPerUnit * (1 - ROUNDING)) {
-      throw new RateLimitError(debtMs + this.#msPerUnit);
+    const waitMs = this.#waitMs(fullAt, now);
+    if (waitMs > 0) {
+      throw new RateLimitError(waitMs);
     }
     this.#set(caller, fullAt + this.#msPerUnit);
+  }
+
+  /** Whether a caller would not be admitted now. */
+  isSpent(caller: string): boolean {
+    const now = this.#now();
+    return this.#waitMs(this.#fullAtOf(caller, now), now) > 0;
   }
 
   /** Charges an admitted caller for more, even if that leaves its bucket in debt. */
@@ -64,6 +69,13 @@ export class RateLimiter {
     if (units > 0) {
       this.#set(caller, this.#fullAtOf(caller, this.#now()) + units * this.#msPerUnit);
     }
+  }
+
+  /** How long until a bucket holds a unit, in ms; 0 when it does. */
+  #waitMs(fullAt: number, now: number): number {
+    // What is missing from the bucket, less what it holds when full.
+    const debtMs = fullAt - now - this.#burstMs;
+    return debtMs > -this.#msPerUnit * (1 - ROUNDING) ? debtMs + this.#msPerUnit : 0;
   }
 
   #fullAtOf(caller: string, now: number): number {

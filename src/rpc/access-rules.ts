@@ -3,6 +3,7 @@ import { isMessage } from "@bufbuild/protobuf";
 import type { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { BatchLookupRequestSchema, RemoveRequestSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { Scope } from "../access/scope.ts";
+import { LARGEST_BATCH } from "./request-fields.ts";
 
 /** What a method asks of its callers. */
 export interface AccessRule {
@@ -19,7 +20,9 @@ const rules: Readonly<Record<keyof typeof VehicleService.method, AccessRule>> = 
   lookup: { scope: "lookup" },
   batchLookup: {
     scope: "lookup",
-    costOf: (request) => (isMessage(request, BatchLookupRequestSchema) ? request.vins.length : 1),
+    // Larger ones are refused before any of their VINs is looked at.
+    costOf: (request) =>
+      isMessage(request, BatchLookupRequestSchema) && request.vins.length <= LARGEST_BATCH ? request.vins.length : 1,
   },
   remove: {
     scope: "remove",

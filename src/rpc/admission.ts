@@ -8,6 +8,7 @@ import {
   errorToJsonBytes,
 } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import type { AccessGuard } from "../access/access-guard.ts";
 import { OverloadedError } from "../access/errors.ts";
 import type { LoadShedder } from "../access/load-shedder.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -23,27 +24,45 @@ interface WholeAnswer {
   readonly body: string;
 }
 
+/** What is known of a call before it is looked at. */
+export interface Applicant {
+  readonly authorization: string | undefined;
+  /** Of the peer, without port. */
+  readonly address: string;
+}
+
 /**
- * Asked for each call of the services before anything is known of it: begins it, at once or soon, or gives the headers of
- * a refusal, names and values in turn.
+ * Asked for each call of the services before anything else: begins it, at once or soon, or gives the headers of a
+ * refusal, names and values in turn.
  */
-export type GrpcAdmission = (begin: () => void) => readonly string[] | undefined;
+export type GrpcAdmission = (applicant: () => Applicant, begin: () => void) => readonly string[] | undefined;
 
 /**
  * The same on HTTP, with a whole answer.
  *
  * @param contentType of the request, from which its protocol shows; empty for a GET
  */
-export type HttpAdmission = (contentType: string, begin: () => void) => WholeAnswer | undefined;
+export type HttpAdmission = (
+  applicant: () => Applicant,
+  contentType: string,
+  begin: () => void,
+) => WholeAnswer | undefined;
+
+export interface AdmissionOptions {
+  readonly shedder: Pick<LoadShedder, "admits">;
+  /** Knows whose calls need not wait, since they would be refused anyway. */
+  readonly guard: Pick<AccessGuard, "isWelcome">;
+  readonly logger: Logger;
+}
 
 /**
  * Refuses calls for overload by answers that were encoded beforehand: a refusal that cost as much as an answer would
  * take from those that are let in.
  */
-export function createAdmission(
-  shedder: LoadShedder,
-  logger: Logger,
-): { readonly overGrpc: GrpcAdmission; readonly overHttp: HttpAdmission } {
+export function createAdmission({ shedder, guard, logger }: AdmissionOptions): {
+  readonly overGrpc: GrpcAdmission;
+  readonly overHttp: HttpAdmission;
+} {
   const told = toConnectError(new OverloadedError(RETRY_AFTER_MS), { requestId: "", procedure: "", logger });
   const trailers = Object.fromEntries(setTrailerStatus(new Headers(told.metadata), told));
   const metadata = Object.fromEntries(told.metadata);
@@ -54,10 +73,15 @@ export function createAdmission(
     body: toLatin1(errorToJsonBytes(told, undefined)),
   };
   const endOfStream = toLatin1(encodeEndOfStream(told));
+  const admits = (applicant: () => Applicant, begin: () => void): boolean =>
+    shedder.admits(begin, () => {
+      const { authorization, address } = applicant();
+      return guard.isWelcome(authorization, address);
+    });
   return {
-    overGrpc: (begin) => (shedder.admits(begin) ? undefined : grpc),
-    overHttp(contentType, begin) {
-      if (shedder.admits(begin)) {
+    overGrpc: (applicant, begin) => (admits(applicant, begin) ? undefined : grpc),
+    overHttp(applicant, contentType, begin) {
+      if (admits(applicant, begin)) {
         return undefined;
       }
       if (contentType.toLowerCase().startsWith("application/grpc-web")) {

@@ -5,7 +5,8 @@ import { InvalidFieldError } from "../vehicle/errors.ts";
 import type { View } from "../vehicle/vehicle.ts";
 
 const FIRST_MODEL_YEAR = 1981;
-const LARGEST_BATCH = 5_000;
+/** How many VINs a batch may have. */
+export const LARGEST_BATCH = 5_000;
 
 /** @throws InvalidFieldError unless it is unset or from 1981 to the year after next. */
 export function parseModelYear(modelYear: number | undefined, now: number): number | undefined {

@@ -18,11 +18,11 @@ class ModelledLoop {
   }
 
   /** A turn with so many calls; gives how many were refused. */
-  turn(calls: number): number {
+  turn(calls: number, isWelcome = (): boolean => true): number {
     this.#room = 5;
     let refused = 0;
     for (let call = 0; call < calls; call++) {
-      refused += this.shedder.admits(() => this.begun++) ? 0 : 1;
+      refused += this.shedder.admits(() => this.begun++, isWelcome) ? 0 : 1;
     }
     return refused;
   }
@@ -91,6 +91,19 @@ describe("load shedding", () => {
     const [atOverload, refused] = [loop.begun, loop.turn(3)];
 
     expect([before, refused, loop.begun - atOverload]).toEqual([10, 0, 0]);
+  });
+
+  test("gives those no place who would be refused anyway, and asks who they are under overload only", () => {
+    const loop = new ModelledLoop();
+    let asked = 0;
+    const isWelcome = (): boolean => ++asked > 95;
+
+    const before = loop.turn(100, isWelcome);
+    const askedBefore = asked;
+    loop.overload();
+    const refused = loop.turn(100, isWelcome);
+
+    expect([before, askedBefore, refused, asked]).toEqual([0, 0, 95, 100]);
   });
 
   test("tells the share that was refused within the latest second", () => {

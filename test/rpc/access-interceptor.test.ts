@@ -131,6 +131,16 @@ describe("the rate of a caller", () => {
     expect(error.metadata.get("retry-after")).toBe("6");
     expect(later.vin).toBe(VIN);
   });
+
+  test("is charged for one call by a batch that is too long to be looked at", async () => {
+    const { client } = setUp({ tokens: someTokens, burst: 2 });
+    const options = { headers: bearer("all") };
+
+    await Array.fromAsync(client.batchLookup({ vins: Array.from({ length: 5_001 }, () => "") }, options));
+    const { vin } = await client.lookup({ vin: VIN }, options);
+
+    expect(vin).toBe(VIN);
+  });
 });
 
 describe("the audit", () => {

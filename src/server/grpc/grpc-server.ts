@@ -73,7 +73,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
       nameAnswers(stream, headers);
       const path = headers[":path"] ?? "";
       const isOwn = ownPaths.has(path);
-      admitStream(isOwn ? options.admission : undefined, stream, () => {
+      admitStream(isOwn ? options.admission : undefined, stream, headers, () => {
         if (refusesHeaders(stream, headers)) {
           return;
         }

@@ -28,7 +28,7 @@ export class ArrivalWatch implements Disposable {
 
   /** Watches a stream that has just begun. */
   watch(stream: ServerHttp2Stream): void {
-    this.#incomplete.set(stream, Date.now());
+    this.#incomplete.set(stream, performance.now());
     const settle = (): void => {
       this.#incomplete.delete(stream);
     };
@@ -41,7 +41,7 @@ export class ArrivalWatch implements Disposable {
   }
 
   #sweep(): void {
-    const latest = Date.now() - this.#timeoutMs;
+    const latest = performance.now() - this.#timeoutMs;
     for (const [stream, beganAt] of this.#incomplete) {
       if (beganAt > latest) {
         return;

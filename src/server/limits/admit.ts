@@ -1,18 +1,25 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
 
-import type { GrpcAdmission, HttpAdmission } from "../../rpc/admission.ts";
+import type { Applicant, GrpcAdmission, HttpAdmission } from "../../rpc/admission.ts";
 import { REQUEST_ID_HEADER, requestIdOf } from "../../rpc/request-id.ts";
 import { isGone } from "./is-gone.ts";
 import { refuseStream } from "./refuse-stream.ts";
 
 /** Begins a gRPC call, at once or in its turn, or refuses it. One whose client gave up meanwhile is not begun. */
-export function admitStream(admission: GrpcAdmission | undefined, stream: ServerHttp2Stream, begin: () => void): void {
+export function admitStream(
+  admission: GrpcAdmission | undefined,
+  stream: ServerHttp2Stream,
+  { authorization }: IncomingHttpHeaders,
+  begin: () => void,
+): void {
   if (admission === undefined) {
     begin();
     return;
   }
-  const headers = admission(() => {
+  const applicant = (): Applicant => ({ authorization, address: addressOf(stream.session?.socket) });
+  const headers = admission(applicant, () => {
     if (!stream.destroyed) {
       begin();
     }
@@ -36,7 +43,9 @@ export function admitRequest(
     begin();
     return;
   }
-  const refusal = admission(request.headers["content-type"] ?? "", () => {
+  const { authorization, "content-type": contentType = "" } = request.headers;
+  const applicant = (): Applicant => ({ authorization, address: addressOf(request.socket) });
+  const refusal = admission(applicant, contentType, () => {
     if (!isGone(response)) {
       begin();
     }
@@ -51,4 +60,8 @@ export function admitRequest(
   });
   // Text goes in one piece with the headers.
   response.end(refusal.body, "latin1");
+}
+
+function addressOf(socket: Pick<Socket, "remoteAddress"> | undefined): string {
+  return socket?.remoteAddress ?? "unknown";
 }

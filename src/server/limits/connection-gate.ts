@@ -25,7 +25,7 @@ export class ConnectionGate {
   readonly #limits: ConnectionLimits;
   readonly #open = new Map<string, number>();
   #openInAll = 0;
-  #windowStartedAt = 0;
+  #windowStartedAt = performance.now();
   readonly #newInWindow = new Map<string, number>();
 
   constructor(limits: Partial<ConnectionLimits> = {}) {
@@ -53,7 +53,7 @@ export class ConnectionGate {
   }
 
   #countNew(address: string): number {
-    const now = Date.now();
+    const now = performance.now();
     if (now - this.#windowStartedAt >= WINDOW_MS) {
       this.#windowStartedAt = now;
       this.#newInWindow.clear();

@@ -37,9 +37,16 @@ beforeAll(async () => {
       yield* vins.map((vin, index) => ({ vin, index }));
     },
   };
-  const admission = () => createAdmission(shedder, new MemoryLogger());
-  grpc = stack.use(await startEchoGrpc(handlers, { admission: (begin) => admission().overGrpc(begin) }));
-  const overHttp: HttpAdmission = (contentType, begin) => admission().overHttp(contentType, begin);
+  const admission = () =>
+    createAdmission({
+      shedder,
+      guard: { isWelcome: (authorization) => authorization !== "Bearer stranger" },
+      logger: new MemoryLogger(),
+    });
+  grpc = stack.use(
+    await startEchoGrpc(handlers, { admission: (applicant, begin) => admission().overGrpc(applicant, begin) }),
+  );
+  const overHttp: HttpAdmission = (...asked) => admission().overHttp(...asked);
   http = stack.use(
     await startEchoHttp(
       handlers,
@@ -64,7 +71,10 @@ afterAll(() => stack[Symbol.asyncDispose]());
 function overload(): void {
   for (let look = 0; look < 10; look++) {
     for (let call = 0; call < 10; call++) {
-      shedder.admits(() => {});
+      shedder.admits(
+        () => {},
+        () => true,
+      );
     }
     shedder.observe(100);
   }
@@ -146,6 +156,18 @@ describe.each(Object.entries(transports))("under overload, %s", (_name, transpor
 
     expect(tellOf(refused)).toEqual(OVERLOADED);
     expect(after.vin).toBe("2");
+  });
+
+  test("has a call refused, though there is room, that would be refused for its caller anyway", async () => {
+    const vehicles = createClient(VehicleService, transportOf());
+    overload();
+    room = 1;
+
+    const refused = await vehicles
+      .lookup({ vin: "1" }, { headers: { authorization: "Bearer stranger" } })
+      .catch((error: unknown) => error);
+
+    expect([tellOf(refused), waiting.length]).toEqual([OVERLOADED, 0]);
   });
 
   test("has a stream refused early with its code and details", async () => {

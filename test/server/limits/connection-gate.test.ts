@@ -13,7 +13,7 @@ function socketFrom(address: string): Socket {
 
 describe("the gate for connections", () => {
   beforeEach(() => {
-    vi.useFakeTimers({ toFake: ["Date"] });
+    vi.useFakeTimers({ toFake: ["Date", "performance"] });
   });
   afterEach(() => {
     vi.useRealTimers();
@@ -48,6 +48,17 @@ describe("the gate for connections", () => {
     first.emit("close");
 
     expect(gate.admit(socketFrom("10.0.0.1"))).toBe(true);
+  });
+
+  test("counts for 10 s whatever becomes of the clock on the wall", () => {
+    const gate = new ConnectionGate({ maxNewPerAddress: 1 });
+    gate.admit(socketFrom("10.0.0.1"));
+    vi.setSystemTime(0);
+    vi.advanceTimersByTime(10_000);
+
+    const admitted = gate.admit(socketFrom("10.0.0.1"));
+
+    expect(admitted).toBe(true);
   });
 
   test("counts new connections for 10 s, closed or not", () => {
