@@ -54,12 +54,13 @@ export class VehicleExports implements AsyncDisposable {
    * Writes the cache into a file, for one reader. It counts as an export of the client until the file is disposed.
    *
    * @param client whose export it is, in any spelling that tells clients apart.
+   * @param requestId for the log.
    * @throws ExportLimitError, ExportStorageError, ExportFailedError; the reason of `signal` when aborted.
    */
-  async create(client: string, signal: AbortSignal): Promise<ExportFile> {
+  async create(client: string, signal: AbortSignal, requestId?: string): Promise<ExportFile> {
     using stack = new DisposableStack();
     const slot = stack.use(this.#slots.take(client));
-    const file = new ExportFile(await this.#write(signal), slot, this.#options.stallMs ?? DEFAULT_STALL_MS);
+    const file = new ExportFile(await this.#write(signal, requestId), slot, this.#options.stallMs ?? DEFAULT_STALL_MS);
     // From now on the slot is the file's.
     stack.move();
     return file;
@@ -80,11 +81,18 @@ export class VehicleExports implements AsyncDisposable {
     await Promise.all(Array.from(this.#files, (file) => file[Symbol.asyncDispose]()));
   }
 
-  async #write(signal: AbortSignal): Promise<ParquetFile> {
+  async #write(signal: AbortSignal, requestId?: string): Promise<ParquetFile> {
     const writing = this.#writeInTurn(AbortSignal.any([signal, this.#stop.signal]));
     this.#writing.add(writing);
     try {
-      return await writing;
+      const file = await writing;
+      const { rowCount, sizeBytes } = file;
+      this.#options.logger.info("export written", {
+        ...(requestId === undefined ? {} : { requestId }),
+        rowCount,
+        sizeBytes,
+      });
+      return file;
     } finally {
       this.#writing.delete(writing);
     }
@@ -100,7 +108,7 @@ export class VehicleExports implements AsyncDisposable {
   }
 
   async #writeFile(signal: AbortSignal): Promise<ParquetFile> {
-    const { location, directory, service, version, logger } = this.#options;
+    const { location, directory, service, version } = this.#options;
     const keepFreeBytes = this.#options.keepFreeBytes ?? DEFAULT_KEEP_FREE_BYTES;
     signal.throwIfAborted();
     await using stack = new AsyncDisposableStack();
@@ -113,7 +121,6 @@ export class VehicleExports implements AsyncDisposable {
     this.#files.add(file);
     // From now on the handle is the file's.
     stack.move();
-    logger.info("export written", { rowCount: written.rowCount, sizeBytes: written.sizeBytes });
     return file;
   }
 }

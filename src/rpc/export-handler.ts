@@ -4,6 +4,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { ExportMetadataSchema, ExportResponseSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { ExportFile } from "../export/export-file.ts";
 import type { VehicleExports } from "../export/vehicle-exports.ts";
+import { requestIdKey } from "./call-interceptor.ts";
 import { callerKey } from "./caller.ts";
 
 /** Streams the cache as a Parquet file: what the file is, then its bytes. */
@@ -11,7 +12,11 @@ export async function* streamExport(
   exports: VehicleExports,
   context: HandlerContext,
 ): AsyncGenerator<MessageInitShape<typeof ExportResponseSchema>> {
-  await using file = await exports.create(context.values.get(callerKey), context.signal);
+  await using file = await exports.create(
+    context.values.get(callerKey),
+    context.signal,
+    context.values.get(requestIdKey),
+  );
 
   yield { part: { case: "metadata", value: toMetadata(file) } };
   for await (const data of file.chunks(context.signal)) {

@@ -3,7 +3,7 @@ import type { Interceptor } from "@connectrpc/connect";
 
 import type { Logger } from "../telemetry/logger.ts";
 import type { MethodLimits } from "./limits/call-limits.ts";
-import type { ContextValuesOf } from "./peer.ts";
+import type { ContextValuesOf, Peer } from "./peer.ts";
 
 /** How services are served, on either listener. */
 export interface MountOptions {
@@ -14,6 +14,11 @@ export interface MountOptions {
   readonly limits?: MethodLimits | undefined;
   /** What `google.protobuf.Any` may hold in messages that are sent as JSON. Default: nothing. */
   readonly types?: Registry | undefined;
+  /**
+   * Told of a call whose request cannot be read, which no interceptor sees; what it throws is told to the caller instead.
+   * Default: nothing.
+   */
+  readonly onUnreadable?: ((header: Headers, peer: Peer) => void) | undefined;
   /** What a call knows from its start. Default: nothing. */
   readonly contextValues?: ContextValuesOf | undefined;
 }

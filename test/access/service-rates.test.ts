@@ -3,12 +3,15 @@ import { request } from "node:http";
 import { join } from "node:path";
 
 import { Code } from "@connectrpc/connect";
+import { Metadata } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
 import { digestOf } from "../../src/access/token.ts";
 import { clientOf } from "../support/clients.ts";
+import { EchoClient } from "../support/echo-client.ts";
 import { errorOf } from "../support/error-of.ts";
 import { manyVins } from "../support/real-vins.ts";
 import { startTestApp, type TestApp } from "../support/test-app.ts";
@@ -18,16 +21,65 @@ const [VIN = ""] = manyVins(1);
 /** Too slow for a bucket to fill while a test runs. */
 const RATE = { RATE_LIMIT_PER_SECOND: "0.01", RATE_LIMIT_BURST: "2" };
 const protocols = ["grpc", "grpc-web", "connect"] as const;
-const names = [...protocols, ...protocols.map((protocol) => `${protocol}-2`), "export", "plain", "mixed", "batch"];
+
+/** Requests that are no messages of Lookup, by protocol. */
+const unreadable: Readonly<Record<string, (app: TestApp, headers: Record<string, string>) => Promise<unknown>>> = {
+  async gRPC({ grpcAddress }, headers) {
+    using client = new EchoClient(grpcAddress);
+    const metadata = Metadata.fromHttp2Headers(headers);
+    const { status } = await client.unary(VehicleService.method.lookup, {}, { metadata, bytes: Buffer.from([0xff]) });
+    return status.code;
+  },
+  "gRPC-Web": async (app, headers) => {
+    const response = await post(app, { ...headers, "content-type": "application/grpc-web+proto" }, GRPC_WEB_MESSAGE);
+    return Number(/grpc-status: (\d+)/.exec(await response.text())?.[1]);
+  },
+  Connect: async (app, headers) => {
+    const response = await post(app, { ...headers, "content-type": "application/json" }, "{");
+    return CODE_OF[response.status];
+  },
+  "Connect by GET": async ({ httpAddress }, headers) => {
+    const query = "?connect=v1&encoding=proto&base64=1&message=!";
+    const response = await fetch(`http://${httpAddress}/vehicle.v1.VehicleService/Lookup${query}`, { headers });
+    return CODE_OF[response.status];
+  },
+};
+const GRPC_WEB_MESSAGE = new Uint8Array([0, 0, 0, 0, 1, 0xff]);
+const names = [
+  ...Object.keys(unreadable).map(nameOf),
+  ...protocols,
+  ...protocols.map((protocol) => `${protocol}-2`),
+  "export",
+  "plain",
+  "mixed",
+  "batch",
+];
+const CODE_OF: Readonly<Record<number, Code>> = {
+  400: Code.InvalidArgument,
+  401: Code.Unauthenticated,
+  429: Code.ResourceExhausted,
+};
+
+function post(
+  { httpAddress }: TestApp,
+  headers: Record<string, string>,
+  body: string | Uint8Array<ArrayBuffer>,
+): Promise<Response> {
+  const url = `http://${httpAddress}/vehicle.v1.VehicleService/Lookup`;
+  return fetch(url, { method: "POST", headers, body });
+}
 
 const running = new AsyncDisposableStack();
 let app: TestApp;
+/** The same without limits that could be reached. */
+let unhurried: TestApp;
 
 beforeAll(async () => {
   const { path } = running.use(await temporaryDirectory());
   const tokens = join(path, "tokens");
   await writeFile(tokens, names.map((name) => `${name} ${digestOf(`vs_${name}`)} lookup,remove,export\n`).join(""));
   app = running.use(await startTestApp({ env: { AUTH_TOKENS_FILE: tokens, ...RATE } }));
+  unhurried = running.use(await startTestApp({ env: { AUTH_TOKENS_FILE: tokens } }));
 });
 
 afterAll(() => running.disposeAsync());
@@ -45,6 +97,25 @@ async function getStatus({ httpAddress }: TestApp, path: string, localAddress: s
       .end();
   });
 }
+
+function nameOf(protocol: string): string {
+  return protocol.replaceAll(" ", "-");
+}
+
+describe.each(Object.entries(unreadable))("a request over %s that cannot be read", (protocol, call) => {
+  test("is answered like any other without a token, and counts when it has one", async () => {
+    const { headers } = bearer(nameOf(protocol));
+
+    const codes = [
+      await call(unhurried, {}),
+      await call(app, headers),
+      await call(app, headers),
+      await call(app, headers),
+    ];
+
+    expect(codes).toEqual([Code.Unauthenticated, Code.InvalidArgument, Code.InvalidArgument, Code.ResourceExhausted]);
+  });
+});
 
 describe("a caller that is over the rate of its token", () => {
   test.each(protocols)("is told over %s when to come again", async (protocol) => {

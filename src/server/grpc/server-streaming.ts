@@ -5,7 +5,8 @@ import { toConnectError } from "../../rpc/error-table.ts";
 import { limitsOf, methodName } from "../limits/call-limits.ts";
 import { GrpcCall } from "./call.ts";
 import { invokeServerStreaming, type ServerStreamingSpec } from "./invoke.ts";
-import { decodeRequest, encodeResponse } from "./message.ts";
+import { encodeResponse } from "./message.ts";
+import { readRequest } from "./read-request.ts";
 import { toMetadata } from "./metadata.ts";
 import { toGrpcStatus } from "./status.ts";
 import { MessageWriter } from "./message-writer.ts";
@@ -57,7 +58,7 @@ export function serverStreamingHandler(
       stream.once("close", () => writer[Symbol.dispose]());
     }
     const run = async (): Promise<void> => {
-      const request = decodeRequest(method.input, surface.request, limits.maxRequestBytes);
+      const request = readRequest(method.input, surface, limits.maxRequestBytes, call, options);
       const response = await invokeServerStreaming(spec, options.interceptors, call, request);
       const messages = response.message[Symbol.asyncIterator]();
       try {

@@ -4,7 +4,8 @@ import { toConnectError } from "../../rpc/error-table.ts";
 import { limitsOf, methodName } from "../limits/call-limits.ts";
 import { GrpcCall } from "./call.ts";
 import { invokeUnary, type UnarySpec } from "./invoke.ts";
-import { decodeRequest, encodeResponse } from "./message.ts";
+import { encodeResponse } from "./message.ts";
+import { readRequest } from "./read-request.ts";
 import { toMetadata } from "./metadata.ts";
 import { toGrpcStatus } from "./status.ts";
 import { streamOf } from "./stream.ts";
@@ -45,7 +46,7 @@ export function unaryHandler(spec: UnarySpec, options: MountOptions): handleUnar
     };
     const call = new GrpcCall(surface, limits, options.contextValues, fail);
     const run = async (): Promise<void> => {
-      const request = decodeRequest(method.input, surface.request, limits.maxRequestBytes);
+      const request = readRequest(method.input, surface, limits.maxRequestBytes, call, options);
       const { message, header, trailer } = await invokeUnary(spec, options.interceptors, call, request);
       const bytes = encodeResponse(method.output, message, limits.maxResponseBytes);
       if (answered) {

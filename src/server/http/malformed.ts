@@ -12,9 +12,12 @@ import {
 import { findTrailerError, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerParse, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
 
-import { type ErrorContext, namesRequest, toConnectError } from "../../rpc/error-table.ts";
+import { namesRequest } from "../../rpc/error-table.ts";
 
 type Body = NonNullable<UniversalServerResponse["body"]>;
+
+/** What is told of an error that Connect has made by itself. */
+type Tell = (error: ConnectError) => ConnectError;
 
 /**
  * Connect answers requests that it cannot read before any interceptor runs, and malformed protobuf with INTERNAL, as if
@@ -23,7 +26,7 @@ type Body = NonNullable<UniversalServerResponse["body"]>;
  */
 export async function tellMalformedRequest(
   response: UniversalServerResponse,
-  context: ErrorContext,
+  tell: Tell,
 ): Promise<UniversalServerResponse> {
   const { header, status, body } = response;
   const type = header?.get("content-type") ?? "";
@@ -31,16 +34,16 @@ export async function tellMalformedRequest(
     return response;
   }
   if (type === "application/json" && status >= 400 && header?.has("content-encoding") !== true) {
-    return rewriteError(await readAll(body), response, context);
+    return rewriteError(await readAll(body), response, tell);
   }
   if (type.startsWith("application/connect+") || type.startsWith("application/grpc-web")) {
-    return { ...response, body: rewriteFirst(body, context) };
+    return { ...response, body: rewriteFirst(body, tell) };
   }
   return response;
 }
 
 /** The answer to a GET whose message is not the base64 that it says it is: Connect takes that for a fault of its own. */
-export function refuseMalformedGet(target: string, context: ErrorContext): UniversalServerResponse | undefined {
+export function refuseMalformedGet(target: string, tell: Tell): UniversalServerResponse | undefined {
   const { searchParams } = new URL(target, "http://localhost");
   if (searchParams.get("base64") !== "1") {
     return undefined;
@@ -49,43 +52,39 @@ export function refuseMalformedGet(target: string, context: ErrorContext): Unive
     base64Decode(searchParams.get("message") ?? "");
     return undefined;
   } catch {
-    return toResponse(new ConnectError("the parameter message is not valid base64", Code.InvalidArgument), context);
+    return toResponse(new ConnectError("the parameter message is not valid base64", Code.InvalidArgument), tell);
   }
 }
 
-function rewriteError(
-  bytes: Buffer,
-  response: UniversalServerResponse,
-  context: ErrorContext,
-): UniversalServerResponse {
+function rewriteError(bytes: Buffer, response: UniversalServerResponse, tell: Tell): UniversalServerResponse {
   const error = errorFromJsonBytes(bytes, undefined, new ConnectError("not an error of Connect"));
-  return namesRequest(error) ? { ...response, body: once(bytes) } : toResponse(error, context, response.header);
+  return namesRequest(error) ? { ...response, body: once(bytes) } : toResponse(error, tell, response.header);
 }
 
-function toResponse(error: ConnectError, context: ErrorContext, given?: Headers): UniversalServerResponse {
-  const told = toConnectError(error, context);
+function toResponse(error: ConnectError, tell: Tell, given?: Headers): UniversalServerResponse {
+  const told = tell(error);
   const body = errorToJsonBytes(told, undefined);
-  const header = new Headers(given);
+  const header = new Headers([...(given ?? []), ...told.metadata]);
   header.set("content-type", "application/json");
   header.set("content-length", String(body.byteLength));
   return { status: codeToHttpStatus(told.code), header, body: once(body) };
 }
 
 /** A malformed request fails before the first message, so the first envelope is the last one, too. */
-async function* rewriteFirst(body: Body, context: ErrorContext): Body {
+async function* rewriteFirst(body: Body, tell: Tell): Body {
   let first = true;
   for await (const chunk of body) {
-    yield first ? rewriteEnvelope(chunk, context) : chunk;
+    yield first ? rewriteEnvelope(chunk, tell) : chunk;
     first = false;
   }
 }
 
-function rewriteEnvelope(chunk: Uint8Array, context: ErrorContext): Uint8Array {
+function rewriteEnvelope(chunk: Uint8Array, tell: Tell): Uint8Array {
   const flag = chunk[0];
   if (flag === endStreamFlag) {
     const { metadata, error } = endStreamFromJson(chunk.subarray(5));
     if (error !== undefined && !namesRequest(error)) {
-      const end = endStreamToJson(metadata, toConnectError(error, context), undefined);
+      const end = endStreamToJson(metadata, tell(error), undefined);
       return encodeEnvelope(flag, new TextEncoder().encode(JSON.stringify(end)));
     }
   }
@@ -93,7 +92,7 @@ function rewriteEnvelope(chunk: Uint8Array, context: ErrorContext): Uint8Array {
     const trailer = trailerParse(chunk.subarray(5));
     const error = findTrailerError(trailer);
     if (error !== undefined && !namesRequest(error)) {
-      return encodeEnvelope(flag, trailerSerialize(setTrailerStatus(trailer, toConnectError(error, context))));
+      return encodeEnvelope(flag, trailerSerialize(setTrailerStatus(trailer, tell(error))));
     }
   }
   return chunk;

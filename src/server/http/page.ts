@@ -6,6 +6,7 @@ const STYLE = `
   body { max-width: 44rem; margin: 3rem auto; padding: 0 1rem; }
   form { display: flex; gap: .5rem; }
   input { flex: 1; font: inherit; font-family: ui-monospace, monospace; padding: .4rem .6rem; text-transform: uppercase; }
+  [hidden] { display: none; }
   button { font: inherit; padding: .4rem 1rem; }
   dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: 1.5rem 0; }
   dt { opacity: .7; } dd { margin: 0; overflow-wrap: anywhere; }
@@ -30,10 +31,15 @@ const SCRIPT = `
     try {
       const response = await fetch("/vehicle.v1.VehicleService/Lookup", {
         method: "POST",
-        headers: { "content-type": "application/json", "connect-protocol-version": "1" },
+        headers: {
+          "content-type": "application/json",
+          "connect-protocol-version": "1",
+          ...(form.token.value === "" ? {} : { authorization: "Bearer " + form.token.value.trim() }),
+        },
         body: JSON.stringify({ vin: form.vin.value, view: "VIEW_FULL" }),
       });
       const body = await response.json();
+      if (response.status === 401) form.token.hidden = false;
       if (!response.ok) throw new Error(body.message ?? response.statusText);
       show("Make", body.make);
       show("Model", body.model);
@@ -90,6 +96,7 @@ function render(about: string): string {
 <p>Decodes vehicle identification numbers with NHTSA's vPIC data.</p>
 <form>
   <input name="vin" aria-label="VIN" value="1XPWD40X1ED215307" maxlength="40" autofocus spellcheck="false" autocomplete="off">
+  <input name="token" type="password" aria-label="Token" placeholder="token" maxlength="600" autocomplete="off" hidden>
   <button>Look up</button>
 </form>
 <p role="alert"></p>

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 
 import {
+  type ConnectError,
   type ConnectRouter,
   type ConnectRouterOptions,
   createConnectRouter,
@@ -13,6 +14,7 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 
+import { toConnectError } from "../../rpc/error-table.ts";
 import { REQUEST_ID_HEADER, requestIdOf } from "../../rpc/request-id.ts";
 import { type CallLimits, limitsOf, methodName } from "../limits/call-limits.ts";
 import { abandonWhenAborted } from "./abandon.ts";
@@ -48,7 +50,8 @@ export function rpcHandlers(
       const limits = limitsOf(spec.method, options.limits);
       for (const handle of route(spec, limits, options).handlers) {
         handlers.set(handle.requestPath, async (request, response) => {
-          const values = options.contextValues?.({ address: request.socket.remoteAddress ?? "unknown" });
+          const peer = { address: request.socket.remoteAddress ?? "unknown" };
+          const values = options.contextValues?.(peer);
           const received = universalRequestFromNodeRequest(request, response, undefined, values);
           const universal = { ...received, signal: canceledWhenGone(received.signal) };
           const timeoutMs = applyDeadline(universal.header, limits);
@@ -59,10 +62,18 @@ export function rpcHandlers(
             procedure: methodName(spec.method),
             logger: options.logger,
           };
+          const tell = (error: ConnectError): ConnectError => {
+            try {
+              options.onUnreadable?.(received.header, peer);
+            } catch (refusal) {
+              return toConnectError(refusal, context);
+            }
+            return toConnectError(error, context);
+          };
           const isGet = request.method === "GET" && handle.allowedMethods.includes("GET");
           const answer =
-            (isGet ? refuseMalformedGet(request.url ?? "", context) : undefined) ??
-            (await tellMalformedRequest(await handle({ ...universal, body }), context));
+            (isGet ? refuseMalformedGet(request.url ?? "", tell) : undefined) ??
+            (await tellMalformedRequest(await handle({ ...universal, body }), tell));
           discardRest(request, response);
           const watched = watchReader(answer.body ?? [], limits.stallTimeoutMs, () => cutAnswer(response));
           await universalResponseToNodeResponse({ ...answer, body: watched }, response);
