@@ -90,4 +90,21 @@ describe("loadConfig", () => {
       expect.stringContaining("CACHE_STALE_FOR"),
     ]);
   });
+
+  test.each([
+    [{ HOST: "127.0.0.1" }, 0],
+    [{ HOST: "0.0.0.0" }, 1],
+    [{ HOST: "::" }, 1],
+    [{ HOST: "0.0.0.0", ALLOW_ANONYMOUS: "false" }, 1],
+    [{ HOST: "0.0.0.0", ALLOW_ANONYMOUS: "true" }, 0],
+    [{ HOST: "0.0.0.0", AUTH_TOKENS_FILE: "tokens" }, 0],
+  ])("does not let everybody in by mistake: %j has %i faults", (env, count) => {
+    const faults = faultsOf(env);
+
+    expect(faults).toEqual(
+      Array.from({ length: count }, () =>
+        expect.stringMatching(/^HOST: .* set AUTH_TOKENS_FILE, or ALLOW_ANONYMOUS=true/),
+      ),
+    );
+  });
 });
