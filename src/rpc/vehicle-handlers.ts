@@ -58,7 +58,11 @@ export function createVehicleHandlers({
         signal: context.signal,
       });
 
-      const errorContext = { requestId: context.values.get(requestIdKey), procedure: context.method.name, logger };
+      const errorContext = {
+        requestId: context.values.get(requestIdKey),
+        procedure: `${context.service.typeName}/${context.method.name}`,
+        logger,
+      };
       for await (const answer of answers) {
         yield toBatchLookupResponse(answer, vins[answer.index] ?? "", view, errorContext);
       }

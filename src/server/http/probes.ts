@@ -1,6 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Metrics } from "../../telemetry/metrics.ts";
+import { recent } from "./recent.ts";
 import type { HttpHandler } from "./routes.ts";
+
+/** Everyone may ask, as often as they like. */
+const SHARED_MS = 100;
 
 /** Answers 200 as long as the process can answer at all. */
 export function answerHealthz(_request: IncomingMessage, response: ServerResponse): void {
@@ -17,20 +21,22 @@ export function createReadyzHandler(
   isStopping: () => boolean,
   findRemark: () => Promise<string | undefined>,
 ): HttpHandler {
+  const remarkOf = recent(SHARED_MS, findRemark);
   return async (_request, response) => {
     if (isStopping()) {
       answer(response, 503, "stopping");
       return;
     }
-    const remark = await findRemark();
+    const remark = await remarkOf();
     answer(response, 200, remark === undefined ? "ready" : `ready; ${remark}`);
   };
 }
 
-/** Answers with the metrics as they are now. */
+/** Answers with the metrics as they are now, or were a tenth of a second ago. */
 export function createMetricsHandler(metrics: Metrics): HttpHandler {
+  const render = recent(SHARED_MS, () => metrics.render());
   return async (_request, response) => {
-    const text = await metrics.render();
+    const text = await render();
     response.writeHead(200, { "content-type": metrics.contentType, "cache-control": "no-store" });
     response.end(text);
   };
