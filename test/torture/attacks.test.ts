@@ -6,10 +6,10 @@ import { ROWS } from "./rows.ts";
 /** Exports that nobody reads take half a minute as they are: exports.test.ts has them with a shorter limit. */
 const SHORT = ROWS.filter(({ number }) => number !== 8);
 
-// The machine may be slow for a moment for reasons of its own; the service is not, three times in a row.
+// The machine may be slow for a moment for reasons of its own; the service is not, five times in a row.
 test.each(SHORT.map((row) => [row.title, row] as const))(
   "the service withstands %s",
-  { retry: 2, timeout: 120_000 },
+  { retry: 4, timeout: 120_000 },
   async (_title, row) => {
     const findings = await row.run("short");
 
