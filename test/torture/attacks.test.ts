@@ -9,7 +9,7 @@ const SHORT = ROWS.filter(({ number }) => number !== 8);
 // The machine may be slow for a moment for reasons of its own; the service is not, five times in a row.
 test.each(SHORT.map((row) => [row.title, row] as const))(
   "the service withstands %s",
-  { retry: 4, timeout: 120_000 },
+  { retry: 4, timeout: 180_000 },
   async (_title, row) => {
     const findings = await row.run("short");
 
