@@ -10,23 +10,24 @@ const LOCK_NOT_AVAILABLE = "55P03";
 /** Whether a SQLite file cannot be used any more, and waiting will not help. */
 export function isSqliteLost(error: unknown): boolean {
   return chainOf(error).some(
-    (link) => link instanceof DatabaseFileLostError || LOST_SQLITE.test(codeOf(link)) || LOST_TABLE.test(link.message),
+    (link) =>
+      link instanceof DatabaseFileLostError || LOST_SQLITE.test(driverCodeOf(link)) || LOST_TABLE.test(link.message),
   );
 }
 
 /** Whether another process holds the SQLite file. */
 export function isSqliteBusy(error: unknown): boolean {
-  return chainOf(error).some((link) => BUSY_SQLITE.test(codeOf(link)));
+  return chainOf(error).some((link) => BUSY_SQLITE.test(driverCodeOf(link)));
 }
 
 /** Whether our tables are missing in PostgreSQL, so that the migrations must run again. */
 export function isPostgresLost(error: unknown): boolean {
-  return chainOf(error).some((link) => LOST_POSTGRES.has(codeOf(link)));
+  return chainOf(error).some((link) => LOST_POSTGRES.has(driverCodeOf(link)));
 }
 
 /** Whether PostgreSQL gave up waiting for a lock. */
 export function isPostgresLockTimeout(error: unknown): boolean {
-  return chainOf(error).some((link) => codeOf(link) === LOCK_NOT_AVAILABLE);
+  return chainOf(error).some((link) => driverCodeOf(link) === LOCK_NOT_AVAILABLE);
 }
 
 /** The error and its causes. */
@@ -38,6 +39,6 @@ function chainOf(error: unknown): Error[] {
   return chain;
 }
 
-function codeOf(error: Error): string {
+function driverCodeOf(error: Error): string {
   return "code" in error && typeof error.code === "string" ? error.code : "";
 }

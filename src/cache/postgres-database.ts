@@ -4,10 +4,11 @@ import type { SqlEntityManager } from "@mikro-orm/sql";
 
 import type { Logger } from "../telemetry/logger.ts";
 import type { Vin } from "../vehicle/vin.ts";
+import { affectedRows } from "./affected-rows.ts";
 import { isPostgresLockTimeout } from "./database-faults.ts";
 import { mikroOptions } from "./mikro-options.ts";
 import { type PostgresPool, PostgresReads } from "./postgres-reads.ts";
-import type { VehicleDatabase } from "./vehicle-database.ts";
+import type { RunStatement, VehicleDatabase } from "./vehicle-database.ts";
 
 const LIMITS = {
   max: 10,
@@ -58,12 +59,12 @@ export async function openPostgresDatabase(url: string, logger: Logger): Promise
 function withVinLocked<Result>(
   em: SqlEntityManager,
   vin: Vin,
-  work: (em: SqlEntityManager) => Promise<Result>,
+  work: (run: RunStatement) => Promise<Result>,
 ): Promise<Result> {
   return em.transactional(
     async (transaction) => {
       await transaction.execute(LOCK_VIN, [vin]);
-      return work(transaction);
+      return work((statement, parameters) => affectedRows(transaction, statement, parameters));
     },
     { isolationLevel: IsolationLevel.READ_COMMITTED },
   );

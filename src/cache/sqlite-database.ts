@@ -8,6 +8,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import { LogBudget } from "./log-budget.ts";
 import { mikroOptions } from "./mikro-options.ts";
 import { SqliteReads } from "./sqlite-reads.ts";
+import { createSqliteWrites } from "./sqlite-writes.ts";
 import type { VehicleDatabase } from "./vehicle-database.ts";
 
 /** Waiting for another process's lock blocks the event loop, so it is short. */
@@ -37,12 +38,13 @@ export async function openSqliteDatabase(path: string, logger: Logger): Promise<
     await migrateAlone(client, orm);
     const em = orm.em.fork();
     const budget = new LogBudget(client);
+    const run = createSqliteWrites(client);
     return {
       waitForRoom: () => budget.waitForRoom(),
       em,
       reads: new SqliteReads(client),
       // One statement at a time writes to the file, and it sees all that was written before.
-      withVinLocked: (_vin, work) => work(em),
+      withVinLocked: (_vin, work) => work(run),
       flush: () => flushToDisk(`${path}-wal`),
       [Symbol.asyncDispose]: () => orm.close(),
     };

@@ -2,6 +2,7 @@ import type { SqlEntityManager } from "@mikro-orm/sql";
 
 import type { CachedVehicle, VehicleQuery, View } from "../vehicle/vehicle.ts";
 import type { Vin } from "../vehicle/vin.ts";
+import type { Cell } from "./vehicle-row.ts";
 
 /** An open, migrated database, and what differs between the kinds. */
 export interface VehicleDatabase extends AsyncDisposable {
@@ -16,10 +17,13 @@ export interface VehicleDatabase extends AsyncDisposable {
    */
   waitForRoom(): Promise<boolean>;
   /** Runs statements that none which others run on this VIN may come between. Each statement is atomic in itself. */
-  withVinLocked<Result>(vin: Vin, work: (em: SqlEntityManager) => Promise<Result>): Promise<Result>;
+  withVinLocked<Result>(vin: Vin, work: (run: RunStatement) => Promise<Result>): Promise<Result>;
   /** Returns when what was written before will survive even the loss of power. */
   flush(): Promise<void>;
 }
+
+/** Runs a statement, and gives how many rows it inserted, changed or deleted. */
+export type RunStatement = (statement: string, parameters: readonly Cell[]) => Promise<number>;
 
 export interface VehicleReads {
   find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined>;

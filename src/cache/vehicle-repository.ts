@@ -1,6 +1,5 @@
 import type { CachedVehicle, Decode, SweepCutoffs, VehicleQuery, View } from "../vehicle/vehicle.ts";
 import type { Vin } from "../vehicle/vin.ts";
-import { affectedRows } from "./affected-rows.ts";
 import type { OpenedStore } from "./opened-store.ts";
 import { DELETE_VEHICLES, PING, PUT_VEHICLE, RECORD_REMOVAL } from "./statements.ts";
 import { sweepRemovals, sweepVehicles } from "./sweep.ts";
@@ -41,15 +40,15 @@ export class VehicleRepository implements OpenedStore {
       return false;
     }
     const cells = [...toRow(query, decode), query.vin, removals];
-    return this.#database.withVinLocked(query.vin, async (em) => (await affectedRows(em, PUT_VEHICLE, cells)) > 0);
+    return this.#database.withVinLocked(query.vin, async (run) => (await run(PUT_VEHICLE, cells)) > 0);
   }
 
   async remove(vin: Vin): Promise<boolean> {
     // In this order no transaction is needed: once the removal is recorded, no decode that began before can be put, and
     // what had been put is deleted.
-    const removed = await this.#database.withVinLocked(vin, async (em) => {
-      await affectedRows(em, RECORD_REMOVAL, [vin, vin, this.#now()]);
-      return (await affectedRows(em, DELETE_VEHICLES, [vin])) > 0;
+    const removed = await this.#database.withVinLocked(vin, async (run) => {
+      await run(RECORD_REMOVAL, [vin, vin, this.#now()]);
+      return (await run(DELETE_VEHICLES, [vin])) > 0;
     });
     await this.#database.flush();
     return removed;
