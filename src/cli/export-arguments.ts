@@ -4,6 +4,8 @@ export interface ExportArguments {
   /** With a scheme: the Connect protocol at this base URL. Without: gRPC without TLS at this host and port. */
   readonly address: string;
   readonly token: string | undefined;
+  /** Path of a file that holds the token instead. */
+  readonly tokenFile: string | undefined;
   readonly tls: TlsArguments;
   readonly outputPath: string;
 }
@@ -17,13 +19,15 @@ export interface TlsArguments {
   readonly key: string | undefined;
 }
 
-export const USAGE = `usage: npm run export -- [--address URL-or-host:port] [--token TOKEN]
+export const USAGE = `usage: npm run export -- [--address URL-or-host:port]
+                         [--token-file FILE | --token TOKEN]
                          [--ca FILE] [--cert FILE --key FILE] OUT.parquet
 
-  --address  http://127.0.0.1:8080 (the default) or another URL for Connect, host:port for gRPC without TLS
-  --token    what the service wants as a bearer token
-  --ca       the certificate of an authority of your own, as PEM, for https
-  --cert     the certificate to show to a service that asks for one, as PEM, and with --key its private key`;
+  --address     http://127.0.0.1:8080 (the default) or another URL for Connect, host:port for gRPC without TLS
+  --token-file  a file with nothing but the token that the service wants
+  --token       the token itself; whoever can list the processes of this machine can read it
+  --ca          the certificate of an authority of your own, as PEM, for https
+  --cert        the certificate to show to a service that asks for one, as PEM, and with --key its private key`;
 
 const DEFAULT_ADDRESS = "http://127.0.0.1:8080";
 
@@ -34,6 +38,7 @@ export function parseExportArguments(args: readonly string[]): ExportArguments {
     options: {
       address: { type: "string" },
       token: { type: "string" },
+      "token-file": { type: "string" },
       ca: { type: "string" },
       cert: { type: "string" },
       key: { type: "string" },
@@ -48,14 +53,17 @@ export function parseExportArguments(args: readonly string[]): ExportArguments {
   if (!isHttpUrl(address) && !isHostAndPort(address)) {
     throw new RangeError(`the address is neither an http URL nor host:port: ${address}`);
   }
-  const { token, ca, cert, key } = values;
+  const { token, "token-file": tokenFile, ca, cert, key } = values;
+  if (token !== undefined && tokenFile !== undefined) {
+    throw new RangeError("give the token by --token-file or --token, not both");
+  }
   if ((cert === undefined) !== (key === undefined)) {
     throw new RangeError("--cert and --key need each other");
   }
   if ((ca ?? cert) !== undefined && !address.startsWith("https://")) {
     throw new RangeError("--ca, --cert and --key are for an https URL");
   }
-  return { address, token, tls: { ca, cert, key }, outputPath };
+  return { address, token, tokenFile, tls: { ca, cert, key }, outputPath };
 }
 
 /** Whether an address has a scheme, and so is for Connect. */

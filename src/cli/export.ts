@@ -31,7 +31,7 @@ async function main(): Promise<number> {
   }
 }
 
-async function run({ address, token, tls, outputPath }: ExportArguments): Promise<string> {
+async function run({ address, token, tokenFile, tls, outputPath }: ExportArguments): Promise<string> {
   using bar = new ProgressBar(process.stderr);
   const interrupted = new AbortController();
   const interrupt = () => {
@@ -48,7 +48,7 @@ async function run({ address, token, tls, outputPath }: ExportArguments): Promis
     : createGrpcTransport({ baseUrl: `http://${address}`, acceptCompression: [] });
   const { rowCount, sizeBytes } = await downloadExport(createClient(VehicleService, transport), {
     outputPath,
-    token,
+    token: tokenFile === undefined ? token : (await readFile(tokenFile, "utf8")).trim(),
     signal: interrupted.signal,
     onProgress: (doneBytes, totalBytes) => {
       bar.update(doneBytes, totalBytes);

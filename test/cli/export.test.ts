@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
 import { tmpdir } from "node:os";
@@ -67,16 +67,27 @@ test.each(["connect", "grpc"] as const)("the file is downloaded over %s", async 
   expect([...(await readFile(join(service.directory, "out.parquet")))]).toEqual([1, 2, 3, 4, 5]);
 });
 
-test("the token is sent as a bearer token", async () => {
+test.each(["--token", "--token-file"])("what %s gives is sent as a bearer token", async (option) => {
   const tokens: (string | null)[] = [];
-  await using service = await serve((_, context) => {
+  await using service = await serve((_request, context) => {
     tokens.push(context.requestHeader.get("authorization"));
     return wholeExport();
   });
+  await writeFile(join(service.directory, "token"), "secret\n");
+  const value = option === "--token" ? "secret" : "token";
 
-  await runCli(service.directory, "--address", service.address, "--token", "secret", "out.parquet");
+  await runCli(service.directory, "--address", service.address, option, value, "out.parquet");
 
   expect(tokens).toEqual(["Bearer secret"]);
+});
+
+test("a token file that cannot be read is named", async () => {
+  await using service = await serve(() => wholeExport());
+
+  const token = ["--token-file", "nowhere"];
+  const { exitCode, stderr } = await runCli(service.directory, "--address", service.address, ...token, "out.parquet");
+
+  expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: expect.stringMatching(/export failed: .*nowhere/) });
 });
 
 test("a stream that ends too early leaves no file", async () => {
