@@ -1,5 +1,5 @@
 export interface CallQueueOptions {
-  /** How long a turn of the event loop is to take while calls wait, in ms. Default: 10. */
+  /** How long a turn of the event loop is to take while calls wait, in ms. Default: 18. */
   readonly turnMs?: number;
   /** Monotonic clock, ms. */
   readonly now?: () => number;
@@ -16,7 +16,7 @@ const FIRST_ROOM = 8;
  * What comes in is only queued; at the end of each turn of the event loop calls are begun until the turn has taken so
  * many milliseconds, and for half as many at least, however long refusing took. So the event loop soon looks again at
  * what has come, and who is refused is told soon, while there is always something to do. As many may wait as the latest
- * full turn began.
+ * full turns began; one with a long pause in it, such as a collection of garbage, only halves that.
  */
 export class CallQueue {
   readonly #turnMs: number;
@@ -26,6 +26,8 @@ export class CallQueue {
   readonly #startTurn = (): void => this.#openTurn();
   readonly #goOn = (): void => this.#beginNext();
   #room = FIRST_ROOM;
+  /** By how many the room grows when a turn is not used up though some were refused. */
+  #growth = 1;
   #isTurnAhead = false;
   #turnStartedAt = 0;
   #turnEndsAt = 0;
@@ -33,7 +35,7 @@ export class CallQueue {
   #isTurnOver = false;
   #hasRefused = false;
 
-  constructor({ turnMs = 10, now = () => performance.now(), atEndOfTurn = setImmediate }: CallQueueOptions = {}) {
+  constructor({ turnMs = 18, now = () => performance.now(), atEndOfTurn = setImmediate }: CallQueueOptions = {}) {
     this.#turnMs = turnMs;
     this.#now = now;
     this.#atEndOfTurn = atEndOfTurn;
@@ -62,9 +64,11 @@ export class CallQueue {
 
   #openTurn(): void {
     if (this.#isTurnOver) {
-      this.#room = this.#begun;
+      this.#room = Math.max(this.#begun, Math.floor(this.#room / 2));
+      this.#growth = 1;
     } else if (this.#hasRefused) {
-      this.#room++;
+      this.#room += this.#growth;
+      this.#growth *= 2;
     }
     this.#turnEndsAt = Math.max(this.#turnStartedAt + this.#turnMs, this.#now() + this.#turnMs / 2);
     this.#isTurnAhead = false;

@@ -24,8 +24,8 @@ const LOOKS_PER_PERIOD = 50;
  * refuses nobody, nor does a burst that is soon answered, nor a machine that is slow for other reasons.
  *
  * From then on calls wait in a short queue, and those for which it has no room are refused at once. Nobody has to be
- * guessed at, neither how much a call costs nor how many will come. After a second in which nobody was refused the
- * overload is over.
+ * guessed at, neither how much a call costs nor how many will come. After a second in which nobody was refused for
+ * want of room the overload is over.
  *
  * Refusing must cost a small part of answering, or little is won.
  */
@@ -38,6 +38,7 @@ export class LoadShedder {
   #looks = 0;
   #callsInPeriod = 0;
   #refusedInPeriod = 0;
+  #crowdedOutInPeriod = 0;
   #refusedShare = 0;
 
   constructor({ queue = new CallQueue(), onChange = () => {} }: LoadShedderOptions = {}) {
@@ -61,9 +62,16 @@ export class LoadShedder {
       begin();
       return true;
     }
-    const isAdmitted = isWelcome() && this.#queue.offer(begin);
-    this.#refusedInPeriod += isAdmitted ? 0 : 1;
-    return isAdmitted;
+    if (!isWelcome()) {
+      this.#refusedInPeriod++;
+      return false;
+    }
+    if (!this.#queue.offer(begin)) {
+      this.#refusedInPeriod++;
+      this.#crowdedOutInPeriod++;
+      return false;
+    }
+    return true;
   }
 
   /** Takes note of how late the event loop is, every 20 ms. */
@@ -82,10 +90,15 @@ export class LoadShedder {
 
   #endPeriod(): void {
     this.#refusedShare = this.#refusedInPeriod / Math.max(1, this.#callsInPeriod);
-    if (this.#isShedding && this.#refusedInPeriod === 0) {
+    if (this.#isShedding && this.#crowdedOutInPeriod === 0 && this.#areStrangersFew()) {
       this.#change(false);
     }
     this.#startPeriod();
+  }
+
+  /** They alone, refused for who they are, must not keep an overload alive; unless there are so many that they are one. */
+  #areStrangersFew(): boolean {
+    return this.#refusedInPeriod === 0 || this.#callsInPeriod <= FEW_CALLS * LOOKS_PER_PERIOD;
   }
 
   #change(isShedding: boolean): void {
@@ -99,5 +112,6 @@ export class LoadShedder {
     this.#looks = 0;
     this.#callsInPeriod = 0;
     this.#refusedInPeriod = 0;
+    this.#crowdedOutInPeriod = 0;
   }
 }

@@ -100,17 +100,39 @@ describe("waiting calls", () => {
 describe("room", () => {
   test("is for as many as a turn begins, once that is known", () => {
     const loop = new ModelledLoop(6);
-    const first = loop.offerMany(100, 2);
-    loop.endTurn();
+    const taken = Array.from({ length: 12 }, () => {
+      const count = loop.offerMany(100, 2);
+      loop.endTurn();
+      return count;
+    });
 
-    loop.endTurn();
-    const second = loop.offerMany(100, 2);
+    const inFour = taken.slice(-4).reduce((sum, count) => sum + count, 0);
 
-    // Two of the first are still there.
-    expect([first, second]).toEqual([8, 1]);
+    // A turn begins three, and whether one more would fit is tried now and then.
+    expect([taken[0], inFour, Math.max(...taken.slice(-4))]).toEqual([8, 12, 5]);
   });
 
-  test("grows by one for each turn that was not used up though some were refused", () => {
+  test("is halved, not lost, by a turn in which one call takes very long", () => {
+    const loop = new ModelledLoop(6);
+    for (let turn = 0; turn < 12; turn++) {
+      loop.offerMany(100, 0.4);
+      loop.endTurn();
+    }
+    while (loop.endTurn().length > 0) {
+      // Until nobody waits.
+    }
+    loop.offer("long", 100);
+    loop.offer("next", 0.4);
+    loop.endTurn();
+    loop.endTurn();
+
+    const after = loop.offerMany(100, 0.4);
+
+    // A turn began 15.
+    expect(after).toBe(7);
+  });
+
+  test("grows with each turn that was not used up though some were refused, the faster the more there are", () => {
     const loop = new ModelledLoop(6);
 
     const taken = Array.from({ length: 4 }, () => {
@@ -120,9 +142,9 @@ describe("room", () => {
     });
     const few = loop.offerMany(1, 0);
     loop.endTurn();
-    const [then, after] = [loop.offerMany(11, 0), loop.endTurn().length];
+    const [then, after] = [loop.offerMany(100, 0), loop.endTurn().length];
 
-    expect([taken, few, then, after]).toEqual([[8, 9, 10, 11], 1, 11, 11]);
+    expect([taken, few, then, after]).toEqual([[8, 9, 11, 15], 1, 23, 23]);
   });
 
   test("is there for one at least", () => {

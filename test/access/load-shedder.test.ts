@@ -136,4 +136,19 @@ describe("load shedding", () => {
     expect(loop.changes).toEqual([true, false]);
     expect(loop.turn(100)).toBe(0);
   });
+
+  test("ends though somebody goes on who is refused anyway, unless that is as much as an overload", () => {
+    const changes = [1, 20].map((strangersInTurn) => {
+      const loop = new ModelledLoop();
+      loop.overload();
+      for (let look = 0; look < 3 * LOOKS_PER_SECOND; look++) {
+        loop.turn(strangersInTurn, () => false);
+        loop.turn(1);
+        loop.shedder.observe(0);
+      }
+      return loop.changes;
+    });
+
+    expect(changes).toEqual([[true, false], [true]]);
+  });
 });
