@@ -30,7 +30,7 @@ import { UnreadAnswers } from "../limits/unread-answers.ts";
 import { UnheardStreams } from "../http2/unheard-streams.ts";
 
 export interface GrpcServerOptions extends ListenerOptions {
-  /** Asked for calls of the services, but not of health and reflection. Default: all may come in. */
+  /** Asked for all calls but those of health and reflection. Default: all may come in. */
   readonly admission?: GrpcAdmission | undefined;
   /** How long a connection may take to speak like an HTTP/2 client, in ms. Default: 5 s. */
   readonly prefaceTimeoutMs?: number | undefined;
@@ -45,6 +45,9 @@ const connectionOptions: ServerOptions = {
 };
 
 const HEALTH_WATCH = "/grpc.health.v1.Health/Watch";
+
+/** What is answered under overload, too. */
+const ALWAYS_ADMITTED = /^\/grpc\.(health|reflection)\./;
 
 /**
  * Starts the gRPC listener: the services, health (Check, List and Watch) and reflection (v1 and v1alpha). Health reports
@@ -73,7 +76,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
       nameAnswers(stream, headers);
       const path = headers[":path"] ?? "";
       const isOwn = ownPaths.has(path);
-      admitStream(isOwn ? options.admission : undefined, stream, headers, () => {
+      admitStream(ALWAYS_ADMITTED.test(path) ? undefined : options.admission, stream, headers, () => {
         if (refusesHeaders(stream, headers)) {
           return;
         }

@@ -59,8 +59,19 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
   // What a browser sends needs more headers in its answer, and what comes over HTTP/2 is not seen as early.
   const wasAskedEarly = ({ httpVersionMajor, headers, url = "" }: IncomingMessage): boolean =>
     httpVersionMajor === 1 && headers.origin === undefined && rpcs.has(url);
-  const admit = (request: IncomingMessage, response: ServerResponse, begin: () => void): void =>
-    admitRequest(wasAskedEarly(request) ? options.admission : undefined, request, response, begin);
+  const closeInTime = (request: IncomingMessage, response: ServerResponse): void => {
+    if (isOld(request) || draining) {
+      closeAfterAnswer(request, response);
+    }
+  };
+  const admit = (request: IncomingMessage, response: ServerResponse, begin: () => void): void => {
+    if (options.admission === undefined || !wasAskedEarly(request)) {
+      begin();
+      return;
+    }
+    closeInTime(request, response);
+    admitRequest(options.admission, request, response, begin);
+  };
 
   /** Says what happened when an answer has failed, to the client too if it can still be told. */
   const settle = (request: IncomingMessage, response: ServerResponse, answered: Promise<void>): void => {
@@ -84,7 +95,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
     const host = request.headers[":authority"] ?? request.headers.host;
     const url = URL.parse(request.url ?? "", `http://${host?.toString()}`);
     if (host === undefined || url === null || hasSeveralHosts(request)) {
-      closeAfter(request, response);
+      closeAfterAnswer(request, response);
       sendText(response, 400, "The request has no valid Host header or target.");
       return;
     }
@@ -110,9 +121,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
   };
 
   const answerOwn = withCors(options.origins ?? [], (request: IncomingMessage, response: ServerResponse) => {
-    if (isOld(request) || draining) {
-      closeAfter(request, response);
-    }
+    closeInTime(request, response);
     response.once("close", () => {
       // Node's server for both versions has it too, though its types do not say so.
       if (draining && "closeIdleConnections" in server) {
@@ -182,7 +191,7 @@ function hasSeveralHosts({ rawHeaders }: IncomingMessage): boolean {
 }
 
 /** HTTP/2 has no such header: its connections are told with GOAWAY. */
-function closeAfter(request: IncomingMessage, response: ServerResponse): void {
+function closeAfterAnswer(request: IncomingMessage, response: ServerResponse): void {
   if (request.httpVersionMajor === 1) {
     response.setHeader("connection", "close");
   }

@@ -58,8 +58,12 @@ export function createHttpListener(
     }
     if (admit === undefined) {
       onRequest(request, response);
-    } else {
-      admit(request, response, () => onRequest(request, response));
+      return;
+    }
+    admit(request, response, () => onRequest(request, response));
+    if (response.writableEnded && !response.writableFinished) {
+      // Refused, and not taken at once.
+      unread.watch(response, { stallTimeoutMs });
     }
   };
   if (tls === undefined) {

@@ -6,9 +6,9 @@ export interface CallLimits {
   readonly maxRequestBytes: number;
   /** The greatest response message in bytes, before compression. Larger ones are RESOURCE_EXHAUSTED. */
   readonly maxResponseBytes: number;
-  /** The deadline of a call whose client gives none, in ms from its arrival. */
+  /** The deadline of a call whose client gives none, in ms from when it is begun. */
   readonly defaultTimeoutMs: number;
-  /** The ceiling of deadlines, in ms from the call's arrival. Longer ones are cut, not refused. */
+  /** The ceiling of deadlines, in ms from when the call is begun. Longer ones are cut, not refused. */
   readonly maxTimeoutMs: number;
   /** How long a response may wait for a client that does not read, in ms. Then the call is cut and its stream reset. */
   readonly stallTimeoutMs: number;

@@ -103,6 +103,13 @@ test.each(["2592000S", "3000000S", "99999999H", "99999999M", "5S", "10000000u"])
   },
 );
 
+test.each<[string, OutgoingHttpHeaders, { http: number; grpc: number | undefined }]>([
+  ["a wrong method", { ":method": "GET" }, { http: 405, grpc: undefined }],
+  ["no time", { "grpc-timeout": "soon" }, { http: 200, grpc: status.INVALID_ARGUMENT }],
+])("a stream that is refused for %s is closed though its request never ends", async (_name, headers, refused) => {
+  expect(await outcomeOf(open(headers))).toEqual(refused);
+});
+
 describe("requests that have not arrived whole", () => {
   test("are refused beyond the room there is for them, and have it back when they are gone", async () => {
     const head = Buffer.from([0, 0, 0, 0x0f, 0xa0]);

@@ -180,6 +180,17 @@ describe.each(Object.entries(transports))("under overload, %s", (_name, transpor
   });
 });
 
+test("a call of a method that is not served is refused early over gRPC, too", async () => {
+  const session = connect(`http://${grpc.address}`);
+  overload();
+
+  const stream = session.request({ ":method": "POST", ":path": "/no.such/Method", "content-type": "application/grpc" });
+  const [headers]: Record<string, unknown>[] = await once(stream, "response");
+  session.destroy();
+
+  expect(headers?.["grpc-status"]).toBe(String(Code.ResourceExhausted));
+});
+
 test("a call over gRPC that waits may be reset with an error, and the listener goes on", async () => {
   const session = connect(`http://${grpc.address}`);
   const headers = { ":method": "POST", "content-type": "application/grpc", te: "trailers" };
@@ -199,6 +210,24 @@ test("a call over gRPC that waits may be reset with an error, and the listener g
   });
 
   expect([after.vin, lookups]).toEqual(["2", ["2"]]);
+});
+
+test("a call over gRPC that waits and would be refused may be reset before", async () => {
+  const session = connect(`http://${grpc.address}`);
+  overload();
+  room = 1;
+
+  const stream = session.request({
+    ":method": "POST",
+    ":path": "/vehicle.v1.VehicleService/Lookup",
+    "grpc-timeout": "soon",
+  });
+  await expect.poll(() => waiting.length).toBe(1);
+  stream.close();
+  session.close();
+  await once(session, "close");
+
+  expect(() => waiting[0]?.()).not.toThrow();
 });
 
 test("health is answered under overload on both ports", async () => {
