@@ -54,8 +54,8 @@ export class AccessGuard {
   }
 
   /**
-   * Whether a call would not be refused for its caller, who is charged nothing. Under overload those who would be refused
-   * anyway must not take the places of others.
+   * Whether a call would not be refused for its caller if it were the next to begin; nothing is charged yet. Under
+   * overload those who would be refused anyway must not take the places of others.
    */
   isWelcome(authorization: string | undefined, address: string): boolean {
     const name =

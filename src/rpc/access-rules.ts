@@ -20,9 +20,9 @@ const rules: Readonly<Record<keyof typeof VehicleService.method, AccessRule>> = 
   lookup: { scope: "lookup" },
   batchLookup: {
     scope: "lookup",
-    // Larger ones are refused before any of their VINs is looked at.
+    // Larger ones are refused before any of their VINs is looked at, but all of them are read.
     costOf: (request) =>
-      isMessage(request, BatchLookupRequestSchema) && request.vins.length <= LARGEST_BATCH ? request.vins.length : 1,
+      isMessage(request, BatchLookupRequestSchema) ? Math.min(request.vins.length, LARGEST_BATCH) : 1,
   },
   remove: {
     scope: "remove",

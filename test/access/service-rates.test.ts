@@ -117,6 +117,27 @@ describe.each(Object.entries(unreadable))("a request over %s that cannot be read
   });
 });
 
+// Connect quotes the name in its error, and compresses long ones.
+test.each([
+  ["application/json", "content-encoding", "Lookup", /"code":"unauthenticated"/],
+  ["application/connect+json", "connect-content-encoding", "BatchLookup", /"code":"unauthenticated"/],
+  ["application/grpc-web+proto", "grpc-encoding", "Lookup", /grpc-status: 16/],
+])("%s with a long %s that is none needs a token too", async (type, header, method, expected) => {
+  const response = await fetch(`http://${unhurried.httpAddress}/vehicle.v1.VehicleService/${method}`, {
+    method: "POST",
+    headers: {
+      "content-type": type,
+      "accept-encoding": "gzip",
+      "grpc-accept-encoding": "gzip",
+      "connect-accept-encoding": "gzip",
+      [header]: "x".repeat(1_100),
+    },
+    body: GRPC_WEB_MESSAGE,
+  });
+
+  expect(await response.text()).toMatch(expected);
+});
+
 describe("a caller that is over the rate of its token", () => {
   test.each(protocols)("is told over %s when to come again", async (protocol) => {
     const client = clientOf(app, protocol);

@@ -1,6 +1,8 @@
+import { gunzipSync } from "node:zlib";
+
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { encodeEnvelope, type UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { compressedFlag, encodeEnvelope, type UniversalServerResponse } from "@connectrpc/connect/protocol";
 import {
   codeToHttpStatus,
   endStreamFlag,
@@ -15,6 +17,9 @@ import { trailerFlag, trailerParse, trailerSerialize } from "@connectrpc/connect
 import { namesRequest } from "../../rpc/error-table.ts";
 
 type Body = NonNullable<UniversalServerResponse["body"]>;
+
+/** Flags and length. */
+const ENVELOPE_BYTES = 5;
 
 /** What is told of an error that Connect has made by itself. */
 type Tell = (error: ConnectError) => ConnectError;
@@ -33,7 +38,7 @@ export async function tellMalformedRequest(
   if (body === undefined) {
     return response;
   }
-  if (type === "application/json" && status >= 400 && header?.has("content-encoding") !== true) {
+  if (type === "application/json" && status >= 400) {
     return rewriteError(await readAll(body), response, tell);
   }
   if (type.startsWith("application/connect+") || type.startsWith("application/grpc-web")) {
@@ -57,7 +62,8 @@ export function refuseMalformedGet(target: string, tell: Tell): UniversalServerR
 }
 
 function rewriteError(bytes: Buffer, response: UniversalServerResponse, tell: Tell): UniversalServerResponse {
-  const error = errorFromJsonBytes(bytes, undefined, new ConnectError("not an error of Connect"));
+  const json = response.header?.has("content-encoding") === true ? gunzipSync(bytes) : bytes;
+  const error = errorFromJsonBytes(json, undefined, new ConnectError("not an error of Connect"));
   return namesRequest(error) ? { ...response, body: once(bytes) } : toResponse(error, tell, response.header);
 }
 
@@ -65,6 +71,7 @@ function toResponse(error: ConnectError, tell: Tell, given?: Headers): Universal
   const told = tell(error);
   const body = errorToJsonBytes(told, undefined);
   const header = new Headers([...(given ?? []), ...told.metadata]);
+  header.delete("content-encoding");
   header.set("content-type", "application/json");
   header.set("content-length", String(body.byteLength));
   return { status: codeToHttpStatus(told.code), header, body: once(body) };
@@ -80,22 +87,26 @@ async function* rewriteFirst(body: Body, tell: Tell): Body {
 }
 
 function rewriteEnvelope(chunk: Uint8Array, tell: Tell): Uint8Array {
-  const flag = chunk[0];
-  if (flag === endStreamFlag) {
-    const { metadata, error } = endStreamFromJson(chunk.subarray(5));
+  const [flags = 0] = chunk;
+  const isLast = (flag: number): boolean => (flags & flag) !== 0;
+  if (!isLast(endStreamFlag) && !isLast(trailerFlag)) {
+    return chunk;
+  }
+  const payload = chunk.subarray(ENVELOPE_BYTES);
+  const text = (flags & compressedFlag) === 0 ? payload : gunzipSync(payload);
+  if (isLast(endStreamFlag)) {
+    const { metadata, error } = endStreamFromJson(text);
     if (error !== undefined && !namesRequest(error)) {
       const end = endStreamToJson(metadata, tell(error), undefined);
-      return encodeEnvelope(flag, new TextEncoder().encode(JSON.stringify(end)));
+      return encodeEnvelope(endStreamFlag, new TextEncoder().encode(JSON.stringify(end)));
     }
+    return chunk;
   }
-  if (flag === trailerFlag) {
-    const trailer = trailerParse(chunk.subarray(5));
-    const error = findTrailerError(trailer);
-    if (error !== undefined && !namesRequest(error)) {
-      return encodeEnvelope(flag, trailerSerialize(setTrailerStatus(trailer, tell(error))));
-    }
-  }
-  return chunk;
+  const trailer = trailerParse(text);
+  const error = findTrailerError(trailer);
+  return error === undefined || namesRequest(error)
+    ? chunk
+    : encodeEnvelope(trailerFlag, trailerSerialize(setTrailerStatus(trailer, tell(error))));
 }
 
 async function readAll(body: Body): Promise<Buffer> {
