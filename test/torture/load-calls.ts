@@ -35,7 +35,7 @@ export class GrpcCaller implements Caller {
     this.#connection = connection;
     this.#onEnd = onEnd;
     const frames = new FrameReader((type, isEnd, stream) => this.#take(type, isEnd, stream));
-    connection.read((bytes) => frames.push(bytes));
+    connection.tell((bytes) => frames.push(bytes));
   }
 
   static async open(address: string, onEnd: OnEnd): Promise<GrpcCaller> {
@@ -87,7 +87,7 @@ export class HttpCaller implements Caller {
   private constructor(connection: RawConnection, onEnd: OnEnd) {
     this.#connection = connection;
     this.#onEnd = onEnd;
-    connection.read((bytes) => this.#take(bytes));
+    connection.tell((bytes) => this.#take(bytes));
   }
 
   static async open(address: string, onEnd: OnEnd): Promise<HttpCaller> {

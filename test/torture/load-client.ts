@@ -8,6 +8,8 @@ import { GrpcCaller, HttpCaller } from "./load-calls.ts";
 const GRPC_CONNECTIONS = 20;
 const HTTP_CONNECTIONS = 400;
 const TICK_MS = 1;
+/** Until the first calls are answered: before that, nothing counts. */
+const RAMP_MS = 50;
 
 let callers: Caller[] = [];
 let results = nothing();
@@ -22,9 +24,9 @@ process.send?.("ready");
 
 async function obey(order: LoadOrder): Promise<LoadResults> {
   await connect(order);
-  results = nothing();
-  const told = results;
+  setTimeout(() => (results = nothing()), RAMP_MS);
   await (order.kind === "closed" ? callAgain(order) : callOnTime(order));
+  const told = results;
   results = nothing();
   return told;
 }
@@ -48,7 +50,7 @@ async function callAgain({ atOnce, seconds, isCached }: LoadOrder & { readonly k
   for (let index = 0; index < atOnce; index++) {
     call(isCached);
   }
-  await pause(seconds * 1000);
+  await pause(RAMP_MS + seconds * 1000);
   onAnswer = () => {};
 }
 
@@ -56,7 +58,7 @@ async function callAgain({ atOnce, seconds, isCached }: LoadOrder & { readonly k
 async function callOnTime({ perSecond, seconds, isCached }: LoadOrder & { readonly kind: "open" }): Promise<void> {
   const startedAt = performance.now();
   let sent = 0;
-  for (let now = startedAt; now < startedAt + seconds * 1000; now = performance.now()) {
+  for (let now = startedAt; now < startedAt + RAMP_MS + seconds * 1000; now = performance.now()) {
     for (const due = ((now - startedAt) / 1000) * perSecond; sent < due; sent++) {
       call(isCached);
     }

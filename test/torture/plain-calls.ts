@@ -115,11 +115,15 @@ export async function callHttp1(address: string, call: PlainCall): Promise<Statu
   return statusIn(call.protocol, response.statusCode ?? 0, seen);
 }
 
-/** One gRPC call on a connection of its own. */
-export async function callGrpc(address: string, call: Omit<PlainCall, "protocol">): Promise<Status> {
-  const session = connect(`http://${address}`);
+/**
+ * One call on an HTTP/2 connection of its own.
+ *
+ * @param ca PEM of who signed the service's certificate, for https
+ */
+export async function callOnce(url: string, call: PlainCall, ca?: string): Promise<Status> {
+  const session = connect(url, { ca });
   session.on("error", () => {});
-  const status = await callHttp2(session, { protocol: "gRPC", ...call });
+  const status = await callHttp2(session, call);
   session.destroy();
   return status;
 }

@@ -52,12 +52,17 @@ export class RawConnection implements Disposable {
 
   /** Reads and throws away what comes, but for the beginning. Without it, nothing is read. */
   read(onBytes: (bytes: Buffer) => void = () => {}): this {
-    this.socket.on("data", (bytes: Buffer) => {
+    return this.tell((bytes) => {
       if (this.received.byteLength < KEPT_BYTES) {
         this.received = Buffer.concat([this.received, bytes]);
       }
       onBytes(bytes);
     });
+  }
+
+  /** Reads and keeps nothing, which costs less. */
+  tell(onBytes: (bytes: Buffer) => void): this {
+    this.socket.on("data", onBytes);
     return this;
   }
 

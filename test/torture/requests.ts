@@ -24,12 +24,13 @@ export function batchMessageOf(byteLength: number): Buffer {
 }
 
 /** A whole gRPC connection with one Lookup. */
-export function grpcLookup(authority: string | Uint8Array = "localhost"): Buffer {
-  return Buffer.concat([
-    OPENING,
-    headers(1, callHeaders(LOOKUP, authority)),
-    data(1, grpcMessage(LOOKUP_MESSAGE), true),
-  ]);
+export function grpcLookup(authority?: string | Uint8Array): Buffer {
+  return http2Lookup(callHeaders(LOOKUP, authority));
+}
+
+/** The same for gRPC-Web over HTTP/2. */
+export function grpcWebLookup(authority?: string | Uint8Array): Buffer {
+  return http2Lookup(callHeaders(LOOKUP, authority, undefined, "application/grpc-web+proto"));
 }
 
 /** A whole HTTP/1.1 connection with one Lookup. */
@@ -43,6 +44,10 @@ export function httpLookup(host: string | Uint8Array = "localhost"): Buffer {
         `Content-Length: ${body.length}\r\n\r\n${body}`,
     ),
   ]);
+}
+
+function http2Lookup(call: Buffer): Buffer {
+  return Buffer.concat([OPENING, headers(1, call), data(1, grpcMessage(LOOKUP_MESSAGE), true)]);
 }
 
 function padded(message: Uint8Array, byteLength: number): Buffer {

@@ -1,8 +1,8 @@
 import { gzipSync } from "node:zlib";
 
 import type { Finding, Row } from "./finding.ts";
-import type { Protocol } from "./plain-calls.ts";
-import { bodyOf, callGrpc, callHttp1, RESOURCE_EXHAUSTED } from "./plain-calls.ts";
+import type { PlainCall, Protocol } from "./plain-calls.ts";
+import { bodyOf, callHttp1, callOnce, RESOURCE_EXHAUSTED } from "./plain-calls.ts";
 import { BATCH_LOOKUP, batchMessageOf, LOOKUP, lookupMessageOf } from "./requests.ts";
 import { Target } from "./target.ts";
 
@@ -38,15 +38,20 @@ export const rowsOfSizes: readonly Row[] = [
     title: "message-size limits",
     async run() {
       await using target = await Target.start();
+      await using secured = await Target.startSecured();
+      const callSecured = async (call: PlainCall): Promise<number> =>
+        await callOnce(`https://${secured.httpAddress}`, call, secured.ca);
       const findings: Finding[] = [];
       for (const { what, path, message, isCompressed, status } of SIZES) {
-        const callOf = <P extends Protocol>(protocol: P) => {
+        const callOf = (protocol: Protocol): PlainCall => {
           return { protocol, path, isCompressed, body: bodyOf(protocol, path, message, isCompressed) };
         };
         const seen = {
-          gRPC: await callGrpc(target.grpcAddress, callOf("gRPC")),
+          gRPC: await callOnce(`http://${target.grpcAddress}`, callOf("gRPC")),
           "gRPC-Web": await callHttp1(target.httpAddress, callOf("gRPC-Web")),
           Connect: await callHttp1(target.httpAddress, callOf("Connect")),
+          "gRPC-Web over HTTP/2": await callSecured(callOf("gRPC-Web")),
+          "Connect over HTTP/2": await callSecured(callOf("Connect")),
         };
         findings.push({
           listener: "both",

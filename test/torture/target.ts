@@ -110,11 +110,15 @@ export class Target implements AsyncDisposable {
     return listener === "gRPC" ? this.grpcAddress : this.httpAddress;
   }
 
-  /** A connection to a listener, which is only shaken hands with if it speaks TLS. */
-  async open(listener: Listener): Promise<RawConnection> {
+  /**
+   * A connection to a listener, which is only shaken hands with if it speaks TLS.
+   *
+   * @param from the address of loopback that it comes from
+   */
+  async open(listener: Listener, from?: string): Promise<RawConnection> {
     const protocol = listener === "HTTP" ? "http/1.1" : "h2";
     const tls = this.ca === undefined ? undefined : ({ ca: this.ca, protocol } as const);
-    return await RawConnection.open(this.addressOf(listener), undefined, tls);
+    return await RawConnection.open(this.addressOf(listener), from, tls);
   }
 
   /** Resident memory now, in MiB. Zero when the process has ended. */
