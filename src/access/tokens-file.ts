@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { codeOf } from "../files/error-code.ts";
+import { systemCodeOf } from "../files/error-code.ts";
 import { WatchedFiles } from "../files/watched-files.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { TokensFileError } from "./errors.ts";
@@ -65,7 +65,7 @@ async function readBook(path: string): Promise<TokenBook> {
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw new TokensFileError([`it cannot be read (${codeOf(error)}); create it or correct the variable`]);
+    throw new TokensFileError([`it cannot be read (${systemCodeOf(error)}); create it or correct the variable`]);
   }
   return new TokenBook(parseTokens(text));
 }

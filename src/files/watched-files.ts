@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { codeOf } from "./error-code.ts";
+import { systemCodeOf } from "./error-code.ts";
 
 /** What is read from files, and who is told. */
 export interface WatchedFilesOptions<T> {
@@ -104,7 +104,7 @@ async function stateOf(paths: readonly string[]): Promise<string> {
         const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
         return [dev, ino, size, mtimeNs, ctimeNs].join(" ");
       } catch (error) {
-        return codeOf(error);
+        return systemCodeOf(error);
       }
     }),
   );

@@ -31,12 +31,12 @@ export function createSocketListener(tls: TlsCertificates | undefined, handlers:
   const server = createTlsServer({ ...tls.serverOptions, ...socketOptions, ALPNProtocols: ["h2"] });
   server.on("connection", (socket: Socket) => {
     handlers.admit(socket);
-    const peer = peerOf(socket);
-    admitted.set(peer, socket);
-    socket.once("close", () => admitted.delete(peer));
+    const endpoints = endpointsOf(socket);
+    admitted.set(endpoints, socket);
+    socket.once("close", () => admitted.delete(endpoints));
   });
   server.on("secureConnection", (socket) => {
-    const raw = admitted.get(peerOf(socket));
+    const raw = admitted.get(endpointsOf(socket));
     if (raw === undefined || socket.alpnProtocol !== "h2") {
       // gRPC needs HTTP/2, and TLS clients have to ask for it.
       socket.destroy();
@@ -52,6 +52,6 @@ export function createSocketListener(tls: TlsCertificates | undefined, handlers:
   return server;
 }
 
-function peerOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+function endpointsOf({ remoteAddress, remotePort, localAddress }: Socket): string {
   return `${remoteAddress} ${remotePort} ${localAddress}`;
 }

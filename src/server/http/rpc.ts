@@ -56,7 +56,9 @@ export function rpcHandlers(
           const universal = { ...received, signal: canceledWhenGone(received.signal) };
           const timeoutMs = applyDeadline(universal.header, limits);
           unread.watch(response, { timeoutMs, stallTimeoutMs: limits.stallTimeoutMs });
-          const body = arriveWithin(timeoutMs, readBody(request, incomplete), () => closeAfter(request, response));
+          const body = arriveWithin(timeoutMs, readBody(request, incomplete), () =>
+            closeWithoutRest(request, response),
+          );
           const context = {
             requestId: requestIdOf(received.header.get(REQUEST_ID_HEADER)),
             procedure: methodName(spec.method),
@@ -85,7 +87,7 @@ export function rpcHandlers(
 }
 
 /** What is to come of a request that is late is not waited for. Over HTTP/2 the reset of its stream sees to that. */
-function closeAfter(request: IncomingMessage, response: ServerResponse): void {
+function closeWithoutRest(request: IncomingMessage, response: ServerResponse): void {
   if (request.httpVersionMajor !== 1 || request.complete) {
     return;
   }

@@ -2,7 +2,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 
-import { codeOf } from "../../files/error-code.ts";
+import { systemCodeOf } from "../../files/error-code.ts";
 
 /** Where the PEM files of TLS are. */
 export interface TlsFiles {
@@ -49,7 +49,7 @@ export async function readTlsFiles({ certFile, keyFile, clientCaFile }: TlsFiles
     // OpenSSL has the last word, such as on keys that are too short.
     createSecureContext(context);
   } catch (error) {
-    throw new TlsFilesError(`TLS_CERT_FILE: cannot be used (${codeOf(error)})`);
+    throw new TlsFilesError(`TLS_CERT_FILE: cannot be used (${systemCodeOf(error)})`);
   }
   return { context, validTo: certificate.validToDate };
 }
@@ -58,7 +58,7 @@ async function read(variable: string, path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    throw new TlsFilesError(`${variable}: cannot be read (${codeOf(error)})`);
+    throw new TlsFilesError(`${variable}: cannot be read (${systemCodeOf(error)})`);
   }
 }
 
