@@ -117,7 +117,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     limits: { methods: METHOD_LIMITS, defaults: { stallTimeoutMs } },
     types: DETAIL_TYPES,
     tls: starting.use(await openTls(config.tls, logger)),
-    onUnreadable: (header: Headers, { address }: Peer) => void guard.admit(header.get("authorization"), address),
+    admitUnseen: (header: Headers, { address }: Peer) => void guard.admit(header.get("authorization"), address),
     contextValues: ({ address }: Peer) => createContextValues().set(callerKey, address),
     logger,
   };

@@ -1,5 +1,5 @@
 export interface CallQueueOptions {
-  /** How long a turn of the event loop is to take while calls wait, in ms. Default: 18. */
+  /** How long a turn of the event loop is to take while calls wait, in ms. Default: 8. */
   readonly turnMs?: number;
   /** Monotonic clock, ms. */
   readonly now?: () => number;
@@ -35,15 +35,20 @@ export class CallQueue {
   #isTurnOver = false;
   #hasRefused = false;
 
-  constructor({ turnMs = 18, now = () => performance.now(), atEndOfTurn = setImmediate }: CallQueueOptions = {}) {
+  constructor({ turnMs = 8, now = () => performance.now(), atEndOfTurn = setImmediate }: CallQueueOptions = {}) {
     this.#turnMs = turnMs;
     this.#now = now;
     this.#atEndOfTurn = atEndOfTurn;
   }
 
+  /** Whether the next call would find no room. */
+  get isFull(): boolean {
+    return this.#waiting.length >= this.#room;
+  }
+
   /** Takes a call, to begin it soon; false when there is no room for it. */
   offer(begin: () => void): boolean {
-    if (this.#waiting.length >= this.#room) {
+    if (this.isFull) {
       this.#hasRefused = true;
       return false;
     }

@@ -2,7 +2,7 @@ import { CallQueue } from "./call-queue.ts";
 
 export interface LoadShedderOptions {
   /** Where calls wait under overload. */
-  readonly queue?: Pick<CallQueue, "offer">;
+  readonly queue?: Pick<CallQueue, "isFull" | "offer">;
   /** Told when refusing begins, and when it ends. */
   readonly onChange?: (isShedding: boolean) => void;
 }
@@ -30,7 +30,7 @@ const LOOKS_PER_PERIOD = 50;
  * Refusing must cost a small part of answering, or little is won.
  */
 export class LoadShedder {
-  readonly #queue: Pick<CallQueue, "offer">;
+  readonly #queue: Pick<CallQueue, "isFull" | "offer">;
   readonly #onChange: (isShedding: boolean) => void;
   #isShedding = false;
   #lateForMs = 0;
@@ -54,7 +54,7 @@ export class LoadShedder {
   /**
    * Begins a call, at once or, under overload, in its turn; false when it is to be refused.
    *
-   * @param isWelcome asked under overload: whether the call may take a place in the queue
+   * @param isWelcome asked under overload, if there is a place in the queue: whether the call may take it
    */
   admits(begin: () => void, isWelcome: () => boolean): boolean {
     this.#calls++;
@@ -62,7 +62,7 @@ export class LoadShedder {
       begin();
       return true;
     }
-    if (!isWelcome()) {
+    if (!this.#queue.isFull && !isWelcome()) {
       this.#refusedInPeriod++;
       return false;
     }

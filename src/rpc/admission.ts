@@ -19,7 +19,8 @@ const RETRY_AFTER_MS = 1_000;
 /** A whole answer of HTTP that is nothing but a refusal. */
 interface WholeAnswer {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
+  /** Names and values in turn. */
+  readonly headers: readonly string[];
   /** A byte in each character. */
   readonly body: string;
 }
@@ -64,14 +65,16 @@ export function createAdmission({ shedder, guard, logger }: AdmissionOptions): {
   readonly overHttp: HttpAdmission;
 } {
   const told = toConnectError(new OverloadedError(RETRY_AFTER_MS), { requestId: "", procedure: "", logger });
-  const trailers = Object.fromEntries(setTrailerStatus(new Headers(told.metadata), told));
-  const metadata = Object.fromEntries(told.metadata);
-  const grpc = [":status", "200", "content-type", "application/grpc", ...Object.entries(trailers).flat()];
-  const unary: WholeAnswer = {
-    status: codeToHttpStatus(told.code),
-    headers: { ...metadata, "content-type": "application/json" },
-    body: toLatin1(errorToJsonBytes(told, undefined)),
-  };
+  const trailers = [...setTrailerStatus(new Headers(told.metadata), told)].flat();
+  const metadata = [...told.metadata].flat();
+  const grpc = [":status", "200", "content-type", "application/grpc", ...trailers];
+  const answer = (status: number, headers: readonly string[], contentType: string, body: string): WholeAnswer => ({
+    status,
+    headers: [...headers, "content-type", contentType, "content-length", String(body.length)],
+    body,
+  });
+  const errorAsJson = toLatin1(errorToJsonBytes(told, undefined));
+  const unary = answer(codeToHttpStatus(told.code), metadata, "application/json", errorAsJson);
   const endOfStream = toLatin1(encodeEndOfStream(told));
   const admits = (applicant: () => Applicant, begin: () => void): boolean =>
     shedder.admits(begin, () => {
@@ -85,11 +88,9 @@ export function createAdmission({ shedder, guard, logger }: AdmissionOptions): {
         return undefined;
       }
       if (contentType.toLowerCase().startsWith("application/grpc-web")) {
-        return { status: 200, headers: { ...trailers, "content-type": contentType }, body: "" };
+        return answer(200, trailers, contentType, "");
       }
-      return contentTypeStreamRegExp.test(contentType)
-        ? { status: 200, headers: { ...metadata, "content-type": contentType }, body: endOfStream }
-        : unary;
+      return contentTypeStreamRegExp.test(contentType) ? answer(200, metadata, contentType, endOfStream) : unary;
     },
   };
 }

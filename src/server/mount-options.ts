@@ -15,10 +15,10 @@ export interface MountOptions {
   /** What `google.protobuf.Any` may hold in messages that are sent as JSON. Default: nothing. */
   readonly types?: Registry | undefined;
   /**
-   * Told of a call whose request cannot be read, which no interceptor sees; what it throws is told to the caller instead.
-   * Default: nothing.
+   * Asked for calls that no interceptor sees: those whose request cannot be read, and those of reflection. What it throws
+   * is told to the caller instead. Default: everyone may come in.
    */
-  readonly onUnreadable?: ((header: Headers, peer: Peer) => void) | undefined;
+  readonly admitUnseen?: ((header: Headers, peer: Peer) => void) | undefined;
   /** What a call knows from its start. Default: nothing. */
   readonly contextValues?: ContextValuesOf | undefined;
 }

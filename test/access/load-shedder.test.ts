@@ -11,10 +11,15 @@ class ModelledLoop {
   #room = 0;
 
   constructor() {
-    this.shedder = new LoadShedder({
-      queue: { offer: () => this.#room-- > 0 },
-      onChange: (isShedding) => this.changes.push(isShedding),
-    });
+    this.shedder = new LoadShedder({ queue: this, onChange: (isShedding) => this.changes.push(isShedding) });
+  }
+
+  get isFull(): boolean {
+    return this.#room <= 0;
+  }
+
+  offer(): boolean {
+    return this.#room-- > 0;
   }
 
   /** A turn with so many calls; gives how many were refused. */
@@ -104,6 +109,16 @@ describe("load shedding", () => {
     const refused = loop.turn(100, isWelcome);
 
     expect([before, askedBefore, refused, asked]).toEqual([0, 0, 95, 100]);
+  });
+
+  test("asks nobody who they are for whom there is no room", () => {
+    const loop = new ModelledLoop();
+    let asked = 0;
+    loop.overload();
+
+    const refused = loop.turn(100, () => ++asked > 0);
+
+    expect([refused, asked]).toEqual([95, 5]);
   });
 
   test("tells the share that was refused within the latest second", () => {

@@ -4,20 +4,20 @@ import { promisify } from "node:util";
 import { create, createFileRegistry, type DescMethod, fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 
-/** Every method that a gRPC listener serves, as it describes them itself by reflection. */
-export async function readServedMethods(grpcAddress: string): Promise<readonly DescMethod[]> {
-  const services = (await bufCurl(grpcAddress, "--list-services")).trim().split("\n");
-  const methods = await Promise.all(services.map((service) => methodsOf(grpcAddress, service)));
+/** Every method that a gRPC listener serves, as it describes them by reflection to callers with this header. */
+export async function readServedMethods(grpcAddress: string, authorization: string): Promise<readonly DescMethod[]> {
+  const ask: Ask = (path, ...options) => bufCurl(`http://${grpcAddress}${path}`, authorization, options);
+  const services = (await ask("", "--list-services")).trim().split("\n");
+  const methods = await Promise.all(services.map((service) => methodsOf(ask, service)));
   return methods.flat();
 }
 
-async function methodsOf(grpcAddress: string, service: string): Promise<readonly DescMethod[]> {
+type Ask = (path: string, ...options: readonly string[]) => Promise<string>;
+
+async function methodsOf(ask: Ask, service: string): Promise<readonly DescMethod[]> {
+  const request = JSON.stringify({ fileContainingSymbol: service });
   const reflected: unknown = JSON.parse(
-    await bufCurl(
-      grpcAddress,
-      ["-d", JSON.stringify({ fileContainingSymbol: service })],
-      "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-    ),
+    await ask("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "-d", request),
   );
   const registry = createFileRegistry(
     create(FileDescriptorSetSchema, {
@@ -38,14 +38,18 @@ function fieldOf(value: unknown, name: string): unknown {
   return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }
 
-async function bufCurl(address: string, options: string | readonly string[], path = ""): Promise<string> {
+async function bufCurl(url: string, authorization: string, options: readonly string[]): Promise<string> {
   const { stdout } = await promisify(execFile)("node_modules/.bin/buf", [
     "curl",
     "--protocol",
     "grpc",
     "--http2-prior-knowledge",
-    ...[options].flat(),
-    `http://${address}${path}`,
+    "--header",
+    `authorization: ${authorization}`,
+    "--reflect-header",
+    "*",
+    ...options,
+    url,
   ]);
   return stdout;
 }

@@ -73,10 +73,10 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
   const server = createGuardedServer(
     { ...connectionOptions, "grpc.max_receive_message_length": maxMessageBytes },
     (stream, headers, begin) => {
-      nameAnswers(stream, headers);
       const path = headers[":path"] ?? "";
       const isOwn = ownPaths.has(path);
       admitStream(ALWAYS_ADMITTED.test(path) ? undefined : options.admission, stream, headers, () => {
+        nameAnswers(stream, headers);
         if (refusesHeaders(stream, headers)) {
           return;
         }
@@ -100,7 +100,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
   const reflections = new ReflectionStreams();
   const health = new Health(services.map((service) => service.typeName));
   health.addToServer(server);
-  addReflection(server, [...services, HealthService], [file_google_rpc_error_details], reflections);
+  addReflection(server, [...services, HealthService], [file_google_rpc_error_details], reflections, options);
 
   // Connections are accepted here, not in grpc-js, which has no limits for them.
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());

@@ -8,19 +8,19 @@ import { decodeRequest } from "./message.ts";
 /**
  * The message of a call.
  *
- * @throws {ConnectError} when it cannot be read, or what `onUnreadable` throws then
+ * @throws {ConnectError} when it cannot be read, or what `admitUnseen` throws then
  */
 export function readRequest<Desc extends DescMessage>(
   schema: Desc,
   surface: { readonly request: Buffer; getPeer(): string },
   maxBytes: number,
   call: GrpcCall,
-  { onUnreadable }: MountOptions,
+  { admitUnseen }: MountOptions,
 ): MessageShape<Desc> {
   try {
     return decodeRequest(schema, surface.request, maxBytes);
   } catch (error) {
-    onUnreadable?.(call.requestHeader, peerOf(surface.getPeer()));
+    admitUnseen?.(call.requestHeader, peerOf(surface.getPeer()));
     throw error;
   }
 }

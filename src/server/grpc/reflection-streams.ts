@@ -1,4 +1,4 @@
-import { type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { type ServerDuplexStream, status, type StatusObject } from "@grpc/grpc-js";
 
 import { resetStream } from "./stream.ts";
 
@@ -26,12 +26,15 @@ export class ReflectionStreams {
   /** Lets a stream be answered within the bounds, or refuses it. */
   admit(call: ReflectionStream, answer: (call: ReflectionStream) => void): void {
     if (this.#open.size >= MAX_OPEN) {
-      end(call, status.RESOURCE_EXHAUSTED, "too many streams of reflection are open; try again later");
+      refuse(call, {
+        code: status.RESOURCE_EXHAUSTED,
+        details: "too many streams of reflection are open; try again later",
+      });
       return;
     }
     this.#open.add(call);
     const tooOld = setTimeout(() => {
-      end(call, status.DEADLINE_EXCEEDED, "a stream of reflection may last a minute");
+      refuse(call, { code: status.DEADLINE_EXCEEDED, details: "a stream of reflection may last a minute" });
     }, this.#maxAgeMs).unref();
     const forget = (): void => {
       clearTimeout(tooOld);
@@ -53,13 +56,14 @@ export class ReflectionStreams {
   /** Ends all, which would hold up a drain. */
   endAll(): void {
     for (const call of this.#open) {
-      end(call, status.UNAVAILABLE, "the server is shutting down");
+      refuse(call, { code: status.UNAVAILABLE, details: "the server is shutting down" });
     }
   }
 }
 
-function end(call: ReflectionStream, code: status, details: string): void {
-  call.emit("error", { code, details });
+/** Answers a stream with nothing more than this. */
+export function refuse(call: ReflectionStream, told: Partial<StatusObject>): void {
+  call.emit("error", told);
   // Who does not end its own side, or does not read, would keep the connection open.
   setTimeout(() => resetStream(call), GOODBYE_MS).unref();
 }

@@ -3,7 +3,13 @@ import { type FileDescriptorProto, FileDescriptorProtoSchema } from "@bufbuild/p
 import type { Server, ServiceDefinition } from "@grpc/grpc-js";
 import { ReflectionService } from "@grpc/reflection";
 
-import type { ReflectionStream, ReflectionStreams } from "./reflection-streams.ts";
+import { toConnectError } from "../../rpc/error-table.ts";
+import { REQUEST_ID_HEADER, requestIdOf } from "../../rpc/request-id.ts";
+import type { MountOptions } from "../mount-options.ts";
+import { peerOf } from "../peer.ts";
+import { toHeaders } from "./metadata.ts";
+import { type ReflectionStream, type ReflectionStreams, refuse } from "./reflection-streams.ts";
+import { type GrpcStatus, toGrpcStatus } from "./status.ts";
 
 /**
  * Serves reflection, v1 and v1alpha, for the given services and for itself. It is fed with each service's file and all
@@ -13,12 +19,14 @@ import type { ReflectionStream, ReflectionStreams } from "./reflection-streams.t
  * @param further files that no service imports, such as those of the details of errors: without them, clients cannot
  *   show what an Any holds
  * @param streams bounds what its streams may take
+ * @param options say who may ask
  */
 export function addReflection(
   server: Server,
   services: readonly DescService[],
   further: readonly DescFile[],
   streams: ReflectionStreams,
+  options: MountOptions,
 ): void {
   const files = new Map<string, FileDescriptorProto>();
   for (const file of [...services.map((service) => service.file), ...further]) {
@@ -36,12 +44,29 @@ export function addReflection(
     addService(definition, implementation) {
       const bounded = Object.entries(implementation).map(([name, answer]) => [
         name,
-        (call: ReflectionStream) =>
-          streams.admit(call, (admitted) => void Reflect.apply(answer, undefined, [admitted])),
+        (call: ReflectionStream) => {
+          const refusal = refusalOf(call, options);
+          if (refusal === undefined) {
+            streams.admit(call, (admitted) => void Reflect.apply(answer, undefined, [admitted]));
+          } else {
+            refuse(call, refusal);
+          }
+        },
       ]);
       server.addService(definition, Object.fromEntries(bounded));
     },
   });
+}
+
+function refusalOf(call: ReflectionStream, { admitUnseen, logger }: MountOptions): GrpcStatus | undefined {
+  const header = toHeaders(call.metadata);
+  try {
+    admitUnseen?.(header, peerOf(call.getPeer()));
+    return undefined;
+  } catch (error) {
+    const requestId = requestIdOf(header.get(REQUEST_ID_HEADER));
+    return toGrpcStatus(toConnectError(error, { requestId, procedure: call.getPath(), logger }), new Headers());
+  }
 }
 
 function collect(file: DescFile, into: Map<string, FileDescriptorProto>): void {

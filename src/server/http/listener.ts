@@ -61,7 +61,7 @@ export function createHttpListener(
       return;
     }
     admit(request, response, () => onRequest(request, response));
-    if (response.writableEnded && !response.writableFinished) {
+    if (response.writableEnded && response.writableLength > 0) {
       // Refused, and not taken at once.
       unread.watch(response, { stallTimeoutMs });
     }

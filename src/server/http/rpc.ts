@@ -66,7 +66,7 @@ export function rpcHandlers(
           };
           const tell = (error: ConnectError): ConnectError => {
             try {
-              options.onUnreadable?.(received.header, peer);
+              options.admitUnseen?.(received.header, peer);
             } catch (refusal) {
               return toConnectError(refusal, context);
             }

@@ -11,7 +11,7 @@ import { refuseStream } from "./refuse-stream.ts";
 export function admitStream(
   admission: GrpcAdmission | undefined,
   stream: ServerHttp2Stream,
-  { authorization }: IncomingHttpHeaders,
+  { authorization, [REQUEST_ID_HEADER]: givenId }: IncomingHttpHeaders,
   begin: () => void,
 ): void {
   if (admission === undefined) {
@@ -19,13 +19,13 @@ export function admitStream(
     return;
   }
   const applicant = (): Applicant => ({ authorization, address: addressOf(stream.session?.socket) });
-  const headers = admission(applicant, () => {
+  const refusal = admission(applicant, () => {
     if (!stream.destroyed) {
       begin();
     }
   });
-  if (headers !== undefined) {
-    refuseStream(stream, headers);
+  if (refusal !== undefined) {
+    refuseStream(stream, [...refusal, REQUEST_ID_HEADER, requestIdOf(givenId?.toString() ?? null)]);
   } else if (stream.listenerCount("error") === 0) {
     // It waits, and may be reset meanwhile.
     stream.on("error", () => {});
@@ -53,11 +53,8 @@ export function admitRequest(
   if (refusal === undefined) {
     return;
   }
-  response.writeHead(refusal.status, {
-    ...refusal.headers,
-    [REQUEST_ID_HEADER]: requestIdOf(request.headers[REQUEST_ID_HEADER]?.toString() ?? null),
-    "content-length": refusal.body.length,
-  });
+  const requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]?.toString() ?? null);
+  response.writeHead(refusal.status, [...refusal.headers, REQUEST_ID_HEADER, requestId]);
   // Text goes in one piece with the headers.
   response.end(refusal.body, "latin1");
 }

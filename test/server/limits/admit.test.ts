@@ -20,6 +20,14 @@ let shedder: LoadShedder;
 /** Calls that wait under overload, for as many as there is room. */
 const waiting: (() => void)[] = [];
 let room = 0;
+const queue = {
+  get isFull(): boolean {
+    return waiting.length >= room;
+  },
+  offer(begin: () => void): boolean {
+    return !this.isFull && waiting.push(begin) > 0;
+  },
+};
 /** The VINs of the lookups that were begun. */
 const lookups: string[] = [];
 let grpc: RunningListener;
@@ -61,7 +69,7 @@ beforeAll(async () => {
 beforeEach(() => {
   waiting.length = 0;
   lookups.length = 0;
-  shedder = new LoadShedder({ queue: { offer: (begin) => waiting.length < room && waiting.push(begin) > 0 } });
+  shedder = new LoadShedder({ queue });
   room = 0;
 });
 
