@@ -1,6 +1,7 @@
 import type { ConnectError, ContextValues, Interceptor, StreamResponse, UnaryResponse } from "@connectrpc/connect";
 import { Code, createContextKey } from "@connectrpc/connect";
 import type { Logger } from "../telemetry/logger.ts";
+import { onBehalfOf } from "../telemetry/request-context.ts";
 import { callerKey } from "./caller.ts";
 import type { ErrorContext } from "./error-table.ts";
 import { toConnectError } from "./error-table.ts";
@@ -16,7 +17,7 @@ interface Call extends ErrorContext {
 
 /**
  * The outermost interceptor: gives every call an id, tells its caller of errors by the error table, and logs its true
- * end, which for a stream is the end of its last message.
+ * end, which for a stream is the end of its last message. What is logged meanwhile has the id too.
  */
 export function createCallInterceptor(logger: Logger): Interceptor {
   return (next) => async (request) => {
@@ -30,12 +31,12 @@ export function createCallInterceptor(logger: Logger): Interceptor {
     request.contextValues.set(requestIdKey, call.requestId);
     let response: UnaryResponse | StreamResponse;
     try {
-      response = await next(request);
+      response = await onBehalfOf(call.requestId, () => next(request));
     } catch (error) {
       throw fail(error, call);
     }
     if (response.stream) {
-      return { ...response, message: observe(response.message, call) };
+      return { ...response, message: observe(readOnBehalfOf(call.requestId, response.message), call) };
     }
     logEnd(call, "ok");
     return response;
@@ -56,6 +57,19 @@ async function* observe<T>(messages: AsyncIterable<T>, call: Call): AsyncIterabl
       logEnd(call, outcome);
     }
   }
+}
+
+/** The messages, made on behalf of the request whoever reads them. */
+function readOnBehalfOf<T>(requestId: string, messages: AsyncIterable<T>): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator]() {
+      const source = messages[Symbol.asyncIterator]();
+      return {
+        next: () => onBehalfOf(requestId, () => source.next()),
+        return: async () => (await source.return?.()) ?? { done: true, value: undefined },
+      };
+    },
+  };
 }
 
 function fail(error: unknown, call: Call): ConnectError {

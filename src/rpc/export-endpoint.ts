@@ -6,6 +6,7 @@ import { requireScope } from "../access/access-guard.ts";
 import { NotAdmittedError } from "../access/errors.ts";
 import type { ExportHandler } from "../export/http.ts";
 import type { AuditLogger } from "../telemetry/logger.ts";
+import { onBehalfOf } from "../telemetry/request-context.ts";
 import { writeAudit } from "./audit.ts";
 import { toConnectError } from "./error-table.ts";
 import { REQUEST_ID_HEADER, requestIdOf } from "./request-id.ts";
@@ -49,7 +50,8 @@ export function createExportEndpoint({
       return;
     }
     response.once("close", () => audit(endOf(response)));
-    await answer(request, response, caller.name);
+    const { name } = caller;
+    await onBehalfOf(requestId, () => answer(request, response, name));
   };
 }
 

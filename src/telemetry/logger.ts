@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import { toLoggedError } from "./logged-error.ts";
+import { currentRequestId } from "./request-context.ts";
 
 /** Data that goes with a log line; an error goes under `err`. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -25,7 +26,8 @@ export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /**
- * A logger that writes one JSON object a line, with `level` as a word and `time` in ISO 8601.
+ * A logger that writes one JSON object a line, with `level` as a word and `time` in ISO 8601, and `requestId` where it
+ * writes on behalf of a request.
  *
  * @param destination where the lines go; standard output when left out.
  */
@@ -33,6 +35,10 @@ export function createLogger(level: LogLevel, destination?: { write(line: string
   const options = {
     level,
     base: null,
+    mixin(): object {
+      const requestId = currentRequestId();
+      return requestId === undefined ? {} : { requestId };
+    },
     timestamp: (): string => `,"time":"${new Date().toISOString()}"`,
     serializers: { err: (error: unknown) => toLoggedError(error) },
     formatters: { level: (label: string): { level: string } => ({ level: label }) },

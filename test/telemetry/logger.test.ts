@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 
 import type { LogLevel } from "../../src/telemetry/logger.ts";
 import { createLogger, LOG_LEVELS } from "../../src/telemetry/logger.ts";
+import { onBehalfOf } from "../../src/telemetry/request-context.ts";
 import { connect, PostgresServer } from "../support/postgres.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -35,6 +36,20 @@ test("audit lines are written at every level, silent too", () => {
   expect(lines).toMatchObject(
     LOG_LEVELS.map((level: LogLevel) => ({ level: "info", msg: "audit", level_set: level, time: expect.any(String) })),
   );
+});
+
+test("lines name the request on whose behalf they are written, unless they name another one", async () => {
+  const lines: unknown[] = [];
+  const logger = createLogger("info", { write: (line) => lines.push(JSON.parse(line).requestId) });
+
+  await onBehalfOf("first", async () => {
+    await Promise.resolve();
+    logger.info("deep down");
+    logger.audit("audit", { requestId: "second" });
+  });
+  logger.info("afterwards");
+
+  expect(lines).toEqual(["first", "second", undefined]);
 });
 
 test("frames and messages name files relative to the service", () => {

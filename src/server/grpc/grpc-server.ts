@@ -22,7 +22,7 @@ import { onceHttp2 } from "./http2-preface.ts";
 import { IncompleteRequests } from "../limits/incomplete-requests.ts";
 import { listen } from "../listen.ts";
 import type { ListenerOptions } from "../listener-options.ts";
-import { nameAnswers } from "./name-answers.ts";
+import { nameAnswers } from "../http2/name-answers.ts";
 import { addReflection } from "./reflection.ts";
 import { ReflectionStreams } from "./reflection-streams.ts";
 import { runListener, type RunningListener } from "../running-listener.ts";

@@ -139,6 +139,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
       stallTimeoutMs: stallTimeoutOf(options.limits),
       admit,
       sessions: options.sessions,
+      logger,
     },
     answer,
   );

@@ -4,12 +4,16 @@ import {
   createSecureServer,
   type Http2SecureServer,
   type Http2ServerResponse,
+  type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from "node:http2";
 
+import type { Logger } from "../../telemetry/logger.ts";
 import { ArrivalWatch } from "../http2/arrival-watch.ts";
+import { answerBrokenRequests } from "./broken-requests.ts";
 import { Pipelines } from "./pipelines.ts";
 import { defuseHeaders, listBytes } from "../http2/header-bombs.ts";
+import { nameAnswers } from "../http2/name-answers.ts";
 import { limitSessions, type SessionLifetime, sessionLimits } from "../http2/sessions.ts";
 import type { TlsCertificates } from "../tls/certificates.ts";
 import { UnreadAnswers } from "../limits/unread-answers.ts";
@@ -28,6 +32,7 @@ export interface HttpListenerOptions {
   readonly admit?: ((request: IncomingMessage, response: ServerResponse, begin: () => void) => void) | undefined;
   /** Deviations from the usual life of HTTP/2 connections. */
   readonly sessions?: Partial<SessionLifetime> | undefined;
+  readonly logger: Logger;
 }
 
 type RequestListener = (request: IncomingMessage, response: ServerResponse) => void;
@@ -36,7 +41,7 @@ const MAX_HEADER_BYTES = 16 * 1024;
 
 /** A server that does not listen yet. */
 export function createHttpListener(
-  { tls, headersTimeoutMs, arrivalTimeoutMs, stallTimeoutMs, admit, sessions }: HttpListenerOptions,
+  { tls, headersTimeoutMs, arrivalTimeoutMs, stallTimeoutMs, admit, sessions, logger }: HttpListenerOptions,
   onOpenRequest: RequestListener,
 ): Server | Http2SecureServer {
   const unread = new UnreadAnswers();
@@ -67,7 +72,9 @@ export function createHttpListener(
     }
   };
   if (tls === undefined) {
-    return createServer(http1, onHttp1Request);
+    const plain = createServer(http1, onHttp1Request);
+    answerBrokenRequests(plain, logger);
+    return plain;
   }
   const server = createSecureServer({
     ...tls.serverOptions,
@@ -80,16 +87,21 @@ export function createHttpListener(
     maxSessionRejectedStreams: 100,
     unknownProtocolTimeout: headersTimeoutMs,
   });
+  answerBrokenRequests(server, logger);
   tls.follow(server);
   limitSessions(server, sessions);
   const unheard = new UnheardStreams();
   server.on("session", (session) => unheard.watch(session));
   const arrivals = new ArrivalWatch(arrivalTimeoutMs, endLate);
-  server.on("stream", (stream: ServerHttp2Stream, _headers: unknown, _flags: number, rawHeaders: readonly string[]) => {
-    if (!defuseHeaders(stream, rawHeaders) && !stream.endAfterHeaders) {
-      arrivals.watch(stream);
-    }
-  });
+  server.on(
+    "stream",
+    (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders: readonly string[]) => {
+      nameAnswers(stream, headers);
+      if (!defuseHeaders(stream, rawHeaders) && !stream.endAfterHeaders) {
+        arrivals.watch(stream);
+      }
+    },
+  );
   // The requests and responses of HTTP/2 look like those of HTTP/1.1, in all that is used of them here.
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     const stream = http2StreamOf(response);

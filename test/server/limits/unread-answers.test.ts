@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createHttpListener } from "../../../src/server/http/listener.ts";
 import { frame } from "../../support/echo-http2.ts";
 import { type EchoHandlers, startEchoGrpc, startEchoHttp } from "../../support/echo-server.ts";
+import { silentLogger } from "../../support/silent-logger.ts";
 import { portOf } from "../../support/port-of.ts";
 import { writeTls } from "../../support/tls-on-disk.ts";
 
@@ -74,7 +75,7 @@ async function resetAfter(stream: ClientHttp2Stream): Promise<number> {
 /** A listener for an answer to everything that is given at once. */
 async function listenWith(body: Buffer, tls: "tls" | "plain") {
   const server = createHttpListener(
-    { ...times, stallTimeoutMs: 200, ...(tls === "tls" ? { tls: disk.tls } : {}) },
+    { ...times, stallTimeoutMs: 200, logger: silentLogger, ...(tls === "tls" ? { tls: disk.tls } : {}) },
     (_request, response) => {
       response.end(body);
     },

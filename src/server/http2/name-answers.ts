@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from
 import { REQUEST_ID_HEADER, requestIdOf } from "../../rpc/request-id.ts";
 
 /**
- * Gives a call an id, in its own header for those who come after, and in the headers of whatever answers it: grpc-js
+ * Gives a request an id, in its own header for those who come after, and in the headers of whatever answers it: grpc-js
  * answers much by itself (unknown methods, malformed messages, deadlines), and has no place where that could be added.
  */
 export function nameAnswers(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
