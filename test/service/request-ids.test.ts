@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { clientOf, TRANSPORTS } from "../support/clients.ts";
+import { clientOf } from "../support/clients.ts";
 import { errorOf } from "../support/error-of.ts";
 import { startFakeVpic } from "../support/fake-vpic.ts";
 import { manyVins } from "../support/real-vins.ts";
@@ -9,7 +9,7 @@ import { temporaryDirectory } from "../support/temporary-directory.ts";
 const [LOOKED_UP = "", ...BATCH] = manyVins(4);
 const FAULTS = ["an attempt to ask vPIC failed", "a source cannot answer", "call ended"];
 
-test.each(Object.keys(TRANSPORTS) as (keyof typeof TRANSPORTS)[])(
+test.each(["grpc", "grpc-web", "connect"] as const)(
   "what a call over %s comes to is logged under its request id, however deep down it happens",
   async (protocol) => {
     await using directory = await temporaryDirectory();
