@@ -9,6 +9,8 @@ export interface CallQueueOptions {
 
 /** How many may wait until it is known how many a turn begins. */
 const FIRST_ROOM = 8;
+/** As many of the cheapest calls as a turn begins: should others follow, they must not wait behind more. */
+const MOST_ROOM = 128;
 
 /**
  * Calls that wait for their turn, in the order in which they came, while more come than can be answered.
@@ -72,8 +74,10 @@ export class CallQueue {
       this.#room = Math.max(this.#begun, Math.floor(this.#room / 2));
       this.#growth = 1;
     } else if (this.#hasRefused) {
-      this.#room += this.#growth;
+      this.#room = Math.min(MOST_ROOM, this.#room + this.#growth);
       this.#growth *= 2;
+    } else {
+      this.#growth = 1;
     }
     this.#turnEndsAt = Math.max(this.#turnStartedAt + this.#turnMs, this.#now() + this.#turnMs / 2);
     this.#isTurnAhead = false;

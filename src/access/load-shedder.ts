@@ -98,7 +98,7 @@ export class LoadShedder {
 
   /** They alone, refused for who they are, must not keep an overload alive; unless there are so many that they are one. */
   #areStrangersFew(): boolean {
-    return this.#refusedInPeriod === 0 || this.#callsInPeriod <= FEW_CALLS * LOOKS_PER_PERIOD;
+    return this.#refusedInPeriod <= FEW_CALLS * LOOKS_PER_PERIOD;
   }
 
   #change(isShedding: boolean): void {

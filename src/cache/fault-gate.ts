@@ -1,3 +1,5 @@
+import { AsyncResource } from "node:async_hooks";
+
 import { bulkhead, type BulkheadPolicy } from "cockatiel";
 
 import type { Logger } from "../telemetry/logger.ts";
@@ -42,7 +44,8 @@ export class FaultGate {
   run<Result>(work: () => Promise<Result>, otherwise: () => Result): Promise<Result> {
     return this.#bulkhead === undefined
       ? this.#attempt(work, otherwise)
-      : this.#bulkhead.execute(() => this.#attempt(work, otherwise));
+      : // Who waits would go on in the name of the one who makes room.
+        this.#bulkhead.execute(AsyncResource.bind(() => this.#attempt(work, otherwise)));
   }
 
   async #attempt<Result>(work: () => Promise<Result>, otherwise: () => Result): Promise<Result> {

@@ -50,7 +50,7 @@ export function createExportHandler(options: ExportHandlerOptions): ExportHandle
         ? sendKept(options, request, response, client)
         : sendOwn(options, request, response, client, gone.signal));
     } catch (error) {
-      const fields = { requestId: request.headers["x-request-id"], err: error };
+      const fields = { err: error };
       if (response.headersSent || gone.signal.aborted) {
         options.logger.info("export broken off", fields);
         if (!response.writableEnded) {

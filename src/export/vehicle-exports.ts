@@ -54,13 +54,12 @@ export class VehicleExports implements AsyncDisposable {
    * Writes the cache into a file, for one reader. It counts as an export of the client until the file is disposed.
    *
    * @param client whose export it is, in any spelling that tells clients apart.
-   * @param requestId for the log.
    * @throws ExportLimitError, ExportStorageError, ExportFailedError; the reason of `signal` when aborted.
    */
-  async create(client: string, signal: AbortSignal, requestId?: string): Promise<ExportFile> {
+  async create(client: string, signal: AbortSignal): Promise<ExportFile> {
     using stack = new DisposableStack();
     const slot = stack.use(this.#slots.take(client));
-    const file = new ExportFile(await this.#write(signal, requestId), slot, this.#options.stallMs ?? DEFAULT_STALL_MS);
+    const file = new ExportFile(await this.#write(signal), slot, this.#options.stallMs ?? DEFAULT_STALL_MS);
     // From now on the slot is the file's.
     stack.move();
     return file;
@@ -81,17 +80,13 @@ export class VehicleExports implements AsyncDisposable {
     await Promise.all(Array.from(this.#files, (file) => file[Symbol.asyncDispose]()));
   }
 
-  async #write(signal: AbortSignal, requestId?: string): Promise<ParquetFile> {
+  async #write(signal: AbortSignal): Promise<ParquetFile> {
     const writing = this.#writeInTurn(AbortSignal.any([signal, this.#stop.signal]));
     this.#writing.add(writing);
     try {
       const file = await writing;
       const { rowCount, sizeBytes } = file;
-      this.#options.logger.info("export written", {
-        ...(requestId === undefined ? {} : { requestId }),
-        rowCount,
-        sizeBytes,
-      });
+      this.#options.logger.info("export written", { rowCount, sizeBytes });
       return file;
     } finally {
       this.#writing.delete(writing);

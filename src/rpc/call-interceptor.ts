@@ -1,11 +1,13 @@
-import type { ConnectError, ContextValues, Interceptor, StreamResponse, UnaryResponse } from "@connectrpc/connect";
+import type { ContextValues, Interceptor, StreamResponse, UnaryResponse } from "@connectrpc/connect";
 import { Code, createContextKey } from "@connectrpc/connect";
 import type { Logger } from "../telemetry/logger.ts";
-import { onBehalfOf } from "../telemetry/request-context.ts";
+import { eachOnBehalfOf, onBehalfOf } from "../telemetry/request-context.ts";
 import { callerKey } from "./caller.ts";
+import { catching } from "./catching.ts";
 import type { ErrorContext } from "./error-table.ts";
 import { toConnectError } from "./error-table.ts";
 import { REQUEST_ID_HEADER, requestIdOf } from "./request-id.ts";
+import { watchEnd } from "./watch-end.ts";
 
 /** The id of the running request. */
 export const requestIdKey = createContextKey<string>("", { description: "request id" });
@@ -33,57 +35,28 @@ export function createCallInterceptor(logger: Logger): Interceptor {
     try {
       response = await onBehalfOf(call.requestId, () => next(request));
     } catch (error) {
-      throw fail(error, call);
+      const told = toConnectError(error, call);
+      logEnd(call, told.code);
+      throw told;
     }
     if (response.stream) {
-      return { ...response, message: observe(readOnBehalfOf(call.requestId, response.message), call) };
+      const messages = catching(eachOnBehalfOf(call.requestId, response.message), (error) => {
+        throw toConnectError(error, call);
+      });
+      return { ...response, message: watchEnd(messages, (code) => logEnd(call, code)) };
     }
-    logEnd(call, "ok");
+    logEnd(call, undefined);
     return response;
   };
 }
 
-async function* observe<T>(messages: AsyncIterable<T>, call: Call): AsyncIterable<T> {
-  let outcome = "canceled";
-  try {
-    yield* messages;
-    outcome = "ok";
-  } catch (error) {
-    outcome = "";
-    throw fail(error, call);
-  } finally {
-    // Also reached when the reader leaves before the end.
-    if (outcome !== "") {
-      logEnd(call, outcome);
-    }
-  }
-}
-
-/** The messages, made on behalf of the request whoever reads them. */
-function readOnBehalfOf<T>(requestId: string, messages: AsyncIterable<T>): AsyncIterable<T> {
-  return {
-    [Symbol.asyncIterator]() {
-      const source = messages[Symbol.asyncIterator]();
-      return {
-        next: () => onBehalfOf(requestId, () => source.next()),
-        return: async () => (await source.return?.()) ?? { done: true, value: undefined },
-      };
-    },
-  };
-}
-
-function fail(error: unknown, call: Call): ConnectError {
-  const told = toConnectError(error, call);
-  logEnd(call, Code[told.code]);
-  return told;
-}
-
-function logEnd(call: Call, code: string): void {
+/** @param code undefined when all is well */
+function logEnd(call: Call, code: Code | undefined): void {
   call.logger.debug("call ended", {
     procedure: call.procedure,
     requestId: call.requestId,
     caller: call.values.get(callerKey),
-    code,
+    code: code === undefined ? "ok" : Code[code],
     durationMs: performance.now() - call.startedAt,
   });
 }

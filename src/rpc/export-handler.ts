@@ -4,7 +4,6 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { ExportMetadataSchema, ExportResponseSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { ExportFile } from "../export/export-file.ts";
 import type { VehicleExports } from "../export/vehicle-exports.ts";
-import { requestIdKey } from "./call-interceptor.ts";
 import { callerKey } from "./caller.ts";
 
 /** Streams the cache as a Parquet file: what the file is, then its bytes. */
@@ -12,11 +11,7 @@ export async function* streamExport(
   exports: VehicleExports,
   context: HandlerContext,
 ): AsyncGenerator<MessageInitShape<typeof ExportResponseSchema>> {
-  await using file = await exports.create(
-    context.values.get(callerKey),
-    context.signal,
-    context.values.get(requestIdKey),
-  );
+  await using file = await exports.create(context.values.get(callerKey), context.signal);
 
   yield { part: { case: "metadata", value: toMetadata(file) } };
   for await (const data of file.chunks(context.signal)) {

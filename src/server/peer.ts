@@ -9,6 +9,9 @@ export interface Peer {
 /** Makes the context values that a call starts with, for interceptors and handlers that want to know the peer. */
 export type ContextValuesOf = (peer: Peer) => ContextValues;
 
+/** What stands for the address of a connection that is gone. */
+export const UNKNOWN_ADDRESS = "unknown";
+
 /** The peer from what grpc-js says of it: `address:port`, without brackets even for IPv6. */
 export function peerOf(addressAndPort: string): Peer {
   const colon = addressAndPort.lastIndexOf(":");

@@ -147,6 +147,18 @@ describe("room", () => {
     expect([taken, few, then, after]).toEqual([[8, 9, 11, 15], 1, 23, 23]);
   });
 
+  test("is for 128 at most, so that calls which take longer do not wait behind more", () => {
+    const loop = new ModelledLoop(6);
+    for (let turn = 0; turn < 20; turn++) {
+      loop.offerMany(1_000, 0);
+      loop.endTurn();
+    }
+
+    const taken = loop.offerMany(1_000, 0.3);
+
+    expect(taken).toBe(128);
+  });
+
   test("is there for one at least", () => {
     const loop = new ModelledLoop(6);
     loop.offerMany(8, 1000);

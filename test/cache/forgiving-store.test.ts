@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 
 import { ForgivingStore } from "../../src/cache/forgiving-store.ts";
+import { currentRequestId, onBehalfOf } from "../../src/telemetry/request-context.ts";
 import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import type { VehicleStore } from "../../src/vehicle/vehicle.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
@@ -11,6 +12,7 @@ const VIN = parseVin("1XPWD40X1ED215307");
 const CUTOFFS = { vpic: 0, negative: 0, snapshot: 0 };
 
 let fault: Error | undefined;
+let beforeAnswer: () => void;
 let asked: string[];
 let elapsed: number;
 let logger: MemoryLogger;
@@ -19,6 +21,7 @@ let vehicles: ForgivingStore;
 beforeEach(() => {
   fault = new StoreUnavailableError("disk full");
   asked = [];
+  beforeAnswer = () => {};
   elapsed = 0;
   logger = new MemoryLogger();
   vehicles = new ForgivingStore(faultyStore(), {
@@ -33,6 +36,7 @@ beforeEach(() => {
 
 async function answer<Result>(operation: string, result: Result): Promise<Result> {
   asked.push(operation);
+  beforeAnswer();
   if (fault !== undefined) {
     throw fault;
   }
@@ -55,6 +59,17 @@ function faultyStore(): VehicleStore {
 }
 
 describe("a store that forgives", () => {
+  test("does everything in the name of the request that asked for it, also when it had to wait", async () => {
+    fault = undefined;
+    const ids = Array.from({ length: 12 }, (_, index) => `request ${index}`);
+
+    const inside: unknown[] = [];
+    beforeAnswer = () => inside.push(currentRequestId());
+    await Promise.all(ids.map((id) => onBehalfOf(id, () => vehicles.find({ vin: VIN }, "basic"))));
+
+    expect(inside).toEqual(ids);
+  });
+
   test("takes reads that fail for misses", async () => {
     const found = await vehicles.find({ vin: VIN }, "full");
     elapsed = 1_000;

@@ -1,5 +1,6 @@
 import { createContextValues, createServiceImplSpec } from "@connectrpc/connect";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { constants } from "node:http2";
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { AccessGuard } from "../../src/access/access-guard.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
@@ -10,6 +11,7 @@ import { startHttpServer } from "../../src/server/http/http-server.ts";
 import type { Peer } from "../../src/server/peer.ts";
 import type { Addresses } from "../support/clients.ts";
 import { clientOf } from "../support/clients.ts";
+import { EchoHttp2, frame } from "../support/echo-http2.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 import { bearer, someTokens, TOKENS_NOW } from "../support/some-tokens.ts";
 import { StubVehicleService } from "../support/stub-vehicle-service.ts";
@@ -18,6 +20,8 @@ const service = new StubVehicleService();
 const logger = new MemoryLogger();
 const running = new AsyncDisposableStack();
 let addresses: Addresses;
+
+const STALL_MS = 300;
 
 beforeAll(async () => {
   const limiter = new RateLimiter({ perSecond: 1_000, burst: 10_000 });
@@ -29,6 +33,7 @@ beforeAll(async () => {
     interceptors: createInterceptors({ guard, logger }),
     contextValues: ({ address }: Peer) => createContextValues().set(callerKey, address),
     logger,
+    limits: { defaults: { stallTimeoutMs: STALL_MS } },
   };
   const grpc = running.use(await startGrpcServer(mount));
   const http = running.use(await startHttpServer({ ...mount, handlers: {} }));
@@ -37,10 +42,24 @@ beforeAll(async () => {
 
 afterAll(() => running.disposeAsync());
 
+beforeEach(() => {
+  logger.lines.length = 0;
+  service.exportsHang = false;
+  service.exportsGoOn = false;
+});
+
+/** What the log says of the ends of exports: audit, the call's own line, and whatever is an error. */
+function ends(): unknown[] {
+  const wanted = new Set(["audit", "call ended"]);
+  return logger.lines
+    .filter(({ level, message }) => level === "error" || wanted.has(message))
+    .map(({ message, fields: { code } }) => `${message} ${String(code)}`)
+    .toSorted();
+}
+
 test.each(["grpc", "grpc-web", "connect"] as const)(
   "the audit tells that the reader of an export over %s has left",
   async (protocol) => {
-    logger.lines.length = 0;
     service.exportsHang = true;
     const left = new AbortController();
     const answer = clientOf(addresses, protocol).export({}, { headers: bearer("all"), signal: left.signal });
@@ -53,5 +72,26 @@ test.each(["grpc", "grpc-web", "connect"] as const)(
         { fields: { action: "Export", caller: "all", code: "Canceled" } },
       ]),
     );
+  },
+);
+
+test.each([
+  ["leaves", "Canceled"],
+  ["stays and reads nothing", "Aborted"],
+])(
+  "the audit of an export says so when a reader for whom much waits %s, and nothing is an error",
+  async (how, code) => {
+    service.exportsGoOn = true;
+    using client = new EchoHttp2(addresses.grpcAddress);
+    const stream = client.open("/vehicle.v1.VehicleService/Export", bearer("all"));
+    stream.end(frame());
+    // The rest of the first window stays with the client, unread, and everything else with the service.
+    await vi.waitFor(() => expect(stream.readableLength).toBeGreaterThan(0));
+
+    if (how === "leaves") {
+      stream.close(constants.NGHTTP2_CANCEL);
+    }
+
+    await vi.waitFor(() => expect(ends()).toEqual([`audit ${code}`, `call ended ${code}`]), 10 * STALL_MS);
   },
 );

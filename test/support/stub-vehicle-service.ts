@@ -15,6 +15,8 @@ export class StubVehicleService {
   readonly calls: { readonly method: string; readonly caller: string }[] = [];
   /** Whether exports stop after their first part until their caller has gone. */
   exportsHang = false;
+  /** Whether exports go on for as long as their caller takes more. */
+  exportsGoOn = false;
 
   readonly handlers: ServiceImpl<typeof VehicleService> = {
     lookup: ({ vin }, context) => {
@@ -44,6 +46,10 @@ export class StubVehicleService {
     if (this.exportsHang && !signal.aborted) {
       await once(signal, "abort");
       signal.throwIfAborted();
+    }
+    while (this.exportsGoOn) {
+      signal.throwIfAborted();
+      yield { part: { case: "data", value: new Uint8Array(65_536) } };
     }
     yield { part: { case: "data", value: new Uint8Array(2) } };
   }

@@ -16,6 +16,8 @@ interface Report {
   }[];
 }
 
+const NO_REPORT = '{ "testResults": [] }';
+
 /** Rows 10 and 11: the same in `npm test`, whole. Whoever has Python's grpcio names it in GRPCIO_PYTHON. */
 export const rowsOfTests: readonly Row[] = [
   { number: 10, title: "real clients", run: () => runTests("test/service/clients.test.ts") },
@@ -32,11 +34,16 @@ async function runTests(file: string): Promise<Finding[]> {
     cwd: ROOT,
     stdio: ["ignore", "ignore", "inherit"],
   });
-  await once(child, "exit");
-  const { testResults }: Report = JSON.parse(await readFile(report, "utf8"));
+  const [code]: (number | null)[] = await once(child, "exit");
+  const ran: Finding = {
+    listener: "both",
+    what: file,
+    figures: [{ name: "exit code", value: code ?? Number.NaN, atLeast: 0, atMost: 0 }],
+  };
+  const { testResults }: Report = JSON.parse(await readFile(report, "utf8").catch(() => NO_REPORT));
   const results = testResults.flatMap(({ assertionResults }) => assertionResults);
   const groups = Map.groupBy(results, ({ ancestorTitles: [group = ""] }) => group);
-  return Array.from(groups, ([what, ofGroup]) => {
+  const told = Array.from(groups, ([what, ofGroup]): Finding => {
     const passed = ofGroup.filter(({ status }) => status === "passed").length;
     return {
       listener: "both",
@@ -47,4 +54,5 @@ async function runTests(file: string): Promise<Finding[]> {
       ],
     };
   });
+  return [ran, ...told];
 }

@@ -5,13 +5,18 @@ import type { ServerUnaryCall } from "@grpc/grpc-js";
 import { REQUEST_ID_HEADER, requestIdOf } from "../../rpc/request-id.ts";
 import type { CallLimits } from "../limits/call-limits.ts";
 import { toHeaders } from "./metadata.ts";
-import { type ContextValuesOf, peerOf } from "../peer.ts";
+import { type ContextValuesOf, peerOf, UNKNOWN_ADDRESS } from "../peer.ts";
 
 /** What grpc-js gives for a call, unary or streaming. */
 export type CallSurface = Pick<
   ServerUnaryCall<Buffer, Buffer>,
   "getDeadline" | "getHost" | "getPath" | "getPeer" | "metadata"
 > & { on(event: "cancelled", listener: () => void): unknown };
+
+/** Whether a call's connection is gone. Nobody waits for it, and nobody could be named or charged for it. */
+export function isDisconnected(surface: Pick<CallSurface, "getPeer">): boolean {
+  return peerOf(surface.getPeer()).address === UNKNOWN_ADDRESS;
+}
 
 type Listener = (reason: ConnectError) => void;
 

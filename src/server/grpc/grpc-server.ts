@@ -44,10 +44,14 @@ const connectionOptions: ServerOptions = {
   "grpc.max_connection_age_grace_ms": 10 * 60_000,
 };
 
+const REFLECTION = new Set(
+  ["v1", "v1alpha"].map((version) => `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`),
+);
+
 const HEALTH_WATCH = "/grpc.health.v1.Health/Watch";
 
 /** What is answered under overload, too. */
-const ALWAYS_ADMITTED = /^\/grpc\.(health|reflection)\./;
+const ALWAYS_ADMITTED = /^\/grpc\.health\./;
 
 /**
  * Starts the gRPC listener: the services, health (Check, List and Watch) and reflection (v1 and v1alpha). Health reports
@@ -82,11 +86,12 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
         }
         watchRequest(stream, incomplete);
         // Reflection is the one service whose clients may take their time to send more.
-        if (!path.startsWith("/grpc.reflection.")) {
+        const isReflection = REFLECTION.has(path);
+        if (!isReflection) {
           arrivals.watch(stream);
         }
         // Calls of the services are watched where their deadlines are known; streams that may be quiet are not.
-        if (!isOwn && !path.startsWith("/grpc.reflection.") && path !== HEALTH_WATCH) {
+        if (!isOwn && !isReflection && path !== HEALTH_WATCH) {
           unread.watch(stream, { stallTimeoutMs: stallTimeoutOf(options.limits), isFinished: true });
         }
         begin();

@@ -12,8 +12,8 @@ const GOODBYE_MS = 500;
 export type ReflectionStream = ServerDuplexStream<unknown, unknown>;
 
 /**
- * Bounds what streams of reflection may take. They are open to everyone, no deadline need be theirs, and
- * @grpc/reflection answers each request as it comes, whether or not anybody reads the answers.
+ * Bounds what streams of reflection may take. No deadline need be theirs, and @grpc/reflection answers each request as it
+ * comes, whether or not anybody reads the answers.
  */
 export class ReflectionStreams {
   readonly #open = new Set<ReflectionStream>();
@@ -23,8 +23,21 @@ export class ReflectionStreams {
     this.#maxAgeMs = maxAgeMs;
   }
 
-  /** Lets a stream be answered within the bounds, or refuses it. */
-  admit(call: ReflectionStream, answer: (call: ReflectionStream) => void): void {
+  /**
+   * Lets a stream be answered within the bounds, or refuses it.
+   *
+   * @param refusalOf asked at the beginning and after each request: why no more may be asked
+   */
+  admit(
+    call: ReflectionStream,
+    refusalOf: () => Partial<StatusObject> | undefined,
+    answer: (call: ReflectionStream) => void,
+  ): void {
+    const refusal = refusalOf();
+    if (refusal !== undefined) {
+      refuse(call, refusal);
+      return;
+    }
     if (this.#open.size >= MAX_OPEN) {
       refuse(call, {
         code: status.RESOURCE_EXHAUSTED,
@@ -46,7 +59,12 @@ export class ReflectionStreams {
     answer(call);
     // After the answer to each request: while answers pile up, no more requests are read.
     call.on("data", () => {
-      if (call.writableNeedDrain) {
+      const reason = refusalOf();
+      if (reason !== undefined) {
+        // Nothing that comes after it is read.
+        call.pause();
+        refuse(call, reason);
+      } else if (call.writableNeedDrain) {
         call.pause();
         call.once("drain", () => call.resume());
       }
@@ -62,7 +80,7 @@ export class ReflectionStreams {
 }
 
 /** Answers a stream with nothing more than this. */
-export function refuse(call: ReflectionStream, told: Partial<StatusObject>): void {
+function refuse(call: ReflectionStream, told: Partial<StatusObject>): void {
   call.emit("error", told);
   // Who does not end its own side, or does not read, would keep the connection open.
   setTimeout(() => resetStream(call), GOODBYE_MS).unref();

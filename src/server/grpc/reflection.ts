@@ -8,7 +8,7 @@ import { REQUEST_ID_HEADER, requestIdOf } from "../../rpc/request-id.ts";
 import type { MountOptions } from "../mount-options.ts";
 import { peerOf } from "../peer.ts";
 import { toHeaders } from "./metadata.ts";
-import { type ReflectionStream, type ReflectionStreams, refuse } from "./reflection-streams.ts";
+import type { ReflectionStream, ReflectionStreams } from "./reflection-streams.ts";
 import { type GrpcStatus, toGrpcStatus } from "./status.ts";
 
 /**
@@ -44,14 +44,12 @@ export function addReflection(
     addService(definition, implementation) {
       const bounded = Object.entries(implementation).map(([name, answer]) => [
         name,
-        (call: ReflectionStream) => {
-          const refusal = refusalOf(call, options);
-          if (refusal === undefined) {
-            streams.admit(call, (admitted) => void Reflect.apply(answer, undefined, [admitted]));
-          } else {
-            refuse(call, refusal);
-          }
-        },
+        (call: ReflectionStream) =>
+          streams.admit(
+            call,
+            () => refusalOf(call, options),
+            (admitted) => void Reflect.apply(answer, undefined, [admitted]),
+          ),
       ]);
       server.addService(definition, Object.fromEntries(bounded));
     },

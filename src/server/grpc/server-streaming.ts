@@ -3,7 +3,7 @@ import type { handleServerStreamingCall } from "@grpc/grpc-js";
 
 import { toConnectError } from "../../rpc/error-table.ts";
 import { limitsOf, methodName } from "../limits/call-limits.ts";
-import { GrpcCall } from "./call.ts";
+import { GrpcCall, isDisconnected } from "./call.ts";
 import { invokeServerStreaming, type ServerStreamingSpec } from "./invoke.ts";
 import { encodeResponse } from "./message.ts";
 import { readRequest } from "./read-request.ts";
@@ -24,6 +24,9 @@ export function serverStreamingHandler(
   const procedure = methodName(method);
   const unread = new UnreadAnswers();
   return (surface) => {
+    if (isDisconnected(surface)) {
+      return;
+    }
     let headersSent = false;
     let answered = false;
     const sendHeaders = (header: Headers): void => {

@@ -2,7 +2,7 @@ import type { handleUnaryCall } from "@grpc/grpc-js";
 
 import { toConnectError } from "../../rpc/error-table.ts";
 import { limitsOf, methodName } from "../limits/call-limits.ts";
-import { GrpcCall } from "./call.ts";
+import { GrpcCall, isDisconnected } from "./call.ts";
 import { invokeUnary, type UnarySpec } from "./invoke.ts";
 import { encodeResponse } from "./message.ts";
 import { readRequest } from "./read-request.ts";
@@ -19,6 +19,9 @@ export function unaryHandler(spec: UnarySpec, options: MountOptions): handleUnar
   const procedure = methodName(method);
   const unread = new UnreadAnswers();
   return (surface, respond) => {
+    if (isDisconnected(surface)) {
+      return;
+    }
     let answered = false;
     const sendHeaders = (header: Headers): void => {
       const metadata = toMetadata(header);

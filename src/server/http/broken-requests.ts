@@ -1,3 +1,4 @@
+import { type IncomingMessage, ServerResponse } from "node:http";
 import type { Server as NetServer, Socket } from "node:net";
 
 import { REQUEST_ID_HEADER, requestIdOf } from "../../rpc/request-id.ts";
@@ -13,23 +14,30 @@ const STATUS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Answers what is no HTTP/1.1, has too many headers or does not arrive, and ends its connection, as Node would do by
- * itself; but with a request id, which the log has too.
+ * Answers what Node would answer by itself, but with a request id: what is no HTTP/1.1, has too many headers or does not
+ * arrive, whose connection ends, and what expects something unknown. Of the former, the log has a line under the same id,
+ * which is that of the request that is broken, if it is known by then.
  */
 export function answerBrokenRequests(server: NetServer, logger: Logger): void {
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (socket.writable && !hasBegunToAnswer(socket)) {
-      const requestId = requestIdOf(null);
+    const answer: unknown = Reflect.get(socket, ANSWER);
+    const waiting = answer instanceof ServerResponse ? answer : undefined;
+    // What follows the beginning of an answer would be taken for a part of it.
+    if (socket.writable && waiting?.headersSent !== true) {
+      const requestId = requestIdOf(waiting?.getHeader(REQUEST_ID_HEADER)?.toString() ?? null);
       const status = STATUS[error.code ?? ""] ?? "400 Bad Request";
       logger.debug("a request could not be read", { requestId, status, code: error.code });
       socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\n${REQUEST_ID_HEADER}: ${requestId}\r\n\r\n`);
     }
     socket.destroy();
   });
-}
-
-/** Then more of an answer would be taken for a part of that one. */
-function hasBegunToAnswer(socket: Socket): boolean {
-  const answer: unknown = Reflect.get(socket, ANSWER);
-  return typeof answer === "object" && answer !== null && Reflect.get(answer, "headersSent") === true;
+  server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+    if (request.httpVersionMajor === 1) {
+      // Whether a body follows is not known.
+      response.setHeader("connection", "close");
+    }
+    response.setHeader(REQUEST_ID_HEADER, requestIdOf(request.headers[REQUEST_ID_HEADER]?.toString() ?? null));
+    response.statusCode = 417;
+    response.end();
+  });
 }

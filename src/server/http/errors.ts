@@ -1,5 +1,6 @@
 import { ConnectError, type Interceptor } from "@connectrpc/connect";
 
+import { catching } from "../../rpc/catching.ts";
 import { toConnectError } from "../../rpc/error-table.ts";
 import { REQUEST_ID_HEADER, requestIdOf } from "../../rpc/request-id.ts";
 import type { Logger } from "../../telemetry/logger.ts";
@@ -17,25 +18,6 @@ export function reportUnexpected(logger: Logger): Interceptor {
     };
     const response = await next(request).catch(fail);
     return response.stream ? { ...response, message: catching(response.message, fail) } : response;
-  };
-}
-
-/** The messages, with the errors of their source passed through `fail`; those of the reader are none of it. */
-function catching<T>(messages: AsyncIterable<T>, fail: (error: unknown) => never): AsyncIterable<T> {
-  return {
-    [Symbol.asyncIterator]() {
-      const source = messages[Symbol.asyncIterator]();
-      return {
-        next: async () => await source.next().catch(fail),
-        return: async () => (await source.return?.()) ?? { done: true, value: undefined },
-        throw: async (reason: unknown) => {
-          if (source.throw === undefined) {
-            throw reason;
-          }
-          return await source.throw(reason);
-        },
-      };
-    },
   };
 }
 

@@ -91,6 +91,11 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
   };
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    if (isGone(response) || request.socket.remoteAddress === undefined) {
+      // Nobody waits for it, and nobody could be named or charged for it.
+      response.destroy();
+      return;
+    }
     // Connect makes a URL of both, and throws where nobody would catch.
     const host = request.headers[":authority"] ?? request.headers.host;
     const url = URL.parse(request.url ?? "", `http://${host?.toString()}`);

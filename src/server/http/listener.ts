@@ -55,6 +55,8 @@ export function createHttpListener(
     requestTimeout: arrivalTimeoutMs,
     connectionsCheckingInterval: 1000,
     maxHeaderSize: MAX_HEADER_BYTES,
+    // Node would answer by itself, and without a request id.
+    requireHostHeader: false,
   };
   const pipelines = new Pipelines();
   const onHttp1Request: RequestListener = (request, response) => {

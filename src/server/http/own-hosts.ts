@@ -22,9 +22,10 @@ export function withOwnHosts(
     return listener;
   }
   return (request, response) => {
-    const url = URL.parse(`http://${request.headers[":authority"]?.toString() ?? request.headers.host}`);
+    const host = request.headers[":authority"]?.toString() ?? request.headers.host;
+    const url = host === undefined ? null : URL.parse(`http://${host}`);
     const path = request.url?.replace(/\?.*/s, "") ?? "";
-    // A Host header that is none is for the listener to refuse.
+    // A Host header that is none, or missing, is for the listener to refuse.
     if (url === null || isOwnHost(url.hostname.replaceAll(/[[\]]/g, "")) || FOR_ALL_HOSTS.has(path)) {
       listener(request, response);
       return;

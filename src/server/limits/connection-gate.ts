@@ -32,11 +32,15 @@ export class ConnectionGate {
     this.#limits = { ...defaultConnectionLimits, ...limits };
   }
 
-  /** Lets a new connection in, and counts it until it closes; or destroys it, and says so. */
+  /**
+   * Lets a new connection in, and counts it until it closes; or destroys it, and says so. One that was broken before it
+   * could be looked at has no address any more, and is not let in: its calls would be nobody's.
+   */
   admit(socket: Socket): boolean {
     const address = toCallerAddress(socket.remoteAddress ?? "");
     const open = this.#open.get(address) ?? 0;
     const isWelcome =
+      address !== "" &&
       this.#openInAll < this.#limits.maxOpen &&
       open < this.#limits.maxOpenPerAddress &&
       this.#countNew(address) <= this.#limits.maxNewPerAddress;

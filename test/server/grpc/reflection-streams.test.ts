@@ -1,11 +1,14 @@
 import { once } from "node:events";
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
-import { connect } from "node:http2";
+import { connect, constants } from "node:http2";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
+import { RateLimitError } from "../../../src/access/errors.ts";
 import type { RunningListener } from "../../../src/server/running-listener.ts";
+import { EchoHttp2 } from "../../support/echo-http2.ts";
 import { startEchoGrpc } from "../../support/echo-server.ts";
 import { grpcMessage } from "../../torture/http2-frames.ts";
 
@@ -92,6 +95,42 @@ test("no more than 64 streams are open at once, and another may be when one has 
   await answered(admitted);
 
   expect([refused, ended]).toEqual([status.RESOURCE_EXHAUSTED, status.OK]);
+});
+
+test("a stream of a method that reflection does not have is closed when its request does not end", async () => {
+  await using impatient = await startEchoGrpc({}, { arrivalTimeoutMs: 200 });
+  using client = new EchoHttp2(impatient.address);
+  const stream = client.open("/grpc.reflection.v1.ServerReflection/Nope");
+  stream.resume();
+
+  await once(stream, "close");
+
+  expect(stream.rstCode).toBe(constants.NGHTTP2_NO_ERROR);
+});
+
+test("a stream is ended by what is thrown after one of its requests, and answers none of those that follow", async () => {
+  let left = 3;
+  const admitUnseen = (): void => {
+    if (left-- === 0) {
+      throw new RateLimitError(1_000);
+    }
+  };
+  await using limited = await startEchoGrpc({}, { admitUnseen });
+  using client = new EchoHttp2(limited.address);
+  const stream = client.open("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+  let answers = 0;
+  stream.on("data", () => answers++);
+  const told = once(stream, "trailers");
+
+  for (let request = 0; request < 10; request++) {
+    stream.write(REQUEST);
+    await pause(20);
+  }
+  const [trailers] = await told;
+
+  expect(trailers).toMatchObject({ "grpc-status": String(status.RESOURCE_EXHAUSTED), "retry-after": "1" });
+  // The beginning of the stream counts, and that the last answer was too much shows only when it is given.
+  expect(answers).toBe(3);
 });
 
 test("an open stream does not hold up a drain", async () => {

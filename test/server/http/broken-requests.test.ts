@@ -10,6 +10,7 @@ import { MemoryLogger } from "../../support/memory-logger.ts";
 import { type TlsOnDisk, writeTls } from "../../support/tls-on-disk.ts";
 
 const LATE_MS = 200;
+const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
 const log = new MemoryLogger();
 const stack = new AsyncDisposableStack();
 let disk: TlsOnDisk;
@@ -62,6 +63,31 @@ test.each(["TCP", "TLS"].flatMap((wire) => BROKEN.map(([what, text, status]) => 
     expect(log.lines).toMatchObject([{ level: "debug", fields: { requestId, status } }]);
   },
 );
+
+test.each(["TCP", "TLS"])("over %s, a request without a host is refused under its own id", async (wire) => {
+  const answer = await answerTo(wire, "GET /healthz HTTP/1.1\r\nX-Request-Id: mine\r\n\r\n");
+
+  expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+  expect(answer).toMatch(/\r\nx-request-id: mine\r\n/);
+});
+
+test.each(["TCP", "TLS"])(
+  "over %s, a request that expects something unknown is refused under its own id",
+  async (wire) => {
+    const answer = await answerTo(wire, "GET / HTTP/1.1\r\nHost: a\r\nExpect: more\r\nX-Request-Id: mine\r\n\r\n");
+
+    expect(answer).toMatch(/^HTTP\/1\.1 417 /);
+    expect(answer).toMatch(/\r\nx-request-id: mine\r\n/);
+  },
+);
+
+test("a request that breaks while it arrives is answered under its own id", async () => {
+  const head = `POST ${LOOKUP} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nX-Request-Id: mine\r\n`;
+
+  const answer = await answerTo("TCP", `${head}Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\nno chunk\r\n`);
+
+  expect(answer).toBe("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nx-request-id: mine\r\n\r\n");
+});
 
 test("an answer that has begun is not followed by another one", async () => {
   const chunk = "POST /begun HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\nno chunk\r\n";

@@ -238,6 +238,21 @@ test("a call over gRPC that waits and would be refused may be reset before", asy
   expect(() => waiting[0]?.()).not.toThrow();
 });
 
+test("reflection has no place of its own under overload", async () => {
+  overload();
+
+  const session = connect(`http://${grpc.address}`);
+  const stream = session.request({
+    ":method": "POST",
+    ":path": "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "content-type": "application/grpc",
+  });
+  const [headers]: Record<string, unknown>[] = await once(stream, "response");
+  session.destroy();
+
+  expect(headers?.["grpc-status"]).toBe(String(Code.ResourceExhausted));
+});
+
 test("health is answered under overload on both ports", async () => {
   overload();
 

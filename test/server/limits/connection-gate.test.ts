@@ -30,6 +30,15 @@ describe("the gate for connections", () => {
     expect(second.destroyed).toBe(true);
   });
 
+  test("destroys a connection that was broken before it could be looked at", () => {
+    const gate = new ConnectionGate();
+    const broken = new Socket();
+
+    const admitted = gate.admit(broken);
+
+    expect([admitted, broken.destroyed]).toEqual([false, true]);
+  });
+
   test("counts open connections by address", () => {
     const gate = new ConnectionGate({ maxOpenPerAddress: 1 });
     gate.admit(socketFrom("10.0.0.1"));
