@@ -1,5 +1,6 @@
 import type { ServiceImplSpec } from "@connectrpc/connect";
 
+import type { SessionLifetime } from "./http2/sessions.ts";
 import type { ConnectionLimits } from "./limits/connection-gate.ts";
 import type { IncompleteRequests } from "./limits/incomplete-requests.ts";
 import type { MountOptions } from "./mount-options.ts";
@@ -19,6 +20,10 @@ export interface ListenerOptions extends MountOptions {
   readonly connections?: Partial<ConnectionLimits> | undefined;
   /** How long a request may take to arrive, in ms, give or take a second. Default: 15 s. */
   readonly arrivalTimeoutMs?: number | undefined;
+  /** Deviations from the usual life of connections. */
+  readonly sessions?: Partial<SessionLifetime> | undefined;
+  /** How long a client may leave its side open after the server has closed its own, in ms. Default: 30 s. */
+  readonly lingerMs?: number | undefined;
   /** With it, the listener speaks TLS. */
   readonly tls?: TlsCertificates | undefined;
 }

@@ -29,6 +29,9 @@ const webCall = Buffer.concat([
   OPENING,
   headers(1, callHeaders(LOOKUP, "localhost", "60S", "application/grpc-web+proto")),
 ]);
+/** What has sent its settings is asked after a minute whether it is there, and has 20 s to say so. */
+const UNANSWERED_PING_MS = 80_000;
+const halfHeaders = call.subarray(0, OPENING.byteLength + 40);
 const nothing = Buffer.alloc(0);
 /** The head of a TLS record with a ClientHello of 512 bytes, which do not follow. */
 const halfHello = Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]);
@@ -38,7 +41,10 @@ const SILENCES: readonly Silence[] = [
   { listener: "gRPC", what: "silent connection", first: Buffer.alloc(0), limitMs: 5000 },
   { listener: "gRPC", what: "half preface", first: PREFACE.subarray(0, 12), limitMs: 5000 },
   { listener: "gRPC", what: "preface, a byte a second", first: Buffer.alloc(0), drip: PREFACE, limitMs: 5000 },
+  { listener: "gRPC", what: "preface without settings", first: PREFACE, limitMs: 5000 },
   { listener: "gRPC", what: "call without a body", first: call, limitMs: 15_000, endsCall: true },
+  { listener: "gRPC", what: "no call", first: OPENING, limitMs: UNANSWERED_PING_MS },
+  { listener: "gRPC", what: "half the headers", first: halfHeaders, limitMs: UNANSWERED_PING_MS },
   { listener: "HTTP", what: "silent connection", first: Buffer.alloc(0), limitMs: 5000 },
   { listener: "HTTP", what: "half the headers", first: head, limitMs: 5000 },
   {
@@ -64,6 +70,8 @@ const SILENCES: readonly Silence[] = [
   { listener: "HTTP/2", what: "half preface", tls: "both", first: PREFACE.subarray(0, 12), limitMs: 5000 },
   { listener: "HTTP/2", what: "preface without settings", tls: "both", first: PREFACE, limitMs: 5000 },
   { listener: "HTTP/2", what: "preface, a byte a second", tls: "both", first: nothing, drip: PREFACE, limitMs: 5000 },
+  { listener: "HTTP/2", what: "no call", tls: "both", first: OPENING, limitMs: UNANSWERED_PING_MS },
+  { listener: "HTTP/2", what: "half the headers", tls: "both", first: halfHeaders, limitMs: UNANSWERED_PING_MS },
   { listener: "HTTP/2", what: "call without a body", tls: "both", first: webCall, limitMs: 15_000, endsCall: true },
 ];
 

@@ -27,6 +27,8 @@ import { addReflection } from "./reflection.ts";
 import { ReflectionStreams } from "./reflection-streams.ts";
 import { runListener, type RunningListener } from "../running-listener.ts";
 import { UnreadAnswers } from "../limits/unread-answers.ts";
+import { limitSession } from "../http2/sessions.ts";
+import { cutHalfClosed } from "../linger.ts";
 import { UnheardStreams } from "../http2/unheard-streams.ts";
 
 export interface GrpcServerOptions extends ListenerOptions {
@@ -38,10 +40,6 @@ export interface GrpcServerOptions extends ListenerOptions {
 
 const connectionOptions: ServerOptions = {
   "grpc.max_concurrent_streams": 100,
-  "grpc.max_connection_idle_ms": 120_000,
-  // A ping resets idleness, so age is the bound that holds. The grace is that of the longest call, an Export.
-  "grpc.max_connection_age_ms": 30 * 60_000,
-  "grpc.max_connection_age_grace_ms": 10 * 60_000,
 };
 
 const REFLECTION = new Set(
@@ -97,7 +95,10 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
         begin();
       });
     },
-    unheard,
+    (session) => {
+      unheard.watch(session);
+      limitSession(session, options.sessions);
+    },
   );
   for (const service of options.services) {
     mountService(server, service, options);
@@ -126,6 +127,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
       });
     },
     open(socket, raw) {
+      cutHalfClosed(socket, options.lingerMs, () => raw.destroy());
       onceHttp2(socket, options.prefaceTimeoutMs ?? 5000, () => {
         strangers.delete(raw);
         injector.injectConnection(socket);

@@ -3,7 +3,6 @@ import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 
 import { Server, type ServerOptions } from "@grpc/grpc-js";
 
 import { defuseHeaders } from "../http2/header-bombs.ts";
-import type { UnheardStreams } from "../http2/unheard-streams.ts";
 import { sessionLimits } from "../http2/sessions.ts";
 
 /** What grpc-js calls for every new stream of a connection. */
@@ -21,13 +20,13 @@ const HTTP2_OPTIONS = "commonServerOptions";
  * with a call and a reset would do.
  *
  * @param receive sees every stream that is alive, before grpc-js does, and answers it or has grpc-js do so
- * @param unheard watches its connections
+ * @param onSession sees every new connection
  * @throws {TypeError} when grpc-js has been rebuilt so that this guard no longer fits
  */
 export function createGuardedServer(
   options: ServerOptions,
   receive: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, begin: () => void) => void,
-  unheard: UnheardStreams,
+  onSession: (session: ServerHttp2Session) => void,
 ): Server {
   // With channelz, another handler would be called.
   const server = new Server({ ...options, "grpc.enable_channelz": 0 });
@@ -47,7 +46,7 @@ export function createGuardedServer(
   Reflect.set(server, SESSION_HANDLER_OF, (http2Server: unknown) => {
     const handle: unknown = Reflect.apply(originalSessions, server, [http2Server]);
     return (session: ServerHttp2Session) => {
-      unheard.watch(session);
+      onSession(session);
       if (typeof handle === "function") {
         Reflect.apply(handle, server, [session]);
       }

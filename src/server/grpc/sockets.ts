@@ -11,16 +11,10 @@ export interface SocketHandlers {
   open(socket: Socket, admitted: Socket): void;
 }
 
-/**
- * The kernel asks after a quiet peer after 60 s, and gives it up 10 s later. HTTP/2 pings would do the same, but grpc-js
- * 1.14 drops a draining connection, with the calls still running on it, when a ping falls due.
- */
-const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
-
 /** A server that does not listen yet, with TLS or without. */
 export function createSocketListener(tls: TlsCertificates | undefined, handlers: SocketHandlers): Server {
   if (tls === undefined) {
-    return createNetServer(socketOptions, (socket) => {
+    return createNetServer({ noDelay: true }, (socket) => {
       handlers.admit(socket);
       if (!socket.destroyed) {
         handlers.open(socket, socket);
@@ -28,7 +22,7 @@ export function createSocketListener(tls: TlsCertificates | undefined, handlers:
     });
   }
   const admitted = new Map<string, Socket>();
-  const server = createTlsServer({ ...tls.serverOptions, ...socketOptions, ALPNProtocols: ["h2"] });
+  const server = createTlsServer({ ...tls.serverOptions, noDelay: true, ALPNProtocols: ["h2"] });
   server.on("connection", (socket: Socket) => {
     handlers.admit(socket);
     const endpoints = endpointsOf(socket);

@@ -17,7 +17,7 @@ import { RunningRequests } from "./running-requests.ts";
 import { listen } from "../listen.ts";
 import { IncompleteRequests } from "../limits/incomplete-requests.ts";
 import { createAgeCheck } from "./http1-age.ts";
-import { type SessionLifetime, usualLifetime } from "../http2/sessions.ts";
+import { usualLifetime } from "../http2/sessions.ts";
 import type { ListenerOptions } from "../listener-options.ts";
 import { withOwnHosts } from "./own-hosts.ts";
 import { runListener, type RunningListener } from "../running-listener.ts";
@@ -33,8 +33,6 @@ export interface HttpServerOptions extends ListenerOptions {
   readonly isOwnHost?: ((host: string) => boolean) | undefined;
   /** How long a request's headers may take to arrive, in ms, give or take a second. Default: 5 s. */
   readonly headersTimeoutMs?: number | undefined;
-  /** Deviations from the usual life of connections. */
-  readonly sessions?: Partial<SessionLifetime> | undefined;
 }
 
 /** How long a connection without a request stays open when the listener is drained, so that one on its way is answered. */
@@ -144,6 +142,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
       stallTimeoutMs: stallTimeoutOf(options.limits),
       admit,
       sessions: options.sessions,
+      lingerMs: options.lingerMs,
       logger,
     },
     answer,

@@ -14,9 +14,10 @@ import { answerBrokenRequests } from "./broken-requests.ts";
 import { Pipelines } from "./pipelines.ts";
 import { defuseHeaders, listBytes } from "../http2/header-bombs.ts";
 import { nameAnswers } from "../http2/name-answers.ts";
-import { limitSessions, type SessionLifetime, sessionLimits } from "../http2/sessions.ts";
+import { limitSession, type SessionLifetime, sessionLimits } from "../http2/sessions.ts";
 import type { TlsCertificates } from "../tls/certificates.ts";
 import { UnreadAnswers } from "../limits/unread-answers.ts";
+import { cutHalfClosed } from "../linger.ts";
 import { UnheardStreams } from "../http2/unheard-streams.ts";
 
 export interface HttpListenerOptions {
@@ -32,16 +33,20 @@ export interface HttpListenerOptions {
   readonly admit?: ((request: IncomingMessage, response: ServerResponse, begin: () => void) => void) | undefined;
   /** Deviations from the usual life of HTTP/2 connections. */
   readonly sessions?: Partial<SessionLifetime> | undefined;
+  /** How long a client may leave its side open after the server has closed its own, in ms. Default: 30 s. */
+  readonly lingerMs?: number | undefined;
   readonly logger: Logger;
 }
 
 type RequestListener = (request: IncomingMessage, response: ServerResponse) => void;
 
+/** The kernel asks after a quiet peer of HTTP/1.1; over HTTP/2 there are pings. */
+const KEEP_ALIVE_MS = 60_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 
 /** A server that does not listen yet. */
 export function createHttpListener(
-  { tls, headersTimeoutMs, arrivalTimeoutMs, stallTimeoutMs, admit, sessions, logger }: HttpListenerOptions,
+  { tls, headersTimeoutMs, arrivalTimeoutMs, stallTimeoutMs, admit, sessions, lingerMs, logger }: HttpListenerOptions,
   onOpenRequest: RequestListener,
 ): Server | Http2SecureServer {
   const unread = new UnreadAnswers();
@@ -51,6 +56,8 @@ export function createHttpListener(
   };
   const http1 = {
     noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_MS,
     headersTimeout: headersTimeoutMs,
     requestTimeout: arrivalTimeoutMs,
     connectionsCheckingInterval: 1000,
@@ -91,9 +98,12 @@ export function createHttpListener(
   });
   answerBrokenRequests(server, logger);
   tls.follow(server);
-  limitSessions(server, sessions);
+  server.on("secureConnection", (socket) => cutHalfClosed(socket, lingerMs));
   const unheard = new UnheardStreams();
-  server.on("session", (session) => unheard.watch(session));
+  server.on("session", (session) => {
+    unheard.watch(session);
+    limitSession(session, sessions);
+  });
   const arrivals = new ArrivalWatch(arrivalTimeoutMs, endLate);
   server.on(
     "stream",
