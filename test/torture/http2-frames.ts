@@ -122,12 +122,14 @@ export function isReset(type: number): boolean {
   return type === FrameType.resetStream;
 }
 
-/** Splits what a server sends into frames; gives each one's type, flags and stream. */
+type OnFrame = (type: number, isEnd: boolean, stream: number, byteLength: number) => void;
+
+/** Splits what a server sends into frames; gives each one's type, whether it ends its stream, the stream and its length. */
 export class FrameReader {
   #rest: Buffer = Buffer.alloc(0);
-  readonly #onFrame: (type: number, isEnd: boolean, stream: number) => void;
+  readonly #onFrame: OnFrame;
 
-  constructor(onFrame: (type: number, isEnd: boolean, stream: number) => void) {
+  constructor(onFrame: OnFrame) {
     this.#onFrame = onFrame;
   }
 
@@ -140,7 +142,8 @@ export class FrameReader {
       }
       const type = rest.readUInt8(3);
       const canEnd = type === FrameType.data || type === FrameType.headers;
-      this.#onFrame(type, canEnd && (rest.readUInt8(4) & END_STREAM) !== 0, rest.readUInt32BE(5) & 0x7fffffff);
+      const isEnd = canEnd && (rest.readUInt8(4) & END_STREAM) !== 0;
+      this.#onFrame(type, isEnd, rest.readUInt32BE(5) & 0x7fffffff, end - FRAME_HEAD_BYTES);
       rest = rest.subarray(end);
     }
     this.#rest = rest;

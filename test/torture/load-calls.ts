@@ -19,29 +19,41 @@ export interface Caller {
 const STREAMS_PER_CONNECTION = 90;
 const SERIAL_DIGITS = 6;
 const STREAM_ID_AT = 5;
-const HEADERS_FRAME = 1;
-const HEADERS_OF_CALL = headers(1, callHeaders(LOOKUP));
-const GRPC_CALL = Buffer.concat([HEADERS_OF_CALL, data(1, grpcMessage(LOOKUP_MESSAGE), true)]);
+const DATA_FRAME = 0;
+/** HEADERS and DATA of a call, by listener. */
+const HTTP2_CALLS = {
+  gRPC: framesOf("application/grpc"),
+  "HTTP/2": framesOf("application/grpc-web+proto"),
+};
 const HTTP_CALL = Buffer.from(httpLookup().toString("latin1").replace("Connection: close\r\n", ""), "latin1");
 
-/** Many calls at once over HTTP/2. */
-export class GrpcCaller implements Caller {
+/** Many calls at once over HTTP/2: gRPC, or gRPC-Web. */
+export class Http2Caller implements Caller {
   readonly #connection: RawConnection;
+  readonly #frames: readonly [headers: Buffer, data: Buffer];
   readonly #onEnd: OnEnd;
   readonly #running = new Map<number, { readonly startedAt: number; hasAnswer: boolean }>();
   #nextStream = 1;
 
-  private constructor(connection: RawConnection, onEnd: OnEnd) {
+  private constructor(connection: RawConnection, frames: readonly [Buffer, Buffer], onEnd: OnEnd) {
     this.#connection = connection;
+    this.#frames = frames;
     this.#onEnd = onEnd;
-    const frames = new FrameReader((type, isEnd, stream) => this.#take(type, isEnd, stream));
-    connection.tell((bytes) => frames.push(bytes));
+    const reader = new FrameReader((type, isEnd, stream, length) => this.#take(type, isEnd, stream, length));
+    connection.tell((bytes) => reader.push(bytes));
   }
 
-  static async open(address: string, onEnd: OnEnd): Promise<GrpcCaller> {
-    const connection = await RawConnection.open(address);
+  /** @param ca PEM of who signed the service's certificate; without it, the connection is plain TCP */
+  static async open(
+    listener: keyof typeof HTTP2_CALLS,
+    address: string,
+    ca: string | undefined,
+    onEnd: OnEnd,
+  ): Promise<Http2Caller> {
+    const tls = ca === undefined ? undefined : ({ ca, protocol: "h2" } as const);
+    const connection = await RawConnection.open(address, undefined, tls);
     await connection.send(Buffer.concat([OPENING, windowUpdate(0, 2 ** 30)]));
-    return new GrpcCaller(connection, onEnd);
+    return new Http2Caller(connection, HTTP2_CALLS[listener], onEnd);
   }
 
   get isReady(): boolean {
@@ -55,30 +67,30 @@ export class GrpcCaller implements Caller {
   call(serial: number | undefined): void {
     const stream = this.#nextStream;
     this.#nextStream += 2;
-    const bytes = withSerial(GRPC_CALL, serial);
+    const [head] = this.#frames;
+    const bytes = withSerial(Buffer.concat(this.#frames), serial);
     bytes.writeUInt32BE(stream, STREAM_ID_AT);
-    bytes.writeUInt32BE(stream, HEADERS_OF_CALL.byteLength + STREAM_ID_AT);
+    bytes.writeUInt32BE(stream, head.byteLength + STREAM_ID_AT);
     this.#running.set(stream, { startedAt: performance.now(), hasAnswer: false });
     this.#connection.socket.write(bytes);
   }
 
-  #take(type: number, isEnd: boolean, stream: number): void {
+  #take(type: number, isEnd: boolean, stream: number, byteLength: number): void {
     const call = this.#running.get(stream);
     if (call === undefined) {
       return;
     }
+    // A refusal has no message.
+    call.hasAnswer ||= type === DATA_FRAME && byteLength > 0;
     if (isEnd) {
       this.#running.delete(stream);
-      // An error is nothing but trailers.
       this.#onEnd(performance.now() - call.startedAt, call.hasAnswer);
-    } else if (type !== HEADERS_FRAME) {
-      call.hasAnswer = true;
     }
   }
 }
 
 /** One call after the other over HTTP/1.1. */
-export class HttpCaller implements Caller {
+export class Http1Caller implements Caller {
   readonly #connection: RawConnection;
   readonly #onEnd: OnEnd;
   #startedAt: number | undefined;
@@ -90,8 +102,8 @@ export class HttpCaller implements Caller {
     connection.tell((bytes) => this.#take(bytes));
   }
 
-  static async open(address: string, onEnd: OnEnd): Promise<HttpCaller> {
-    return new HttpCaller(await RawConnection.open(address), onEnd);
+  static async open(address: string, onEnd: OnEnd): Promise<Http1Caller> {
+    return new Http1Caller(await RawConnection.open(address), onEnd);
   }
 
   get isReady(): boolean {
@@ -120,6 +132,13 @@ export class HttpCaller implements Caller {
     this.#answer = "";
     this.#onEnd(ms, isGood);
   }
+}
+
+function framesOf(contentType: string): readonly [Buffer, Buffer] {
+  return [
+    headers(1, callHeaders(LOOKUP, undefined, undefined, contentType)),
+    data(1, grpcMessage(LOOKUP_MESSAGE), true),
+  ];
 }
 
 /** @param serial for another VIN of the same kind of vehicle, with its right check digit */

@@ -3,10 +3,10 @@
 
 import type { LoadOrder, LoadResults } from "./load.ts";
 import type { Caller } from "./load-calls.ts";
-import { GrpcCaller, HttpCaller } from "./load-calls.ts";
+import { Http1Caller, Http2Caller } from "./load-calls.ts";
 
-const GRPC_CONNECTIONS = 20;
-const HTTP_CONNECTIONS = 400;
+const HTTP2_CONNECTIONS = 20;
+const HTTP1_CONNECTIONS = 400;
 const TICK_MS = 1;
 /** Until the first calls are answered: before that, nothing counts. */
 const RAMP_MS = 50;
@@ -32,16 +32,18 @@ async function obey(order: LoadOrder): Promise<LoadResults> {
   return told;
 }
 
-async function connect({ address, listener }: LoadOrder): Promise<void> {
+async function connect({ address, listener, ca }: LoadOrder): Promise<void> {
   const onEnd = (ms: number, isGood: boolean): void => {
     (isGood ? results.goodMs : results.refusedMs).push(ms);
     onAnswer();
   };
   // The server closes those that were not used for some time.
   callers = callers.filter(({ isOpen }) => isOpen);
-  const wanted = listener === "gRPC" ? GRPC_CONNECTIONS : HTTP_CONNECTIONS;
+  const wanted = listener === "HTTP" ? HTTP1_CONNECTIONS : HTTP2_CONNECTIONS;
   while (callers.length < wanted) {
-    callers.push(await (listener === "gRPC" ? GrpcCaller.open(address, onEnd) : HttpCaller.open(address, onEnd)));
+    callers.push(
+      await (listener === "HTTP" ? Http1Caller.open(address, onEnd) : Http2Caller.open(listener, address, ca, onEnd)),
+    );
   }
 }
 

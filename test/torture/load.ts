@@ -2,6 +2,8 @@ import type { ChildProcess } from "node:child_process";
 import { fork } from "node:child_process";
 import { once } from "node:events";
 
+import type { Listener } from "./finding.ts";
+
 /** What the client does next: keep so many calls running, or send so many a second. */
 export type LoadOrder = LoadTarget &
   (
@@ -11,8 +13,10 @@ export type LoadOrder = LoadTarget &
 
 /** Whom to load, with what. */
 interface LoadTarget {
-  readonly listener: "gRPC" | "HTTP";
+  readonly listener: Listener;
   readonly address: string;
+  /** PEM of who signed the service's certificate; without it, the connections are plain TCP. */
+  readonly ca: string | undefined;
   /** Whether each call asks for the vehicle in the cache, or for one that was not asked for before. */
   readonly isCached: boolean;
 }

@@ -2,8 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { Code, ConnectError } from "@connectrpc/connect";
 
-import { clientOf } from "../support/clients.ts";
-import type { Figure, Finding, Row, Scale } from "./finding.ts";
+import type { Figure, Finding, Listener, Row, Scale } from "./finding.ts";
 import { LoadClient, type LoadResults, quantile } from "./load.ts";
 import { CACHED_VIN, Target } from "./target.ts";
 
@@ -34,25 +33,43 @@ const LOADS: readonly Load[] = [
   { isCached: true, isMeasuredOnly: true },
 ];
 
+/** What is loaded. */
+interface Door {
+  readonly listener: Listener;
+  readonly isSecured: boolean;
+}
+
+const DOORS: readonly Door[] = [
+  { listener: "gRPC", isSecured: false },
+  { listener: "gRPC", isSecured: true },
+  { listener: "HTTP", isSecured: false },
+  { listener: "HTTP/2", isSecured: true },
+];
+
+function nameOf({ listener, isSecured }: Door): string {
+  return `${listener}${isSecured ? " with TLS" : ""}`;
+}
+
 /**
  * Row 27: three times as many calls as can be answered. The machine is not as fast at all times, so two processes of the
  * service take turns, one at its peak, the other under overload, which does not end between its turns.
  */
-export const rowsOfLoad: readonly Row[] = (["gRPC", "HTTP"] as const).map((listener) => ({
+export const rowsOfLoad: readonly Row[] = DOORS.map((door) => ({
   number: 27,
-  title: `three times the capacity over ${listener}`,
+  title: `three times the capacity over ${nameOf(door)}`,
   async run(scale) {
     const findings: Finding[] = [];
     for (const load of scale === "full" ? LOADS : LOADS.slice(0, 1)) {
-      findings.push(await overload(listener, load, scale));
+      findings.push(await overload(door, load, scale));
     }
     return findings;
   },
 }));
 
-async function overload(listener: "gRPC" | "HTTP", { isCached, isMeasuredOnly }: Load, scale: Scale): Promise<Finding> {
-  await using busy = await LoadedTarget.start(listener, isCached);
-  await using flooded = await LoadedTarget.start(listener, isCached);
+async function overload(door: Door, { isCached, isMeasuredOnly }: Load, scale: Scale): Promise<Finding> {
+  const { listener } = door;
+  await using busy = await LoadedTarget.start(door, isCached);
+  await using flooded = await LoadedTarget.start(door, isCached);
   const threeTimes = ({ goodMs }: LoadResults, seconds: number): number => (3 * goodMs.length) / seconds;
   await flooded.client.open(threeTimes(await busy.client.closed(AT_ONCE, WARM_UP_S), WARM_UP_S), WARM_UP_S);
   const observer = new AbortController();
@@ -68,7 +85,7 @@ async function overload(listener: "gRPC" | "HTTP", { isCached, isMeasuredOnly }:
   observer.abort();
   return {
     listener,
-    what: `${isCached ? "cached" : "new"} VINs, ${Math.round(meanPeak(seen) / WINDOW_S)} calls/s at peak`,
+    what: `${isCached ? "cached" : "new"} VINs${door.isSecured ? ", TLS" : ""}, ${Math.round(meanPeak(seen) / WINDOW_S)} calls/s at peak`,
     figures: [
       ...figuresOf(seen, isMeasuredOnly),
       { name: "an honest client's other errors", value: await observed, atMost: 0 },
@@ -124,10 +141,12 @@ class LoadedTarget implements AsyncDisposable {
     this.client = client;
   }
 
-  static async start(listener: "gRPC" | "HTTP", isCached: boolean): Promise<LoadedTarget> {
+  static async start({ listener, isSecured }: Door, isCached: boolean): Promise<LoadedTarget> {
     await using starting = new AsyncDisposableStack();
-    const target = starting.use(await Target.start({ SOURCES: isCached ? "vpic" : "snapshot" }));
-    const client = await LoadClient.start({ listener, address: target.addressOf(listener), isCached });
+    const env = { SOURCES: isCached ? "vpic" : "snapshot" };
+    const target = starting.use(await (isSecured ? Target.startSecured(env) : Target.start(env)));
+    const address = target.addressOf(listener);
+    const client = await LoadClient.start({ listener, address, ca: target.ca, isCached });
     starting.move();
     return new LoadedTarget(target, client);
   }
@@ -139,8 +158,8 @@ class LoadedTarget implements AsyncDisposable {
 }
 
 /** An honest client meanwhile: how often it is told anything but the answer or RESOURCE_EXHAUSTED. */
-async function observe(target: Target, listener: "gRPC" | "HTTP", signal: AbortSignal): Promise<number> {
-  const client = clientOf(target, listener === "gRPC" ? "grpc" : "connect");
+async function observe(target: Target, listener: Listener, signal: AbortSignal): Promise<number> {
+  const client = target.clientOf(listener);
   let others = 0;
   while (!signal.aborted) {
     try {

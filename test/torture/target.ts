@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { createClient } from "@connectrpc/connect";
+import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
@@ -162,14 +162,22 @@ export class Target implements AsyncDisposable {
     return { grpcAddress: this.grpcAddress, httpAddress: this.httpAddress, vin: CACHED_VIN, ca: this.ca };
   }
 
+  /** A client of a listener: of gRPC, or of Connect over the version of HTTP that it speaks. */
+  clientOf(listener: Listener): Client<typeof VehicleService> {
+    const nodeOptions = this.ca === undefined ? {} : { ca: this.ca };
+    const baseUrl = `${this.scheme}://${this.addressOf(listener)}`;
+    const httpVersion = listener === "HTTP" ? "1.1" : "2";
+    return createClient(
+      VehicleService,
+      listener === "gRPC"
+        ? createGrpcTransport({ baseUrl, nodeOptions })
+        : createConnectTransport({ baseUrl, httpVersion, nodeOptions }),
+    );
+  }
+
   /** The first calls compile code and let the heap grow; that is not an attack's doing. */
   async #warmUp(): Promise<void> {
-    const nodeOptions = this.ca === undefined ? {} : { ca: this.ca };
-    const httpVersion = this.ca === undefined ? "1.1" : "2";
-    const clients = [
-      createGrpcTransport({ baseUrl: `${this.scheme}://${this.grpcAddress}`, nodeOptions }),
-      createConnectTransport({ baseUrl: `${this.scheme}://${this.httpAddress}`, httpVersion, nodeOptions }),
-    ].map((transport) => createClient(VehicleService, transport));
+    const clients = [this.clientOf("gRPC"), this.clientOf(this.ca === undefined ? "HTTP" : "HTTP/2")];
     await clients[0]?.lookup({ vin: CACHED_VIN });
     for (let call = 0; call < WARM_UP_CALLS; call += 8) {
       await Promise.all(
