@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 
 import { REQUEST_ID_HEADER, requestIdOf } from "../../rpc/request-id.ts";
@@ -8,7 +9,7 @@ import { destroyAll } from "../destroy-all.ts";
 import type { AllowedOrigins } from "./cors.ts";
 import { withCors } from "./cors.ts";
 import type { HttpAdmission } from "../../rpc/admission.ts";
-import { admitRequest } from "../limits/admit.ts";
+import { admitHttpStream, admitRequest } from "../limits/admit.ts";
 import { isGone } from "../limits/is-gone.ts";
 import { createHttpListener } from "./listener.ts";
 import { rpcHandlers } from "./rpc.ts";
@@ -54,21 +55,23 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
   const isOld = createAgeCheck(options.sessions?.ageMs ?? usualLifetime.ageMs);
   let draining = false;
 
-  // What a browser sends needs more headers in its answer, and what comes over HTTP/2 is not seen as early.
-  const wasAskedEarly = ({ httpVersionMajor, headers, url = "" }: IncomingMessage): boolean =>
-    httpVersionMajor === 1 && headers.origin === undefined && rpcs.has(url);
+  // What a page sends needs more headers in its answer.
+  const isAskedEarly = ({ origin }: IncomingHttpHeaders, url = ""): boolean => origin === undefined && rpcs.has(url);
   const closeInTime = (request: IncomingMessage, response: ServerResponse): void => {
     if (isOld(request) || draining) {
       closeAfterAnswer(request, response);
     }
   };
   const admit = (request: IncomingMessage, response: ServerResponse, begin: () => void): void => {
-    if (options.admission === undefined || !wasAskedEarly(request)) {
+    if (!isAskedEarly(request.headers, request.url)) {
       begin();
       return;
     }
     closeInTime(request, response);
     admitRequest(options.admission, request, response, begin);
+  };
+  const admitStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, begin: () => void): void => {
+    admitHttpStream(isAskedEarly(headers, headers[":path"]) ? options.admission : undefined, stream, headers, begin);
   };
 
   /** Says what happened when an answer has failed, to the client too if it can still be told. */
@@ -104,9 +107,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
     }
     const rpc = rpcs.get(url.pathname);
     if (rpc !== undefined) {
-      admitRequest(wasAskedEarly(request) ? undefined : options.admission, request, response, () =>
-        settle(request, response, rpc(request, response)),
-      );
+      const admission = isAskedEarly(request.headers, request.url) ? undefined : options.admission;
+      admitRequest(admission, request, response, () => settle(request, response, rpc(request, response)));
       return;
     }
     const methods = routes.get(url.pathname);
@@ -141,6 +143,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
       arrivalTimeoutMs: options.arrivalTimeoutMs ?? 15_000,
       stallTimeoutMs: stallTimeoutOf(options.limits),
       admit,
+      admitStream,
       sessions: options.sessions,
       lingerMs: options.lingerMs,
       logger,

@@ -3,7 +3,6 @@ import {
   constants,
   createSecureServer,
   type Http2SecureServer,
-  type Http2ServerResponse,
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from "node:http2";
@@ -13,6 +12,8 @@ import { ArrivalWatch } from "../http2/arrival-watch.ts";
 import { answerBrokenRequests } from "./broken-requests.ts";
 import { Pipelines } from "./pipelines.ts";
 import { defuseHeaders, listBytes } from "../http2/header-bombs.ts";
+import { refuseStream } from "../limits/refuse-stream.ts";
+import { holdStreams } from "../http2/held-streams.ts";
 import { nameAnswers } from "../http2/name-answers.ts";
 import { limitSession, type SessionLifetime, sessionLimits } from "../http2/sessions.ts";
 import type { TlsCertificates } from "../tls/certificates.ts";
@@ -31,6 +32,10 @@ export interface HttpListenerOptions {
   readonly stallTimeoutMs: number;
   /** Sees every request of HTTP/1.1 before it costs anything, and begins or refuses it. Default: begins all. */
   readonly admit?: ((request: IncomingMessage, response: ServerResponse, begin: () => void) => void) | undefined;
+  /** The same for HTTP/2. */
+  readonly admitStream?:
+    | ((stream: ServerHttp2Stream, headers: IncomingHttpHeaders, begin: () => void) => void)
+    | undefined;
   /** Deviations from the usual life of HTTP/2 connections. */
   readonly sessions?: Partial<SessionLifetime> | undefined;
   /** How long a client may leave its side open after the server has closed its own, in ms. Default: 30 s. */
@@ -46,9 +51,11 @@ const MAX_HEADER_BYTES = 16 * 1024;
 
 /** A server that does not listen yet. */
 export function createHttpListener(
-  { tls, headersTimeoutMs, arrivalTimeoutMs, stallTimeoutMs, admit, sessions, lingerMs, logger }: HttpListenerOptions,
+  options: HttpListenerOptions,
   onOpenRequest: RequestListener,
 ): Server | Http2SecureServer {
+  const { tls, headersTimeoutMs, arrivalTimeoutMs, stallTimeoutMs, logger } = options;
+  const { admit, admitStream = (_stream, _headers, begin) => begin() } = options;
   const unread = new UnreadAnswers();
   const onRequest: RequestListener = (request, response) => {
     unread.watch(response, { stallTimeoutMs });
@@ -98,51 +105,48 @@ export function createHttpListener(
   });
   answerBrokenRequests(server, logger);
   tls.follow(server);
-  server.on("secureConnection", (socket) => cutHalfClosed(socket, lingerMs));
+  server.on("secureConnection", (socket) => cutHalfClosed(socket, options.lingerMs));
   const unheard = new UnheardStreams();
   server.on("session", (session) => {
     unheard.watch(session);
-    limitSession(session, sessions);
+    limitSession(session, options.sessions);
   });
   const arrivals = new ArrivalWatch(arrivalTimeoutMs, endLate);
-  server.on(
-    "stream",
-    (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders: readonly string[]) => {
-      nameAnswers(stream, headers);
-      if (!defuseHeaders(stream, rawHeaders) && !stream.endAfterHeaders) {
-        arrivals.watch(stream);
-      }
-    },
-  );
   // The requests and responses of HTTP/2 look like those of HTTP/1.1, in all that is used of them here.
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-    const stream = http2StreamOf(response);
-    if (stream === undefined) {
-      onHttp1Request(request, response);
-    } else if (stream.destroyed) {
-      // Reset before it could be looked at.
-    } else if (listBytes(request.rawHeaders) > MAX_HEADER_BYTES) {
-      // The limit in the settings binds only who has acknowledged them.
-      stream.respond({ ":status": 431 }, { endStream: true });
-      stream.session?.close();
-    } else {
-      // Many a stream that was opened to be reset is gone by then.
-      setImmediate(() => {
-        if (!stream.destroyed) {
-          onRequest(request, response);
-        }
-      });
+    (request.httpVersionMajor === 1 ? onHttp1Request : onRequest)(request, response);
+  });
+  holdStreams(server, (stream, headers, rawHeaders, begin) => {
+    stream.on("error", () => {});
+    if (stream.destroyed || defuseHeaders(stream, rawHeaders)) {
+      return;
     }
+    if (listBytes(rawHeaders) > MAX_HEADER_BYTES) {
+      // The limit in the settings binds only who has acknowledged them.
+      nameAnswers(stream, headers);
+      refuseStream(stream, [":status", "431"]);
+      stream.session?.close();
+      return;
+    }
+    let hasWaited = false;
+    const start = (): void => {
+      if (!stream.destroyed) {
+        nameAnswers(stream, headers);
+        if (!stream.endAfterHeaders) {
+          arrivals.watch(stream);
+        }
+        begin();
+      }
+    };
+    // Many a stream that was opened to be reset is gone at the end of the turn.
+    admitStream(stream, headers, () => (hasWaited ? start() : setImmediate(start)));
+    hasWaited = true;
   });
   server.once("close", () => {
     arrivals[Symbol.dispose]();
     unheard[Symbol.dispose]();
   });
   return server;
-}
-
-function http2StreamOf(response: ServerResponse | Http2ServerResponse): ServerHttp2Stream | undefined {
-  return "stream" in response ? response.stream : undefined;
 }
 
 function endLate(stream: ServerHttp2Stream): void {

@@ -1,6 +1,7 @@
-import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 
 import { REQUEST_ID_HEADER, requestIdOf } from "../../rpc/request-id.ts";
+import { withRequestId } from "../named-headers.ts";
 
 /**
  * Gives a request an id, in its own header for those who come after, and in the headers of whatever answers it: grpc-js
@@ -11,17 +12,6 @@ export function nameAnswers(stream: ServerHttp2Stream, headers: IncomingHttpHead
   headers[REQUEST_ID_HEADER] = requestId;
   const respond = stream.respond.bind(stream);
   stream.respond = (answer = {}, options) => {
-    respond(withId(answer, requestId), options);
+    respond(withRequestId(answer, requestId), options);
   };
-}
-
-function withId(
-  answer: OutgoingHttpHeaders | readonly string[],
-  requestId: string,
-): OutgoingHttpHeaders | readonly string[] {
-  return isList(answer) ? [...answer, REQUEST_ID_HEADER, requestId] : { [REQUEST_ID_HEADER]: requestId, ...answer };
-}
-
-function isList(answer: OutgoingHttpHeaders | readonly string[]): answer is readonly string[] {
-  return Array.isArray(answer);
 }

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 
 import type { Applicant, GrpcAdmission, HttpAdmission } from "../../rpc/admission.ts";
 import { REQUEST_ID_HEADER, requestIdOf } from "../../rpc/request-id.ts";
+import { withRequestId } from "../named-headers.ts";
 import { isGone } from "./is-gone.ts";
 import { refuseStream } from "./refuse-stream.ts";
 
@@ -11,28 +12,41 @@ import { refuseStream } from "./refuse-stream.ts";
 export function admitStream(
   admission: GrpcAdmission | undefined,
   stream: ServerHttp2Stream,
-  { authorization, [REQUEST_ID_HEADER]: givenId }: IncomingHttpHeaders,
+  headers: IncomingHttpHeaders,
   begin: () => void,
 ): void {
   if (admission === undefined) {
     begin();
     return;
   }
-  const applicant = (): Applicant => ({ authorization, address: addressOf(stream.session?.socket) });
-  const refusal = admission(applicant, () => {
-    if (!stream.destroyed) {
-      begin();
-    }
-  });
+  bearReset(stream);
+  const refusal = admission(() => applicantOf(headers, stream.session?.socket), unlessReset(stream, begin));
   if (refusal !== undefined) {
-    refuseStream(stream, [...refusal, REQUEST_ID_HEADER, requestIdOf(givenId?.toString() ?? null)]);
-  } else if (stream.listenerCount("error") === 0) {
-    // It waits, and may be reset meanwhile.
-    stream.on("error", () => {});
+    refuseStream(stream, withRequestId(refusal, idOf(headers)));
   }
 }
 
-/** Begins the RPC of an HTTP request, at once or in its turn, or refuses it. */
+/** The same on HTTP, over HTTP/2. */
+export function admitHttpStream(
+  admission: HttpAdmission | undefined,
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  begin: () => void,
+): void {
+  if (admission === undefined) {
+    begin();
+    return;
+  }
+  bearReset(stream);
+  const applicant = (): Applicant => applicantOf(headers, stream.session?.socket);
+  const refusal = admission(applicant, headers["content-type"] ?? "", unlessReset(stream, begin));
+  if (refusal !== undefined) {
+    const answer = [":status", String(refusal.status), ...refusal.headers];
+    refuseStream(stream, withRequestId(answer, idOf(headers)), refusal.body);
+  }
+}
+
+/** The same on HTTP, once there are a request and a response. */
 export function admitRequest(
   admission: HttpAdmission | undefined,
   request: IncomingMessage,
@@ -43,22 +57,45 @@ export function admitRequest(
     begin();
     return;
   }
-  const { authorization, "content-type": contentType = "" } = request.headers;
-  const applicant = (): Applicant => ({ authorization, address: addressOf(request.socket) });
-  const refusal = admission(applicant, contentType, () => {
-    if (!isGone(response)) {
-      begin();
-    }
-  });
-  if (refusal === undefined) {
-    return;
+  const { headers, socket } = request;
+  const refusal = admission(
+    () => applicantOf(headers, socket),
+    headers["content-type"] ?? "",
+    () => {
+      if (!isGone(response)) {
+        begin();
+      }
+    },
+  );
+  if (refusal !== undefined) {
+    response.writeHead(refusal.status, [...refusal.headers, REQUEST_ID_HEADER, idOf(headers)]);
+    // Text goes in one piece with the headers.
+    response.end(refusal.body, "latin1");
   }
-  const requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]?.toString() ?? null);
-  response.writeHead(refusal.status, [...refusal.headers, REQUEST_ID_HEADER, requestId]);
-  // Text goes in one piece with the headers.
-  response.end(refusal.body, "latin1");
 }
 
-function addressOf(socket: Pick<Socket, "remoteAddress"> | undefined): string {
-  return socket?.remoteAddress ?? "unknown";
+function applicantOf(
+  { authorization }: IncomingHttpHeaders,
+  socket: Pick<Socket, "remoteAddress"> | undefined,
+): Applicant {
+  return { authorization, address: socket?.remoteAddress ?? "unknown" };
+}
+
+function idOf(headers: IncomingHttpHeaders): string {
+  return requestIdOf(headers[REQUEST_ID_HEADER]?.toString() ?? null);
+}
+
+/** A stream that waits may be reset meanwhile. */
+function bearReset(stream: ServerHttp2Stream): void {
+  if (stream.listenerCount("error") === 0) {
+    stream.on("error", () => {});
+  }
+}
+
+function unlessReset(stream: ServerHttp2Stream, begin: () => void): () => void {
+  return () => {
+    if (!stream.destroyed) {
+      begin();
+    }
+  };
 }

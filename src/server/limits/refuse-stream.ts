@@ -1,11 +1,23 @@
-import { constants, type ServerHttp2Stream } from "node:http2";
+import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 
 import type { status } from "@grpc/grpc-js";
 
-/** Answers a gRPC call with nothing but headers: names and values in turn. */
-export function refuseStream(stream: ServerHttp2Stream, headers: readonly string[]): void {
+/**
+ * Answers a request of HTTP/2 that is not looked at any further.
+ *
+ * @param headers names and values in turn, or by name
+ * @param body a byte in each character
+ */
+export function refuseStream(
+  stream: ServerHttp2Stream,
+  headers: OutgoingHttpHeaders | readonly string[],
+  body = "",
+): void {
   stream.on("error", () => {});
-  stream.respond(headers, { endStream: true });
+  stream.respond(headers, { endStream: body === "" });
+  if (body !== "") {
+    stream.end(body, "latin1");
+  }
   // The request is not wanted any more. Nearly all have ended by then; the others are not waited for.
   stream.resume();
   setImmediate(() => {
