@@ -5,7 +5,7 @@ import { watchEventLoopLag } from "./access/event-loop-lag.ts";
 import { RateLimiter } from "./access/rate-limiter.ts";
 import { TokensFile } from "./access/tokens-file.ts";
 import type { Config } from "./config.ts";
-import type { Logger } from "./telemetry/logger.ts";
+import type { AuditLogger } from "./telemetry/logger.ts";
 
 /** Who decides who may come in, and how often; disposing of it ends what it watches. */
 export interface Access extends AsyncDisposable {
@@ -16,16 +16,20 @@ export interface Access extends AsyncDisposable {
 }
 
 /**
- * Reads the tokens, if there are any, and says in the log when everyone may do everything.
+ * Reads the tokens, if there are any, and says in the log, whatever its level, when everyone may do everything.
  *
  * @throws TokensFileError when the file cannot be read or is not as it should be.
  */
-export async function openAccess({ host, access, tls }: Config, logger: Logger, now: () => number): Promise<Access> {
+export async function openAccess(
+  { host, access, tls }: Config,
+  logger: AuditLogger,
+  now: () => number,
+): Promise<Access> {
   const tokens =
     access.tokensFile === undefined ? undefined : await TokensFile.open({ path: access.tokensFile, logger });
   const safety = { host, hasTokens: tokens !== undefined, allowAnonymous: access.allowAnonymous };
   if (isOpenToAll(safety)) {
-    logger.warn("whoever reaches the service may read, remove and export: there are no tokens", { host });
+    logger.audit("whoever reaches the service may read, remove and export: there are no tokens", { host });
   }
   const shedder = new LoadShedder({
     onChange(isShedding) {

@@ -12,7 +12,7 @@ test("says at start that everyone may do everything, where that is so", async ()
 
   expect(logger.lines).toEqual([
     {
-      level: "warn",
+      level: "audit",
       message: "whoever reaches the service may read, remove and export: there are no tokens",
       fields: { host: "0.0.0.0" },
     },

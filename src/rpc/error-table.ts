@@ -21,7 +21,6 @@ import {
   VinNotDecodedError,
 } from "../vehicle/errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import { REQUEST_ID_HEADER } from "./request-id.ts";
 
 type Detail = NonNullable<ConstructorParameters<typeof ConnectError>[3]>[number];
 
@@ -64,7 +63,6 @@ export function toConnectError(error: unknown, context: ErrorContext): ConnectEr
   // Empty for a refusal that is made before there is a request.
   if (context.requestId !== "" && !namesRequest(told)) {
     told.details.push({ desc: RequestInfoSchema, value: { requestId: context.requestId } });
-    told.metadata.set(REQUEST_ID_HEADER, context.requestId);
   }
   return told;
 }

@@ -9,15 +9,17 @@ import { REQUEST_ID_HEADER } from "../rpc/request-id.ts";
  * with all that are in the table.
  *
  * @param headers names and values in turn, or by name; these may have the id already
+ * @param always replaces headers by name
  */
 export function withRequestId(
   headers: OutgoingHttpHeaders | readonly string[],
   requestId: string,
+  always: OutgoingHttpHeaders = {},
 ): OutgoingHttpHeaders | readonly string[] {
   const unlisted = { [sensitiveHeaders]: [REQUEST_ID_HEADER] };
   return isList(headers)
     ? Object.assign([...headers, REQUEST_ID_HEADER, requestId], unlisted)
-    : { [REQUEST_ID_HEADER]: requestId, ...headers, ...unlisted };
+    : { [REQUEST_ID_HEADER]: requestId, ...headers, ...always, ...unlisted };
 }
 
 function isList(headers: OutgoingHttpHeaders | readonly string[]): headers is readonly string[] {

@@ -17,7 +17,7 @@ import { admitStream } from "../limits/admit.ts";
 import { refuseCall } from "../limits/refuse-stream.ts";
 import { createGuardedServer } from "./guarded-server.ts";
 import { Health } from "./health.ts";
-import { refusesHeaders, watchRequest } from "./request-guard.ts";
+import { offeredEncodings, refusesHeaders, watchRequest } from "./request-guard.ts";
 import { onceHttp2 } from "./http2-preface.ts";
 import { IncompleteRequests } from "../limits/incomplete-requests.ts";
 import { listen } from "../listen.ts";
@@ -78,7 +78,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
       const path = headers[":path"] ?? "";
       const isOwn = ownPaths.has(path);
       admitStream(ALWAYS_ADMITTED.test(path) ? undefined : options.admission, stream, headers, () => {
-        nameAnswers(stream, headers);
+        nameAnswers(stream, headers, offeredEncodings);
         if (refusesHeaders(stream, headers)) {
           return;
         }

@@ -15,8 +15,15 @@ const LENGTH_AT = 1;
 /** The longest time that grpc-js takes for what it is: it reckons with 32 bits, and refuses what it takes for negative. */
 const LONGEST_TIMEOUT_MS = 99_999_999;
 
+/** Of messages, in both directions. What else grpc-js can read needs no less work to be read than gzip does. */
+const ACCEPT_ENCODING = "grpc-accept-encoding";
+const ENCODINGS = "identity,gzip";
+
+/** What every answer says of the encodings; grpc-js would promise more. */
+export const offeredEncodings = { [ACCEPT_ENCODING]: ENCODINGS };
+
 /**
- * Refuses calls by their headers: any method but POST, and times that are none. A time that is longer than grpc-js can
+ * Refuses calls by their headers: any method but POST, messages that are deflated, and times that are none. A time that is longer than grpc-js can
  * reckon with is made as long as it can; the ceiling of the method cuts it anyway.
  *
  * @returns whether the call was refused
@@ -24,6 +31,13 @@ const LONGEST_TIMEOUT_MS = 99_999_999;
 export function refusesHeaders(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
   if (headers[":method"] !== "POST") {
     refuseStream(stream, [":status", "405", "allow", "POST"]);
+    return true;
+  }
+  if (headers["grpc-encoding"] === "deflate") {
+    refuseCall(stream, status.UNIMPLEMENTED, "requests may be compressed with gzip, or not at all", [
+      ACCEPT_ENCODING,
+      ENCODINGS,
+    ]);
     return true;
   }
   const given = headers["grpc-timeout"];

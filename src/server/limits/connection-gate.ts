@@ -8,7 +8,7 @@ export interface ConnectionLimits {
   readonly maxOpen: number;
   /** Open at once from one address, IPv6 by its /64. Default: 100. `Infinity` behind a proxy. */
   readonly maxOpenPerAddress: number;
-  /** New ones from one address within 10 s. Default: 200. `Infinity` behind a proxy. */
+  /** New ones from one address within any 10 s. Default: 200. `Infinity` behind a proxy. */
   readonly maxNewPerAddress: number;
 }
 
@@ -20,13 +20,14 @@ const defaultConnectionLimits: ConnectionLimits = {
 
 const WINDOW_MS = 10_000;
 
-/** Counts connections by address, in memory bounded by the open ones and those of the last 10 s. */
+/** Counts connections by address, in memory bounded by the open ones and those of the last 20 s. */
 export class ConnectionGate {
   readonly #limits: ConnectionLimits;
   readonly #open = new Map<string, number>();
   #openInAll = 0;
-  #windowStartedAt = performance.now();
-  readonly #newInWindow = new Map<string, number>();
+  /** When those came that were let in, the latest last. */
+  readonly #arrivals = new Map<string, number[]>();
+  #sweptAt = performance.now();
 
   constructor(limits: Partial<ConnectionLimits> = {}) {
     this.#limits = { ...defaultConnectionLimits, ...limits };
@@ -43,7 +44,7 @@ export class ConnectionGate {
       address !== "" &&
       this.#openInAll < this.#limits.maxOpen &&
       open < this.#limits.maxOpenPerAddress &&
-      this.#countNew(address) <= this.#limits.maxNewPerAddress;
+      this.#hasComeSeldom(address);
     if (!isWelcome) {
       socket.destroy();
       return false;
@@ -56,15 +57,36 @@ export class ConnectionGate {
     return true;
   }
 
-  #countNew(address: string): number {
-    const now = performance.now();
-    if (now - this.#windowStartedAt >= WINDOW_MS) {
-      this.#windowStartedAt = now;
-      this.#newInWindow.clear();
+  /** Whether an address has had fewer new connections in the last 10 s than it may have; counts one more if so. */
+  #hasComeSeldom(address: string): boolean {
+    if (this.#limits.maxNewPerAddress === Number.POSITIVE_INFINITY) {
+      return true;
     }
-    const count = (this.#newInWindow.get(address) ?? 0) + 1;
-    this.#newInWindow.set(address, count);
-    return count;
+    const now = performance.now();
+    this.#sweep(now);
+    const arrivals = this.#arrivals.get(address) ?? [];
+    while (arrivals.length > 0 && isPast(arrivals[0], now)) {
+      arrivals.shift();
+    }
+    if (arrivals.length >= this.#limits.maxNewPerAddress) {
+      return false;
+    }
+    arrivals.push(now);
+    this.#arrivals.set(address, arrivals);
+    return true;
+  }
+
+  /** Forgets addresses from which nothing has come for 10 s. */
+  #sweep(now: number): void {
+    if (!isPast(this.#sweptAt, now)) {
+      return;
+    }
+    this.#sweptAt = now;
+    for (const [address, arrivals] of this.#arrivals) {
+      if (isPast(arrivals.at(-1), now)) {
+        this.#arrivals.delete(address);
+      }
+    }
   }
 
   #leave(address: string): void {
@@ -76,4 +98,8 @@ export class ConnectionGate {
       this.#open.set(address, left);
     }
   }
+}
+
+function isPast(time: number | undefined, now: number): boolean {
+  return time === undefined || now - time >= WINDOW_MS;
 }

@@ -27,8 +27,17 @@ export function refuseStream(
   });
 }
 
-/** Answers a gRPC call with a status alone, for those who are refused before grpc-js knows of them. */
-export function refuseCall(stream: ServerHttp2Stream, code: status, message: string): void {
+/**
+ * Answers a gRPC call with a status alone, for those who are refused before grpc-js knows of them.
+ *
+ * @param headers further ones, names and values in turn
+ */
+export function refuseCall(
+  stream: ServerHttp2Stream,
+  code: status,
+  message: string,
+  headers: readonly string[] = [],
+): void {
   refuseStream(stream, [
     ":status",
     "200",
@@ -38,5 +47,6 @@ export function refuseCall(stream: ServerHttp2Stream, code: status, message: str
     String(code),
     "grpc-message",
     encodeURIComponent(message),
+    ...headers,
   ]);
 }

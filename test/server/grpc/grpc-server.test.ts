@@ -272,7 +272,7 @@ describe("the gRPC listener", () => {
 
     const answer = await buffer(socket);
 
-    expect(answer.toString()).toMatch(/^HTTP\/1\.1 400 [^]*speaks gRPC/);
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 400 [^]*\r\nx-request-id: [\da-f-]{36}\r\n[^]*speaks gRPC/);
   });
 
   test("takes no more connections from an address than allowed, and more when some have closed", async () => {

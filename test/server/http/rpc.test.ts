@@ -121,6 +121,19 @@ for (const [protocol, transport] of Object.entries(transports)) {
       expect(error).toMatchObject({ code: Code.DataLoss, rawMessage: "half-way" });
     });
 
+    test("gets the request's id once, in a stream that fails at once, too", async () => {
+      const client = createClient(VehicleService, transport());
+      const headers = { "x-request-id": "mine" };
+
+      const unary = await failure(client.lookup({ vin: "none" }, { headers }));
+      const stream = await failure(Array.fromAsync(client.batchLookup({ vins: ["fail"] }, { headers })));
+
+      for (const error of [unary, stream]) {
+        expect(error.findDetails(RequestInfoSchema)).toMatchObject([{ requestId: "mine" }]);
+        expect(error.metadata.get("x-request-id")).toBe("mine");
+      }
+    });
+
     test("learns nothing of an unexpected error", async () => {
       const client = createClient(VehicleService, transport());
 

@@ -76,6 +76,7 @@ test.each<[string, Call, string]>([
   ["a claim of 4 GiB", { path: LOOKUP, body: CLAIM }, `grpc-status ${status.RESOURCE_EXHAUSTED}`],
   ["no gzip", { path: LOOKUP, headers: { "grpc-encoding": "gzip" }, body: NOT_GZIP }, "grpc-status 13"],
   ["an unknown encoding", { path: LOOKUP, headers: { "grpc-encoding": "x" }, body: NOT_GZIP }, "grpc-status 12"],
+  ["deflate", { path: LOOKUP, headers: { "grpc-encoding": "deflate" }, body: NOT_GZIP }, "grpc-status 12"],
   ["the deadline", { path: LOOKUP, headers: { "grpc-timeout": "100m" }, body: hang }, "grpc-status 4"],
   ["the deadline in a stream", { path: BATCH, headers: { "grpc-timeout": "100m" }, body: frame() }, "grpc-status 4"],
   ["no request", { path: LOOKUP, body: undefined }, "grpc-status 4"],
@@ -90,6 +91,18 @@ test.each<[string, Call, string]>([
   expect(unnamed["x-request-id"]).toMatch(/^[\da-f-]{36}$/);
   // Otherwise the table of headers were full of ids that never come again.
   expect(unlisted(named)).toContain("x-request-id");
+});
+
+test("an answer of gRPC offers gzip and nothing else", async () => {
+  const calls: readonly Call[] = [
+    { path: LOOKUP, body: frame() },
+    { path: LOOKUP, headers: { "grpc-encoding": "deflate" }, body: NOT_GZIP },
+    { path: "/grpc.health.v1.Health/Check", body: frame() },
+  ];
+
+  for (const call of calls) {
+    await expect(headersOf(server.address, call)).resolves.toMatchObject({ "grpc-accept-encoding": "identity,gzip" });
+  }
 });
 
 test("a refusal under overload names its request", async () => {

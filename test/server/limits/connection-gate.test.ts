@@ -85,4 +85,16 @@ describe("the gate for connections", () => {
     expect(atOnce).toEqual([true, true, false]);
     expect(arrive()).toBe(true);
   });
+
+  test("counts the new connections of any 10 s, and only those let in", () => {
+    const gate = new ConnectionGate({ maxNewPerAddress: 2 });
+    const arrive = (): boolean => gate.admit(socketFrom("10.0.0.1"));
+
+    const seen = [0, 9000, 500, 499, 1, 8999, 1].map((afterMs) => {
+      vi.advanceTimersByTime(afterMs);
+      return arrive();
+    });
+
+    expect(seen).toEqual([true, true, false, false, true, false, true]);
+  });
 });
