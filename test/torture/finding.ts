@@ -23,6 +23,8 @@ export type Scale = "short" | "full";
 export interface Row {
   readonly number: number;
   readonly title: string;
+  /** Whether it is tried in `npm test`, too. Default: it is. */
+  readonly hasShortForm?: boolean;
   run(scale: Scale): Promise<readonly Finding[]>;
 }
 

@@ -60,6 +60,8 @@ export const rowsOfExports: readonly Row[] = [
   {
     number: 8,
     title: "20 exports that are never read",
+    // They take half a minute as they are: exports.test.ts has them with a shorter limit.
+    hasShortForm: false,
     async run() {
       await using target = await Target.start();
       const path = join(target.dataDir, "vehicles.db");
