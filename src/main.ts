@@ -2,6 +2,7 @@ import { startApp } from "./app.ts";
 import type { App } from "./app.ts";
 import { ConfigError, loadConfig } from "./config.ts";
 import type { Config } from "./config.ts";
+import { nodeFault } from "./node-version.ts";
 import { createLogger } from "./telemetry/logger.ts";
 import type { AuditLogger } from "./telemetry/logger.ts";
 
@@ -11,16 +12,24 @@ if (config !== undefined) {
 }
 
 function readConfiguration(): Config | undefined {
+  const fault = nodeFault(process.versions.node);
+  if (fault !== undefined) {
+    return giveUp(fault);
+  }
   try {
     return loadConfig(process.env);
   } catch (error) {
     if (!(error instanceof ConfigError)) {
       throw error;
     }
-    process.stderr.write(`${error.message}\n`);
-    process.exitCode = 1;
-    return undefined;
+    return giveUp(error.message);
   }
+}
+
+/** Says why there is no service, where there is no log yet. */
+function giveUp(reason: string): undefined {
+  process.stderr.write(`${reason}\n`);
+  process.exitCode = 1;
 }
 
 async function run(config: Config, logger: AuditLogger): Promise<void> {

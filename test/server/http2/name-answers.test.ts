@@ -76,6 +76,8 @@ test.each<[string, Call, string]>([
   ["a claim of 4 GiB", { path: LOOKUP, body: CLAIM }, `grpc-status ${status.RESOURCE_EXHAUSTED}`],
   ["no gzip", { path: LOOKUP, headers: { "grpc-encoding": "gzip" }, body: NOT_GZIP }, "grpc-status 13"],
   ["an unknown encoding", { path: LOOKUP, headers: { "grpc-encoding": "x" }, body: NOT_GZIP }, "grpc-status 12"],
+  ["no message", { path: LOOKUP, body: Buffer.alloc(0) }, `grpc-status ${status.UNIMPLEMENTED}`],
+  ["two messages", { path: LOOKUP, body: Buffer.concat([frame(), frame()]) }, `grpc-status ${status.UNIMPLEMENTED}`],
   ["deflate", { path: LOOKUP, headers: { "grpc-encoding": "deflate" }, body: NOT_GZIP }, "grpc-status 12"],
   ["the deadline", { path: LOOKUP, headers: { "grpc-timeout": "100m" }, body: hang }, "grpc-status 4"],
   ["the deadline in a stream", { path: BATCH, headers: { "grpc-timeout": "100m" }, body: frame() }, "grpc-status 4"],
