@@ -70,9 +70,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Runni
     closeInTime(request, response);
     admitRequest(options.admission, request, response, begin);
   };
-  const admitStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, begin: () => void): void => {
+  const admitStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, begin: () => void): boolean =>
     admitHttpStream(isAskedEarly(headers, headers[":path"]) ? options.admission : undefined, stream, headers, begin);
-  };
 
   /** Says what happened when an answer has failed, to the client too if it can still be told. */
   const settle = (request: IncomingMessage, response: ServerResponse, answered: Promise<void>): void => {

@@ -32,9 +32,9 @@ export interface HttpListenerOptions {
   readonly stallTimeoutMs: number;
   /** Sees every request of HTTP/1.1 before it costs anything, and begins or refuses it. Default: begins all. */
   readonly admit?: ((request: IncomingMessage, response: ServerResponse, begin: () => void) => void) | undefined;
-  /** The same for HTTP/2. */
+  /** The same for HTTP/2; says whether it has begun or will begin, unlike one that is refused. */
   readonly admitStream?:
-    | ((stream: ServerHttp2Stream, headers: IncomingHttpHeaders, begin: () => void) => void)
+    | ((stream: ServerHttp2Stream, headers: IncomingHttpHeaders, begin: () => void) => boolean)
     | undefined;
   /** Deviations from the usual life of HTTP/2 connections. */
   readonly sessions?: Partial<SessionLifetime> | undefined;
@@ -55,7 +55,7 @@ export function createHttpListener(
   onOpenRequest: RequestListener,
 ): Server | Http2SecureServer {
   const { tls, headersTimeoutMs, arrivalTimeoutMs, stallTimeoutMs, logger } = options;
-  const { admit, admitStream = (_stream, _headers, begin) => begin() } = options;
+  const { admit, admitStream = admitAll } = options;
   const unread = new UnreadAnswers();
   const onRequest: RequestListener = (request, response) => {
     unread.watch(response, { stallTimeoutMs });
@@ -114,9 +114,11 @@ export function createHttpListener(
   const arrivals = new ArrivalWatch(arrivalTimeoutMs, endLate);
   // The requests and responses of HTTP/2 look like those of HTTP/1.1, in all that is used of them here.
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-    (request.httpVersionMajor === 1 ? onHttp1Request : onRequest)(request, response);
+    if (request.httpVersionMajor === 1) {
+      onHttp1Request(request, response);
+    }
   });
-  holdStreams(server, (stream, headers, rawHeaders, begin) => {
+  holdStreams(server, (stream, headers, rawHeaders, serve) => {
     stream.on("error", () => {});
     if (stream.destroyed || defuseHeaders(stream, rawHeaders)) {
       return;
@@ -128,25 +130,37 @@ export function createHttpListener(
       stream.session?.close();
       return;
     }
-    let hasWaited = false;
-    const start = (): void => {
+    let handle = (): void => {};
+    const begin = (): void => {
       if (!stream.destroyed) {
-        nameAnswers(stream, headers);
-        if (!stream.endAfterHeaders) {
-          arrivals.watch(stream);
-        }
-        begin();
+        handle();
       }
     };
+    let hasWaited = false;
     // Many a stream that was opened to be reset is gone at the end of the turn.
-    admitStream(stream, headers, () => (hasWaited ? start() : setImmediate(start)));
+    const isAdmitted = admitStream(stream, headers, () => (hasWaited ? begin() : setImmediate(begin)));
     hasWaited = true;
+    if (!isAdmitted) {
+      return;
+    }
+    nameAnswers(stream, headers);
+    if (!stream.endAfterHeaders) {
+      arrivals.watch(stream);
+    }
+    serve((request, response) => {
+      handle = () => onRequest(request, response);
+    });
   });
   server.once("close", () => {
     arrivals[Symbol.dispose]();
     unheard[Symbol.dispose]();
   });
   return server;
+}
+
+function admitAll(_stream: ServerHttp2Stream, _headers: IncomingHttpHeaders, begin: () => void): true {
+  begin();
+  return true;
 }
 
 function endLate(stream: ServerHttp2Stream): void {

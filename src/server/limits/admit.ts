@@ -26,16 +26,20 @@ export function admitStream(
   }
 }
 
-/** The same on HTTP, over HTTP/2. */
+/**
+ * The same on HTTP, over HTTP/2.
+ *
+ * @returns whether it has begun or will begin
+ */
 export function admitHttpStream(
   admission: HttpAdmission | undefined,
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
   begin: () => void,
-): void {
+): boolean {
   if (admission === undefined) {
     begin();
-    return;
+    return true;
   }
   bearReset(stream);
   const applicant = (): Applicant => applicantOf(headers, stream.session?.socket);
@@ -44,6 +48,7 @@ export function admitHttpStream(
     const answer = [":status", String(refusal.status), ...refusal.headers];
     refuseStream(stream, withRequestId(answer, idOf(headers)), refusal.body);
   }
+  return refusal === undefined;
 }
 
 /** The same on HTTP, once there are a request and a response. */

@@ -133,6 +133,19 @@ describe.each(Object.entries(transports))("under overload, %s", (_name, transpor
     expect([before, lookups, answer.vin]).toEqual([[], ["1"], "1"]);
   });
 
+  test("has a call with an empty message answered, too", async () => {
+    const vehicles = createClient(VehicleService, transportOf());
+    overload();
+    room = 1;
+
+    const calling = vehicles.lookup({ vin: "" }, { timeoutMs: 5000 });
+    await expect.poll(() => waiting.length).toBe(1);
+    waiting[0]?.();
+    const answer = await calling;
+
+    expect([lookups, answer.vin]).toEqual([[""], ""]);
+  });
+
   test("has a call not begun whose client left before its turn came", async () => {
     const vehicles = createClient(VehicleService, transportOf());
     const leaving = new AbortController();

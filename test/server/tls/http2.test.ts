@@ -133,6 +133,16 @@ describe("over HTTP/2, the HTTP listener", () => {
     expect([foreign, friend, own]).toEqual([403, 200, 200]);
   });
 
+  test("answers a request that ends without a body at once", async () => {
+    await using server = await startHttp();
+    const session = openSession(server);
+
+    const empty = await statusOf(session, { ...rpc, "content-type": "application/proto" }, "");
+    session.destroy();
+
+    expect(empty).toBe(200);
+  });
+
   test("allows 100 streams a connection", async () => {
     await using server = await startHttp();
     const session = openSession(server);
