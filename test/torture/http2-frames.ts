@@ -122,9 +122,10 @@ export function isReset(type: number): boolean {
   return type === FrameType.resetStream;
 }
 
-type OnFrame = (type: number, isEnd: boolean, stream: number, byteLength: number) => void;
+/** @param isEnd whether it ends its stream */
+type OnFrame = (type: number, isEnd: boolean, stream: number, payload: Buffer) => void;
 
-/** Splits what a server sends into frames; gives each one's type, whether it ends its stream, the stream and its length. */
+/** Splits what a server sends into frames. */
 export class FrameReader {
   #rest: Buffer = Buffer.alloc(0);
   readonly #onFrame: OnFrame;
@@ -143,7 +144,7 @@ export class FrameReader {
       const type = rest.readUInt8(3);
       const canEnd = type === FrameType.data || type === FrameType.headers;
       const isEnd = canEnd && (rest.readUInt8(4) & END_STREAM) !== 0;
-      this.#onFrame(type, isEnd, rest.readUInt32BE(5) & 0x7fffffff, end - FRAME_HEAD_BYTES);
+      this.#onFrame(type, isEnd, rest.readUInt32BE(5) & 0x7fffffff, rest.subarray(FRAME_HEAD_BYTES, end));
       rest = rest.subarray(end);
     }
     this.#rest = rest;

@@ -20,6 +20,8 @@ const STREAMS_PER_CONNECTION = 90;
 const SERIAL_DIGITS = 6;
 const STREAM_ID_AT = 5;
 const DATA_FRAME = 0;
+/** The flag of gRPC-Web's trailers, in the first byte of an envelope. */
+const TRAILERS = 0x80;
 /** HEADERS and DATA of a call, by listener. */
 const HTTP2_CALLS = {
   gRPC: framesOf("application/grpc"),
@@ -39,7 +41,7 @@ export class Http2Caller implements Caller {
     this.#connection = connection;
     this.#frames = frames;
     this.#onEnd = onEnd;
-    const reader = new FrameReader((type, isEnd, stream, length) => this.#take(type, isEnd, stream, length));
+    const reader = new FrameReader((type, isEnd, stream, payload) => this.#take(type, isEnd, stream, payload));
     connection.tell((bytes) => reader.push(bytes));
   }
 
@@ -75,13 +77,13 @@ export class Http2Caller implements Caller {
     this.#connection.socket.write(bytes);
   }
 
-  #take(type: number, isEnd: boolean, stream: number, byteLength: number): void {
+  #take(type: number, isEnd: boolean, stream: number, payload: Buffer): void {
     const call = this.#running.get(stream);
     if (call === undefined) {
       return;
     }
-    // A refusal has no message.
-    call.hasAnswer ||= type === DATA_FRAME && byteLength > 0;
+    // A failure has no message, but over gRPC-Web it may have trailers as DATA.
+    call.hasAnswer ||= type === DATA_FRAME && payload.byteLength > 0 && ((payload[0] ?? 0) & TRAILERS) === 0;
     if (isEnd) {
       this.#running.delete(stream);
       this.#onEnd(performance.now() - call.startedAt, call.hasAnswer);

@@ -32,7 +32,7 @@ import { cutHalfClosed } from "../linger.ts";
 import { UnheardStreams } from "../http2/unheard-streams.ts";
 
 export interface GrpcServerOptions extends ListenerOptions {
-  /** Asked for all calls but those of health and reflection. Default: all may come in. */
+  /** Asked for all calls but those of health. Default: all may come in. */
   readonly admission?: GrpcAdmission | undefined;
   /** How long a connection may take to speak like an HTTP/2 client, in ms. Default: 5 s. */
   readonly prefaceTimeoutMs?: number | undefined;

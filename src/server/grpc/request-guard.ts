@@ -15,7 +15,7 @@ const LENGTH_AT = 1;
 /** The longest time that grpc-js takes for what it is: it reckons with 32 bits, and refuses what it takes for negative. */
 const LONGEST_TIMEOUT_MS = 99_999_999;
 
-/** Of messages, in both directions. What else grpc-js can read needs no less work to be read than gzip does. */
+/** Of messages, in both directions. */
 const ACCEPT_ENCODING = "grpc-accept-encoding";
 const ENCODINGS = "identity,gzip";
 
@@ -23,8 +23,8 @@ const ENCODINGS = "identity,gzip";
 export const offeredEncodings = { [ACCEPT_ENCODING]: ENCODINGS };
 
 /**
- * Refuses calls by their headers: any method but POST, messages that are deflated, and times that are none. A time that is longer than grpc-js can
- * reckon with is made as long as it can; the ceiling of the method cuts it anyway.
+ * Refuses calls by their headers: any method but POST, messages that are deflated, and times that are none. A time that
+ * is longer than grpc-js can reckon with is made as long as it can; the ceiling of the method cuts it anyway.
  *
  * @returns whether the call was refused
  */

@@ -72,6 +72,12 @@ export function createHttpListener(
     // Node would answer by itself, and without a request id.
     requireHostHeader: false,
   };
+  const watchRefusal = (answer: ServerResponse | ServerHttp2Stream): void => {
+    if (answer.writableLength > 0) {
+      // Not taken at once.
+      unread.watch(answer, { stallTimeoutMs, isFinished: true });
+    }
+  };
   const pipelines = new Pipelines();
   const onHttp1Request: RequestListener = (request, response) => {
     if (!pipelines.admits(request, response)) {
@@ -82,9 +88,8 @@ export function createHttpListener(
       return;
     }
     admit(request, response, () => onRequest(request, response));
-    if (response.writableEnded && response.writableLength > 0) {
-      // Refused, and not taken at once.
-      unread.watch(response, { stallTimeoutMs });
+    if (response.writableEnded) {
+      watchRefusal(response);
     }
   };
   if (tls === undefined) {
@@ -141,6 +146,7 @@ export function createHttpListener(
     const isAdmitted = admitStream(stream, headers, () => (hasWaited ? begin() : setImmediate(begin)));
     hasWaited = true;
     if (!isAdmitted) {
+      watchRefusal(stream);
       return;
     }
     nameAnswers(stream, headers);

@@ -14,17 +14,20 @@ export function refuseStream(
   body = "",
 ): void {
   stream.on("error", () => {});
-  stream.respond(headers, { endStream: body === "" });
-  if (body !== "") {
-    stream.end(body, "latin1");
-  }
   // The request is not wanted any more. Nearly all have ended by then; the others are not waited for.
-  stream.resume();
-  setImmediate(() => {
+  const close = (): void => {
     if (!stream.closed) {
       stream.close(constants.NGHTTP2_NO_ERROR);
     }
-  });
+  };
+  stream.respond(headers, { endStream: body === "" });
+  if (body === "") {
+    setImmediate(close);
+  } else {
+    // Closed earlier, it would look as if it were over while its client takes none of it.
+    stream.end(body, "latin1", close);
+  }
+  stream.resume();
 }
 
 /**

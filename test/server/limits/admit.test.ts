@@ -63,7 +63,13 @@ beforeAll(async () => {
     ),
   );
   certificates = stack.use(await writeTls());
-  https = stack.use(await startEchoHttp(handlers, { admission: overHttp, tls: certificates.tls }));
+  https = stack.use(
+    await startEchoHttp(handlers, {
+      admission: overHttp,
+      tls: certificates.tls,
+      limits: { defaults: { stallTimeoutMs: 200 } },
+    }),
+  );
 });
 
 beforeEach(() => {
@@ -288,6 +294,23 @@ test("a refusal over HTTP is a 429 that says when to come again", async () => {
 
   expect([response.status, response.headers.get("retry-after")]).toEqual([429, "1"]);
   expect(await response.json()).toMatchObject({ code: "resource_exhausted" });
+});
+
+test("a refusal over HTTP/2 whose client takes none of it is cut", async () => {
+  const session = connect(`https://${https.address}`, { ca: certificates.ca, settings: { initialWindowSize: 0 } });
+  overload();
+
+  const stream = session.request({
+    ":method": "POST",
+    ":path": "/vehicle.v1.VehicleService/Lookup",
+    "content-type": "application/json",
+  });
+  stream.on("error", () => {});
+  const [headers]: Record<string, unknown>[] = await once(stream, "response");
+  await once(stream, "close");
+  session.destroy();
+
+  expect([headers?.[":status"], stream.rstCode]).toEqual([429, constants.NGHTTP2_CANCEL]);
 });
 
 test("a refusal over gRPC-Web is one of gRPC-Web in whatever case the request names it", async () => {

@@ -1,0 +1,61 @@
+import { startApp } from "./app.ts";
+import type { App } from "./app.ts";
+import { ConfigError, loadConfig } from "./config.ts";
+import type { Config } from "./config.ts";
+import { createLogger } from "./telemetry/logger.ts";
+import type { AuditLogger } from "./telemetry/logger.ts";
+
+/** Runs the service until it is told to stop. What keeps it from starting is said, and sets the exit code to 1. */
+export async function serve(process: NodeJS.Process): Promise<void> {
+  const config = readConfiguration(process);
+  if (config !== undefined) {
+    await run(process, config, createLogger(config.logLevel));
+  }
+}
+
+function readConfiguration(process: NodeJS.Process): Config | undefined {
+  try {
+    return loadConfig(process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) {
+      throw error;
+    }
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+    return undefined;
+  }
+}
+
+async function run(process: NodeJS.Process, config: Config, logger: AuditLogger): Promise<void> {
+  // Signals that come while the app starts stop it as soon as it runs.
+  const stopRequested = nextSignal(process);
+  let app: App;
+  try {
+    app = await startApp(config, { logger });
+  } catch (error) {
+    logger.error("cannot start", { reason: error instanceof Error ? error.message : String(error) });
+    process.exitCode = 1;
+    return;
+  }
+  const signal = await stopRequested;
+  logger.info("stopping", { signal, graceMs: config.shutdownGraceMs });
+  await app.drain(config.shutdownGraceMs);
+  await app[Symbol.asyncDispose]();
+  logger.info("stopped");
+}
+
+/** The first SIGTERM or SIGINT; a second one then ends the process at once, as is its default. */
+function nextSignal(process: NodeJS.Process): Promise<NodeJS.Signals> {
+  const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
+  const signals: readonly NodeJS.Signals[] = ["SIGTERM", "SIGINT"];
+  const stop = (signal: NodeJS.Signals): void => {
+    for (const each of signals) {
+      process.off(each, stop);
+    }
+    resolve(signal);
+  };
+  for (const each of signals) {
+    process.on(each, stop);
+  }
+  return promise;
+}
