@@ -37,16 +37,13 @@ const LOADS: readonly Load[] = [
 interface Door {
   readonly listener: Listener;
   readonly isSecured: boolean;
-  /** Good answers under overload, in % of those at peak. */
-  readonly leastGood: number;
 }
 
-/** A refusal has to be encrypted, too: where a machine has two cores, that leaves about 80 %, and now and then a little less. */
 const DOORS: readonly Door[] = [
-  { listener: "gRPC", isSecured: false, leastGood: 80 },
-  { listener: "gRPC", isSecured: true, leastGood: 75 },
-  { listener: "HTTP", isSecured: false, leastGood: 80 },
-  { listener: "HTTP/2", isSecured: true, leastGood: 75 },
+  { listener: "gRPC", isSecured: false },
+  { listener: "gRPC", isSecured: true },
+  { listener: "HTTP", isSecured: false },
+  { listener: "HTTP/2", isSecured: true },
 ];
 
 function nameOf({ listener, isSecured }: Door): string {
@@ -60,6 +57,7 @@ function nameOf({ listener, isSecured }: Door): string {
 export const rowsOfLoad: readonly Row[] = DOORS.map((door) => ({
   number: 27,
   title: `three times the capacity over ${nameOf(door)}`,
+  // A refusal has to be encrypted, too: on two cores that leaves little above the limit, and a short form would waver.
   hasShortForm: !door.isSecured,
   async run(scale) {
     const findings: Finding[] = [];
@@ -91,7 +89,7 @@ async function overload(door: Door, { isCached, isMeasuredOnly }: Load, scale: S
     listener,
     what: `${isCached ? "cached" : "new"} VINs${door.isSecured ? ", TLS" : ""}, ${Math.round(meanPeak(seen) / WINDOW_S)} calls/s at peak`,
     figures: [
-      ...figuresOf(seen, isMeasuredOnly, door.leastGood),
+      ...figuresOf(seen, isMeasuredOnly),
       { name: "an honest client's other errors", value: await observed, atMost: 0 },
     ],
   };
@@ -103,14 +101,14 @@ interface Turn {
   readonly overloaded: LoadResults;
 }
 
-function figuresOf(turns: readonly Turn[], isMeasuredOnly: boolean, leastGood: number): Figure[] {
+function figuresOf(turns: readonly Turn[], isMeasuredOnly: boolean): Figure[] {
   const goodMs = turns.flatMap(({ overloaded }) => overloaded.goodMs);
   const refusedMs = turns.flatMap(({ overloaded }) => overloaded.refusedMs);
   const percent = 100 / (turns.length * meanPeak(turns));
   const limit = <Limit extends object>(limits: Limit): Limit | object => (isMeasuredOnly ? {} : limits);
   return [
     { name: "refused at peak", value: sum(turns.map(({ peak }) => peak.refusedMs.length)), atMost: 0 },
-    { name: "good, % of peak", value: goodMs.length * percent, ...limit({ atLeast: leastGood }) },
+    { name: "good, % of peak", value: goodMs.length * percent, ...limit({ atLeast: 80 }) },
     { name: "good and refused, % of peak", value: (goodMs.length + refusedMs.length) * percent, atLeast: 250 },
     { name: "refused", value: refusedMs.length, atLeast: 1 },
     { name: "good p50 ms", value: quantile(goodMs, 0.5) },

@@ -29,6 +29,7 @@ export function admitStream(
 /**
  * The same on HTTP, over HTTP/2.
  *
+ * @param stream has a listener for errors: it may be reset while it waits
  * @returns whether it has begun or will begin
  */
 export function admitHttpStream(
@@ -41,7 +42,6 @@ export function admitHttpStream(
     begin();
     return true;
   }
-  bearReset(stream);
   const applicant = (): Applicant => applicantOf(headers, stream.session?.socket);
   const refusal = admission(applicant, headers["content-type"] ?? "", unlessReset(stream, begin));
   if (refusal !== undefined) {
