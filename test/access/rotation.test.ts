@@ -46,6 +46,8 @@ async function start(tokensFile: string, setting: Setting = {}): Promise<TestApp
       AUTH_TOKENS_FILE: tokensFile,
       TLS_CERT_FILE: join(directory.path, "cert.pem"),
       TLS_KEY_FILE: join(directory.path, "key.pem"),
+      // One of the callers makes a connection for each call.
+      CONNECTIONS_PER_ADDRESS: "unlimited",
     },
     ...setting,
   });

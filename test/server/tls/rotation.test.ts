@@ -44,7 +44,13 @@ async function writePair(path: string, { cert, key }: { readonly cert: string; r
 
 async function start(path: string, env: Readonly<Record<string, string>> = {}): Promise<TestApp> {
   return startTestApp({
-    env: { TLS_CERT_FILE: join(path, "cert.pem"), TLS_KEY_FILE: join(path, "key.pem"), ...env },
+    env: {
+      TLS_CERT_FILE: join(path, "cert.pem"),
+      TLS_KEY_FILE: join(path, "key.pem"),
+      // One of the callers makes a connection for each call.
+      CONNECTIONS_PER_ADDRESS: "unlimited",
+      ...env,
+    },
   });
 }
 
