@@ -1,4 +1,4 @@
-import { nodeFault } from "./node-version.ts";
+import { nodeFault } from "./node-version.js";
 
 const fault = nodeFault(process.versions.node);
 if (fault === undefined) {

@@ -44,15 +44,23 @@ async function run(process: NodeJS.Process, config: Config, logger: AuditLogger)
   logger.info("stopped");
 }
 
-/** The first SIGTERM or SIGINT; a second one then ends the process at once, as is its default. */
+/**
+ * One request to stop can arrive as several signals: a terminal and systemd send one to each process, and npm and the
+ * launcher pass theirs on. Those within this time count as one.
+ */
+const SAME_STOP_MS = 1_000;
+
+/** The first SIGTERM or SIGINT; a later one ends the process at once, as is its default. */
 function nextSignal(process: NodeJS.Process): Promise<NodeJS.Signals> {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
   const signals: readonly NodeJS.Signals[] = ["SIGTERM", "SIGINT"];
   const stop = (signal: NodeJS.Signals): void => {
-    for (const each of signals) {
-      process.off(each, stop);
-    }
     resolve(signal);
+    setTimeout(() => {
+      for (const each of signals) {
+        process.off(each, stop);
+      }
+    }, SAME_STOP_MS).unref();
   };
   for (const each of signals) {
     process.on(each, stop);

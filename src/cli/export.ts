@@ -37,7 +37,8 @@ async function run({ address, token, tokenFile, tls, outputPath }: ExportArgumen
   const interrupt = () => {
     interrupted.abort();
   };
-  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  // Ctrl-C arrives more than once: from the terminal, and passed on by npm.
+  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
   const transport = isHttpUrl(address)
     ? createConnectTransport({
         baseUrl: address,

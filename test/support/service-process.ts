@@ -10,8 +10,8 @@ import manifest from "../../package.json" with { type: "json" };
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** The command that `npm start` ends in: node's flags bound the service's memory, so tests run with them too. */
-const [, COMMAND = ""] = manifest.scripts.start.split("exec node ");
+/** The service as the launcher starts it: node's flags bound its memory, so tests run with them too. */
+const ARGS = [...manifest.config.nodeFlags.split(" "), "src/main.ts"];
 
 /** The service as a process of its own, stopped when disposed of. */
 export class ServiceProcess implements AsyncDisposable {
@@ -28,7 +28,7 @@ export class ServiceProcess implements AsyncDisposable {
   httpAddress = "";
 
   private constructor(env: Readonly<Record<string, string>>) {
-    this.#child = spawn(process.execPath, COMMAND.split(" "), {
+    this.#child = spawn(process.execPath, ARGS, {
       cwd: ROOT,
       env: { PATH: process.env["PATH"], GRPC_PORT: "0", HTTP_PORT: "0", ...env },
       stdio: ["ignore", "pipe", "pipe"],

@@ -1,0 +1,114 @@
+// Runs a program on a Node that serves, with the packages it needs:
+//
+//   node src/launch.js                        the service
+//   node src/launch.js PROGRAM [ARG...]       a program, such as node
+//   node src/launch.js --dev PROGRAM [ARG...] a program that needs the development packages, such as vitest
+//
+// What is in this file must be readable by any Node: an old one has to say that it is too old.
+
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { nodeFault } from "./node-version.js";
+
+/** @typedef {import("./install.js").Ending} Ending */
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const SIGNALS = /** @type {const} */ (["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"]);
+
+/** The package with a Node for this platform, if there is one. */
+const NODE_PACKAGE = `node-${process.platform}-${process.arch}`;
+
+void main();
+
+async function main() {
+  const { config, engines } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  const [oldest] = engines.node.match(/\d+/);
+  if (Number.parseInt(process.versions.node, 10) < Number(oldest)) {
+    fail(`Node ${process.versions.node} is too old to start from; use Node ${oldest} or later`);
+    return;
+  }
+
+  const fault = nodeFault(process.versions.node);
+  const { install } = await import("./install.js");
+  const withDev = process.argv[2] === "--dev";
+  const installed = await install({
+    root: ROOT,
+    withDev,
+    nodePackage: fault === undefined ? undefined : NODE_PACKAGE,
+    run: (program, args) => run(program, args, { cwd: ROOT, stdio: ["ignore", 2, 2] }),
+  });
+  if (installed.code !== 0) {
+    fail("The packages could not be installed.");
+    endAs(installed);
+    return;
+  }
+
+  const nodeDirectory =
+    fault === undefined ? dirname(process.execPath) : join(ROOT, "node_modules", NODE_PACKAGE, "bin");
+  if (!existsSync(join(nodeDirectory, "node"))) {
+    fail(`${fault}`);
+    return;
+  }
+  const service = ["node", ...config.nodeFlags.split(" "), join(ROOT, "src", "main.ts")];
+  const [program = "", ...args] = process.argv.length > 2 ? process.argv.slice(withDev ? 3 : 2) : service;
+  const path = [join(ROOT, "node_modules", ".bin"), nodeDirectory, process.env.PATH].join(delimiter);
+  endAs(await run(program, args, { env: { ...process.env, PATH: path }, stdio: "inherit" }));
+}
+
+/**
+ * Runs a program to its end. Signals are passed on to it.
+ *
+ * @param {string} program
+ * @param {readonly string[]} args
+ * @param {import("node:child_process").SpawnOptions} options
+ * @returns {Promise<Ending>}
+ */
+function run(program, args, options) {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, options);
+    /** @param {NodeJS.Signals} signal */
+    const pass = (signal) => {
+      child.kill(signal);
+    };
+    /** @param {Ending} ending */
+    const end = (ending) => {
+      for (const signal of SIGNALS) {
+        process.off(signal, pass);
+      }
+      resolve(ending);
+    };
+    for (const signal of SIGNALS) {
+      process.on(signal, pass);
+    }
+    child.on("exit", (code, signal) => end({ code, signal }));
+    child.on("error", (error) => {
+      process.stderr.write(`Cannot run ${program}: ${error.message}\n`);
+      end({ code: 1, signal: null });
+    });
+  });
+}
+
+/**
+ * Ends this process in the way the program ended.
+ *
+ * @param {Ending} ending
+ */
+function endAs({ code, signal }) {
+  if (signal === null) {
+    process.exitCode = code === null ? 1 : code;
+  } else {
+    // Process 1 of a container survives its own signal.
+    process.exitCode = 128 + constants.signals[signal];
+    process.kill(process.pid, signal);
+  }
+}
+
+/** @param {string} message one line */
+function fail(message) {
+  process.stderr.write(`${message}\n`);
+  process.exitCode = 1;
+}
