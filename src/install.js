@@ -64,7 +64,7 @@ async function installMissing(options) {
   linkNode(options);
   // Whoever has the development packages keeps them.
   const withDev = options.withDev || Object.values(readInstalled(root)).some(({ dev }) => dev === true);
-  process.stderr.write("Installing packages. This takes a minute, and only the first time.\n");
+  process.stderr.write("Installing packages. This can take a minute.\n");
   return run("npm", [
     "install",
     "--no-save",

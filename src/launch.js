@@ -32,29 +32,32 @@ async function main() {
     return;
   }
 
+  const argv = process.argv.slice(2);
+  const withDev = argv[0] === "--dev";
   const fault = nodeFault(process.versions.node);
   const { install } = await import("./install.js");
-  const withDev = process.argv[2] === "--dev";
   const installed = await install({
     root: ROOT,
     withDev,
     nodePackage: fault === undefined ? undefined : NODE_PACKAGE,
+    // Standard output is the program's.
     run: (program, args) => run(program, args, { cwd: ROOT, stdio: ["ignore", 2, 2] }),
   });
   if (installed.code !== 0) {
-    fail("The packages could not be installed.");
+    fail("The packages are not installed.");
     endAs(installed);
     return;
   }
 
   const nodeDirectory =
     fault === undefined ? dirname(process.execPath) : join(ROOT, "node_modules", NODE_PACKAGE, "bin");
-  if (!existsSync(join(nodeDirectory, "node"))) {
-    fail(`${fault}`);
+  if (fault !== undefined && !existsSync(nodeDirectory)) {
+    fail(fault);
     return;
   }
   const service = ["node", ...config.nodeFlags.split(" "), join(ROOT, "src", "main.ts")];
-  const [program = "", ...args] = process.argv.length > 2 ? process.argv.slice(withDev ? 3 : 2) : service;
+  const command = withDev ? argv.slice(1) : argv;
+  const [program, ...args] = command.length > 0 ? command : service;
   const path = [join(ROOT, "node_modules", ".bin"), nodeDirectory, process.env.PATH].join(delimiter);
   endAs(await run(program, args, { env: { ...process.env, PATH: path }, stdio: "inherit" }));
 }
