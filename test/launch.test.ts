@@ -122,11 +122,16 @@ async function resultOf(child: ChildProcessByStdio<null, Readable, Readable>): P
 
 /** Waits until a stream has had this text. */
 async function seen(stream: Readable, wanted: string): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
   let all = "";
-  while (!all.includes(wanted)) {
-    const [chunk]: unknown[] = await once(stream, "data");
-    all += String(chunk);
-  }
+  stream.on("data", (chunk: Buffer) => {
+    all += chunk.toString();
+    if (all.includes(wanted)) {
+      resolve();
+    }
+  });
+  stream.on("end", () => reject(new Error(`expected ${wanted} and got ${all}`)));
+  await promise;
 }
 
 describe("the launcher", () => {
@@ -310,10 +315,10 @@ describe("the launcher's installation", () => {
     const second = project.spawn("true");
     await seen(second.stderr, "Waiting for another process that installs the packages.");
 
+    const results = Promise.all([resultOf(first), resultOf(second)]);
     await project.write("gate", "open\n");
-    const results = await Promise.all([resultOf(first), resultOf(second)]);
 
-    expect(results.map(({ code }) => code)).toEqual([0, 0]);
+    expect((await results).map(({ code }) => code)).toEqual([0, 0]);
     expect(await project.linesOf("npm.log")).toHaveLength(1);
   });
 
