@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 
 /**
@@ -42,7 +42,9 @@ export async function install(options) {
       unlock();
     }
   }
-  linkNode(options);
+  if (ending.code === 0) {
+    linkNode(options);
+  }
   return ending;
 }
 
@@ -59,6 +61,10 @@ async function installMissing(options) {
   // npm takes a directory that an interrupted installation left half written for a whole package.
   for (const path of unrecordedPackages(root)) {
     rmSync(join(root, path), { recursive: true, force: true });
+  }
+  // Nor may npm's scripts find a Node that is being written.
+  if (!existsSync(nodeLink(root))) {
+    rmSync(nodeLink(root), { force: true });
   }
   // Without the link npm 10 takes the package for damaged and replaces it.
   linkNode(options);
@@ -139,12 +145,17 @@ function readPackages(path) {
  * @param {InstallOptions} options
  */
 function linkNode({ root, nodePackage }) {
-  const link = join(root, "node_modules", ".bin", "node");
+  const link = nodeLink(root);
   if (nodePackage !== undefined && existsSync(join(root, "node_modules", nodePackage)) && !existsSync(link)) {
-    mkdirSync(join(root, "node_modules", ".bin"), { recursive: true });
+    mkdirSync(dirname(link), { recursive: true });
     rmSync(link, { force: true });
     symlinkSync(join("..", nodePackage, "bin", "node"), link);
   }
+}
+
+/** @param {string} root */
+function nodeLink(root) {
+  return join(root, "node_modules", ".bin", "node");
 }
 
 /**

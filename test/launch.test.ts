@@ -259,8 +259,9 @@ describe("the launcher's installation", () => {
   test("adds the development packages for what needs them", async () => {
     await using project = await Project.create({ installed: ONLY_RUNTIME });
 
-    await project.launch("--dev", "true");
+    const { stdout } = await project.launch("--dev", "echo", "done");
 
+    expect(stdout).toBe("done\n");
     expect(await project.linesOf("npm.log")).toEqual([expect.stringMatching(/^install --no-save --include=dev /)]);
   });
 
@@ -292,6 +293,24 @@ describe("the launcher's installation", () => {
     await project.launch("--dev", "true");
 
     expect(await project.linesOf("found.log")).toEqual(["runtime"]);
+  });
+
+  test("does not leave a link to a Node that is written in part", async () => {
+    await using project = await Project.create({
+      nodeServes: false,
+      installed: {},
+      locked: { ...LOCKED, [NODE_PACKAGE]: { integrity: "sha512-d", optional: true } },
+      npm: `#!/bin/sh\nmkdir -p ${NODE_PACKAGE}/bin && echo half > ${NODE_PACKAGE}/bin/node\nexit 7\n`,
+    });
+    const link = join(project.path, "node_modules/.bin/node");
+    await project.write(`${NODE_PACKAGE}/bin/node`, "half");
+    await mkdir(dirname(link));
+    await symlink(`../../${NODE_PACKAGE}/bin/node`, link);
+
+    const { code } = await project.launch("true");
+
+    expect(code).toBe(7);
+    await expect(readlink(link)).rejects.toThrow("ENOENT");
   });
 
   test("is tried again after a failure", async () => {
