@@ -51,7 +51,7 @@ async function run(process: NodeJS.Process, config: Config, logger: AuditLogger)
 const SAME_STOP_MS = 1_000;
 
 /** The first SIGTERM or SIGINT; a later one ends the process at once, as is its default. */
-function nextSignal(process: NodeJS.Process): Promise<NodeJS.Signals> {
+export function nextSignal(process: NodeJS.EventEmitter): Promise<NodeJS.Signals> {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
   const signals: readonly NodeJS.Signals[] = ["SIGTERM", "SIGINT"];
   const stop = (signal: NodeJS.Signals): void => {
