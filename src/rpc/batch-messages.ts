@@ -2,14 +2,29 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
 import { AnySchema, anyPack } from "@bufbuild/protobuf/wkt";
 import type { Any } from "@bufbuild/protobuf/wkt";
-import type { ConnectError } from "@connectrpc/connect";
-import type { StatusSchema } from "#gen/google/rpc/status_pb.ts";
+import type { HandlerContext } from "@connectrpc/connect";
 import type { BatchLookupResponseSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { BatchAnswer } from "../vehicle/batch-lookup.ts";
 import type { View } from "../vehicle/vehicle.ts";
-import type { ErrorContext } from "./error-table.ts";
-import { toConnectError } from "./error-table.ts";
+import type { ErrorContext, ErrorDetail } from "./error-table.ts";
+import { describeError, isErrorInfo } from "./error-table.ts";
 import { toLookupResponse } from "./vehicle-messages.ts";
+
+/** What holds for every row of a batch. */
+export interface RowOptions {
+  readonly view: View;
+  /** Whether errors carry their details. */
+  readonly withDetails: boolean;
+  readonly errorContext: ErrorContext;
+}
+
+/**
+ * Whether the rows of a call may carry google.protobuf.Any. In JSON they may not: a client that does not know the type
+ * inside, as no client does by default, fails at the first one and loses the whole batch.
+ */
+export function canCarryAny({ requestHeader }: HandlerContext): boolean {
+  return !/json/i.test(requestHeader.get("content-type") ?? "");
+}
 
 /**
  * The message for one VIN of a batch.
@@ -19,20 +34,28 @@ import { toLookupResponse } from "./vehicle-messages.ts";
 export function toBatchLookupResponse(
   answer: BatchAnswer,
   vin: string,
-  view: View,
-  context: ErrorContext,
+  options: RowOptions,
 ): MessageInitShape<typeof BatchLookupResponseSchema> {
   const { index } = answer;
   return "result" in answer
-    ? { index, vin, result: { case: "vehicle", value: toLookupResponse(answer.result, view) } }
-    : { index, vin, result: { case: "error", value: toStatus(toConnectError(answer.error, context)) } };
+    ? { index, vin, result: { case: "vehicle", value: toLookupResponse(answer.result, options.view) } }
+    : { index, vin, ...toError(answer.error, options) };
 }
 
-function toStatus(error: ConnectError): MessageInitShape<typeof StatusSchema> {
-  return { code: error.code, message: error.rawMessage, details: error.details.map(toAny) };
+function toError(
+  error: unknown,
+  { withDetails, errorContext }: RowOptions,
+): Pick<MessageInitShape<typeof BatchLookupResponseSchema>, "result" | "errorInfo"> {
+  const { code, message, details } = describeError(error, errorContext);
+  const errorInfo = details.find(isErrorInfo)?.value;
+  const row = { code, message, details: withDetails ? details.map(toAny) : [] };
+  return {
+    result: { case: "error", value: row },
+    ...(errorInfo === undefined ? {} : { errorInfo }),
+  };
 }
 
-function toAny(detail: ConnectError["details"][number]): Any {
+function toAny(detail: ErrorDetail): Any {
   return "desc" in detail
     ? anyPack(detail.desc, create(detail.desc, detail.value))
     : create(AnySchema, { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value });

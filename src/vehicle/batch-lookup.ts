@@ -20,6 +20,8 @@ type Outcome = { readonly result: LookupResult } | { readonly error: unknown };
 /** The outcome for the VIN at an index. */
 export type BatchAnswer = Outcome & { readonly index: number };
 
+/** After how many rows other callers get their turn. */
+const ROWS_PER_TURN = 100;
 /** How many VINs are read from the cache at once. */
 const READ_SIZE = 250;
 /** How many decodes are under way, or done and not yet read by the caller: two seconds of vPIC's usual budget. */
@@ -33,8 +35,29 @@ const WINDOW_SIZE = 500;
  * work that nobody else waits for.
  */
 export async function* lookupBatch(lookup: VehicleLookup, request: BatchRequest): AsyncGenerator<BatchAnswer> {
-  const { malformed, indexesByVin } = parseBatch(request.vins);
-  yield* malformed;
+  let rows = 0;
+  for await (const answer of answerEach(lookup, request)) {
+    yield answer;
+    rows++;
+    if (rows % ROWS_PER_TURN === 0) {
+      await othersTurn();
+      request.signal.throwIfAborted();
+    }
+  }
+}
+
+async function* answerEach(lookup: VehicleLookup, request: BatchRequest): AsyncGenerator<BatchAnswer> {
+  const indexesByVin = new Map<Vin, number[]>();
+  for (const [index, text] of request.vins.entries()) {
+    const parsed = parseRow(text, index);
+    if ("error" in parsed) {
+      yield parsed;
+    } else {
+      const indexes = indexesByVin.get(parsed.vin) ?? [];
+      indexes.push(index);
+      indexesByVin.set(parsed.vin, indexes);
+    }
+  }
 
   const reader = new AbortController();
   const signal = AbortSignal.any([request.signal, reader.signal]);
@@ -57,25 +80,15 @@ export async function* lookupBatch(lookup: VehicleLookup, request: BatchRequest)
   }
 }
 
-interface ParsedBatch {
-  readonly malformed: readonly BatchAnswer[];
-  readonly indexesByVin: ReadonlyMap<Vin, readonly number[]>;
-}
-
-function parseBatch(vins: readonly string[]): ParsedBatch {
-  const malformed: BatchAnswer[] = [];
-  const indexesByVin = new Map<Vin, number[]>();
-  for (const [index, text] of vins.entries()) {
-    try {
-      const vin = parseVin(text, `vins[${index}]`);
-      const indexes = indexesByVin.get(vin) ?? [];
-      indexes.push(index);
-      indexesByVin.set(vin, indexes);
-    } catch (error) {
-      malformed.push({ index, error });
-    }
+function parseRow(
+  text: string,
+  index: number,
+): { readonly vin: Vin } | { readonly index: number; readonly error: unknown } {
+  try {
+    return { vin: parseVin(text, `vins[${index}]`) };
+  } catch (error) {
+    return { index, error };
   }
-  return { malformed, indexesByVin };
 }
 
 async function* lookupEach(

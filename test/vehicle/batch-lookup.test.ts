@@ -92,6 +92,24 @@ describe("lookupBatch", () => {
     expect(store.reads).toBe(4);
   });
 
+  test.each([
+    ["malformed VINs", () => Array.from({ length: 1_000 }, () => "nonsense")],
+    ["hits", () => manyVins(1_000)],
+    ["one VIN again and again", () => Array.from({ length: 1_000 }, () => "1XPWD40X1ED215307")],
+  ])("gives way every hundred rows of %s", async (_, vinsOf) => {
+    const { lookup } = setUp(new ScriptedSource("vpic"));
+    await collect(lookupBatch(lookup, aBatch(manyVins(1_000))));
+    const turns = countTurns();
+
+    const rowsByTurn = new Map<number, number>();
+    for await (const _answer of lookupBatch(lookup, aBatch(vinsOf()))) {
+      rowsByTurn.set(turns.count, (rowsByTurn.get(turns.count) ?? 0) + 1);
+    }
+    turns.stop();
+
+    expect(Math.max(...rowsByTurn.values())).toBeLessThanOrEqual(100);
+  });
+
   test("does not work ahead of a slow reader by more than its window", async () => {
     const source = new ScriptedSource("vpic");
     const { lookup } = setUp(source);
@@ -124,6 +142,17 @@ describe("lookupBatch", () => {
     expect(source.signals.map((signal) => signal.aborted)).toEqual([false, true]);
   });
 });
+
+/** Counts how often the event loop gets to others. */
+function countTurns(): { readonly count: number; stop(): void } {
+  const turns = { count: 0, stop: () => clearImmediate(next) };
+  const turn = (): void => {
+    turns.count++;
+    next = setImmediate(turn);
+  };
+  let next = setImmediate(turn);
+  return turns;
+}
 
 function raise(): never {
   throw new Error("no VIN");
