@@ -10,7 +10,7 @@ const SQLITE_SCHEME = "sqlite:";
  * Reads `sqlite:data/vehicles.db`, `sqlite:/var/lib/vehicles.db` (also with `//` after the colon: what follows is the
  * path as it stands, relative to the working directory unless it begins with a slash) or `postgres://...`.
  *
- * @throws RangeError saying what is allowed. It never repeats the URL, which may hold a password.
+ * @throws RangeError saying what is expected. It never repeats any part of the URL, which may hold a password.
  */
 export function parseDatabaseUrl(url: string): DatabaseLocation {
   if (url.startsWith(SQLITE_SCHEME)) {
@@ -20,9 +20,30 @@ export function parseDatabaseUrl(url: string): DatabaseLocation {
     }
     return { kind: "sqlite", path };
   }
-  const scheme = URL.parse(url)?.protocol;
-  if (scheme !== undefined && POSTGRES_SCHEMES.has(scheme)) {
-    return { kind: "postgres", url };
+  const parsed = URL.parse(url);
+  if (parsed === null || !POSTGRES_SCHEMES.has(parsed.protocol)) {
+    throw new RangeError(
+      "expected sqlite:path/to/file.db or postgres://user:password@host:port/database, with special characters of the " +
+        "password percent-encoded, such as %2F for /",
+    );
   }
-  throw new RangeError("a database is given as sqlite:path/to/file.db or postgres://user:password@host:port/database");
+  if (isMisread(parsed)) {
+    throw new RangeError(
+      "special characters in user, password and database must be percent-encoded, such as %2F for /",
+    );
+  }
+  return { kind: "postgres", url };
+}
+
+/**
+ * Whether a password with an unescaped `/`, `?`, `#` or `%` was taken for other parts of the URL. Errors of the driver
+ * name host, port and database, and would then print the password.
+ */
+function isMisread({ username, password, pathname, search, hash }: URL): boolean {
+  try {
+    [username, password, pathname].forEach(decodeURIComponent);
+  } catch {
+    return true;
+  }
+  return `${pathname}${search}${hash}`.includes("@");
 }

@@ -5,7 +5,7 @@ import { CreateVehicles } from "./migrations/create-vehicles.ts";
 import { RemovalEntity, VehicleEntity } from "./vehicle-entity.ts";
 
 /** What both kinds of database tell MikroORM. */
-export function mikroOptions(logger: Logger) {
+export function mikroOptions(logger: Pick<Logger, "debug">) {
   return {
     entities: [VehicleEntity, RemovalEntity],
     extensions: [Migrator],

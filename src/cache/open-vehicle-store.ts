@@ -1,12 +1,10 @@
 import type { Logger } from "../telemetry/logger.ts";
 import type { VehicleStore } from "../vehicle/vehicle.ts";
-import { isPostgresLost, isSqliteLost } from "./database-faults.ts";
+import { isPostgresLost, isSqliteLost } from "./database-errors.ts";
 import { parseDatabaseUrl } from "./database-url.ts";
-import { ForgivingStore, type StoreFaults } from "./forgiving-store.ts";
-import { openPostgresDatabase } from "./postgres-database.ts";
-import { ReopeningStore } from "./reopening-store.ts";
+import { openPostgresStore } from "./postgres-store.ts";
+import { ResilientStore, type StoreFaults } from "./resilient-store.ts";
 import { openSqliteStore } from "./sqlite-store.ts";
-import { VehicleRepository } from "./vehicle-repository.ts";
 
 export interface VehicleStoreOptions {
   /** See `parseDatabaseUrl`. */
@@ -16,9 +14,14 @@ export interface VehicleStoreOptions {
   readonly now?: (() => number) | undefined;
   /** A clock that only goes forward, in ms, for pauses after faults. Default: the process's. */
   readonly elapsedMs?: (() => number) | undefined;
+  /**
+   * How long a Lookup waits for a read of PostgreSQL before it goes on without, in ms; and for a put five times as long.
+   * On SQLite, only other processes' locks and exports make a put wait. Default: 100 on PostgreSQL, 50 on SQLite.
+   */
+  readonly patienceMs?: number | undefined;
 }
 
-/** The cache: its reads and writes never fail a Lookup, only `remove` throws StoreUnavailableError. */
+/** The cache: its reads and writes never fail a Lookup, only `remove` and `ping` throw StoreUnavailableError. */
 export interface OpenVehicleStore extends VehicleStore, AsyncDisposable {
   /** @throws StoreUnavailableError when the database does not answer. */
   ping(): Promise<void>;
@@ -26,47 +29,37 @@ export interface OpenVehicleStore extends VehicleStore, AsyncDisposable {
   faults(): StoreFaults;
 }
 
-const SQLITE_LIMITS = {
-  reopenAfterMs: 10_000,
-  retryReadsAfterMs: 1_000,
-  retryWritesAfterMs: 10_000,
-  maxConcurrentReads: Number.POSITIVE_INFINITY,
-  maxConcurrentWrites: Number.POSITIVE_INFINITY,
-};
-// A server that was away comes back at once, and is not harmed by being asked. Reads and writes share its ten connections.
-const POSTGRES_LIMITS = {
-  reopenAfterMs: 1_000,
-  retryReadsAfterMs: 1_000,
-  retryWritesAfterMs: 1_000,
-  maxConcurrentReads: 5,
-  maxConcurrentWrites: 5,
-};
+const PING_EVERY_MS = 1_000;
+const PATIENCES_PER_PUT = 5;
+const SQLITE = { reopenAfterMs: 10_000, retryWritesAfterMs: 10_000, patienceMs: 50 };
+// A server that was away comes back at once, and is not harmed by being asked.
+const POSTGRES = { reopenAfterMs: 1_000, retryWritesAfterMs: 1_000, patienceMs: 100 };
 
 /**
- * Opens the cache. Does not fail when its database cannot be opened: the store is then empty, and tried again while it
- * is used.
+ * Opens the cache. Does not fail when its database cannot be opened: the store is then empty, and opening is tried again.
  *
- * @throws RangeError when the URL is none that a database can be opened by.
+ * @throws RangeError when the URL is not one that a database can be opened by.
  */
 export async function openVehicleStore(options: VehicleStoreOptions): Promise<OpenVehicleStore> {
   const { databaseUrl, logger, now = Date.now, elapsedMs = () => performance.now() } = options;
   const location = parseDatabaseUrl(databaseUrl);
-  const isSqlite = location.kind === "sqlite";
-  const limits = isSqlite ? SQLITE_LIMITS : POSTGRES_LIMITS;
-  const store = new ReopeningStore({
-    open: async () =>
-      location.kind === "sqlite"
-        ? openSqliteStore({ path: location.path, logger, now, elapsedMs })
-        : new VehicleRepository(await openPostgresDatabase(location.url, logger), now),
-    isLost: isSqlite ? isSqliteLost : isPostgresLost,
-    retryAfterMs: limits.reopenAfterMs,
-    logger,
-    elapsedMs,
-  });
+  const { patienceMs: readPatienceMs = location.kind === "sqlite" ? SQLITE.patienceMs : POSTGRES.patienceMs } = options;
+  const putPatienceMs = PATIENCES_PER_PUT * readPatienceMs;
+  const shared = { logger, elapsedMs, pingEveryMs: PING_EVERY_MS };
+  const store =
+    location.kind === "sqlite"
+      ? new ResilientStore({
+          ...shared,
+          ...SQLITE,
+          isLost: isSqliteLost,
+          open: () => openSqliteStore({ path: location.path, logger, now, putPatienceMs }),
+        })
+      : new ResilientStore({
+          ...shared,
+          ...POSTGRES,
+          isLost: isPostgresLost,
+          open: () => openPostgresStore({ url: location.url, logger, now, readPatienceMs, putPatienceMs }),
+        });
   await store.open();
-  const forgiving = new ForgivingStore(store, { ...limits, logger, elapsedMs });
-  return Object.assign(forgiving, {
-    ping: () => store.ping(),
-    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
-  });
+  return store;
 }

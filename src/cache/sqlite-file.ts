@@ -1,66 +1,99 @@
-import { type Stats, statSync } from "node:fs";
-import { rename } from "node:fs/promises";
+import { statSync } from "node:fs";
+import { type FileHandle, open, rename } from "node:fs/promises";
 
 /** The file of an open database is gone, was replaced or emptied. SQLite itself goes on silently in an unlinked file. */
 export class DatabaseFileLostError extends Error {
   override readonly name = "DatabaseFileLostError";
 }
 
-const COMPANIONS = ["", "-wal", "-shm"];
+const COMPANIONS = ["", "-wal", "-shm"] as const;
 
-/** A database's file as it was when it was opened. */
-export class SqliteFile {
-  readonly path: string;
-  readonly #identity: string | undefined;
+/** The files of an open database, as they were when it was opened. */
+export class SqliteFile implements AsyncDisposable {
+  readonly #path: string;
+  readonly #identities: readonly (string | undefined)[];
+  readonly #log: FileHandle;
+  #flushing: Promise<void> = Promise.resolve();
+  #nextFlush: Promise<void> | undefined;
 
-  /** Remembers which file stands at this path now, if any. */
-  constructor(path: string) {
-    this.path = path;
-    this.#identity = identify(path);
+  private constructor(path: string, log: FileHandle) {
+    this.#path = path;
+    this.#log = log;
+    this.#identities = COMPANIONS.map((companion) => identify(`${path}${companion}`));
   }
 
-  /** @throws DatabaseFileLostError when another file stands in its place, or none, or it is empty. Costs about 3 us. */
+  /** Remembers which files stand at this path now; those of a database with a write-ahead log that is open. */
+  static async of(path: string): Promise<SqliteFile> {
+    return new SqliteFile(path, await open(`${path}-wal`, "r+"));
+  }
+
+  /** @throws DatabaseFileLostError when another file stands in the place of one, or none, or the database is empty. */
   assertInPlace(): void {
-    const stats = statSync(this.path, { throwIfNoEntry: false });
-    if (stats === undefined || identityOf(stats) !== this.#identity) {
-      throw new DatabaseFileLostError("the database file was removed or replaced");
+    for (const [index, companion] of COMPANIONS.entries()) {
+      if (identify(`${this.#path}${companion}`) !== this.#identities[index]) {
+        throw new DatabaseFileLostError(`the database file${companion} was removed or replaced`);
+      }
     }
-    if (stats.size === 0) {
+    if (isEmpty(this.#path)) {
       throw new DatabaseFileLostError("the database file was emptied");
     }
   }
 
   /**
-   * Renames the file, and what SQLite keeps beside it, to `*.corrupt-<time>`. Does nothing when another process has put
-   * a new file in its place.
-   *
-   * @returns the new name, or undefined when nothing was renamed.
+   * Returns when what was committed before will survive even the loss of power. Those who come while a flush is under
+   * way share the next one. It does not block the event loop, as `synchronous=FULL` would.
    */
-  async quarantine(now: number): Promise<string | undefined> {
-    if (this.#identity === undefined || identify(this.path) !== this.#identity) {
-      return undefined;
-    }
-    const time = new Date(now).toISOString().replaceAll(/[:.]/g, "-");
-    // The database first: a log that is left without one is dropped by SQLite, a database without its log loses commits.
-    for (const companion of COMPANIONS) {
-      await rename(`${this.path}${companion}`, `${this.path}.corrupt-${time}${companion}`).catch(ignoreMissing);
-    }
-    return `${this.path}.corrupt-${time}`;
+  flush(): Promise<void> {
+    this.#nextFlush ??= this.#flushing.then(() => {
+      this.#nextFlush = undefined;
+      const flushed = this.#log.datasync();
+      this.#flushing = flushed.catch(() => undefined);
+      return flushed;
+    });
+    return this.#nextFlush;
   }
+
+  /** See {@link quarantine}. */
+  async quarantine(now: number): Promise<string | undefined> {
+    return quarantine(this.#path, this.#identities[0], now);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#nextFlush?.catch(() => undefined);
+    await this.#flushing;
+    await this.#log.close();
+  }
+}
+
+/**
+ * Renames a database, and what SQLite keeps beside it, to `*.corrupt-<time>`. Does nothing when another process has put
+ * a new file in its place.
+ *
+ * @param identity what {@link identify} said of the database.
+ * @param now the time in ms since the epoch.
+ * @returns the new name, or undefined when nothing was renamed.
+ */
+export async function quarantine(path: string, identity: string | undefined, now: number): Promise<string | undefined> {
+  if (identity === undefined || identify(path) !== identity) {
+    return undefined;
+  }
+  const time = new Date(now).toISOString().replaceAll(/[:.]/g, "-");
+  // The database first: a log that is left without one is dropped by SQLite, a database without its log loses commits.
+  for (const companion of COMPANIONS) {
+    await rename(`${path}${companion}`, `${path}.corrupt-${time}${companion}`).catch(ignoreMissing);
+  }
+  return `${path}.corrupt-${time}`;
+}
+
+/** Tells one file from another that takes its place; undefined when there is none. */
+export function identify(path: string): string | undefined {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats === undefined ? undefined : `${stats.dev}:${stats.ino}`;
 }
 
 /** Whether the file at this path exists and has no content. */
 export function isEmpty(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.size === 0;
-}
-
-function identify(path: string): string | undefined {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  return stats === undefined ? undefined : identityOf(stats);
-}
-
-function identityOf({ dev, ino }: Stats): string {
-  return `${dev}:${ino}`;
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): void {

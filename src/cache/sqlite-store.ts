@@ -1,32 +1,212 @@
 import { existsSync } from "node:fs";
-import { basename } from "node:path";
-import { setTimeout } from "node:timers/promises";
-
+import { mkdir } from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import { setImmediate, setTimeout } from "node:timers/promises";
+import { MikroORM } from "@mikro-orm/sqlite";
+import type { Database, Statement } from "better-sqlite3";
 import type { Logger } from "../telemetry/logger.ts";
-import { isSqliteBusy, isSqliteLost } from "./database-faults.ts";
-import type { OpenedStore } from "./opened-store.ts";
-import { openSqliteDatabase } from "./sqlite-database.ts";
-import { isEmpty, SqliteFile } from "./sqlite-file.ts";
-import { VehicleRepository } from "./vehicle-repository.ts";
-import { WatchedStore } from "./watched-store.ts";
+import type { CachedVehicle, Decode, SweepCutoffs, VehicleQuery, View } from "../vehicle/vehicle.ts";
+import type { Vin } from "../vehicle/vin.ts";
+import { isSqliteBusy, isSqliteLost } from "./database-errors.ts";
+import { mikroOptions } from "./mikro-options.ts";
+import type { DatabaseStore } from "./resilient-store.ts";
+import { identify, isEmpty, quarantine, SqliteFile } from "./sqlite-file.ts";
+import { generationOf, INSERT_REMOVALS, INSERT_VEHICLES, OR_RENEW, PING, UNLESS_OUTRANKED } from "./statements.ts";
+import { sweep } from "./sweep.ts";
+import { ALL_COLUMNS, type Cell, columnsOf, fromRow, KEY_COLUMNS, toKey, toRow } from "./vehicle-row.ts";
+import { WalBudget } from "./wal-budget.ts";
+import { type Put, type WriteBatch, type WriteOutcome, WriteQueue } from "./write-queue.ts";
+
+/**
+ * The file is not mapped into memory: if another process cut it short, touching the mapping would end this one.
+ *
+ * With `synchronous=NORMAL` a commit survives the end of the process, `kill -9` included; what must survive the loss of
+ * power is flushed besides.
+ */
+const PRAGMAS = ["synchronous = NORMAL", "trusted_schema = OFF"];
+
+/** SQLite's own waiting for another process's lock would block the event loop: it is waited for between turns. */
+const BUSY_TIMEOUT_MS = 0;
+const BUSY_PAUSE_MS = 5;
+/** How long a write waits for the lock. Puts are given up before. */
+const BUSY_PATIENCE_MS = 1_000;
 
 /** How often opening is tried while other processes are opening the same file, and the pause between. */
-const BUSY_ATTEMPTS = 20;
-const BUSY_PAUSE_MS = 50;
+const OPENING_ATTEMPTS = 20;
+const OPENING_PAUSE_MS = 50;
+
+/** Reads are synchronous: after so many rows, 1 to 2 ms, others get their turn. */
+const ROWS_PER_TURN = 256;
 
 export interface SqliteStoreOptions {
   readonly path: string;
   readonly logger: Logger;
+  /** The time in ms since the epoch. */
   readonly now: () => number;
-  readonly elapsedMs: () => number;
+  /** How long a put waits for room in the log or another process's lock, in ms. */
+  readonly putPatienceMs: number;
 }
 
-/** Opens the store in a SQLite file. One that cannot be used is renamed, and a new one made. */
-export async function openSqliteStore(options: SqliteStoreOptions): Promise<OpenedStore> {
-  const found = new SqliteFile(options.path);
-  if (isEmpty(options.path) && existsSync(`${options.path}-wal`)) {
+/** The vehicles in one SQLite file. Statements are prepared once, on the connection that MikroORM holds. */
+export class SqliteStore implements DatabaseStore {
+  readonly #orm: MikroORM;
+  readonly #client: Database;
+  readonly #file: SqliteFile;
+  readonly #budget: WalBudget;
+  readonly #options: SqliteStoreOptions;
+  readonly #queue: WriteQueue;
+  readonly #find: Readonly<Record<View, Statement<[vin: string, modelYearHint: number], unknown[]>>>;
+  readonly #findMany: Readonly<Record<View, Statement<[keys: string], unknown[]>>>;
+  readonly #generation: Statement<[vin: string], number>;
+  readonly #put: Statement<Cell[]>;
+  readonly #recordRemoval: Statement<[vin: string, vin: string, removedAt: number]>;
+  readonly #delete: Statement<[vin: string]>;
+  readonly #pings: readonly Statement<[]>[];
+  readonly #begin: Statement<[]>;
+  readonly #commit: Statement<[]>;
+
+  private constructor(orm: MikroORM, client: Database, file: SqliteFile, options: SqliteStoreOptions) {
+    this.#orm = orm;
+    this.#client = client;
+    this.#file = file;
+    this.#budget = new WalBudget(client);
+    this.#options = options;
+    this.#queue = new WriteQueue({ commit: (batch) => this.#write(batch), patienceMs: options.putPatienceMs });
+    this.#find = { basic: prepareFind(client, "basic"), full: prepareFind(client, "full") };
+    this.#findMany = { basic: prepareFindMany(client, "basic"), full: prepareFindMany(client, "full") };
+    this.#generation = client.prepare<[string], number>(`select ${generationOf("?")}`).pluck(true);
+    this.#put = client.prepare<Cell[]>(
+      `${INSERT_VEHICLES} select ${ALL_COLUMNS.map(() => "?").join(", ")} where ${generationOf("?")} = ?
+      ${UNLESS_OUTRANKED}`,
+    );
+    this.#recordRemoval = client.prepare(
+      `${INSERT_REMOVALS} select ?, ${generationOf("?")} + 1, ? where true ${OR_RENEW}`,
+    );
+    this.#delete = client.prepare("delete from vehicles where vin = ?");
+    this.#pings = PING.map((ping) => client.prepare<[]>(ping));
+    this.#begin = client.prepare("begin immediate");
+    this.#commit = client.prepare("commit");
+  }
+
+  /** Opens a file, and creates it, its directory and its tables where they are missing. */
+  static async open(options: SqliteStoreOptions): Promise<SqliteStore> {
+    const { path, logger } = options;
+    await mkdir(dirname(path), { recursive: true });
+    const { migrations, ...others } = mikroOptions(logger);
+    await using opened = new AsyncDisposableStack();
+    const orm = await MikroORM.init({
+      ...others,
+      migrations: { ...migrations, transactional: false, allOrNothing: false },
+      dbName: path,
+      driverOptions: { timeout: BUSY_TIMEOUT_MS },
+    });
+    opened.defer(() => orm.close());
+    const client = await orm.em.getConnection().getNativeClient();
+    setPragmas(client);
+    await migrateAlone(client, orm);
+    const store = new SqliteStore(orm, client, opened.use(await SqliteFile.of(path)), options);
+    opened.move();
+    return store;
+  }
+
+  find(query: VehicleQuery, view: View): CachedVehicle | undefined {
+    const row = this.#find[view].get(query.vin, query.modelYear ?? 0);
+    return row === undefined ? undefined : fromRow(query, row);
+  }
+
+  async findMany(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]> {
+    const found: (CachedVehicle | undefined)[] = [];
+    for (let start = 0; start < queries.length; start += ROWS_PER_TURN) {
+      if (start > 0) {
+        await setImmediate();
+      }
+      found.push(...this.#readMany(queries.slice(start, start + ROWS_PER_TURN), view));
+    }
+    return found;
+  }
+
+  async removalsOf(vin: Vin): Promise<number | undefined> {
+    return this.#generation.get(vin);
+  }
+
+  put(query: VehicleQuery, decode: Decode, removals: number): Promise<boolean> {
+    return this.#queue.put({ query, decode, removals });
+  }
+
+  async remove(vin: Vin): Promise<boolean> {
+    const removed = await this.#queue.remove(vin);
+    await this.#file.flush();
+    // A removal that went into a lost file is not acknowledged: other processes have a new one.
+    this.#file.assertInPlace();
+    return removed;
+  }
+
+  async sweep(cutoffs: SweepCutoffs, limit: number): Promise<number> {
+    if (!(await this.#budget.waitForRoom())) {
+      return 0;
+    }
+    return whenFree(() => sweep(this.#orm.em.fork(), cutoffs, limit, this.#options.now()));
+  }
+
+  async ping(): Promise<void> {
+    this.#file.assertInPlace();
+    this.#pings.forEach((statement) => statement.all());
+  }
+
+  async discard(): Promise<void> {
+    await this[Symbol.asyncDispose]();
+    logQuarantine(await this.#file.quarantine(this.#options.now()), this.#options.logger);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#queue.idle();
+    await this.#orm.close();
+    await this.#file[Symbol.asyncDispose]();
+  }
+
+  #readMany(queries: readonly VehicleQuery[], view: View): (CachedVehicle | undefined)[] {
+    const keys = queries.map((query) => toKey(query).join(""));
+    const rows = this.#findMany[view].all(JSON.stringify(keys));
+    return queries.map((query, index) => fromRow(query, rows[index] ?? []));
+  }
+
+  async #write({ puts, removals }: WriteBatch): Promise<WriteOutcome> {
+    const isRoomy = puts.length === 0 || (await this.#budget.waitForRoom());
+    return whenFree(() => this.#inTransaction(isRoomy ? puts : [], removals));
+  }
+
+  #inTransaction(puts: readonly Put[], removals: readonly Vin[]): WriteOutcome {
+    this.#file.assertInPlace();
+    this.#begin.run();
+    try {
+      const removed = removals.map((vin) => this.#removeNow(vin));
+      const stored = puts.map((put) => this.#putNow(put));
+      this.#commit.run();
+      return { removed, stored };
+    } finally {
+      if (this.#client.inTransaction) {
+        this.#client.exec("rollback");
+      }
+    }
+  }
+
+  #putNow({ query, decode, removals }: Put): boolean {
+    return this.#put.run(...toRow(query, decode), query.vin, removals).changes > 0;
+  }
+
+  #removeNow(vin: Vin): boolean {
+    this.#recordRemoval.run(vin, vin, this.#options.now());
+    return this.#delete.run(vin).changes > 0;
+  }
+}
+
+/** Opens the store in a SQLite file. One that cannot be used is renamed, and a new one created. */
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<SqliteStore> {
+  const { path, logger, now } = options;
+  const identity = identify(path);
+  if (isEmpty(path) && existsSync(`${path}-wal`)) {
     // Emptied, not new: a new file gets its log later than its first page.
-    await quarantine(found, options);
+    logQuarantine(await quarantine(path, identity, now()), logger);
   }
   try {
     return await openPatiently(options);
@@ -34,25 +214,38 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Open
     if (!isSqliteLost(error)) {
       throw error;
     }
-    options.logger.error("the cache's database cannot be used, a new one takes its place", { err: error });
-    await quarantine(found, options);
+    logger.error("the cache's database cannot be used and is replaced by a new one", { err: error });
+    logQuarantine(await quarantine(path, identity, now()), logger);
     return openPatiently(options);
   }
 }
 
-async function quarantine(file: SqliteFile, { now, logger }: SqliteStoreOptions): Promise<void> {
-  const path = await file.quarantine(now());
+async function openPatiently(options: SqliteStoreOptions): Promise<SqliteStore> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await SqliteStore.open(options);
+    } catch (error) {
+      if (!isSqliteBusy(error) || attempt === OPENING_ATTEMPTS) {
+        throw error;
+      }
+      await setTimeout(OPENING_PAUSE_MS);
+    }
+  }
+}
+
+function logQuarantine(path: string | undefined, logger: Logger): void {
   if (path !== undefined) {
     logger.warn("the unusable database was put away", { file: basename(path) });
   }
 }
 
-async function openPatiently(options: SqliteStoreOptions): Promise<OpenedStore> {
-  for (let attempt = 1; ; attempt++) {
+/** Writes as soon as no other process does. */
+async function whenFree<Result>(write: () => Result | Promise<Result>): Promise<Result> {
+  for (let waitedMs = 0; ; waitedMs += BUSY_PAUSE_MS) {
     try {
-      return await openOnce(options);
+      return await write();
     } catch (error) {
-      if (!isSqliteBusy(error) || attempt === BUSY_ATTEMPTS) {
+      if (!isSqliteBusy(error) || waitedMs >= BUSY_PATIENCE_MS) {
         throw error;
       }
       await setTimeout(BUSY_PAUSE_MS);
@@ -60,9 +253,44 @@ async function openPatiently(options: SqliteStoreOptions): Promise<OpenedStore> 
   }
 }
 
-async function openOnce(options: SqliteStoreOptions): Promise<OpenedStore> {
-  const { path, logger, now, elapsedMs } = options;
-  const repository = new VehicleRepository(await openSqliteDatabase(path, logger), now);
-  const file = new SqliteFile(path);
-  return new WatchedStore(repository, { file, elapsedMs, quarantine: () => quarantine(file, options) });
+function setPragmas(client: Database): void {
+  if (client.pragma("journal_mode = WAL", { simple: true }) !== "wal") {
+    throw new Error("the file system of the database does not support write-ahead logging");
+  }
+  for (const pragma of PRAGMAS) {
+    client.pragma(pragma);
+  }
+}
+
+/** Runs the migrations in one transaction, which holds the write lock from its beginning. */
+async function migrateAlone(client: Database, orm: MikroORM): Promise<void> {
+  client.exec("begin immediate");
+  try {
+    await orm.migrator.up();
+    client.exec("commit");
+  } finally {
+    if (client.inTransaction) {
+      client.exec("rollback");
+    }
+  }
+}
+
+function prepareFind(client: Database, view: View): Statement<[vin: string, modelYearHint: number], unknown[]> {
+  const condition = KEY_COLUMNS.map((column) => `${column} = ?`).join(" and ");
+  return client
+    .prepare<[string, number], unknown[]>(`select ${columnsOf(view).join(", ")} from vehicles where ${condition}`)
+    .raw(true);
+}
+
+/**
+ * One row for each key of a JSON array, in its order, and of nulls where there is no entry. A key is a VIN, which has 17
+ * characters, with the hint at its end. Half the cost of asking for one row after the other.
+ */
+function prepareFindMany(client: Database, view: View): Statement<[keys: string], unknown[]> {
+  return client
+    .prepare<[string], unknown[]>(
+      `select ${columnsOf(view).join(", ")} from json_each(?) as asked left join vehicles
+      on vin = substr(asked.value, 1, 17) and model_year_hint = cast(substr(asked.value, 18) as integer)`,
+    )
+    .raw(true);
 }

@@ -1,4 +1,4 @@
-import { defineEntity, p } from "@mikro-orm/core";
+import { defineEntity, type InferEntity, p, UnderscoreNamingStrategy } from "@mikro-orm/core";
 
 /**
  * A decode, kept under its key. The largest column stands last, so that a read of the others stops before it.
@@ -48,3 +48,27 @@ export const RemovalEntity = defineEntity({
     removedAt: p.bigint("number"),
   },
 });
+
+/** The entity's properties, each a column. */
+export type VehicleProperty = Exclude<keyof InferEntity<typeof VehicleEntity>, symbol>;
+
+/** A column's name as the database spells it. */
+export type VehicleColumn = Underscored<VehicleProperty>;
+
+type Underscored<Name extends string> = Name extends `${infer First}${infer Rest}`
+  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${Underscored<Rest>}`
+  : "";
+
+const NAMING = new UnderscoreNamingStrategy();
+
+/** The properties in the table's order. */
+export const PROPERTIES: readonly VehicleProperty[] = Object.keys(VehicleEntity.meta.properties).filter(isProperty);
+
+/** The name of a property's column. */
+export function columnOf(property: VehicleProperty): string {
+  return NAMING.propertyToColumnName(property);
+}
+
+function isProperty(name: string): name is VehicleProperty {
+  return name in VehicleEntity.meta.properties;
+}

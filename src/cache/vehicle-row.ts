@@ -1,35 +1,46 @@
-import type { Attributes, CachedVehicle, Decode, SourceName, VehicleQuery, Verdict, View } from "../vehicle/vehicle.ts";
+import type { Attributes, CachedVehicle, Decode, SourceName, VehicleQuery, View } from "../vehicle/vehicle.ts";
 import { isDecoded } from "../vehicle/vehicle.ts";
+import { columnOf, PROPERTIES, type VehicleProperty } from "./vehicle-entity.ts";
 
 /** The columns of the key, in the order of {@link toKey}. */
-export const KEY_COLUMNS = ["vin", "model_year_hint"] as const;
-
-const BASIC_COLUMNS = [
-  ...KEY_COLUMNS,
-  "make",
-  "model",
-  "model_year",
-  "body_class",
-  "source",
-  "is_negative",
-  "decoded_at",
-  "verdict_codes",
-  "verdict_text",
-  "suggested_vin",
-  "possible_values",
-  "additional_text",
-] as const;
+export const KEY_COLUMNS = [columnOf("vin"), columnOf("modelYearHint")];
 
 /** Every column of `vehicles`, in the table's order and that of {@link toRow}. */
-export const ALL_COLUMNS = [...BASIC_COLUMNS, "attributes"] as const;
+export const ALL_COLUMNS = PROPERTIES.map(columnOf);
+
+/** The columns that a view needs, in the order that {@link fromRow} expects. The attributes stand last. */
+export function columnsOf(view: View): readonly string[] {
+  return view === "full" ? ALL_COLUMNS : ALL_COLUMNS.slice(0, AT.attributes);
+}
 
 /** A value of a row; PostgreSQL gives big integers as text. */
 export type Cell = string | number;
 
-/** The columns that a view needs, in the order that {@link fromRow} expects. */
-export function columnsOf(view: View): readonly string[] {
-  return view === "full" ? ALL_COLUMNS : BASIC_COLUMNS;
-}
+/** Where in a row a property stands. */
+const AT = {
+  vin: at("vin"),
+  modelYearHint: at("modelYearHint"),
+  make: at("make"),
+  model: at("model"),
+  modelYear: at("modelYear"),
+  bodyClass: at("bodyClass"),
+  source: at("source"),
+  decodedAt: at("decodedAt"),
+  verdictCodes: at("verdictCodes"),
+  verdictText: at("verdictText"),
+  suggestedVin: at("suggestedVin"),
+  possibleValues: at("possibleValues"),
+  additionalText: at("additionalText"),
+  attributes: at("attributes"),
+} satisfies Partial<Record<VehicleProperty, number>>;
+
+/** The end of the year 9999, in ms since the epoch: the latest moment that the contract's timestamps can tell. */
+const LATEST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+const DIGITS = /^\d+$/;
+
+/** vPIC's codes have up to four digits. */
+const VERDICT_CODES = /^\d{1,9}(,\d{1,9})*$/;
 
 /** The key of an entry, as stored. */
 export function toKey(query: VehicleQuery): [vin: string, modelYearHint: number] {
@@ -38,22 +49,24 @@ export function toKey(query: VehicleQuery): [vin: string, modelYearHint: number]
 
 export function toRow(query: VehicleQuery, decode: Decode): Cell[] {
   const { verdict } = decode;
-  return [
-    ...toKey(query),
-    toText(decode.make),
-    toText(decode.model),
-    toText(decode.modelYear),
-    toText(decode.bodyClass),
-    decode.source,
-    isDecoded(decode) ? 0 : 1,
-    Math.trunc(decode.decodedAt),
-    verdict.codes.join(","),
-    toText(verdict.text),
-    toText(verdict.suggestedVin),
-    toText(verdict.possibleValues),
-    toText(verdict.additionalText),
-    JSON.stringify(decode.attributes),
-  ];
+  const record: Record<VehicleProperty, Cell> = {
+    vin: query.vin,
+    modelYearHint: query.modelYear ?? 0,
+    make: toText(decode.make),
+    model: toText(decode.model),
+    modelYear: toText(decode.modelYear),
+    bodyClass: toText(decode.bodyClass),
+    source: decode.source,
+    isNegative: isDecoded(decode) ? 0 : 1,
+    decodedAt: Math.trunc(decode.decodedAt),
+    verdictCodes: verdict.codes.join(","),
+    verdictText: toText(verdict.text),
+    suggestedVin: toText(verdict.suggestedVin),
+    possibleValues: toText(verdict.possibleValues),
+    additionalText: toText(verdict.additionalText),
+    attributes: JSON.stringify(decode.attributes),
+  };
+  return PROPERTIES.map((property) => record[property]);
 }
 
 /**
@@ -61,23 +74,45 @@ export function toRow(query: VehicleQuery, decode: Decode): Cell[] {
  * in a way the database cannot see is a miss, and the next decode replaces it.
  */
 export function fromRow(query: VehicleQuery, row: readonly unknown[]): CachedVehicle | undefined {
-  const [vin, hint, make, model, modelYear, bodyClass, source, , decodedAt, ...rest] = row;
-  const [codes, text, suggestedVin, possibleValues, additionalText, attributesJson] = rest;
-  const verdict = toVerdict([codes, text, suggestedVin, possibleValues, additionalText]);
-  const isOfKey = vin === query.vin && Number(hint) === (query.modelYear ?? 0);
-  const time = Number(decodedAt);
-  if (!isOfKey || !isSource(source) || !Number.isSafeInteger(time) || verdict === undefined) {
+  const make = row[AT.make];
+  const model = row[AT.model];
+  const modelYear = row[AT.modelYear];
+  const bodyClass = row[AT.bodyClass];
+  const source = row[AT.source];
+  const decodedAt = toTime(row[AT.decodedAt]);
+  const codes = toCodes(row[AT.verdictCodes]);
+  const text = row[AT.verdictText];
+  const suggestedVin = row[AT.suggestedVin];
+  const possibleValues = row[AT.possibleValues];
+  const additionalText = row[AT.additionalText];
+  if (
+    row[AT.vin] !== query.vin ||
+    Number(row[AT.modelYearHint]) !== (query.modelYear ?? 0) ||
+    !isText(make) ||
+    !isText(model) ||
+    !isText(modelYear) ||
+    !isText(bodyClass) ||
+    !isSource(source) ||
+    decodedAt === undefined ||
+    codes === undefined ||
+    !isText(text) ||
+    !isText(suggestedVin) ||
+    !isText(possibleValues) ||
+    !isText(additionalText)
+  ) {
     return undefined;
   }
-  if (!isText(make) || !isText(model) || !isText(modelYear) || !isText(bodyClass)) {
-    return undefined;
-  }
-  const vehicle = { vin: query.vin, make, model, modelYear, bodyClass, source, decodedAt: time, verdict };
-  if (attributesJson === undefined) {
+  const verdict = { codes, text, suggestedVin, possibleValues, additionalText };
+  const vehicle = { vin: query.vin, make, model, modelYear, bodyClass, source, decodedAt, verdict };
+  if (row.length <= AT.attributes) {
     return vehicle;
   }
-  const attributes = parseAttributes(attributesJson);
+  const attributes = parseAttributes(row[AT.attributes]);
   return attributes === undefined ? undefined : { ...vehicle, attributes };
+}
+
+function at(property: VehicleProperty): number {
+  return PROPERTIES.indexOf(property);
 }
 
 /**
@@ -88,16 +123,17 @@ function toText(text: string): string {
   return text.toWellFormed().replaceAll("\0", "\uFFFD");
 }
 
-function toVerdict(cells: readonly unknown[]): Verdict | undefined {
-  const [codes, text, suggestedVin, possibleValues, additionalText] = cells;
-  if (!isText(codes) || !isText(text) || !isText(suggestedVin) || !isText(possibleValues) || !isText(additionalText)) {
-    return undefined;
-  }
-  return { codes: parseCodes(codes), text, suggestedVin, possibleValues, additionalText };
+/** The time that a cell holds, in ms since the epoch, if it is one that the contract can tell. */
+function toTime(cell: unknown): number | undefined {
+  const time = isText(cell) && DIGITS.test(cell) ? Number(cell) : cell;
+  return typeof time === "number" && Number.isSafeInteger(time) && time >= 0 && time <= LATEST_TIME ? time : undefined;
 }
 
-function parseCodes(codes: string): number[] {
-  return codes === "" ? [] : codes.split(",").map(Number);
+function toCodes(cell: unknown): number[] | undefined {
+  if (cell === "") {
+    return [];
+  }
+  return isText(cell) && VERDICT_CODES.test(cell) ? cell.split(",").map(Number) : undefined;
 }
 
 function parseAttributes(json: unknown): Attributes | undefined {
@@ -113,7 +149,7 @@ function parseAttributes(json: unknown): Attributes | undefined {
 }
 
 function isAttributes(value: unknown): value is Attributes {
-  return typeof value === "object" && value !== null && Object.values(value).every(isText);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every(isText);
 }
 
 function isText(value: unknown): value is string {

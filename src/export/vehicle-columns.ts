@@ -1,7 +1,7 @@
 import type { SchemaElement } from "hyparquet";
 import type { ColumnSource } from "hyparquet-writer";
 
-import type { VehicleRow } from "../cache/vehicle-rows.ts";
+import type { ExportedRow } from "../cache/exported-rows.ts";
 import { RepetitiveText } from "./repetitive-text.ts";
 
 function textColumn(name: string): SchemaElement {
@@ -61,7 +61,7 @@ export class VehicleColumns {
     return this.#attributes.distinctCharacters;
   }
 
-  add(row: VehicleRow): void {
+  add(row: ExportedRow): void {
     const [vin, make, model, modelYear, bodyClass, source, decodedAtMs, verdictCodes, attributes] = row;
     this.#vins.push(vin);
     for (const [index, text] of [make, model, modelYear, bodyClass, source].entries()) {

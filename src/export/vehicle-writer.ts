@@ -1,6 +1,6 @@
 import { ParquetWriter } from "hyparquet-writer";
 
-import type { VehicleRow } from "../cache/vehicle-rows.ts";
+import type { ExportedRow } from "../cache/exported-rows.ts";
 import { FileWriter } from "./file-writer.ts";
 import { ENCODING_SCHEMA, FILE_SCHEMA, VehicleColumns } from "./vehicle-columns.ts";
 
@@ -43,7 +43,7 @@ export class VehicleWriter {
     });
   }
 
-  async add(rows: readonly VehicleRow[]): Promise<void> {
+  async add(rows: readonly ExportedRow[]): Promise<void> {
     for (const row of rows) {
       this.#columns.add(row);
       if (this.#columns.rowCount >= MOST_ROWS_PER_GROUP || this.#columns.characters >= MOST_CHARACTERS_PER_GROUP) {

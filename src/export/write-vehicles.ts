@@ -1,4 +1,4 @@
-import { openVehicleRows } from "../cache/vehicle-rows.ts";
+import { openExportedRows } from "../cache/exported-rows.ts";
 import { ensureRoom, isDiskFull } from "./disk-room.ts";
 import { ExportStorageError } from "./errors.ts";
 import { VehicleWriter } from "./vehicle-writer.ts";
@@ -18,7 +18,7 @@ export async function writeVehicles(job: WriteJob, now: () => number): Promise<W
 
 async function write(job: WriteJob, now: () => number): Promise<WrittenFile> {
   const { fd, directory, keepFreeBytes, service, version } = job;
-  await using rows = await openVehicleRows(job.location, now);
+  await using rows = await openExportedRows(job.location, now);
   ensureRoom(directory, rows.estimatedBytes, keepFreeBytes);
   const { snapshotTime } = rows;
   const writer = new VehicleWriter(fd, { service, version, snapshotTime }, () => {

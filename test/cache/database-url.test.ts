@@ -25,6 +25,31 @@ describe("a database URL", () => {
     },
   );
 
+  test.each([
+    ["a slash", "postgres://user:12/secret@db/vehicles"],
+    ["a question mark", "postgres://user:12?secret@db/vehicles"],
+    ["a hash", "postgres://user:12#secret@db/vehicles"],
+    ["a percent sign", "postgres://user:secret%zz@db/vehicles"],
+    ["a slash, after letters", "postgres://user:secret/x@db/vehicles"],
+    ["any character, without slashes before the user", "postgres:user:secret@db/vehicles"],
+  ])(
+    "with %s unescaped in the password is refused: errors of the driver would print it as host or database",
+    (_, url) => {
+      const parse = () => parseDatabaseUrl(url);
+
+      expect(parse).toThrow(/percent-encoded/);
+      expect(parse).not.toThrow(/secret/);
+    },
+  );
+
+  test.each([
+    "postgres://user:a%2Fb%40c%25@db:5432/vehicles",
+    "postgres://user@db/vehicles?password=a%40b&sslmode=require",
+    "postgres:///vehicles?host=/var/run/postgresql",
+  ])("%s names a server", (url) => {
+    expect(parseDatabaseUrl(url)).toEqual({ kind: "postgres", url });
+  });
+
   test.each(["", "vehicles.db", "sqlite:", "sqlite://", "sqlite::memory:", "mysql://user:secret@db/x", "postgres"])(
     "%o is refused without repeating it",
     (url) => {

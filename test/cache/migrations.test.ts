@@ -1,46 +1,159 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-
+import { fileURLToPath } from "node:url";
 import { MikroORM as PostgresOrm } from "@mikro-orm/postgresql";
 import { MikroORM as SqliteOrm } from "@mikro-orm/sqlite";
-import { expect, test } from "vitest";
-
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { mikroOptions } from "../../src/cache/mikro-options.ts";
 import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
 import { ALL_COLUMNS } from "../../src/cache/vehicle-row.ts";
+import { parseVin, type Vin } from "../../src/vehicle/vin.ts";
 import { PostgresServer } from "../support/postgres.ts";
 import { silentLogger } from "../support/silent-logger.ts";
+import { decodeOf, NOON, someVins, store } from "../support/vehicle-samples.ts";
+import { createTables, put, remove, selectGeneration } from "../support/version-0.1.0.ts";
 
-test("the migrations make the tables that the entities describe, in SQLite", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "vehicle-migrations-"));
-  const path = join(directory, "vehicles.db");
-  await using store = await openVehicleStore({ databaseUrl: `sqlite:${path}`, logger: silentLogger });
-  await store.ping();
-  const orm = await SqliteOrm.init({ ...mikroOptions(silentLogger), dbName: path });
+const VIN = parseVin("1XPWD40X1ED000000");
+const OTHER_VIN = parseVin("1XPWD40X1ED000001");
 
-  const difference = await orm.schema.getUpdateSchemaSQL({ wrap: false });
-  const columns = await orm.em.execute<{ name: string }[]>("pragma table_info(vehicles)");
+let server: PostgresServer;
+let directory: string;
+let databases = 0;
 
-  expect(difference).toBe("");
-  expect(columns.map(({ name }) => name)).toEqual([...ALL_COLUMNS]);
-  await orm.close();
+beforeAll(async () => {
+  server = await PostgresServer.start();
+  directory = await mkdtemp(join(tmpdir(), "vehicle-migrations-"));
+});
+
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
   await rm(directory, { recursive: true });
 });
 
-test("the migrations make the tables that the entities describe, in PostgreSQL", async () => {
-  await using server = await PostgresServer.start();
-  const databaseUrl = await server.createDatabase("migrations");
-  await using store = await openVehicleStore({ databaseUrl, logger: silentLogger });
-  await store.ping();
-  const orm = await PostgresOrm.init({
-    ...mikroOptions(silentLogger),
-    dbName: "migrations",
-    driverOptions: { connectionString: databaseUrl },
+/** A database without tables, and a way to it past the store. */
+async function newDatabase(kind: "sqlite" | "postgres") {
+  const name = `migrations_${databases++}`;
+  const databaseUrl = kind === "sqlite" ? `sqlite:${join(directory, name)}` : await server.createDatabase(name);
+  const orm =
+    kind === "sqlite"
+      ? await SqliteOrm.init({ ...mikroOptions(silentLogger), dbName: join(directory, name) })
+      : await PostgresOrm.init({
+          ...mikroOptions(silentLogger),
+          dbName: name,
+          driverOptions: { connectionString: databaseUrl },
+        });
+  return {
+    databaseUrl,
+    orm,
+    run: async (...statements: string[]) => {
+      for (const statement of statements) {
+        await orm.em.execute(statement);
+      }
+    },
+    generationOf: async (vin: Vin) => {
+      const rows = await orm.em.execute<{ generation: number | string }[]>(selectGeneration(vin));
+      return Number(rows[0]?.generation);
+    },
+    openStore: () => openVehicleStore({ databaseUrl, logger: silentLogger, now: () => NOON, patienceMs: 10_000 }),
+    [Symbol.asyncDispose]: () => orm.close(),
+  };
+}
+
+/** Runs MikroORM's command line as `npm run migrate` does. */
+async function migrate(command: "check" | "up", databaseUrl: string): Promise<"done" | "failed"> {
+  const cli = fileURLToPath(new URL("../../node_modules/.bin/mikro-orm", import.meta.url));
+  const { promise, resolve } = Promise.withResolvers<"done" | "failed">();
+  const env = { ...process.env, DATABASE_URL: databaseUrl };
+  execFile(process.execPath, [cli, `migration:${command}`], { env }, (error) => {
+    resolve(error === null ? "done" : "failed");
+  });
+  return promise;
+}
+
+describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
+  test("the migrations make the tables that the entities describe", async () => {
+    await using database = await newDatabase(kind);
+    await using vehicles = await database.openStore();
+    await vehicles.ping();
+
+    const difference = await database.orm.schema.getUpdateSchemaSQL({ wrap: false });
+
+    expect(difference).toBe("");
   });
 
-  const difference = await orm.schema.getUpdateSchemaSQL({ wrap: false });
+  test("a table has the columns that rows and statements expect, in their order", async () => {
+    await using database = await newDatabase(kind);
+    await using vehicles = await database.openStore();
+    await store(vehicles, { vin: VIN }, decodeOf(VIN));
 
-  expect(difference).toBe("");
-  await orm.close();
+    const rows = await database.orm.em.fork().execute<Record<string, unknown>[]>("select * from vehicles");
+
+    expect(rows.map((row) => Object.keys(row))).toEqual([[...ALL_COLUMNS]]);
+  });
+
+  test("a database of version 0.1.0 opens with every entry kept", async () => {
+    await using database = await newDatabase(kind);
+    const vins = someVins(20);
+    await database.run(...createTables(kind));
+    const generation = await database.generationOf(VIN);
+    await database.run(...vins.map((vin) => put(vin, NOON, generation)));
+
+    await using vehicles = await database.openStore();
+    const found = await vehicles.findMany(
+      vins.map((vin) => ({ vin })),
+      "full",
+    );
+
+    expect(found).toEqual(vins.map((vin) => decodeOf(vin)));
+  });
+
+  test("a removal by either version wins over a decode in flight in the other", async () => {
+    await using database = await newDatabase(kind);
+    await database.run(...createTables(kind));
+    await using vehicles = await database.openStore();
+    const beforeInNew = await vehicles.removalsOf(VIN);
+    const beforeInOld = await database.generationOf(OTHER_VIN);
+
+    await database.run(...remove(VIN, NOON));
+    await vehicles.remove(OTHER_VIN);
+    const stored = await vehicles.put({ vin: VIN }, decodeOf(VIN), beforeInNew);
+    await database.run(put(OTHER_VIN, NOON, beforeInOld));
+
+    expect(stored).toBe(false);
+    expect(await vehicles.findMany([{ vin: VIN }, { vin: OTHER_VIN }], "basic")).toEqual([undefined, undefined]);
+  });
+
+  test("the command line migrates an empty database and finds nothing left to do", async () => {
+    await using database = await newDatabase(kind);
+
+    const before = await migrate("check", database.databaseUrl);
+    const up = await migrate("up", database.databaseUrl);
+    const after = await migrate("check", database.databaseUrl);
+
+    expect([before, up, after]).toEqual(["failed", "done", "done"]);
+  });
+
+  test("the command line finds a table that is not as the entities describe it", async () => {
+    await using database = await newDatabase(kind);
+    await migrate("up", database.databaseUrl);
+    await database.run("drop index vehicles_age");
+
+    expect(await migrate("check", database.databaseUrl)).toBe("failed");
+  });
+
+  test("each version finds what the other stores", async () => {
+    await using database = await newDatabase(kind);
+    await database.run(...createTables(kind));
+    await using vehicles = await database.openStore();
+
+    await database.run(put(VIN, NOON, await database.generationOf(VIN)));
+    await store(vehicles, { vin: OTHER_VIN }, decodeOf(OTHER_VIN));
+
+    expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
+    expect(await database.orm.em.fork().execute("select vin, make from vehicles where vin = ?", [OTHER_VIN])).toEqual([
+      { vin: OTHER_VIN, make: "PETERBILT" },
+    ]);
+  });
 });

@@ -1,14 +1,13 @@
-import { once } from "node:events";
-import { createServer, type Socket } from "node:net";
-
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
 import { openVehicleStore, type OpenVehicleStore } from "../../src/cache/open-vehicle-store.ts";
 import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
+import { eventually } from "../support/eventually.ts";
+import { FreezingProxy } from "../support/freezing-proxy.ts";
 import { connect, PostgresServer } from "../support/postgres.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
-import { decodeOf, NOON, store } from "../support/vehicle-samples.ts";
+import { decodeOf, NOON, someVins, store } from "../support/vehicle-samples.ts";
 
 const VIN = parseVin("1XPWD40X1ED215307");
 const RETRY_MS = 1_000;
@@ -18,6 +17,8 @@ let databases = 0;
 let databaseUrl: string;
 let logger: MemoryLogger;
 let elapsed: number;
+/** On a busy machine a healthy server may take long. */
+let patienceMs: number;
 
 beforeAll(async () => {
   server = await PostgresServer.start();
@@ -29,19 +30,55 @@ beforeEach(async () => {
   databaseUrl = await server.createDatabase(`faults_${databases++}`);
   logger = new MemoryLogger();
   elapsed = 0;
+  patienceMs = 10_000;
 });
 
 function open(): Promise<OpenVehicleStore> {
-  return openVehicleStore({ databaseUrl, logger, now: () => NOON, elapsedMs: () => elapsed });
+  return openVehicleStore({ databaseUrl, logger, now: () => NOON, elapsedMs: () => elapsed, patienceMs });
 }
 
 async function untilItAnswers(vehicles: OpenVehicleStore): Promise<void> {
-  await expect
-    .poll(async () => {
-      elapsed += RETRY_MS;
-      return vehicles.ping().then(() => "answers", String);
-    })
-    .toBe("answers");
+  await eventually(async () => {
+    elapsed += RETRY_MS;
+    await vehicles.ping();
+  });
+}
+
+async function execute(statement: string): Promise<void> {
+  const orm = await connect(databaseUrl);
+  await orm.em.execute(statement);
+  await orm.close();
+}
+
+/** What the server keeps for callers that are gone: open transactions, and locks of VINs. */
+async function leftovers(url: string): Promise<unknown> {
+  const orm = await connect(url);
+  const rows = await orm.em.execute<unknown[]>(
+    `select pid from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'
+     union all select pid from pg_locks where locktype = 'advisory'`,
+  );
+  await orm.close();
+  return rows;
+}
+
+/** What 16 callers do until one is told to stop: none may be failed but in what the contract allows. */
+async function callUntil(vehicles: OpenVehicleStore, stopped: AbortSignal, onRound: () => void): Promise<void> {
+  await Promise.all(
+    someVins(16).map(async (vin) => {
+      while (!stopped.aborted) {
+        await store(vehicles, { vin }, decodeOf(vin));
+        await vehicles.find({ vin }, "full");
+        await vehicles.remove(vin).catch(allowUnavailable);
+        onRound();
+      }
+    }),
+  );
+}
+
+function allowUnavailable(error: unknown): void {
+  if (!(error instanceof StoreUnavailableError)) {
+    throw error;
+  }
 }
 
 describe("a PostgreSQL server", () => {
@@ -79,40 +116,24 @@ describe("a PostgreSQL server", () => {
     expect(await vehicles.put({ vin: VIN }, decodeOf(VIN), before)).toBe(true);
   });
 
-  test("that has fallen silent keeps nobody waiting for long", async () => {
-    const sockets = new Set<Socket>();
-    const silent = createServer((socket) => sockets.add(socket)).listen(0, "127.0.0.1");
-    await once(silent, "listening");
-    const address = silent.address();
-    const port = typeof address === "object" ? address?.port : undefined;
-    databaseUrl = `postgres://postgres@127.0.0.1:${port}/vehicles`;
-    const start = performance.now();
-
-    await using vehicles = await open();
-    const found = await vehicles.find({ vin: VIN }, "basic");
-    elapsed += RETRY_MS;
-    const foundLater = await vehicles.find({ vin: VIN }, "basic");
-    const tookMs = performance.now() - start;
-
-    expect([found, foundLater]).toEqual([undefined, undefined]);
-    expect(tookMs).toBeLessThan(2_000);
-    for (const socket of sockets) {
-      socket.destroy();
-    }
-    silent.close();
-  });
-
-  test("whose tables were all dropped gets them anew", async () => {
+  test.each([
+    ["all tables were", "drop table vehicles, vehicle_removals, mikro_orm_migrations"],
+    ["the vehicles were", "drop table vehicles"],
+    ["the records of removals were", "drop table vehicle_removals"],
+  ])("gets its tables anew when %s dropped", async (_, drop) => {
     await using vehicles = await open();
     await store(vehicles, { vin: VIN }, decodeOf(VIN));
-    const orm = await connect(databaseUrl);
-    await orm.em.execute("drop table vehicles, vehicle_removals, mikro_orm_migrations");
-    await orm.close();
+    const before = await vehicles.removalsOf(VIN);
+    await execute(drop);
 
-    const found = await vehicles.find({ vin: VIN }, "basic");
-    const stored = await store(vehicles, { vin: VIN }, decodeOf(VIN));
+    const found = await vehicles.findMany([{ vin: VIN }], "basic");
+    const stored = await vehicles.put({ vin: VIN }, decodeOf(VIN), before);
+    await vehicles.ping();
+    elapsed += RETRY_MS;
+    const storedLater = await store(vehicles, { vin: VIN }, decodeOf(VIN));
 
-    expect([found, stored]).toEqual([undefined, true]);
+    expect([found, stored, storedLater]).toEqual([expect.anything(), false, true]);
+    expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
   });
 
   test("is asked again when others hold a VIN's lock for long", async () => {
@@ -141,7 +162,6 @@ describe("a PostgreSQL server", () => {
     await using vehicles = await open();
     const before = await vehicles.removalsOf(VIN);
     const orm = await connect(databaseUrl);
-    const start = performance.now();
 
     await orm.em.fork().transactional(async (holder) => {
       await holder.execute("select pg_advisory_xact_lock(hashtextextended(?, 0))", [VIN]);
@@ -150,7 +170,105 @@ describe("a PostgreSQL server", () => {
       expect(await vehicles.find({ vin: VIN }, "basic")).toBeUndefined();
     });
 
-    expect(performance.now() - start).toBeLessThan(2_000);
     await orm.close();
+  });
+
+  test("that is restarted again and again under 16 callers serves them all again, and keeps nothing of before", async () => {
+    await using vehicles = await open();
+    const stop = new AbortController();
+    let rounds = 0;
+    const calls = callUntil(vehicles, stop.signal, () => rounds++);
+    for (let restart = 1; restart <= 5; restart++) {
+      const roundsBefore = rounds;
+      await eventually(() => expect(rounds).toBeGreaterThan(roundsBefore + 50));
+      await server.stop();
+      await server.resume();
+      await untilItAnswers(vehicles);
+    }
+    stop.abort();
+    await calls;
+
+    const removed = await Promise.all(someVins(16).map((vin) => vehicles.remove(vin)));
+    const stored = await store(vehicles, { vin: VIN }, decodeOf(VIN));
+
+    expect(removed).toHaveLength(16);
+    expect(stored).toBe(true);
+    expect(await leftovers(databaseUrl)).toEqual([]);
+  });
+});
+
+describe("a PostgreSQL server that falls silent", () => {
+  let proxy: FreezingProxy;
+  let directUrl: string;
+
+  beforeEach(async () => {
+    proxy = await FreezingProxy.start(server.socketPath);
+    directUrl = databaseUrl;
+    databaseUrl = `postgres://postgres@127.0.0.1:${proxy.port}${new URL(databaseUrl).pathname}`;
+    patienceMs = 200;
+  });
+
+  afterEach(() => proxy[Symbol.asyncDispose]());
+
+  test("makes misses, drops and refused removals while it is silent", async () => {
+    await using vehicles = await open();
+    proxy.freeze();
+
+    const found = await Promise.all(someVins(50).map((vin) => vehicles.find({ vin }, "full")));
+    const stored = await Promise.all(someVins(50).map((vin) => store(vehicles, { vin }, decodeOf(vin))));
+    const removals = await Promise.allSettled(someVins(50).map((vin) => vehicles.remove(vin)));
+
+    expect(found.every((vehicle) => vehicle === undefined)).toBe(true);
+    expect(stored.some((wasStored) => wasStored)).toBe(false);
+    expect(removals.every(({ status }) => status === "rejected")).toBe(true);
+  });
+
+  test("gives up puts that were under way", async () => {
+    await using vehicles = await open();
+    await vehicles.ping();
+    proxy.freeze();
+
+    const stored = await Promise.all(someVins(300).map((vin) => vehicles.put({ vin }, decodeOf(vin), 1)));
+
+    expect(stored.some((wasStored) => wasStored)).toBe(false);
+  });
+
+  test("while 16 callers are at it serves them again afterwards, and keeps nothing of before", async () => {
+    await using vehicles = await open();
+    const stop = new AbortController();
+    let rounds = 0;
+    const calls = callUntil(vehicles, stop.signal, () => rounds++);
+    await eventually(() => expect(rounds).toBeGreaterThan(50));
+    proxy.freeze();
+    await expect(vehicles.ping()).rejects.toThrow(StoreUnavailableError);
+    await expect(vehicles.remove(VIN)).rejects.toThrow(StoreUnavailableError);
+    proxy.thaw();
+    await untilItAnswers(vehicles);
+    stop.abort();
+    await calls;
+
+    const removed = await Promise.all(someVins(16).map((vin) => vehicles.remove(vin)));
+
+    expect(removed).toHaveLength(16);
+    await eventually(async () => expect(await leftovers(directUrl)).toEqual([]));
+  });
+
+  test("does not keep the store from closing", async () => {
+    const vehicles = await open();
+    const calls = Promise.allSettled([vehicles.remove(VIN), vehicles.find({ vin: VIN }, "full")]);
+    proxy.freeze();
+
+    await vehicles[Symbol.asyncDispose]();
+
+    await expect(calls).resolves.toHaveLength(2);
+  });
+
+  test("when the cache is opened leaves the service without a cache", async () => {
+    proxy.freeze();
+
+    await using vehicles = await open();
+
+    expect(await vehicles.find({ vin: VIN }, "basic")).toBeUndefined();
+    await expect(vehicles.remove(VIN)).rejects.toThrow(StoreUnavailableError);
   });
 });

@@ -2,24 +2,22 @@ import type { MikroORM } from "@mikro-orm/postgresql";
 import { afterAll, beforeAll } from "vitest";
 
 import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
-import { connect, PostgresServer } from "../support/postgres.ts";
+import { connect } from "../support/postgres.ts";
+import { createSharedDatabase } from "../support/shared.ts";
 import { silentLogger } from "../support/silent-logger.ts";
 import { NOON } from "../support/vehicle-samples.ts";
 import { describeVehicleStore } from "../support/vehicle-store-contract.ts";
 
-let server: PostgresServer;
 let databaseUrl: string;
 let orm: MikroORM;
 
 beforeAll(async () => {
-  server = await PostgresServer.start();
-  databaseUrl = await server.createDatabase("vehicles");
+  databaseUrl = await createSharedDatabase("vehicles");
   orm = await connect(databaseUrl);
 });
 
 afterAll(async () => {
   await orm.close();
-  await server[Symbol.asyncDispose]();
 });
 
 describeVehicleStore("PostgreSQL", async () => {
@@ -27,7 +25,7 @@ describeVehicleStore("PostgreSQL", async () => {
   await orm.em.execute("drop table if exists vehicles, vehicle_removals, mikro_orm_migrations");
   let time = NOON;
   return {
-    open: () => openVehicleStore({ databaseUrl, logger: silentLogger, now: () => time }),
+    open: () => openVehicleStore({ databaseUrl, logger: silentLogger, now: () => time, patienceMs: 10_000 }),
     setTime: (now) => {
       time = now;
     },

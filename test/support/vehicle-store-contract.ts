@@ -187,6 +187,39 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(await vehicles.find({ vin: OTHER_TRUCK }, "basic")).toBeDefined();
     });
 
+    test("removes thousands at once", async () => {
+      const vins = someVins(2_000);
+      await Promise.all(vins.map((vin) => store(vehicles, { vin }, decodeOf(vin))));
+
+      const removed = await Promise.all(vins.map((vin) => vehicles.remove(vin)));
+
+      expect(removed.filter((wasThere) => !wasThere)).toEqual([]);
+      const left = await vehicles.findMany(
+        vins.map((vin) => ({ vin })),
+        "basic",
+      );
+      expect(left.filter((vehicle) => vehicle !== undefined)).toEqual([]);
+    });
+
+    test("is told once that something was removed when many remove the same VIN at once", async () => {
+      await store(vehicles, { vin: TRUCK }, decodeOf(TRUCK));
+
+      const removed = await Promise.all([TRUCK, TRUCK, TRUCK].map((vin) => vehicles.remove(vin)));
+
+      expect(removed).toEqual([true, false, false]);
+    });
+
+    test("keeps the later of two decodes that are stored at once", async () => {
+      const before = await vehicles.removalsOf(TRUCK);
+
+      const stored = await Promise.all(
+        ["first", "second"].map((model) => vehicles.put({ vin: TRUCK }, decodeOf(TRUCK, { model }), before)),
+      );
+
+      expect(stored).toEqual([true, true]);
+      expect((await vehicles.find({ vin: TRUCK }, "basic"))?.model).toBe("second");
+    });
+
     test("tells when there was nothing to remove", async () => {
       await store(vehicles, { vin: TRUCK }, notDecoded(TRUCK));
 

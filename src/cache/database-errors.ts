@@ -3,8 +3,9 @@ import { DatabaseFileLostError } from "./sqlite-file.ts";
 const LOST_SQLITE = /^SQLITE_(CORRUPT|NOTADB|READONLY_DBMOVED)/;
 const LOST_TABLE = /no such (table|column)|has no column named/;
 const BUSY_SQLITE = /^SQLITE_BUSY/;
-/** undefined_table, undefined_column, invalid_schema_name. */
-const LOST_POSTGRES = new Set(["42P01", "42703", "3F000"]);
+const UNDEFINED_TABLE = "42P01";
+/** Undefined column, invalid schema name. */
+const LOST_POSTGRES = new Set([UNDEFINED_TABLE, "42703", "3F000"]);
 const LOCK_NOT_AVAILABLE = "55P03";
 
 /** Whether a SQLite file cannot be used any more, and waiting will not help. */
@@ -23,6 +24,11 @@ export function isSqliteBusy(error: unknown): boolean {
 /** Whether our tables are missing in PostgreSQL, so that the migrations must run again. */
 export function isPostgresLost(error: unknown): boolean {
   return chainOf(error).some((link) => LOST_POSTGRES.has(driverCodeOf(link)));
+}
+
+/** Whether a table is missing in PostgreSQL. */
+export function isPostgresTableMissing(error: unknown): boolean {
+  return chainOf(error).some((link) => driverCodeOf(link) === UNDEFINED_TABLE);
 }
 
 /** Whether PostgreSQL gave up waiting for a lock. */

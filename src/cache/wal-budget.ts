@@ -3,28 +3,28 @@ import { setTimeout } from "node:timers/promises";
 
 import type { Database } from "better-sqlite3";
 
-export interface LogBudgetOptions {
+export interface WalBudgetOptions {
   /** How large the write-ahead log may grow by ordinary writes. Default: 32 MiB. */
   readonly maxBytes?: number;
-  /** How long a write may wait for room. Default: 250 ms. */
+  /** How long a write may wait for room. Default: 200 ms. */
   readonly patienceMs?: number;
 }
 
 const DEFAULT_MAX_BYTES = 32 * 1_048_576;
-const DEFAULT_PATIENCE_MS = 250;
+const DEFAULT_PATIENCE_MS = 200;
 const POLL_MS = 10;
 
 /**
  * Keeps SQLite's write-ahead log small. While somebody reads a snapshot, an export in this process or another, the log
  * cannot be reused and every write makes it longer; writes that can wait, or be dropped, ask here first.
  */
-export class LogBudget {
+export class WalBudget {
   readonly #client: Database;
   readonly #maxBytes: number;
   readonly #patienceMs: number;
 
   /** @param client the connection that writes. */
-  constructor(client: Database, options: LogBudgetOptions = {}) {
+  constructor(client: Database, options: WalBudgetOptions = {}) {
     this.#client = client;
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
     this.#patienceMs = options.patienceMs ?? DEFAULT_PATIENCE_MS;

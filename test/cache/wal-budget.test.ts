@@ -5,7 +5,7 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { expect, test } from "vitest";
 
-import { LogBudget } from "../../src/cache/log-budget.ts";
+import { WalBudget } from "../../src/cache/wal-budget.ts";
 
 const MAX_BYTES = 1_048_576;
 
@@ -42,7 +42,7 @@ async function openLoggedDatabase() {
 
 test("there is room while the log is small", async () => {
   await using database = await openLoggedDatabase();
-  const budget = new LogBudget(database.writer, { maxBytes: MAX_BYTES });
+  const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES });
   database.write(2);
 
   const hasRoom = await budget.waitForRoom();
@@ -52,7 +52,7 @@ test("there is room while the log is small", async () => {
 
 test("writes that ask keep the log within its limit, however long a reader pins it", async () => {
   await using database = await openLoggedDatabase();
-  const budget = new LogBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 0 });
+  const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 0 });
   database.pin();
 
   let refused = 0;
@@ -70,7 +70,7 @@ test("writes that ask keep the log within its limit, however long a reader pins 
 
 test("a write that waits goes on when the reader is done", async () => {
   await using database = await openLoggedDatabase();
-  const budget = new LogBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 10_000 });
+  const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 10_000 });
   database.pin();
   database.write(40);
   const waiting = budget.waitForRoom();
@@ -82,7 +82,7 @@ test("a write that waits goes on when the reader is done", async () => {
 
 test("a write is told when its patience ends", async () => {
   await using database = await openLoggedDatabase();
-  const budget = new LogBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 50 });
+  const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 50 });
   database.pin();
   database.write(40);
 
@@ -93,7 +93,7 @@ test("a write is told when its patience ends", async () => {
 
 test("a log that is large as a file but holds nothing unsaved has room", async () => {
   await using database = await openLoggedDatabase();
-  const budget = new LogBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 0 });
+  const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 0 });
   database.pin();
   database.write(40);
   database.unpin();

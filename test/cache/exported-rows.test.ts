@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { type DatabaseLocation, parseDatabaseUrl } from "../../src/cache/database-url.ts";
 import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
-import { openVehicleRows, type VehicleRow } from "../../src/cache/vehicle-rows.ts";
+import { openExportedRows, type ExportedRow } from "../../src/cache/exported-rows.ts";
 import { PostgresServer } from "../support/postgres.ts";
 import { silentLogger } from "../support/silent-logger.ts";
 import { decodeOf, NOON, someVins, store } from "../support/vehicle-samples.ts";
@@ -37,10 +37,10 @@ async function newPlace(kind: "sqlite" | "postgres"): Promise<Place> {
 }
 
 function openStore({ url }: Place) {
-  return openVehicleStore({ databaseUrl: url, logger: silentLogger, now: () => NOON, elapsedMs: () => 0 });
+  return openVehicleStore({ databaseUrl: url, logger: silentLogger, now: () => NOON, patienceMs: 10_000 });
 }
 
-async function readAll(batches: AsyncIterable<readonly VehicleRow[]>): Promise<VehicleRow[]> {
+async function readAll(batches: AsyncIterable<readonly ExportedRow[]>): Promise<ExportedRow[]> {
   return (await Array.fromAsync(batches)).flat();
 }
 
@@ -56,7 +56,7 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
       await store(vehicles, { vin, modelYear: 1990 }, decodeOf(vin, { model: "of a hint" }));
     }
 
-    await using rows = await openVehicleRows(place.location, () => NOON);
+    await using rows = await openExportedRows(place.location, () => NOON);
     const read = await readAll(rows.batches());
 
     expect(read).toEqual(
@@ -88,7 +88,7 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
       await store(vehicles, { vin: second }, decodeOf(second, undecoded));
     }
 
-    await using rows = await openVehicleRows(place.location, () => NOON);
+    await using rows = await openExportedRows(place.location, () => NOON);
     const read = await readAll(rows.batches());
 
     expect(read.map(([vin, , model]) => [vin, model])).toEqual([[first, "of 1985"]]);
@@ -98,7 +98,7 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
     const place = await newPlace(kind);
     await using _vehicles = await openStore(place);
 
-    await using rows = await openVehicleRows(place.location, () => NOON);
+    await using rows = await openExportedRows(place.location, () => NOON);
 
     expect(await readAll(rows.batches())).toEqual([]);
   });
@@ -112,7 +112,7 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
       await store(vehicles, { vin: first }, decodeOf(first));
       await store(vehicles, { vin: second }, decodeOf(second));
     }
-    await using rows = await openVehicleRows(place.location, () => NOON);
+    await using rows = await openExportedRows(place.location, () => NOON);
 
     if (first !== undefined && second !== undefined && third !== undefined) {
       await vehicles.remove(first);

@@ -1,0 +1,322 @@
+import type { Logger } from "../telemetry/logger.ts";
+import { StoreUnavailableError } from "../vehicle/errors.ts";
+import type { CachedVehicle, Decode, SweepCutoffs, VehicleQuery, VehicleStore, View } from "../vehicle/vehicle.ts";
+import type { Vin } from "../vehicle/vin.ts";
+
+/** A store on an open database. Faults are thrown as the database's own errors. */
+export interface DatabaseStore extends AsyncDisposable {
+  /** As VehicleStore's; an answer that is at hand is not wrapped in a promise. */
+  find(query: VehicleQuery, view: View): CachedVehicle | undefined | Promise<CachedVehicle | undefined>;
+  findMany(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]>;
+  removalsOf(vin: Vin): Promise<number | undefined>;
+  put(query: VehicleQuery, decode: Decode, removals: number): Promise<boolean>;
+  remove(vin: Vin): Promise<boolean>;
+  sweep(cutoffs: SweepCutoffs, limit: number): Promise<number>;
+  /** @throws whatever keeps the database from answering, or shows that it was lost. */
+  ping(): Promise<void>;
+  /** Closes the database and puts away what cannot be used any more, so that the next opening creates a new one. */
+  discard(): Promise<void>;
+}
+
+/** How many operations failed or were left out because of a fault, since the start. */
+export interface StoreFaults {
+  readonly reads: number;
+  readonly writes: number;
+}
+
+export interface ResilientStoreOptions {
+  /** Opens the database, and creates a new one where there is none that can be used. */
+  readonly open: () => Promise<DatabaseStore>;
+  /** Whether an error means that the database has to be discarded and opened again. */
+  readonly isLost: (error: unknown) => boolean;
+  /** How often the database is asked whether it is there, in ms. Reads that failed are tried again when it is. */
+  readonly pingEveryMs: number;
+  /** After a fault, writes are dropped for so long, in ms. */
+  readonly retryWritesAfterMs: number;
+  /** A database that could not be opened, or was lost again at once, is tried again after this time, in ms. */
+  readonly reopenAfterMs: number;
+  readonly logger: Logger;
+  /** A clock that only goes forward, in ms. */
+  readonly elapsedMs: () => number;
+}
+
+/** However many operations fail, one line in this time reports them, in ms. */
+const LOG_INTERVAL_MS = 10_000;
+
+/**
+ * A store whose faults do not fail a Lookup: a read that fails is a miss, a write that fails is dropped and counted.
+ * Only `remove` and `ping` report faults, as StoreUnavailableError. A database that was lost is replaced, one that could
+ * not be opened is tried again; meanwhile nobody waits for it.
+ */
+export class ResilientStore implements VehicleStore, AsyncDisposable {
+  readonly #options: ResilientStoreOptions;
+  readonly #reads: FaultCount;
+  readonly #writes: FaultCount;
+  readonly #removals: FaultCount;
+  #store: DatabaseStore | undefined;
+  #opening: Promise<void> | undefined;
+  #pinging: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** Set by a read that failed, until the database answers a ping. */
+  #areReadsPaused = false;
+  #writesResumeAt = -Infinity;
+  #triedAt = -Infinity;
+  #replacedAt = -Infinity;
+  #lastFault: unknown;
+
+  constructor(options: ResilientStoreOptions) {
+    this.#options = options;
+    this.#reads = new FaultCount("reads of the cache fail", options);
+    this.#writes = new FaultCount("writes to the cache fail", options);
+    this.#removals = new FaultCount("removals from the cache fail", options);
+  }
+
+  /** Opens the database and begins to watch it. Does not fail: see {@link ping}. */
+  async open(): Promise<void> {
+    this.#timer ??= setInterval(() => this.#pingInBackground(), this.#options.pingEveryMs).unref();
+    await (this.#opening ??= this.#tryToOpen());
+  }
+
+  faults(): StoreFaults {
+    return { reads: this.#reads.count, writes: this.#writes.count };
+  }
+
+  // Of the many reads each is one async function and, on SQLite, nothing else: no closure, no clock.
+  async find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined> {
+    const store = this.#readable();
+    if (store === undefined) {
+      return undefined;
+    }
+    try {
+      const found = store.find(query, view);
+      return found instanceof Promise ? await found : found;
+    } catch (error) {
+      return this.#noteReadFault(store, error);
+    }
+  }
+
+  async findMany(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]> {
+    const store = this.#readable();
+    try {
+      return store === undefined ? queries.map(() => undefined) : await store.findMany(queries, view);
+    } catch (error) {
+      this.#noteReadFault(store, error);
+      return queries.map(() => undefined);
+    }
+  }
+
+  async removalsOf(vin: Vin): Promise<number | undefined> {
+    const store = this.#readable();
+    try {
+      return await store?.removalsOf(vin);
+    } catch (error) {
+      return this.#noteReadFault(store, error);
+    }
+  }
+
+  async put(query: VehicleQuery, decode: Decode, removals: number | undefined): Promise<boolean> {
+    if (removals === undefined || !Number.isSafeInteger(removals)) {
+      return false;
+    }
+    const store = this.#writable();
+    try {
+      return (await store?.put(query, decode, removals)) ?? false;
+    } catch (error) {
+      this.#noteWriteFault(store, error);
+      return false;
+    }
+  }
+
+  async sweep(cutoffs: SweepCutoffs, limit: number): Promise<number> {
+    const store = this.#writable();
+    try {
+      return (await store?.sweep(cutoffs, limit)) ?? 0;
+    } catch (error) {
+      this.#noteWriteFault(store, error);
+      return 0;
+    }
+  }
+
+  /** @throws StoreUnavailableError when nothing was removed, or not for good. */
+  async remove(vin: Vin): Promise<boolean> {
+    try {
+      await this.#opening;
+      const store = this.#opened();
+      try {
+        return await store.remove(vin);
+      } catch (error) {
+        this.#recover(store, error);
+        if (this.#store === store) {
+          throw error;
+        }
+        await this.#opening;
+        return await this.#opened().remove(vin);
+      }
+    } catch (error) {
+      this.#removals.note(error);
+      throw toUnavailable(error);
+    }
+  }
+
+  /**
+   * Asks the database whether it is there; one that was lost is replaced first. Several callers share one answer.
+   *
+   * @throws StoreUnavailableError when it does not answer.
+   */
+  async ping(): Promise<void> {
+    try {
+      this.#pinging ??= this.#askDatabase().finally(() => {
+        this.#pinging = undefined;
+      });
+      await this.#pinging;
+    } catch (error) {
+      throw toUnavailable(error);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#opening;
+    const store = this.#store;
+    this.#store = undefined;
+    // So that no ping that is still under way opens it again.
+    this.#triedAt = Infinity;
+    this.#lastFault = new Error("the store is closed");
+    await store?.[Symbol.asyncDispose]();
+  }
+
+  #opened(): DatabaseStore {
+    if (this.#store === undefined) {
+      throw toUnavailable(this.#lastFault);
+    }
+    return this.#store;
+  }
+
+  #readable(): DatabaseStore | undefined {
+    if (this.#store === undefined || this.#areReadsPaused) {
+      this.#reads.count++;
+      return undefined;
+    }
+    return this.#store;
+  }
+
+  #writable(): DatabaseStore | undefined {
+    // While nothing has failed, no clock is needed.
+    const arePaused = this.#writesResumeAt !== -Infinity && this.#options.elapsedMs() < this.#writesResumeAt;
+    if (this.#store === undefined || arePaused) {
+      this.#writes.count++;
+      return undefined;
+    }
+    return this.#store;
+  }
+
+  #noteReadFault(store: DatabaseStore | undefined, error: unknown): undefined {
+    this.#reads.note(error);
+    if (store !== undefined && this.#store === store) {
+      this.#areReadsPaused = true;
+      this.#recover(store, error);
+      this.#pingInBackground();
+    }
+  }
+
+  #noteWriteFault(store: DatabaseStore | undefined, error: unknown): void {
+    this.#writes.note(error);
+    if (store !== undefined && this.#store === store) {
+      this.#writesResumeAt = this.#options.elapsedMs() + this.#options.retryWritesAfterMs;
+      this.#recover(store, error);
+    }
+  }
+
+  /** Begins to replace a database that is lost, unless that was just done. */
+  #recover(store: DatabaseStore, fault: unknown): void {
+    const { isLost, logger, elapsedMs } = this.#options;
+    if (this.#store !== store || !isLost(fault) || !this.#isLongSince(this.#replacedAt)) {
+      return;
+    }
+    logger.error("the cache's database was lost and is replaced by a new one", { err: fault });
+    this.#replacedAt = elapsedMs();
+    this.#store = undefined;
+    this.#lastFault = fault;
+    this.#opening = store
+      .discard()
+      .catch((error: unknown) => {
+        logger.warn("the lost database could not be put away", { err: error });
+      })
+      .then(() => this.#tryToOpen());
+  }
+
+  #pingInBackground(): void {
+    // What is wrong has been logged by those who found it.
+    this.ping().catch(() => undefined);
+  }
+
+  async #askDatabase(): Promise<void> {
+    if (this.#store === undefined && this.#isLongSince(this.#triedAt)) {
+      this.#opening ??= this.#tryToOpen();
+    }
+    await this.#opening;
+    const store = this.#opened();
+    try {
+      await store.ping();
+    } catch (error) {
+      this.#areReadsPaused = this.#store === store;
+      this.#recover(store, error);
+      if (this.#store === store) {
+        throw error;
+      }
+      await this.#opening;
+      await this.#opened().ping();
+    }
+    this.#areReadsPaused = false;
+  }
+
+  #isLongSince(moment: number): boolean {
+    return this.#options.elapsedMs() - moment >= this.#options.reopenAfterMs;
+  }
+
+  async #tryToOpen(): Promise<void> {
+    const { open, logger, elapsedMs } = this.#options;
+    this.#triedAt = elapsedMs();
+    try {
+      this.#store = await open();
+      this.#areReadsPaused = false;
+      this.#writesResumeAt = -Infinity;
+      logger.info("the cache's database is open");
+    } catch (error) {
+      this.#lastFault = error;
+      logger.warn("the cache's database cannot be opened", { err: error });
+    } finally {
+      this.#opening = undefined;
+    }
+  }
+}
+
+/** Counts faults, and logs them now and then. */
+class FaultCount {
+  readonly #message: string;
+  readonly #options: Pick<ResilientStoreOptions, "logger" | "elapsedMs">;
+  count = 0;
+  #loggedCount = 0;
+  #silentUntil = -Infinity;
+
+  constructor(message: string, options: Pick<ResilientStoreOptions, "logger" | "elapsedMs">) {
+    this.#message = message;
+    this.#options = options;
+  }
+
+  note(error: unknown): void {
+    this.count++;
+    const now = this.#options.elapsedMs();
+    if (now >= this.#silentUntil) {
+      this.#silentUntil = now + LOG_INTERVAL_MS;
+      this.#options.logger.warn(this.#message, { faults: this.count - this.#loggedCount, err: error });
+      this.#loggedCount = this.count;
+    }
+  }
+}
+
+function toUnavailable(cause: unknown): StoreUnavailableError {
+  return cause instanceof StoreUnavailableError
+    ? cause
+    : new StoreUnavailableError("the cache's database cannot do this now", { cause });
+}

@@ -1,0 +1,142 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Decode, VehicleQuery } from "../vehicle/vehicle.ts";
+import type { Vin } from "../vehicle/vin.ts";
+
+/** A decode to store, unless its VIN was removed since it began. */
+export interface Put {
+  readonly query: VehicleQuery;
+  readonly decode: Decode;
+  /** What `removalsOf` said before the decode began. */
+  readonly removals: number;
+}
+
+/** Writes that are committed in one transaction. No key is put twice in it, and no VIN removed twice. */
+export interface WriteBatch {
+  readonly puts: readonly Put[];
+  readonly removals: readonly Vin[];
+}
+
+/** What became of a batch, in its order. */
+export interface WriteOutcome {
+  readonly stored: readonly boolean[];
+  /** Whether there was something to remove. */
+  readonly removed: readonly boolean[];
+}
+
+export interface WriteQueueOptions {
+  /** Commits a batch: the removals first, so that no put of the same batch undoes one. */
+  readonly commit: (batch: WriteBatch) => Promise<WriteOutcome>;
+  /** How long puts wait for a commit before they are given up, in ms. Removals wait for its end. */
+  readonly patienceMs: number;
+}
+
+/** More rows would hold the event loop up, and make other processes on the same file wait for its lock. */
+const ROWS_PER_BATCH = 200;
+
+interface Waiting {
+  readonly write: Put | Vin;
+  /** Of two writes with the same key, the second waits for the next batch. */
+  readonly key: string;
+  readonly resolve: (answer: boolean) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Gathers what is written in one turn of the event loop, and commits one batch after the other. */
+export class WriteQueue {
+  readonly #options: WriteQueueOptions;
+  #waiting: Waiting[] = [];
+  #running: Promise<void> | undefined;
+
+  constructor(options: WriteQueueOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @returns whether it was stored and committed.
+   * @throws Error when the commit fails or takes too long; a late one may still store it.
+   */
+  put(put: Put): Promise<boolean> {
+    return this.#add(put, `${put.query.vin} ${put.query.modelYear ?? 0}`);
+  }
+
+  /**
+   * @returns whether there was something to remove, when it is committed.
+   * @throws Error when the commit fails.
+   */
+  remove(vin: Vin): Promise<boolean> {
+    return this.#add(vin, vin);
+  }
+
+  /** Resolves when nothing waits to be written. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  #add(write: Put | Vin, key: string): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ write, key, resolve, reject });
+      this.#running ??= this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    do {
+      await nextTurn();
+      await this.#commit(this.#takeBatch());
+    } while (this.#waiting.length > 0);
+    this.#running = undefined;
+  }
+
+  #takeBatch(): Waiting[] {
+    const keys = new Set<string>();
+    for (const { key } of this.#waiting) {
+      if (keys.size === ROWS_PER_BATCH || keys.has(key)) {
+        break;
+      }
+      keys.add(key);
+    }
+    return this.#waiting.splice(0, keys.size);
+  }
+
+  async #commit(batch: readonly Waiting[]): Promise<void> {
+    const puts = batch.filter(isPut);
+    const removals = batch.filter(isRemoval);
+    let isDone = false;
+    const patience = setTimeout(() => {
+      // A commit that ended while this process was busy is told about first.
+      setImmediate(() => {
+        if (!isDone) {
+          this.#giveUpPuts(puts);
+        }
+      });
+    }, this.#options.patienceMs);
+    try {
+      const { stored, removed } = await this.#options.commit({
+        puts: puts.map(({ write }) => write),
+        removals: removals.map(({ write }) => write),
+      });
+      puts.forEach(({ resolve }, index) => resolve(stored[index] ?? false));
+      removals.forEach(({ resolve }, index) => resolve(removed[index] ?? false));
+    } catch (error) {
+      batch.forEach(({ reject }) => reject(error));
+    } finally {
+      isDone = true;
+      clearTimeout(patience);
+    }
+  }
+
+  #giveUpPuts(underWay: readonly Waiting[]): void {
+    const error = new Error("the database takes too long to commit");
+    const given = [...underWay, ...this.#waiting.filter(isPut)];
+    this.#waiting = this.#waiting.filter(isRemoval);
+    given.forEach(({ reject }) => reject(error));
+  }
+}
+
+function isPut(waiting: Waiting): waiting is Waiting & { readonly write: Put } {
+  return typeof waiting.write !== "string";
+}
+
+function isRemoval(waiting: Waiting): waiting is Waiting & { readonly write: Vin } {
+  return typeof waiting.write === "string";
+}
