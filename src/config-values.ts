@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 
-/** Turns the text of a variable into its value, or throws an Error whose message says what is allowed. */
+/** Turns the text of a variable into its value, or throws an Error whose message says what is expected, without the text. */
 export type ValueParser<T> = (text: string) => T;
 
 const UNITS_MS: Readonly<Record<string, number>> = {
@@ -19,7 +19,7 @@ export function parseDuration(text: string): number {
   const [, amount, unit] = DURATION.exec(text) ?? [];
   const unitMs = UNITS_MS[unit ?? ""];
   if (amount === undefined || unitMs === undefined) {
-    throw new Error("allowed is a number with a unit: ms, s, m, h or d, such as 30d or 1.5s");
+    throw new Error("expected a number with a unit (ms, s, m, h or d), such as 30d or 1.5s");
   }
   return Number(amount) * unitMs;
 }
@@ -28,7 +28,7 @@ export function parseDuration(text: string): number {
 export function parsePort(text: string): number {
   const port = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (!(port <= LARGEST_PORT)) {
-    throw new Error(`allowed is a port from 0 to ${LARGEST_PORT}, where 0 picks a free one`);
+    throw new Error(`expected a port from 0 to ${LARGEST_PORT}, where 0 picks a free one`);
   }
   return port;
 }
@@ -36,7 +36,7 @@ export function parsePort(text: string): number {
 /** An IP address or host name to listen on. */
 export function parseHost(text: string): string {
   if (isIP(text) === 0 && !HOST_NAME.test(text)) {
-    throw new Error("allowed is an IP address or a host name, such as 127.0.0.1, 0.0.0.0 or ::1");
+    throw new Error("expected an IP address or a host name, such as 127.0.0.1, 0.0.0.0 or ::1");
   }
   return text;
 }
@@ -45,7 +45,7 @@ export function parseHost(text: string): string {
 export function parsePositiveNumber(text: string): number {
   const value = Number(text);
   if (!(value > 0 && Number.isFinite(value))) {
-    throw new Error("allowed is a number greater than 0");
+    throw new Error("expected a number greater than 0");
   }
   return value;
 }
@@ -54,9 +54,21 @@ export function parsePositiveNumber(text: string): number {
 export function parseCount(text: string): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (!(value > 0)) {
-    throw new Error("allowed is a whole number greater than 0, or unlimited");
+    throw new Error("expected a whole number greater than 0");
   }
   return value;
+}
+
+/** A whole number greater than 0; `unlimited` is Infinity. */
+export function parseLimit(text: string): number {
+  if (text === "unlimited") {
+    return Infinity;
+  }
+  try {
+    return parseCount(text);
+  } catch {
+    throw new Error("expected a whole number greater than 0, or unlimited");
+  }
 }
 
 /** One of a few words. */
@@ -64,7 +76,7 @@ export function oneOf<const T extends string>(words: readonly T[]): ValueParser<
   return (text) => {
     const word = words.find((candidate) => candidate === text);
     if (word === undefined) {
-      throw new Error(`allowed is one of ${words.join(", ")}`);
+      throw new Error(`expected one of ${words.join(", ")}`);
     }
     return word;
   };
@@ -76,7 +88,7 @@ export function listOf<const T extends string>(words: readonly T[]): ValueParser
   return (text) => {
     const list = text.split(",").map((word) => parseWord(word.trim()));
     if (new Set(list).size < list.length) {
-      throw new Error(`allowed is a list in which each of ${words.join(", ")} stands at most once`);
+      throw new Error(`expected a list of ${words.join(", ")}, each at most once`);
     }
     return list;
   };

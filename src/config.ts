@@ -8,12 +8,13 @@ import {
   parseCount,
   parseDuration,
   parseHost,
+  parseLimit,
   parsePort,
   parsePositiveNumber,
 } from "./config-values.ts";
-import type { ConnectionLimits } from "./server/limits/connection-gate.ts";
-import type { AllowedOrigins } from "./server/http/cors.ts";
-import { parseOrigins } from "./server/http/cors.ts";
+import type { ConnectionLimits } from "./server/connection-gate.ts";
+import type { AllowedOrigins } from "./server/cors.ts";
+import { parseOrigins } from "./server/cors.ts";
 import { LOG_LEVELS } from "./telemetry/logger.ts";
 import type { LogLevel } from "./telemetry/logger.ts";
 import type { FreshnessPolicy } from "./vehicle/freshness.ts";
@@ -39,6 +40,8 @@ export interface Config {
   readonly access: AccessConfig;
   readonly tls: TlsConfig;
   readonly connections: Partial<ConnectionLimits>;
+  /** Calls that run or wait, in the process. */
+  readonly maxCallsInFlight: number;
   readonly logLevel: LogLevel;
   readonly shutdownGraceMs: number;
 }
@@ -77,7 +80,7 @@ export type VariableReader = <T>(name: string, defaultText: string, parse: Value
 /**
  * Reads the configuration from environment variables. An empty variable counts as unset.
  *
- * @throws ConfigError naming every fault: the variable, what was found and what is allowed.
+ * @throws ConfigError naming every fault: the variable, what is expected and, where it cannot be a secret, what was found.
  */
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const faults: string[] = [];
@@ -86,13 +89,13 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     try {
       return parse(text);
     } catch (error) {
-      const allowed = error instanceof Error ? error.message : "not allowed";
-      faults.push(`${name}: found ${JSON.stringify(withoutCredentials(text))}; ${allowed}`);
+      const expected = error instanceof Error ? error.message : "not usable";
+      faults.push(`${name}: ${foundOf(name, text)}${expected}`);
       return parse(defaultText);
     }
   });
   if (config.freshness.staleForMs < config.freshness.freshForMs) {
-    faults.push("CACHE_STALE_FOR: shorter than CACHE_FRESH_FOR; allowed is the same or longer");
+    faults.push("CACHE_STALE_FOR: shorter than CACHE_FRESH_FOR; expected the same or longer");
   }
   const listenFault = findListenFault({
     host: config.host,
@@ -151,16 +154,17 @@ export function readConfig(read: VariableReader): Config {
       keyFile: read("TLS_KEY_FILE", "", optionalPath),
       clientCaFile: read("TLS_CLIENT_CA_FILE", "", optionalPath),
     },
-    connections: read("CONNECTIONS_PER_ADDRESS", "100", parseConnectionsPerAddress),
+    connections: read("CONNECTIONS_PER_ADDRESS", "500", parseConnectionsPerAddress),
+    maxCallsInFlight: read("MAX_CALLS_IN_FLIGHT", "2048", parseCount),
     logLevel: read("LOG_LEVEL", "info", oneOf(LOG_LEVELS)),
     shutdownGraceMs: read("SHUTDOWN_GRACE", "10s", parseDuration),
   };
 }
 
-/** Twice as many may be new within 10 s; behind a proxy all have the proxy's address. */
+/** Four times as many may be new within 10 s; behind a proxy all have the proxy's address. */
 function parseConnectionsPerAddress(text: string): Partial<ConnectionLimits> {
-  const maxOpenPerAddress = text === "unlimited" ? Number.POSITIVE_INFINITY : parseCount(text);
-  return { maxOpenPerAddress, maxNewPerAddress: 2 * maxOpenPerAddress };
+  const maxOpenPerAddress = parseLimit(text);
+  return { maxOpenPerAddress, maxNewPerAddress: 4 * maxOpenPerAddress };
 }
 
 function findTlsFaults({ certFile, keyFile, clientCaFile }: TlsConfig): string[] {
@@ -179,6 +183,13 @@ function optionalPath(text: string): string | undefined {
   return text === "" ? undefined : resolve(text);
 }
 
-function withoutCredentials(text: string): string {
-  return text.replace(/\/\/[^/]*@/, "//***@");
+/** What a value must have to be a URL, or user data of one. */
+const LIKE_A_URL = /[@/?=]/;
+
+/**
+ * What was found, for a message. URLs are not shown, not even in part: one that could not be parsed may have a password
+ * anywhere, and so may a value that was meant for another variable.
+ */
+function foundOf(name: string, text: string): string {
+  return name.endsWith("_URL") || LIKE_A_URL.test(text) ? "" : `found ${JSON.stringify(text)}; `;
 }

@@ -1,6 +1,6 @@
-import { toCallerAddress } from "./caller-address.ts";
-import { ScopeMissingError, TokenMissingError, TokenUnknownError } from "./errors.ts";
+import { ScopeMissingError } from "./errors.ts";
 import type { RateLimiter } from "./rate-limiter.ts";
+import type { Refusal } from "./refusal.ts";
 import type { Scope } from "./scope.ts";
 import { SCOPES } from "./scope.ts";
 import type { TokenBook } from "./token-book.ts";
@@ -23,8 +23,24 @@ export interface AccessGuardOptions {
   readonly now?: () => number;
 }
 
+/** How often something may be done. */
+export interface Rates {
+  readonly perSecond: number;
+  /** Burst size. */
+  readonly burst: number;
+}
+
 const ALL_SCOPES: ReadonlySet<Scope> = new Set(SCOPES);
 const BEARER = /^bearer +([\w.~+/-]{1,512}=*)$/i;
+const TOKEN_MISSING: Refusal = { reason: "TOKEN_MISSING", retryAfterMs: 0 };
+const TOKEN_UNKNOWN: Refusal = { reason: "TOKEN_UNKNOWN", retryAfterMs: 0 };
+/** Enough for a client that has lost its token to notice, too little to guess tokens or to flood. */
+const STRANGERS_BURST = 100;
+
+/** What an address may send without a valid token when tokens are configured, given what a token may. */
+export function toStrangersRates({ perSecond, burst }: Rates): Rates {
+  return { perSecond: Math.min(perSecond, STRANGERS_BURST), burst: Math.min(burst, STRANGERS_BURST) };
+}
 
 /** Who may come in, how often and what for; the same for RPCs and plain HTTP. */
 export class AccessGuard {
@@ -41,28 +57,33 @@ export class AccessGuard {
   }
 
   /**
-   * Finds out whose call it is, and charges it for one; a call without a valid token is charged to its address.
+   * Finds out whose call it is, and charges it for one; a call without a valid token is charged to its address. Never
+   * throws.
    *
    * @param authorization the header, if there is one
-   * @param address of the peer, without port
-   * @throws TokenMissingError, TokenUnknownError, RateLimitError
+   * @param address of the peer, without port; cheapest when it has been through {@link toCallerAddress} already, once for
+   * its connection
+   * @returns a refusal when the call is not let in: TOKEN_MISSING, TOKEN_UNKNOWN or RATE_LIMITED
    */
-  admit(authorization: string | null | undefined, address: string): Caller {
-    const caller = this.#identify(authorization, address);
-    this.#limiter.admit(caller.name);
-    return caller;
+  admit(authorization: string | null | undefined, address: string): Caller | Refusal {
+    if (this.#tokens === undefined) {
+      return this.#charge({ name: address, scopes: ALL_SCOPES });
+    }
+    const secret = secretOf(authorization);
+    const token = this.#tokenOf(this.#tokens.book, secret);
+    if (token !== undefined) {
+      return this.#charge(token);
+    }
+    const waitMs = this.#strangers.take(address);
+    if (waitMs > 0) {
+      return rateLimited(waitMs);
+    }
+    return secret === undefined ? TOKEN_MISSING : TOKEN_UNKNOWN;
   }
 
-  /**
-   * Whether a call would not be refused for its caller if it were the next to begin; nothing is charged yet. Under
-   * overload those who would be refused anyway must not take the places of others.
-   */
-  isWelcome(authorization: string | undefined, address: string): boolean {
-    const name =
-      this.#tokens === undefined
-        ? toCallerAddress(address)
-        : this.#tokenOf(this.#tokens.book, secretOf(authorization))?.name;
-    return name !== undefined && !this.#limiter.isSpent(name);
+  /** Whether a caller shows a valid token; false as long as no tokens are configured. Charges nothing. */
+  isTokenValid(authorization: string | undefined): boolean {
+    return this.#tokens !== undefined && this.#tokenOf(this.#tokens.book, secretOf(authorization)) !== undefined;
   }
 
   /** Charges an admitted caller for more than the one call, even if that leaves it in debt. */
@@ -70,17 +91,9 @@ export class AccessGuard {
     this.#limiter.charge(caller.name, more);
   }
 
-  #identify(authorization: string | null | undefined, address: string): Caller {
-    if (this.#tokens === undefined) {
-      return { name: toCallerAddress(address), scopes: ALL_SCOPES };
-    }
-    const secret = secretOf(authorization);
-    const token = this.#tokenOf(this.#tokens.book, secret);
-    if (token === undefined) {
-      this.#strangers.admit(toCallerAddress(address));
-      throw secret === undefined ? new TokenMissingError() : new TokenUnknownError();
-    }
-    return token;
+  #charge(caller: Caller): Caller | Refusal {
+    const waitMs = this.#limiter.take(caller.name);
+    return waitMs > 0 ? rateLimited(waitMs) : caller;
   }
 
   #tokenOf(book: TokenBook, secret: string | undefined): Token | undefined {
@@ -90,6 +103,10 @@ export class AccessGuard {
 
 function secretOf(authorization: string | null | undefined): string | undefined {
   return BEARER.exec(authorization ?? "")?.[1];
+}
+
+function rateLimited(retryAfterMs: number): Refusal {
+  return { reason: "RATE_LIMITED", retryAfterMs };
 }
 
 /** @throws ScopeMissingError unless the caller has the scope. */

@@ -12,9 +12,17 @@ export function toCallerAddress(address: string): string {
   if (isIP(plain) !== 6) {
     return plain;
   }
+  // How a socket of a listener on `::` spells IPv4, and so most callers: not worth the dear way below.
+  const ipv4 = ipv4Of(plain);
+  if (ipv4 !== undefined) {
+    return ipv4;
+  }
   const { address: canonical } = new SocketAddress({ address: plain, family: "ipv6" });
-  const [, mapped] = MAPPED_IPV4.exec(canonical) ?? [];
-  return mapped ?? `${networkOf(canonical)}::/64`;
+  return ipv4Of(canonical) ?? `${networkOf(canonical)}::/64`;
+}
+
+function ipv4Of(ipv6: string): string | undefined {
+  return MAPPED_IPV4.exec(ipv6)?.[1];
 }
 
 /** The first four groups, without leading zeros. */

@@ -19,8 +19,8 @@ loopback.addAddress("::1", "ipv6");
  */
 export function findListenFault(safety: ListenSafety): string | undefined {
   return isOpenToAll(safety) && !safety.allowAnonymous
-    ? `HOST: ${safety.host} is beyond loopback, and there are no tokens, so that everyone who reaches it may read, remove ` +
-        "and export; set AUTH_TOKENS_FILE, or ALLOW_ANONYMOUS=true if that is what you want"
+    ? `HOST: ${safety.host} is beyond loopback and no tokens are configured: anyone who can reach the service can read, ` +
+        "remove and export; set AUTH_TOKENS_FILE, or ALLOW_ANONYMOUS=true if that is what you want"
     : undefined;
 }
 

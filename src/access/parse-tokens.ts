@@ -9,8 +9,9 @@ const FIELDS = "name, SHA-256 of the secret, scopes and, if it expires, when";
 const MAKE_ONE = "make one with: npm run --silent token -- NAME SCOPE...";
 
 /**
- * Reads the file of tokens: one a line, with blanks between name, SHA-256 of the secret (hex), scopes (separated by
- * commas) and, optionally, expiry. What follows a `#` is a comment.
+ * Reads the file of tokens: one a line, with spaces or tabs between name, SHA-256 of the secret (hex), scopes (separated
+ * by commas) and, optionally, expiry. What follows a `#` is a comment. Lines end at LF or CR LF and nowhere else: what an
+ * editor shows as part of a comment must not let anybody in, whatever Unicode or a regular expression calls a line.
  *
  * @throws TokensFileError with every fault and its line. Nothing of the file is quoted: what stands in the wrong place
  * may be a secret.
@@ -20,7 +21,7 @@ export function parseTokens(text: string): readonly Token[] {
   const faults: string[] = [];
   const lineOfName = new Map<string, number>();
   const lineOfDigest = new Map<string, number>();
-  for (const [index, line] of text.split(/\r\n|\r|\n/).entries()) {
+  for (const [index, line] of withoutByteOrderMark(text).split(/\r?\n/).entries()) {
     const lineNumber = index + 1;
     const fields = fieldsOf(line);
     if (fields.length === 0) {
@@ -33,10 +34,10 @@ export function parseTokens(text: string): readonly Token[] {
     const sameName = lineOfName.get(token.name);
     const sameDigest = lineOfDigest.get(token.digest);
     if (sameName !== undefined) {
-      faults.push(`line ${lineNumber}: its name is that of line ${sameName}; give each token a name of its own`);
+      faults.push(`line ${lineNumber}: it has the same name as line ${sameName}; give each token its own name`);
     }
     if (sameDigest !== undefined) {
-      faults.push(`line ${lineNumber}: its SHA-256 is that of line ${sameDigest}; ${MAKE_ONE}`);
+      faults.push(`line ${lineNumber}: it has the same SHA-256 as line ${sameDigest}; ${MAKE_ONE}`);
     }
     lineOfName.set(token.name, lineNumber);
     lineOfDigest.set(token.digest, lineNumber);
@@ -57,33 +58,35 @@ export function formatToken(token: Token): string {
   return fields.join(" ");
 }
 
+function withoutByteOrderMark(text: string): string {
+  return text.startsWith("\uFEFF") ? text.slice(1) : text;
+}
+
 function fieldsOf(line: string): string[] {
-  return line
-    .replace(/#.*/, "")
-    .split(/\s+/)
-    .filter((field) => field !== "");
+  const [fields = ""] = line.split("#", 1);
+  return fields.split(/[ \t]+/).filter((field) => field !== "");
 }
 
 function parseToken(fields: readonly string[], onFault: (fault: string) => void): Token | undefined {
   const [name = "", digest = "", scopeList = "", expiry] = fields;
   if (fields.length < 3 || fields.length > 4) {
-    onFault(`it has ${fields.length} fields; wanted are ${FIELDS}, with blanks between; ${MAKE_ONE}`);
+    onFault(`it has ${fields.length} fields; expected ${FIELDS}, separated by spaces; ${MAKE_ONE}`);
     return undefined;
   }
   const faults: string[] = [];
   if (!isTokenName(name)) {
-    faults.push(`the first field is no name; allowed is ${NAME_RULE}`);
+    faults.push(`the first field is not a valid name: use ${NAME_RULE}`);
   }
   if (!DIGEST.test(digest)) {
-    faults.push(`the second field is no SHA-256 of 64 hex digits; ${MAKE_ONE}`);
+    faults.push(`the second field is not a SHA-256 of 64 hex digits; ${MAKE_ONE}`);
   }
   const scopes = parseScopes(scopeList);
   if (scopes === undefined) {
-    faults.push(`the third field is no list of scopes; allowed are ${SCOPES.join(", ")}, with commas between`);
+    faults.push(`the third field is not a list of scopes: use ${SCOPES.join(", ")}, separated by commas`);
   }
   const expiresAt = expiry === undefined ? undefined : parseExpiry(expiry);
   if (expiry !== undefined && expiresAt === undefined) {
-    faults.push(`the fourth field is no expiry; allowed is ${EXPIRY_RULE}`);
+    faults.push(`the fourth field is not an expiry: use ${EXPIRY_RULE}`);
   }
   faults.forEach(onFault);
   return scopes === undefined || faults.length > 0

@@ -1,5 +1,3 @@
-import { RateLimitError } from "./errors.ts";
-
 export interface RateLimiterOptions {
   /** What a caller may do each second in the long run. */
   readonly perSecond: number;
@@ -46,22 +44,16 @@ export class RateLimiter {
   /**
    * Charges one unit, if the caller's bucket holds one.
    *
-   * @throws RateLimitError when it does not; nothing is charged then
+   * @returns how long until it does, in ms, when nothing was charged; 0 when it was
    */
-  admit(caller: string): void {
+  take(caller: string): number {
     const now = this.#now();
     const fullAt = this.#fullAtOf(caller, now);
     const waitMs = this.#waitMs(fullAt, now);
-    if (waitMs > 0) {
-      throw new RateLimitError(waitMs);
+    if (waitMs === 0) {
+      this.#set(caller, fullAt + this.#msPerUnit);
     }
-    this.#set(caller, fullAt + this.#msPerUnit);
-  }
-
-  /** Whether a caller would not be admitted now. */
-  isSpent(caller: string): boolean {
-    const now = this.#now();
-    return this.#waitMs(this.#fullAtOf(caller, now), now) > 0;
+    return waitMs;
   }
 
   /** Charges an admitted caller for more, even if that leaves its bucket in debt. */

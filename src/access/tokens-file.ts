@@ -17,7 +17,7 @@ export interface TokensFileOptions {
  * The file of tokens, read again when it changes.
  *
  * A file that cannot be used leaves the tokens read before in force, those that were to be taken out too, and is told of
- * as an error: to refuse everybody for a slip of the pen would do more harm. A file without tokens is usable: nobody is
+ * as an error: refusing everybody because of a typing error would do more harm. A file without tokens is usable: nobody is
  * let in.
  */
 export class TokensFile implements Disposable {
@@ -42,7 +42,7 @@ export class TokensFile implements Disposable {
       },
       onFault(error) {
         const faults = error instanceof TokensFileError ? error.faults : ["it failed unexpectedly"];
-        logger.error("AUTH_TOKENS_FILE is not usable; the tokens read before stay in force", { faults });
+        logger.error("AUTH_TOKENS_FILE is not usable; the previously loaded ones remain in use", { faults });
       },
       pollMs,
     });

@@ -1,172 +1,361 @@
-import { Code, ConnectError } from "@connectrpc/connect";
+import type { DescMessage, JsonValue, MessageInitShape } from "@bufbuild/protobuf";
+import { create, toBinary, toJson } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import {
   BadRequestSchema,
   ErrorInfoSchema,
   RequestInfoSchema,
   RetryInfoSchema,
 } from "#gen/google/rpc/error_details_pb.ts";
-import {
-  OverloadedError,
-  RateLimitError,
-  ScopeMissingError,
-  TokenMissingError,
-  TokenUnknownError,
-} from "../access/errors.ts";
-import { ExportLimitError, ExportStalledError, ExportStorageError } from "../export/errors.ts";
-import {
-  InvalidFieldError,
-  NoSourceAvailableError,
-  StoreUnavailableError,
-  VinNotDecodedError,
-} from "../vehicle/errors.ts";
+import type * as access from "../access/errors.ts";
+import type { Refusal, RefusalReason } from "../access/refusal.ts";
+import type * as exports from "../export/errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type * as vehicle from "../vehicle/errors.ts";
+import { DomainError } from "../vehicle/errors.ts";
 
-type Detail = NonNullable<ConstructorParameters<typeof ConnectError>[3]>[number];
+/** The errors among the exports of a module that callers are told about. */
+type ErrorsOf<Module> = {
+  [Name in keyof Module]: Module[Name] extends new (...args: never[]) => infer Made
+    ? Extract<Made, DomainError>
+    : never;
+}[keyof Module];
 
-const STORE_RETRY_AFTER_MS = 1_000;
+/** All errors of the domain that callers are told about: a new one does not compile until the table has its reason. */
+type KnownError = ErrorsOf<typeof vehicle> | ErrorsOf<typeof exports> | ErrorsOf<typeof access>;
 
-/** The reasons of errors that come from the protocols and not from the domain. */
-const REASONS: Partial<Record<Code, string>> = {
+/** Reasons of errors that come from the protocols and not from the domain. */
+type ProtocolReason =
+  | "MALFORMED_REQUEST"
+  | "MESSAGE_TOO_LARGE"
+  | "UNSUPPORTED"
+  | "CANCELED"
+  | "DEADLINE_EXCEEDED"
+  | "INTERNAL";
+
+/** Every reason for which a call may fail. */
+export type Reason = KnownError["reason"] | RefusalReason | ProtocolReason;
+
+interface ErrorRule {
+  readonly code: Code;
+  /** What callers are told. Default: the message of the error. */
+  readonly message?: string;
+  /** When asking again may help, in ms, where the error does not say. `never`: it will fail again. */
+  readonly retryAfterMs?: number | "never";
+  /** The status over plain HTTP. Default: Connect's for the code. */
+  readonly httpStatus?: number;
+  /** Whether the operator has to know, so that it is logged as an error. Errors without a reason are, too. */
+  readonly isFault?: true;
+}
+
+/** What callers are told for each reason: the one table, for RPCs and for plain HTTP. The README has it in words. */
+export const ERROR_TABLE: Readonly<Record<Reason, ErrorRule>> = {
+  INVALID_FIELD: { code: Code.InvalidArgument },
+  MALFORMED_REQUEST: { code: Code.InvalidArgument, message: "the request could not be parsed" },
+  VIN_NOT_DECODED: { code: Code.NotFound },
+  NO_SOURCE_AVAILABLE: { code: Code.Unavailable },
+  CACHE_UNAVAILABLE: {
+    code: Code.Unavailable,
+    message: "the cache is unavailable; nothing was changed",
+    retryAfterMs: 1_000,
+  },
+  NO_ROOM_FOR_EXPORT: {
+    code: Code.Unavailable,
+    message: "not enough disk space for an export; contact the operator",
+    retryAfterMs: 60_000,
+    httpStatus: 507,
+    isFault: true,
+  },
+  TOO_MANY_EXPORTS: { code: Code.ResourceExhausted, message: "too many exports are running" },
+  EXPORT_STALLED: { code: Code.Aborted, message: "the export was not read for too long; start it again" },
+  RATE_LIMITED: { code: Code.ResourceExhausted, message: "rate limit exceeded" },
+  TOO_MANY_STREAMS: {
+    code: Code.ResourceExhausted,
+    message: "too many streams of this method are open without a token; close some, or try again later",
+  },
+  OVERLOADED: { code: Code.ResourceExhausted, message: "the service is overloaded" },
+  MESSAGE_TOO_LARGE: { code: Code.ResourceExhausted, message: "the request is too large", retryAfterMs: "never" },
+  UNSUPPORTED: { code: Code.Unimplemented },
+  TOKEN_MISSING: {
+    code: Code.Unauthenticated,
+    message: 'a token is required: send the header "authorization: Bearer <secret>"',
+  },
+  TOKEN_UNKNOWN: {
+    code: Code.Unauthenticated,
+    message: "the token is unknown or has expired; contact the operator",
+  },
+  SCOPE_MISSING: { code: Code.PermissionDenied },
+  CANCELED: { code: Code.Canceled, message: "the caller canceled the call" },
+  DEADLINE_EXCEEDED: { code: Code.DeadlineExceeded, message: "the deadline has passed" },
+  INTERNAL: { code: Code.Internal },
+};
+
+/** What a ConnectError without details is: those that Connect makes of requests, and our codec. */
+const REASON_OF_CODE: Readonly<Partial<Record<Code, ProtocolReason>>> = {
   [Code.InvalidArgument]: "MALFORMED_REQUEST",
-  [Code.DeadlineExceeded]: "DEADLINE_EXCEEDED",
   [Code.ResourceExhausted]: "MESSAGE_TOO_LARGE",
   [Code.Unimplemented]: "UNSUPPORTED",
+  [Code.Canceled]: "CANCELED",
+  [Code.DeadlineExceeded]: "DEADLINE_EXCEEDED",
   [Code.Internal]: "INTERNAL",
 };
 
-/** How Connect says INTERNAL of a request that is not valid protobuf, as if it were the server's fault. */
-const MALFORMED_PROTOBUF = /^parse binary:/;
+/** How Connect says INTERNAL of a request that cannot be read, as if it were the server's fault. */
+const MALFORMED_REQUEST = /^(parse binary:|decompression failed$|received compressed envelope, )/;
 
+const NO_METADATA: Readonly<Record<string, string>> = {};
 /** What HTTP wants beside a 401. */
-const CHALLENGE = { "www-authenticate": "Bearer" };
+const CHALLENGE: Readonly<Record<string, string>> = { "www-authenticate": "Bearer" };
+
+/** A detail of google.rpc: as a message, or encoded already. */
+export type ErrorDetail = ConnectError["details"][number];
+/** A detail that is not encoded yet. */
+type MessageDetail<Desc extends DescMessage = DescMessage> = {
+  readonly desc: Desc;
+  readonly value: MessageInitShape<Desc>;
+};
+
+/** What a caller is told of an error, whatever the protocol. */
+export interface ErrorDescription {
+  readonly code: Code;
+  /** A {@link Reason}, or what a ConnectError names in its ErrorInfo; undefined for codes that no reason has. */
+  readonly reason: string | undefined;
+  readonly message: string;
+  /** Without RequestInfo. */
+  readonly details: readonly ErrorDetail[];
+  /** Headers over HTTP, trailers over gRPC. Names in lower case. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** The status over plain HTTP; RPCs have their protocol's. */
+  readonly httpStatus: number;
+}
 
 /** Whose error it is: for the log, and for the caller to ask about it. */
 export interface ErrorContext {
+  /** Empty when there is no request yet. */
   readonly requestId: string;
   readonly procedure: string;
   readonly logger: Logger;
 }
 
 /**
- * What a caller is told of an error: the one table from errors of the domain to codes and details of google.rpc.
+ * What a caller is told of an error. Costs no stack trace and encodes nothing, so that thousands of errors in one answer
+ * are cheap.
  *
- * A ConnectError keeps its code and message, and gets the details that it lacks. Anything unknown becomes INTERNAL with
- * one neutral sentence, and its cause is logged. What this function gave can be given to it again.
+ * A ConnectError keeps its code, message, metadata and details. Anything unknown becomes INTERNAL with one neutral
+ * sentence; its cause is logged here and nowhere else.
+ */
+export function describeError(error: unknown, context: ErrorContext): ErrorDescription {
+  const known = describeKnown(error);
+  if (known === undefined) {
+    logFault(error, context);
+    const message = `internal error; quote request id ${context.requestId} when reporting it`;
+    return describe("INTERNAL", { message });
+  }
+  if (isKnownError(error) && ERROR_TABLE[error.reason].isFault === true) {
+    logFault(error, context);
+  }
+  return known;
+}
+
+/**
+ * The same as an error for Connect, with the request id in RequestInfo. What this function gave, and prepared refusals,
+ * are returned as they are.
  */
 export function toConnectError(error: unknown, context: ErrorContext): ConnectError {
-  const told = tell(error) ?? hide(error, context);
-  const reason = REASONS[told.code];
-  if (told.details.length === 0 && reason !== undefined) {
-    told.details.push(errorInfo(reason));
+  if (error instanceof ConnectError && (isPreparedRefusal(error) || namesRequest(error))) {
+    return error;
   }
-  // Empty for a refusal that is made before there is a request.
-  if (context.requestId !== "" && !namesRequest(told)) {
-    told.details.push({ desc: RequestInfoSchema, value: { requestId: context.requestId } });
+  const { code, message, details, metadata } = describeError(error, context);
+  // Half a surrogate pair cannot be encoded.
+  const told = new ConnectError(message.toWellFormed(), code, metadata);
+  told.details.push(...details);
+  if (context.requestId !== "") {
+    told.details.push(detail(RequestInfoSchema, { requestId: context.requestId }));
   }
   return told;
 }
 
-/** Whether an error says already whose it is. */
-export function namesRequest({ details }: ConnectError): boolean {
-  return details.some(
-    (detail) => ("desc" in detail ? detail.desc.typeName : detail.type) === RequestInfoSchema.typeName,
-  );
-}
-
-/** The code under which a caller is told of an error. */
+/** The code under which a caller is told of an error. Logs nothing. */
 export function codeOf(error: unknown): Code {
-  return tell(error)?.code ?? Code.Internal;
+  return describeKnown(error)?.code ?? Code.Internal;
 }
 
-function hide(error: unknown, { requestId, procedure, logger }: ErrorContext): ConnectError {
-  logger.error("call failed", { requestId, procedure, err: error });
-  return build(
-    `something went wrong here, not with the request; the log has it under request id ${requestId}`,
-    Code.Internal,
-    [errorInfo("INTERNAL")],
-  );
+/** Whether an error says already whose it is. */
+function namesRequest({ details }: ConnectError): boolean {
+  return details.some((each) => typeNameOf(each) === RequestInfoSchema.typeName);
 }
 
-function tell(error: unknown): ConnectError | undefined {
+/** Whether a detail is the one that names the reason of an error. */
+export function isErrorInfo(each: ErrorDetail): each is MessageDetail<typeof ErrorInfoSchema> {
+  return "desc" in each && each.desc.typeName === ErrorInfoSchema.typeName;
+}
+
+/** The detail that names the reason of an error. */
+function errorInfo(reason: string, metadata: Record<string, string> = {}): MessageDetail {
+  return detail(ErrorInfoSchema, { reason, domain: "vehicle.v1", metadata });
+}
+
+function describeKnown(error: unknown): ErrorDescription | undefined {
   if (error instanceof ConnectError) {
-    return error.code === Code.Internal && MALFORMED_PROTOBUF.test(error.rawMessage)
-      ? build("the request is not a valid protobuf message", Code.InvalidArgument, [])
-      : error;
+    return refusals.get(error) ?? describeConnectError(error);
   }
-  if (error instanceof InvalidFieldError) {
-    return build(error.message, Code.InvalidArgument, [
-      {
-        desc: BadRequestSchema,
-        value: { fieldViolations: [{ field: error.field, description: error.description }] },
-      },
-    ]);
-  }
-  if (error instanceof VinNotDecodedError) {
-    const codes = error.verdict.codes.join(",");
-    return build(`${error.message}: ${error.verdict.text || `codes ${codes}`}`, Code.NotFound, [
-      errorInfo("VIN_NOT_DECODED", { vin: error.query.vin, codes, text: error.verdict.text }),
-    ]);
-  }
-  if (error instanceof NoSourceAvailableError) {
-    return buildRetryable(error.message, Code.Unavailable, "NO_SOURCE_AVAILABLE", error.retryAfterMs);
-  }
-  if (error instanceof StoreUnavailableError) {
-    const message = "the cache cannot do this now; nothing was changed";
-    return buildRetryable(message, Code.Unavailable, "CACHE_UNAVAILABLE", STORE_RETRY_AFTER_MS);
-  }
-  if (error instanceof ExportLimitError) {
-    return buildRetryable(error.message, Code.ResourceExhausted, "TOO_MANY_EXPORTS", error.retryAfterMs);
-  }
-  if (error instanceof ExportStorageError) {
-    return build("the service has no room on its disk for an export now; the cache is unharmed", Code.Unavailable, [
-      errorInfo("NO_ROOM_FOR_EXPORT"),
-    ]);
-  }
-  if (error instanceof ExportStalledError) {
-    return build("the export was not read for too long; start it again", Code.Aborted, [errorInfo("EXPORT_STALLED")]);
-  }
-  if (error instanceof TokenMissingError) {
-    return build(error.message, Code.Unauthenticated, [errorInfo("TOKEN_MISSING")], CHALLENGE);
-  }
-  if (error instanceof TokenUnknownError) {
-    return build(error.message, Code.Unauthenticated, [errorInfo("TOKEN_UNKNOWN")], CHALLENGE);
-  }
-  if (error instanceof ScopeMissingError) {
-    return build(error.message, Code.PermissionDenied, [errorInfo("SCOPE_MISSING", { scope: error.scope })]);
-  }
-  if (error instanceof RateLimitError) {
-    return buildRetryable(error.message, Code.ResourceExhausted, "RATE_LIMITED", error.retryAfterMs);
-  }
-  if (error instanceof OverloadedError) {
-    return buildRetryable(error.message, Code.ResourceExhausted, "OVERLOADED", error.retryAfterMs);
+  if (isKnownError(error)) {
+    return describe(error.reason, {
+      message: ERROR_TABLE[error.reason].message ?? error.message,
+      retryAfterMs: "retryAfterMs" in error ? error.retryAfterMs : undefined,
+      details: [detailOf(error)],
+    });
   }
   // How an aborted signal says that the caller has gone, or that its time is up.
   if (error instanceof DOMException && error.name === "AbortError") {
-    return build("the caller has gone", Code.Canceled, []);
+    return describe("CANCELED");
   }
   if (error instanceof DOMException && error.name === "TimeoutError") {
-    return build("the deadline has passed", Code.DeadlineExceeded, []);
+    return describe("DEADLINE_EXCEEDED");
   }
   return undefined;
 }
 
-function build(message: string, code: Code, details: Detail[], metadata?: Record<string, string>): ConnectError {
-  return new ConnectError(message, code, metadata, details);
+function isKnownError(error: unknown): error is KnownError {
+  return error instanceof DomainError && Object.hasOwn(ERROR_TABLE, error.reason);
 }
 
-/** Says when to come again twice: in a detail, and in the header that HTTP has for it (whole seconds). */
-function buildRetryable(message: string, code: Code, reason: string, retryAfterMs: number): ConnectError {
-  return build(message, code, [errorInfo(reason), retryInfo(retryAfterMs)], {
-    "retry-after": String(Math.ceil(retryAfterMs / 1_000)),
-  });
+function describeConnectError(error: ConnectError): ErrorDescription {
+  if (error.code === Code.Internal && MALFORMED_REQUEST.test(error.rawMessage)) {
+    return describe("MALFORMED_REQUEST");
+  }
+  const reason = REASON_OF_CODE[error.code];
+  if (reason !== undefined && error.details.length === 0) {
+    const { metadata, ...description } = describe(reason, { message: error.rawMessage });
+    return { ...description, metadata: { ...metadata, ...Object.fromEntries(error.metadata) } };
+  }
+  return {
+    code: error.code,
+    reason: error.findDetails(ErrorInfoSchema)[0]?.reason ?? reason,
+    message: error.rawMessage,
+    details: error.details,
+    metadata: Object.fromEntries(error.metadata),
+    httpStatus: codeToHttpStatus(error.code),
+  };
 }
 
-/** The detail that names the reason of an error. */
-export function errorInfo(reason: string, metadata: Record<string, string> = {}): Detail {
-  return { desc: ErrorInfoSchema, value: { reason, domain: "vehicle.v1", metadata } };
+interface Specifics {
+  /** Default: the table's. */
+  readonly message?: string;
+  /** Default: the table's. */
+  readonly retryAfterMs?: number | undefined;
+  /** Default: ErrorInfo with the reason. RetryInfo is added. */
+  readonly details?: readonly MessageDetail[];
 }
 
-function retryInfo(retryAfterMs: number): Detail {
-  return { desc: RetryInfoSchema, value: { retryDelay: durationFromMs(Math.ceil(retryAfterMs)) } };
+/** A description by the table, with what one error says beyond it. */
+function describe(reason: Reason, specifics: Specifics = {}): ErrorDescription {
+  const rule = ERROR_TABLE[reason];
+  const { message = rule.message ?? "", retryAfterMs = rule.retryAfterMs, details = [errorInfo(reason)] } = specifics;
+  return {
+    code: rule.code,
+    reason,
+    message,
+    details: typeof retryAfterMs === "number" ? [...details, retryInfo(retryAfterMs)] : details,
+    metadata: rule.code === Code.Unauthenticated ? CHALLENGE : retryMetadata(retryAfterMs),
+    httpStatus: rule.httpStatus ?? codeToHttpStatus(rule.code),
+  };
+}
+
+function detailOf(error: KnownError): MessageDetail {
+  if (error.reason === "INVALID_FIELD") {
+    const { field, description } = error;
+    return detail(BadRequestSchema, { fieldViolations: [{ field, description }] });
+  }
+  if (error.reason === "VIN_NOT_DECODED") {
+    const { query, verdict } = error;
+    return errorInfo(error.reason, { vin: query.vin, codes: verdict.codes.join(","), text: verdict.text });
+  }
+  return error.reason === "SCOPE_MISSING" ? errorInfo(error.reason, { scope: error.scope }) : errorInfo(error.reason);
+}
+
+function retryInfo(retryAfterMs: number): MessageDetail {
+  return detail(RetryInfoSchema, { retryDelay: durationFromMs(Math.ceil(retryAfterMs)) });
+}
+
+/**
+ * RetryInfo once more, for those who act on it without being told to: HTTP clients by whole seconds, and gRPC clients with
+ * a retry policy by ms, where a negative number keeps them from trying again.
+ */
+function retryMetadata(retryAfterMs: number | "never" | undefined): Readonly<Record<string, string>> {
+  if (retryAfterMs === undefined) {
+    return NO_METADATA;
+  }
+  return retryAfterMs === "never"
+    ? { "grpc-retry-pushback-ms": "-1" }
+    : {
+        "retry-after": String(Math.ceil(retryAfterMs / 1_000)),
+        "grpc-retry-pushback-ms": String(Math.ceil(retryAfterMs)),
+      };
+}
+
+function logFault(error: unknown, { requestId, procedure, logger }: ErrorContext): void {
+  logger.error("call failed", { requestId, procedure, err: error });
+}
+
+function detail<Desc extends DescMessage>(desc: Desc, value: MessageInitShape<Desc>): MessageDetail<Desc> {
+  return { desc, value };
+}
+
+function typeNameOf(each: ErrorDetail): string {
+  return "desc" in each ? each.desc.typeName : each.type;
+}
+
+/** Longer delays are told as this one: who comes back too early is told again. */
+const MAX_REFUSAL_DELAY_S = 3_600;
+
+/** By reason, then by delay in seconds. */
+const prepared: Readonly<Record<RefusalReason, ConnectError[]>> = {
+  TOKEN_MISSING: [],
+  TOKEN_UNKNOWN: [],
+  RATE_LIMITED: [],
+  TOO_MANY_STREAMS: [],
+  OVERLOADED: [],
+};
+const refusals = new WeakMap<ConnectError, ErrorDescription>();
+
+/**
+ * The error for a call that is not let in: the same object for the same reason and second of delay, its details encoded
+ * already, so that refusing costs less than answering. It has no RequestInfo, since it belongs to no one call; the id is
+ * in the header only. Must not be changed.
+ */
+export function preparedRefusal({ reason, retryAfterMs }: Refusal): ConnectError {
+  const seconds = roundDelay(retryAfterMs);
+  return (prepared[reason][seconds] ??= prepare(reason, seconds));
+}
+
+/** Up to whole seconds, and beyond a minute to whole minutes, so that few delays need to be prepared. */
+function roundDelay(delayMs: number): number {
+  const seconds = Math.ceil(delayMs / 1_000);
+  return Math.min(seconds <= 60 ? seconds : Math.ceil(seconds / 60) * 60, MAX_REFUSAL_DELAY_S);
+}
+
+/** Whether an error is one of {@link preparedRefusal}: the call was not let in. */
+export function isPreparedRefusal(error: unknown): boolean {
+  return error instanceof ConnectError && refusals.has(error);
+}
+
+function prepare(reason: RefusalReason, seconds: number): ConnectError {
+  const described = describe(reason, { retryAfterMs: seconds === 0 ? undefined : seconds * 1_000 });
+  const description = { ...described, details: described.details.map(encode) };
+  const error = new ConnectError(description.message, description.code, description.metadata);
+  error.details.push(...description.details);
+  refusals.set(error, description);
+  return error;
+}
+
+/** Connect's JSON has the message in `debug` too, which it leaves out of details that are encoded already. */
+function encode(each: ErrorDetail): { type: string; value: Uint8Array; debug?: JsonValue } {
+  if (!("desc" in each)) {
+    return each;
+  }
+  const message = create(each.desc, each.value);
+  return { type: each.desc.typeName, value: toBinary(each.desc, message), debug: toJson(each.desc, message) };
 }

@@ -1,8 +1,17 @@
 import type { VehicleQuery, Verdict } from "./vehicle.ts";
 
+/**
+ * An error that callers are told about, by a reason that is part of the contract; subclasses give it as a literal. Any
+ * other error is INTERNAL.
+ */
+export abstract class DomainError extends Error {
+  abstract readonly reason: string;
+}
+
 /** A field of a request is malformed. The message is for the caller. */
-export class InvalidFieldError extends Error {
+export class InvalidFieldError extends DomainError {
   override readonly name = "InvalidFieldError";
+  readonly reason = "INVALID_FIELD";
   /** The field, in the contract's spelling, such as `vin` or `vins[3]`. */
   readonly field: string;
   /** What is wrong with it and what to do, without the field's name. */
@@ -16,14 +25,15 @@ export class InvalidFieldError extends Error {
 }
 
 /** A well-formed VIN of which no source knows make, model or year. */
-export class VinNotDecodedError extends Error {
+export class VinNotDecodedError extends DomainError {
   override readonly name = "VinNotDecodedError";
+  readonly reason = "VIN_NOT_DECODED";
   readonly query: VehicleQuery;
   /** The judgement of the source that was asked. */
   readonly verdict: Verdict;
 
   constructor(query: VehicleQuery, verdict: Verdict) {
-    super(`no source knows make, model or year of ${query.vin}`);
+    super(`no source knows make, model or year of ${query.vin}: ${verdict.text || `codes ${verdict.codes.join(",")}`}`);
     this.query = query;
     this.verdict = verdict;
   }
@@ -45,8 +55,9 @@ export class SourceUnavailableError extends Error {
 }
 
 /** Nothing is cached and no source can answer now. */
-export class NoSourceAvailableError extends Error {
+export class NoSourceAvailableError extends DomainError {
   override readonly name = "NoSourceAvailableError";
+  readonly reason = "NO_SOURCE_AVAILABLE";
   /** When asking again may help, in ms from now. */
   readonly retryAfterMs: number;
 
@@ -57,6 +68,7 @@ export class NoSourceAvailableError extends Error {
 }
 
 /** The store cannot do what was asked, now. Reads and writes of a Lookup treat it as a miss; Remove reports it. */
-export class StoreUnavailableError extends Error {
+export class StoreUnavailableError extends DomainError {
   override readonly name = "StoreUnavailableError";
+  readonly reason = "CACHE_UNAVAILABLE";
 }

@@ -10,9 +10,10 @@ import { isIP } from "node:net";
 export function parseVpicUrl(text: string): string {
   const url = URL.parse(text.trim());
   if (url === null) {
-    throw new Error("is not a URL; an address such as https://vpic.nhtsa.dot.gov/api is needed");
+    throw new Error("expected a URL such as https://vpic.nhtsa.dot.gov/api");
   }
-  if (url.username !== "" || url.password !== "") {
+  // An @ in the path is what a password with an unescaped slash leaves there.
+  if (url.username !== "" || url.password !== "" || url.pathname.includes("@")) {
     throw new Error("must not contain a user name or password");
   }
   if (url.search !== "" || url.hash !== "") {
