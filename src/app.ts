@@ -1,28 +1,30 @@
 import { join } from "node:path";
-import { createContextValues, createServiceImplSpec } from "@connectrpc/connect";
+import { createServiceImplSpec } from "@connectrpc/connect";
+import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionAlpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { Health } from "#gen/health/v1/health_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { parseDatabaseUrl } from "./cache/database-url.ts";
 import type { OpenVehicleStore } from "./cache/open-vehicle-store.ts";
 import { openVehicleStore } from "./cache/open-vehicle-store.ts";
 import type { Config, TlsConfig } from "./config.ts";
 import { ExportSpool } from "./export/export-spool.ts";
-import { createExportHandler } from "./export/http.ts";
 import { VehicleExports } from "./export/vehicle-exports.ts";
-import { DETAIL_TYPES } from "./rpc/detail-types.ts";
-import { createExportEndpoint } from "./rpc/export-endpoint.ts";
-import { createInterceptors } from "./rpc/interceptors.ts";
-import { callerKey } from "./rpc/caller.ts";
-import { METHOD_LIMITS } from "./rpc/method-limits.ts";
-import { createAdmission } from "./rpc/admission.ts";
-import { createVehicleHandlers } from "./rpc/vehicle-handlers.ts";
-import { IncompleteRequests } from "./server/limits/incomplete-requests.ts";
-import { startGrpcServer } from "./server/grpc/grpc-server.ts";
-import { startHttpServer } from "./server/http/http-server.ts";
-import type { Peer } from "./server/peer.ts";
-import { createPageHandler } from "./server/http/page.ts";
-import { TlsCertificates } from "./server/tls/certificates.ts";
+import { observeCalls } from "./observe-calls.ts";
 import { openAccess } from "./open-access.ts";
-import { answerHealthz, createMetricsHandler, createReadyzHandler } from "./server/http/probes.ts";
+import { preparedRefusal } from "./rpc/error-table.ts";
+import { createHealthService } from "./rpc/health.ts";
+import { createGate, createInterceptors } from "./rpc/interceptors.ts";
+import { servedMethods } from "./rpc/methods.ts";
+import { createReflectionHandlers } from "./rpc/reflection.ts";
+import { createVehicleHandlers } from "./rpc/vehicle-handlers.ts";
+import { ConnectionGate } from "./server/connection-gate.ts";
+import { createExportHandler } from "./server/export.ts";
+import { createPageHandler } from "./server/page.ts";
+import { createHealthzHandler, createMetricsHandler, createReadyzHandler } from "./server/probes.ts";
+import type { ServerLimits } from "./server/server.ts";
+import { Server } from "./server/server.ts";
+import { TlsCertificates } from "./server/tls.ts";
 import type { Sources } from "./sources.ts";
 import { openSources } from "./sources.ts";
 import { createLogger } from "./telemetry/logger.ts";
@@ -50,6 +52,8 @@ export interface Overrides {
   readonly now?: () => number;
   /** How long whoever reads a stream or an export may take nothing, in ms. Default: 30 s. */
   readonly stallTimeoutMs?: number;
+  /** How long connections and requests may take, and how often that is looked at. */
+  readonly limits?: ServerLimits;
 }
 
 /**
@@ -57,12 +61,23 @@ export interface Overrides {
  * later part cannot start.
  */
 export async function startApp(config: Config, overrides: Overrides = {}): Promise<App> {
-  const { logger = createLogger(config.logLevel), now = Date.now, stallTimeoutMs = 30_000 } = overrides;
+  const { logger = createLogger(config.logLevel), now = Date.now, stallTimeoutMs = 30_000, limits = {} } = overrides;
   const { host, freshness } = config;
   await using starting = new AsyncDisposableStack();
 
+  const connections = new ConnectionGate({ limits: config.connections, logger });
+  const metrics = createMetrics({
+    vpic: () => sources.vpicState(),
+    cacheFaults: () => store.faults(),
+    calls: () => server.calls,
+    refusedConnections: () => connections.refused,
+  });
   const store = starting.use(await openVehicleStore({ databaseUrl: config.databaseUrl, logger, now }));
-  const sources = starting.use(openSources(config, logger, VERSION));
+  const sources = starting.use(
+    openSources(config, logger, {
+      attempted: ({ outcome, durationMs }) => metrics.askedVpic(outcome, durationMs / 1_000),
+    }),
+  );
   const lookup = new VehicleLookup({
     store,
     sources: sources.inOrder,
@@ -95,71 +110,62 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   const spool = starting.use(
     new ExportSpool({ create: (client, signal) => exports.createShared(client, signal), now }),
   );
-  const answerExport = createExportHandler({ exports, spool, logger, stallMs: stallTimeoutMs });
-
-  const { guard, shedder, isOwnHost } = starting.use(await openAccess(config, logger, now));
-  const metrics = createMetrics({
-    vpic: () => sources.vpicState(),
-    cacheFaults: () => store.faults(),
-    refusedShare: () => shedder.refusedShare,
-  });
-
-  const handlers = createVehicleHandlers({ lookup, exports, logger, now });
-  const admission = createAdmission({ shedder, guard, logger });
-  const mount = {
-    interceptors: createInterceptors({ guard, logger }),
-    services: [createServiceImplSpec<typeof VehicleService>(VehicleService, handlers)],
-    connections: config.connections,
-    // Behind a proxy all have one address.
-    incomplete: new IncompleteRequests(
-      config.connections.maxOpenPerAddress === Infinity ? { maxBytesPerAddress: Infinity } : {},
-    ),
-    limits: { methods: METHOD_LIMITS, defaults: { stallTimeoutMs } },
-    types: DETAIL_TYPES,
-    tls: starting.use(await openTls(config.tls, logger)),
-    admitUnseen: (header: Headers, { address }: Peer) => void guard.admit(header.get("authorization"), address),
-    contextValues: ({ address }: Peer) => createContextValues().set(callerKey, address),
+  const { guard, isOwnHost } = starting.use(await openAccess(config, logger, now));
+  const handlers = createVehicleHandlers({
+    lookup,
+    exports,
     logger,
-  };
+    now,
+    onLookup: (result, source) => metrics.lookedUp(result, source),
+  });
+  const health = createHealthService([VehicleService.typeName]);
+  const reflection = createReflectionHandlers([VehicleService, Health]);
+  const methods = servedMethods([
+    createServiceImplSpec<typeof VehicleService>(VehicleService, handlers),
+    createServiceImplSpec<typeof Health>(Health, health.handlers),
+    createServiceImplSpec<typeof ServerReflection>(ServerReflection, reflection.v1),
+    createServiceImplSpec<typeof ServerReflectionAlpha>(ServerReflectionAlpha, reflection.v1alpha),
+  ]);
   let isDraining = false;
-  const grpc = starting.use(
-    await startGrpcServer({
-      ...mount,
-      host,
-      port: config.grpcPort,
-      admission: admission.overGrpc,
-    }),
-  );
-  const http = starting.use(
-    await startHttpServer({
-      ...mount,
-      host,
-      port: config.httpPort,
-      admission: admission.overHttp,
+  const server: Server = starting.use(
+    new Server({
+      methods,
+      interceptors: createInterceptors({ guard, logger }),
+      gate: createGate(guard),
+      overloaded: preparedRefusal({ reason: "OVERLOADED", retryAfterMs: 1_000 }),
+      connections,
+      maxCalls: config.maxCallsInFlight,
+      tls: starting.use(await openTls(config.tls, logger)),
       origins: config.access.origins,
       isOwnHost,
-      handlers: {
+      logger,
+      ...observeCalls(metrics, logger),
+      plain: (host) => ({
         "GET /": createPageHandler(() => sources.describe()),
-        "GET /export.parquet": createExportEndpoint({ guard, answer: answerExport, logger }),
-        "GET /healthz": answerHealthz,
+        "GET /export.parquet": createExportHandler({ exports, spool, methods, host, logger, stallMs: stallTimeoutMs }),
+        "GET /healthz": createHealthzHandler(),
         "GET /metrics": createMetricsHandler(metrics),
         "GET /readyz": createReadyzHandler(
           () => isDraining,
           () => describeTrouble(store, sources),
         ),
-      },
+      }),
+      limits: { ...limits, watch: { stallTimeoutMs, ...limits.watch } },
     }),
   );
-  const secured = mount.tls === undefined ? {} : { tls: true };
-  logger.info("listening", { grpc: grpc.address, http: http.address, ...secured });
+  const grpcAddress = await server.listen("GRPC_PORT", host, config.grpcPort);
+  const httpAddress = await server.listen("HTTP_PORT", host, config.httpPort);
+  const secured = config.tls.certFile === undefined ? {} : { tls: true };
+  logger.info("listening", { grpc: grpcAddress, http: httpAddress, ...secured });
 
   const running = starting.move();
   return {
-    grpcAddress: grpc.address,
-    httpAddress: http.address,
+    grpcAddress,
+    httpAddress,
     async drain(graceMs) {
       isDraining = true;
-      await Promise.all([grpc.drain(graceMs), http.drain(graceMs)]);
+      health.stopServing();
+      await server.drain(graceMs);
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

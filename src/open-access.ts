@@ -1,7 +1,5 @@
-import { AccessGuard } from "./access/access-guard.ts";
+import { AccessGuard, toStrangersRates } from "./access/access-guard.ts";
 import { isOpenToAll, ownHosts } from "./access/listen-safety.ts";
-import { LoadShedder } from "./access/load-shedder.ts";
-import { watchEventLoopLag } from "./access/event-loop-lag.ts";
 import { RateLimiter } from "./access/rate-limiter.ts";
 import { TokensFile } from "./access/tokens-file.ts";
 import type { Config } from "./config.ts";
@@ -10,7 +8,6 @@ import type { AuditLogger } from "./telemetry/logger.ts";
 /** Who decides who may come in, and how often; disposing of it ends what it watches. */
 export interface Access extends AsyncDisposable {
   readonly guard: AccessGuard;
-  readonly shedder: LoadShedder;
   /** Whether HTTP requests may be for this host; undefined when they may be for any. */
   readonly isOwnHost: ((host: string) => boolean) | undefined;
 }
@@ -29,21 +26,18 @@ export async function openAccess(
     access.tokensFile === undefined ? undefined : await TokensFile.open({ path: access.tokensFile, logger });
   const safety = { host, hasTokens: tokens !== undefined, allowAnonymous: access.allowAnonymous };
   if (isOpenToAll(safety)) {
-    logger.audit("whoever reaches the service may read, remove and export: there are no tokens", { host });
+    logger.audit("no tokens configured: anyone who can reach the service can read, remove and export", { host });
   }
-  const shedder = new LoadShedder({
-    onChange(isShedding) {
-      logger.warn(isShedding ? "more calls than can be answered in time: refusing some" : "no more calls are refused");
-    },
-  });
-  const watch = watchEventLoopLag((lagMs) => shedder.observe(lagMs));
   const rates = { perSecond: access.requestsPerSecond, burst: access.burst };
   return {
-    guard: new AccessGuard({ tokens, limiter: new RateLimiter(rates), strangers: new RateLimiter(rates), now }),
-    shedder,
+    guard: new AccessGuard({
+      tokens,
+      limiter: new RateLimiter(rates),
+      strangers: new RateLimiter(toStrangersRates(rates)),
+      now,
+    }),
     isOwnHost: ownHosts(safety, tls.certFile !== undefined),
     async [Symbol.asyncDispose]() {
-      watch[Symbol.dispose]();
       tokens?.[Symbol.dispose]();
     },
   };

@@ -5,6 +5,8 @@ import type { Logger } from "./telemetry/logger.ts";
 import { SourceUnavailableError } from "./vehicle/errors.ts";
 import { withSuggestedVin } from "./vehicle/suggestion.ts";
 import type { VehicleSource } from "./vehicle/vehicle.ts";
+import { VERSION } from "./version.ts";
+import type { VpicObserver } from "./vpic/vpic-observer.ts";
 import type { VpicSourceState } from "./vpic/vpic-source.ts";
 import { createVpicSource } from "./vpic/vpic-source.ts";
 
@@ -18,7 +20,7 @@ export interface Sources extends AsyncDisposable {
 }
 
 /** Opens the configured sources. With the snapshot among them, VINs that are likely meant are suggested. */
-export function openSources(config: Config, logger: Logger, version: string): Sources {
+export function openSources(config: Config, logger: Logger, observer: VpicObserver): Sources {
   const stack = new AsyncDisposableStack();
   const snapshot = config.sources.includes("snapshot")
     ? stack.use(openSnapshot({ dataDir: config.dataDir, snapshotPath: config.snapshotPath, logger }))
@@ -28,7 +30,8 @@ export function openSources(config: Config, logger: Logger, version: string): So
         createVpicSource({
           baseUrl: config.vpic.url,
           requestsPerSecond: config.vpic.requestsPerSecond,
-          userAgent: `VehicleService/${version}`,
+          userAgent: `VehicleService/${VERSION}`,
+          observer,
           logger,
         }),
       )

@@ -1,29 +1,23 @@
 import { Code } from "@connectrpc/connect";
 import type { AuditLogger } from "../telemetry/logger.ts";
 import { parseVin } from "../vehicle/vin.ts";
+import type { Call } from "./call.ts";
 
-/** What is remembered of a call that removes or exports. */
-export interface AuditEntry {
-  /** Such as `Remove`. */
-  readonly action: string;
-  /** The token's name; without tokens the address. */
-  readonly caller: string;
-  /** As sent; it is logged only when it is well-formed. */
-  readonly vin?: string | undefined;
-  readonly requestId: string;
-  /** How it ended; undefined when it succeeded. */
-  readonly code: Code | undefined;
-}
-
-/** Leaves the line in the log by which it can be told later who has removed or exported what. */
-export function writeAudit(logger: AuditLogger, { action, caller, vin, requestId, code }: AuditEntry): void {
-  logger.audit("audit", {
-    action,
-    caller,
-    ...(vin === undefined ? {} : { vin: wellFormed(vin) }),
-    requestId,
-    code: code === undefined ? "ok" : Code[code],
-  });
+/**
+ * Leaves a line in the log at the end of a call, by which it can be told later who has removed or exported what.
+ *
+ * @param vin as sent; it is logged only when it is well-formed
+ */
+export function auditCall(call: Call, logger: AuditLogger, vin?: string): void {
+  call.onEnd((code) =>
+    logger.audit("audit", {
+      action: call.method.spec.method.name,
+      caller: call.caller?.name ?? call.address,
+      ...(vin === undefined ? {} : { vin: wellFormed(vin) }),
+      requestId: call.id,
+      code: code === undefined ? "ok" : Code[code],
+    }),
+  );
 }
 
 function wellFormed(text: string): string {

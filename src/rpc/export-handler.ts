@@ -4,14 +4,15 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { ExportMetadataSchema, ExportResponseSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { ExportFile } from "../export/export-file.ts";
 import type { VehicleExports } from "../export/vehicle-exports.ts";
-import { callerKey } from "./caller.ts";
+import { callOf } from "./call.ts";
 
 /** Streams the cache as a Parquet file: what the file is, then its bytes. */
 export async function* streamExport(
   exports: VehicleExports,
   context: HandlerContext,
 ): AsyncGenerator<MessageInitShape<typeof ExportResponseSchema>> {
-  await using file = await exports.create(context.values.get(callerKey), context.signal);
+  const { caller, address } = callOf(context.values);
+  await using file = await exports.create(caller?.name ?? address, context.signal);
 
   yield { part: { case: "metadata", value: toMetadata(file) } };
   for await (const data of file.chunks(context.signal)) {

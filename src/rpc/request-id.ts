@@ -6,6 +6,6 @@ export const REQUEST_ID_HEADER = "x-request-id";
 const ACCEPTABLE = /^[\w.:-]{1,64}$/;
 
 /** The caller's own id when it is a harmless word of at most 64 characters, else a new one. */
-export function requestIdOf(given: string | null): string {
-  return given !== null && ACCEPTABLE.test(given) ? given : randomUUID();
+export function requestIdOf(given: string | readonly string[] | undefined): string {
+  return typeof given === "string" && ACCEPTABLE.test(given) ? given : randomUUID();
 }

@@ -3,10 +3,13 @@ import type { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { VehicleExports } from "../export/vehicle-exports.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { lookupBatch } from "../vehicle/batch-lookup.ts";
-import type { VehicleLookup } from "../vehicle/vehicle-lookup.ts";
+import { VinNotDecodedError } from "../vehicle/errors.ts";
+import type { SourceName, VehicleQuery, View } from "../vehicle/vehicle.ts";
+import type { LookupRequest, LookupResult, VehicleLookup } from "../vehicle/vehicle-lookup.ts";
 import { parseVin } from "../vehicle/vin.ts";
-import { toBatchLookupResponse } from "./batch-messages.ts";
-import { requestIdKey } from "./call-interceptor.ts";
+import { canCarryAny, toBatchLookupResponse } from "./batch-messages.ts";
+import type { Call } from "./call.ts";
+import { callOf } from "./call.ts";
 import { streamExport } from "./export-handler.ts";
 import { checkBatchSize, parseMaxAge, parseModelYear, parseView } from "./request-fields.ts";
 import { toLookupResponse } from "./vehicle-messages.ts";
@@ -18,7 +21,12 @@ export interface VehicleHandlersOptions {
   readonly logger: Logger;
   /** Wall clock, ms since the epoch. */
   readonly now: () => number;
+  /** Told how each VIN was answered, those of batches included. Default: nobody is. */
+  readonly onLookup?: (result: LookupOutcome, source: SourceName | "none") => void;
 }
+
+/** How a VIN was answered, for metrics. */
+type LookupOutcome = "fresh" | "stale" | "decoded" | "not_decoded" | "failed";
 
 /** The RPCs, written once and mounted on every listener. */
 export function createVehicleHandlers({
@@ -26,20 +34,25 @@ export function createVehicleHandlers({
   exports,
   logger,
   now,
+  onLookup = () => {},
 }: VehicleHandlersOptions): ServiceImpl<typeof VehicleService> {
+  const countResult = (result: LookupResult): void => onLookup(outcomeOf(result), result.vehicle.source);
+  const countError = (error: unknown): void =>
+    onLookup(error instanceof VinNotDecodedError ? "not_decoded" : "failed", "none");
   return {
     async lookup(request, context) {
       const view = parseView(request.view);
       const query = { vin: parseVin(request.vin), modelYear: parseModelYear(request.modelYear, now()) };
       const maxAgeMs = parseMaxAge(request.maxAge);
 
-      const result = await lookup.lookup({
-        query,
-        view,
-        maxAgeMs,
-        timeoutMs: context.timeoutMs(),
-        signal: context.signal,
-      });
+      let result: LookupResult;
+      try {
+        result = await lookup.lookup(new CallLookup(callOf(context.values), query, view, maxAgeMs));
+      } catch (error) {
+        countError(error);
+        throw error;
+      }
+      countResult(result);
 
       return toLookupResponse(result, view);
     },
@@ -54,17 +67,26 @@ export function createVehicleHandlers({
         vins,
         view,
         maxAgeMs,
-        timeoutMs: context.timeoutMs(),
+        timeoutMs: callOf(context.values).timeoutMs(),
         signal: context.signal,
       });
 
-      const errorContext = {
-        requestId: context.values.get(requestIdKey),
-        procedure: `${context.service.typeName}/${context.method.name}`,
-        logger,
+      const rowOptions = {
+        view,
+        withDetails: canCarryAny(context),
+        errorContext: {
+          requestId: callOf(context.values).id,
+          procedure: callOf(context.values).method.name,
+          logger,
+        },
       };
       for await (const answer of answers) {
-        yield toBatchLookupResponse(answer, vins[answer.index] ?? "", view, errorContext);
+        if ("result" in answer) {
+          countResult(answer.result);
+        } else {
+          countError(answer.error);
+        }
+        yield toBatchLookupResponse(answer, vins[answer.index] ?? "", rowOptions);
       }
     },
 
@@ -78,4 +100,32 @@ export function createVehicleHandlers({
 
     export: (_request, context) => streamExport(exports, context),
   };
+}
+
+/** What one call asks for. Its signal is made when somebody asks for it, which a fresh hit does not. */
+class CallLookup implements LookupRequest {
+  readonly query: VehicleQuery;
+  readonly view: View;
+  readonly maxAgeMs: number | undefined;
+  readonly timeoutMs: number;
+  readonly #call: Call;
+
+  constructor(call: Call, query: VehicleQuery, view: View, maxAgeMs: number | undefined) {
+    this.#call = call;
+    this.query = query;
+    this.view = view;
+    this.maxAgeMs = maxAgeMs;
+    this.timeoutMs = call.timeoutMs();
+  }
+
+  get signal(): AbortSignal {
+    return this.#call.signal;
+  }
+}
+
+function outcomeOf({ cached, stale }: LookupResult): LookupOutcome {
+  if (stale) {
+    return "stale";
+  }
+  return cached ? "fresh" : "decoded";
 }

@@ -1,0 +1,66 @@
+import { Code } from "@connectrpc/connect";
+import type { MethodImplSpec } from "@connectrpc/connect";
+import type { Call, Protocol } from "./rpc/call.ts";
+import type { ServedMethod } from "./rpc/methods.ts";
+import type { Logger } from "./telemetry/logger.ts";
+import type { CallLabels, Metrics } from "./telemetry/metrics.ts";
+
+/** What metrics call the kinds of methods. */
+const TYPES: Readonly<Record<MethodImplSpec["kind"], string>> = {
+  unary: "unary",
+  server_streaming: "server_stream",
+  client_streaming: "client_stream",
+  bidi_streaming: "bidi_stream",
+};
+
+/** Counts every RPC, and logs its end at `debug`. Plain requests are logged only. */
+export function observeCalls(
+  metrics: Pick<Metrics, "callStarted" | "callEnded">,
+  logger: Logger,
+): { readonly onCallStart: (call: Call) => void; readonly onCallEnd: (call: Call) => void } {
+  const labels = new Map<ServedMethod, Map<Protocol, CallLabels>>();
+  const labelsOf = ({ method, protocol }: Call): CallLabels => {
+    let ofMethod = labels.get(method);
+    if (ofMethod === undefined) {
+      ofMethod = new Map();
+      labels.set(method, ofMethod);
+    }
+    let found = ofMethod.get(protocol);
+    if (found === undefined) {
+      found = toLabels(method, protocol);
+      ofMethod.set(protocol, found);
+    }
+    return found;
+  };
+  return {
+    onCallStart(call) {
+      if (call.protocol !== "http") {
+        metrics.callStarted(labelsOf(call));
+      }
+    },
+    onCallEnd(call) {
+      const { code } = call;
+      const durationMs = call.elapsedMs();
+      if (call.protocol !== "http") {
+        metrics.callEnded(labelsOf(call), code === undefined ? "OK" : Code[code], durationMs / 1_000);
+      }
+      logger.debug("call ended", {
+        procedure: call.method.name,
+        protocol: call.protocol,
+        requestId: call.id,
+        caller: call.caller?.name ?? call.address,
+        code: code === undefined ? "ok" : Code[code],
+        durationMs,
+      });
+    },
+  };
+}
+
+function toLabels({ spec }: ServedMethod, protocol: Protocol): CallLabels {
+  return {
+    type: TYPES[spec.kind],
+    service: spec.method.parent.typeName,
+    method: spec.method.name,
+    protocol,
+  };
+}

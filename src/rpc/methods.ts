@@ -1,0 +1,148 @@
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { isMessage } from "@bufbuild/protobuf";
+import type { MethodImplSpec, ServiceImplSpec } from "@connectrpc/connect";
+import { Health } from "#gen/health/v1/health_pb.ts";
+import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionAlpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { BatchLookupRequestSchema, RemoveRequestSchema, VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import type { Scope } from "../access/scope.ts";
+import { LARGEST_BATCH } from "./request-fields.ts";
+
+/** What a method asks of its callers, and what one call of it may cost. */
+export interface MethodRule {
+  /** What a token must allow; `any` takes every valid token, `open` needs none. Without configured tokens all are open. */
+  readonly scope: Scope | "any" | "open";
+  /** How many units of the caller's rate a request costs. Default: 1. */
+  readonly costOf?: (request: unknown) => number;
+  /** Whether each call leaves an audit line. Default: none does. */
+  readonly isAudited?: true;
+  /** The VIN for the audit line, as sent. */
+  readonly vinOf?: (request: unknown) => string | undefined;
+  /** How many streams callers without a token may have open at once. Default: no limit of its own. */
+  readonly maxOpenWithoutToken?: number;
+  /** Whether its calls may last for ever and mostly wait, so that they take no place among the calls in flight. */
+  readonly isBackground?: true;
+  /** The largest request message, as sent and after decompression. Larger ones are RESOURCE_EXHAUSTED. */
+  readonly maxRequestBytes: number;
+  /** The largest response message, before compression. Larger ones are RESOURCE_EXHAUSTED. */
+  readonly maxResponseBytes: number;
+  /** The deadline of a call whose client gives none, in ms. */
+  readonly defaultTimeoutMs: number;
+  /** The latest deadline, in ms. Later ones are cut, not refused. */
+  readonly maxTimeoutMs: number;
+  /** Whether responses may be compressed. */
+  readonly compressResponses: boolean;
+}
+
+/** A method that is served: its implementation and its rule. */
+export interface ServedMethod {
+  /** Such as `vehicle.v1.VehicleService/Lookup`. */
+  readonly name: string;
+  readonly spec: MethodImplSpec;
+  readonly rule: MethodRule;
+}
+
+type Rules<Service extends DescService> = Readonly<Record<keyof Service["method"], MethodRule>>;
+
+const KIB = 1024;
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60 * SECOND_MS;
+
+const usual = {
+  maxRequestBytes: 4 * KIB,
+  maxResponseBytes: 4 * KIB * KIB,
+  defaultTimeoutMs: 10 * SECOND_MS,
+  maxTimeoutMs: 30 * SECOND_MS,
+  compressResponses: true,
+};
+
+const vehicleRules: Rules<typeof VehicleService> = {
+  lookup: { ...usual, scope: "lookup" },
+  batchLookup: {
+    ...usual,
+    scope: "lookup",
+    // Larger batches are refused before any of their VINs is looked at, but all of them are read.
+    costOf: (request) =>
+      isMessage(request, BatchLookupRequestSchema) ? Math.min(request.vins.length, LARGEST_BATCH) : 1,
+    maxRequestBytes: 256 * KIB,
+    defaultTimeoutMs: 5 * MINUTE_MS,
+    maxTimeoutMs: 5 * MINUTE_MS,
+  },
+  remove: {
+    ...usual,
+    scope: "remove",
+    isAudited: true,
+    vinOf: (request) => (isMessage(request, RemoveRequestSchema) ? request.vin : undefined),
+  },
+  export: {
+    ...usual,
+    scope: "export",
+    isAudited: true,
+    defaultTimeoutMs: 10 * MINUTE_MS,
+    maxTimeoutMs: 10 * MINUTE_MS,
+    // Parquet is compressed already.
+    compressResponses: false,
+  },
+};
+
+const healthRules: Rules<typeof Health> = {
+  check: { ...usual, scope: "open" },
+  list: { ...usual, scope: "open" },
+  // Clients watch for as long as they are connected.
+  watch: {
+    ...usual,
+    scope: "open",
+    maxOpenWithoutToken: 64,
+    isBackground: true,
+    defaultTimeoutMs: Infinity,
+    maxTimeoutMs: Infinity,
+  },
+};
+
+const reflectionRules: Rules<typeof ServerReflection> = {
+  serverReflectionInfo: {
+    ...usual,
+    scope: "any",
+    maxOpenWithoutToken: 64,
+    isBackground: true,
+    defaultTimeoutMs: MINUTE_MS,
+    maxTimeoutMs: MINUTE_MS,
+  },
+};
+
+/** The one table of what each method asks and may cost, by service and by the method's name in code. */
+export const METHOD_RULES: Readonly<Record<string, Readonly<Record<string, MethodRule>>>> = {
+  [VehicleService.typeName]: vehicleRules,
+  [Health.typeName]: healthRules,
+  [ServerReflection.typeName]: reflectionRules,
+  [ServerReflectionAlpha.typeName]: reflectionRules,
+};
+
+/**
+ * The methods of services with their rules.
+ *
+ * @throws Error when a method has no rule: it must not be served
+ */
+export function servedMethods(services: readonly ServiceImplSpec[], rules = METHOD_RULES): ServedMethod[] {
+  return services.flatMap(({ methods }) =>
+    Object.values(methods).map((spec) => ({
+      name: methodName(spec.method),
+      spec,
+      rule: ruleOf(spec.method, rules),
+    })),
+  );
+}
+
+/** A method's name as metrics and logs give it, such as `vehicle.v1.VehicleService/Lookup`. */
+function methodName(method: DescMethod): string {
+  return `${method.parent.typeName}/${method.name}`;
+}
+
+function ruleOf(method: DescMethod, rules: typeof METHOD_RULES): MethodRule {
+  const ofService = rules[method.parent.typeName] ?? {};
+  const rule = Object.hasOwn(ofService, method.localName) ? ofService[method.localName] : undefined;
+  if (rule === undefined) {
+    throw new Error(`${methodName(method)} has no rule; add one to the table`);
+  }
+  return rule;
+}

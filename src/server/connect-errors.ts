@@ -1,0 +1,92 @@
+import { gunzipSync } from "node:zlib";
+import type { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError as Unreadable } from "@connectrpc/connect";
+import { compressedFlag, encodeEnvelope } from "@connectrpc/connect/protocol";
+import {
+  codeToHttpStatus,
+  endStreamFlag,
+  endStreamFromJson,
+  endStreamToJson,
+  errorFromJsonBytes,
+  errorToJsonBytes,
+} from "@connectrpc/connect/protocol-connect";
+import { findTrailerError, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { trailerFlag, trailerParse, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
+
+/** How an answer says that a call has failed: by HTTP status and JSON, or in the last envelope of its body. */
+export type ErrorForm = "unary" | "stream" | "grpc-web";
+
+/** A whole answer that is nothing but an error. */
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}
+
+/** The part of an envelope before its content: flags and length. */
+const ENVELOPE_BYTES = 5;
+const NOTHING = new Uint8Array();
+
+/**
+ * Encodes an answer that is nothing but an error.
+ *
+ * @param contentType of the request; streams are answered with the same
+ */
+export function encodeError(error: ConnectError, form: ErrorForm, contentType: string): ErrorAnswer {
+  if (form === "grpc-web") {
+    const trailers = Object.fromEntries(setTrailerStatus(new Headers(), error));
+    return { status: 200, headers: { ...trailers, "content-type": contentType }, body: NOTHING };
+  }
+  const metadata = Object.fromEntries(error.metadata);
+  return form === "stream"
+    ? {
+        status: 200,
+        headers: { ...metadata, "content-type": contentType },
+        body: encodeEnd(form, new Headers(), error),
+      }
+    : {
+        status: codeToHttpStatus(error.code),
+        headers: { ...metadata, "content-type": "application/json" },
+        body: errorToJsonBytes(error, undefined),
+      };
+}
+
+/** Encodes the last envelope of a stream that fails. */
+export function encodeEnd(form: "stream" | "grpc-web", trailer: Headers, error: ConnectError): Uint8Array {
+  return form === "stream"
+    ? encodeEnvelope(
+        endStreamFlag,
+        new TextEncoder().encode(JSON.stringify(endStreamToJson(trailer, error, undefined))),
+      )
+    : encodeEnvelope(trailerFlag, trailerSerialize(setTrailerStatus(trailer, error)));
+}
+
+/** The error that an unary answer of Connect's is, which may be compressed. */
+export function readUnaryError(body: Uint8Array, isCompressed: boolean): ConnectError {
+  const json = isCompressed ? gunzipSync(body) : body;
+  return errorFromJsonBytes(json, undefined, new Unreadable("the request could not be served", Code.InvalidArgument));
+}
+
+/**
+ * The error in the last envelope of a stream; undefined when this is another envelope, or says that all is well.
+ *
+ * @param chunk one envelope, as Connect's handlers give them
+ */
+export function readEndError(
+  form: "stream" | "grpc-web",
+  chunk: Uint8Array,
+): { readonly error: ConnectError; readonly trailer: Headers } | undefined {
+  const [flags = 0] = chunk;
+  if ((flags & (form === "stream" ? endStreamFlag : trailerFlag)) === 0) {
+    return undefined;
+  }
+  const payload = chunk.subarray(ENVELOPE_BYTES);
+  const text = (flags & compressedFlag) === 0 ? payload : gunzipSync(payload);
+  if (form === "stream") {
+    const { metadata, error } = endStreamFromJson(text);
+    return error === undefined ? undefined : { error, trailer: metadata };
+  }
+  const trailer = trailerParse(text);
+  const error = findTrailerError(trailer);
+  return error === undefined ? undefined : { error, trailer: new Headers() };
+}

@@ -1,0 +1,112 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { cors } from "@connectrpc/connect";
+import type { Exchange } from "./exchange.ts";
+import { answerText } from "./exchange.ts";
+
+/** Whose scripts may use the service from a browser: a list of origins, or everyone's. */
+export type AllowedOrigins = readonly string[] | "*";
+
+const ALLOWED_METHODS = cors.allowedMethods.join(", ");
+const ALLOWED_HEADERS = [...cors.allowedHeaders, "Authorization", "X-Request-Id"].join(", ");
+/** Trailers of unary Connect answers come as headers with a prefix. */
+const EXPOSED_HEADERS = [
+  ...cors.exposedHeaders,
+  "X-Request-Id",
+  "Retry-After",
+  "Grpc-Retry-Pushback-Ms",
+  "WWW-Authenticate",
+].join(", ");
+const PREFLIGHT_MAX_AGE_S = "7200";
+/** What pages of any origin may ask for and link to: it changes nothing, and costs next to nothing. */
+const FOR_ALL_ORIGINS = new Set(["/", "/healthz", "/metrics", "/readyz"]);
+
+/**
+ * Reads CORS_ORIGINS: origins such as `https://app.example.com`, separated by commas; `*` for all; empty for none.
+ *
+ * @throws Error whose message says what is allowed
+ */
+export function parseOrigins(text: string): AllowedOrigins {
+  const words = text
+    .split(",")
+    .map((word) => word.trim())
+    .filter((word) => word !== "");
+  if (words.length === 1 && words[0] === "*") {
+    return "*";
+  }
+  if (!words.every(isOrigin)) {
+    throw new Error(
+      "expected origins such as https://app.example.com or http://localhost:5173, separated by commas and with nothing " +
+        "after the port, or * for all",
+    );
+  }
+  return words;
+}
+
+function isOrigin(word: string): boolean {
+  const url = URL.parse(word);
+  return url !== null && /^https?:$/.test(url.protocol) && url.origin === word;
+}
+
+/**
+ * Decides which pages may call from a browser. Scripts of the allowed origins may call and read answers; to all other
+ * origins but the service's own, answers say nothing of CORS, so that browsers keep them from scripts, and what could
+ * change something or cost much is refused: an export also when somebody follows a link to it, since any page can make
+ * its readers do so. Requests from outside a browser pass.
+ */
+export class Cors {
+  readonly #origins: AllowedOrigins;
+  readonly #named: ReadonlySet<string>;
+
+  constructor(origins: AllowedOrigins) {
+    this.#origins = origins;
+    this.#named = new Set(origins === "*" ? [] : origins);
+  }
+
+  /** Adds what CORS wants to the answer; answers itself, and gives false, when there is nothing else to do. */
+  admits(exchange: Exchange): boolean {
+    const { method, headers, extraHeaders } = exchange;
+    const { origin } = headers;
+    if (this.#named.size > 0) {
+      // Also for those without an origin: caches must not give their answers to others.
+      extraHeaders["vary"] = "origin";
+    }
+    if (origin !== undefined && (this.#origins === "*" || this.#named.has(origin))) {
+      extraHeaders["access-control-allow-origin"] = this.#origins === "*" ? "*" : origin;
+      extraHeaders["access-control-expose-headers"] = EXPOSED_HEADERS;
+      if (method === "OPTIONS" && headers["access-control-request-method"] !== undefined) {
+        exchange.writeHead(204, {
+          "access-control-allow-methods": ALLOWED_METHODS,
+          "access-control-allow-headers": ALLOWED_HEADERS,
+          "access-control-max-age": PREFLIGHT_MAX_AGE_S,
+        });
+        exchange.response.end();
+        exchange.discardRest();
+        return false;
+      }
+    } else if (this.#origins !== "*" && isForeign(headers) && !isForAll(exchange)) {
+      answerText(
+        exchange,
+        403,
+        "Pages of other origins may not call this service or link to its data. CORS_ORIGINS names those that may.",
+      );
+      return false;
+    }
+    return true;
+  }
+}
+
+function isForAll({ method, path }: Exchange): boolean {
+  // Without a grant, an answer to OPTIONS allows nothing.
+  return method === "OPTIONS" || ((method === "GET" || method === "HEAD") && FOR_ALL_ORIGINS.has(path));
+}
+
+/** Whether a browser sends the request for a page of another origin. No script can change either header. */
+function isForeign(headers: IncomingHttpHeaders): boolean {
+  const site = headers["sec-fetch-site"];
+  if (site !== undefined) {
+    return site !== "same-origin" && site !== "none";
+  }
+  // Old browsers, and pages served without TLS. The scheme may change at a proxy, so the host tells.
+  const { origin } = headers;
+  return origin !== undefined && URL.parse(origin)?.host !== (headers.host ?? headers[":authority"]);
+}

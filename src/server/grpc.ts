@@ -1,0 +1,432 @@
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { constants, sensitiveHeaders } from "node:http2";
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { ContextValues, StreamRequest, StreamResponse, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { parseTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { Call, contextValuesOf } from "../rpc/call.ts";
+import { isPreparedRefusal } from "../rpc/error-table.ts";
+import type { Handle } from "../rpc/interceptors.ts";
+import { compose } from "../rpc/interceptors.ts";
+import type { ServedMethod } from "../rpc/methods.ts";
+import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/request-id.ts";
+import type { CallHost } from "./call-host.ts";
+import type { Peer } from "./exchange.ts";
+import { chunksOf, closeAfterAnswer, drained, UNLISTED } from "./exchange.ts";
+import type { GrpcExchange } from "./grpc-handler.ts";
+import { grpcExchangeKey, GrpcUnaryRequest, GrpcUnaryResponse, handlerOf, streamRequestOf } from "./grpc-handler.ts";
+import type { Frame, ReadOptions, WriteOptions } from "./grpc-messages.ts";
+import { decodeMessage, encodeMessage, FrameReader } from "./grpc-messages.ts";
+import { ServedCall } from "./served-call.ts";
+
+type Message = MessageShape<DescMessage>;
+
+const CONTENT_TYPE = "application/grpc+proto";
+const SUPPORTED_CONTENT_TYPE = /^application\/grpc(\+proto)?\s*(;|$)/i;
+/** What a client needs to know whose encoding is not supported. */
+const ACCEPTED_ENCODINGS = { "grpc-accept-encoding": "identity,gzip" };
+const ANY_CONTENT_TYPE = /^application\/grpc(?!-web)/i;
+/** Headers that belong to HTTP/2 and gRPC: a handler that set them would break the answer. */
+const RESERVED_HEADER =
+  /^(:|grpc-(?!status-details-bin$|retry-pushback-ms$)|(connection|content-length|content-type|host|http2-settings|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$)/;
+
+/** Whether a request says that it is gRPC; gRPC-Web is not. */
+export function isGrpc(headers: IncomingHttpHeaders): boolean {
+  return ANY_CONTENT_TYPE.test(headers["content-type"] ?? "");
+}
+
+/** A method as it is served over gRPC. */
+interface GrpcMethod {
+  readonly served: ServedMethod;
+  readonly handle: Handle;
+  /** Whether the client sends one message, which is read before the call begins. */
+  readonly hasOneRequest: boolean;
+  /** Its URL, as handlers see it. What clients call the host says nothing. */
+  readonly url: string;
+}
+
+/** Serves methods over gRPC, on streams of HTTP/2. */
+export class GrpcServer {
+  readonly #host: CallHost;
+  readonly #methods: ReadonlyMap<string, GrpcMethod>;
+
+  constructor(methods: readonly ServedMethod[], host: CallHost) {
+    this.#host = host;
+    this.#methods = new Map(methods.map((served) => [`/${served.name}`, toGrpcMethod(served, host)]));
+  }
+
+  /** @param stream has a listener for errors */
+  serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer): void {
+    const requestId = requestIdOf(headers[REQUEST_ID_HEADER]);
+    const path = headers[":path"] ?? "";
+    const method = this.#methods.get(path);
+    if (headers[":method"] !== "POST" || method === undefined) {
+      const answer =
+        headers[":method"] === "POST"
+          ? { ":status": 200, "content-type": CONTENT_TYPE, ...toTrailers(unknownMethod(path)) }
+          : { ":status": 405, allow: "POST" };
+      stream.respond({ ...answer, [REQUEST_ID_HEADER]: requestId }, { endStream: true });
+      stream.resume();
+      closeAfterAnswer(stream);
+      return;
+    }
+    const { timeoutMs } = readTimeout(headers);
+    const call = new Call({
+      method: method.served,
+      protocol: "grpc",
+      requestId,
+      address: peer.address,
+      authorization: headers.authorization,
+      timeoutMs,
+      onEnd: this.#host.onCallEnd,
+    });
+    new GrpcCall(call, method, stream, headers, peer, this.#host).start();
+  }
+}
+
+function unknownMethod(path: string): ConnectError {
+  return new ConnectError(`${path} is not a method of this service`, Code.Unimplemented);
+}
+
+function toGrpcMethod(served: ServedMethod, { interceptors }: CallHost): GrpcMethod {
+  const { kind } = served.spec;
+  return {
+    served,
+    handle: compose(handlerOf(served.spec), interceptors),
+    hasOneRequest: kind === "unary" || kind === "server_streaming",
+    url: `http://localhost/${served.name}`,
+  };
+}
+
+function readTimeout(headers: IncomingHttpHeaders): ReturnType<typeof parseTimeout> {
+  return parseTimeout(headers["grpc-timeout"]?.toString() ?? null, Infinity);
+}
+
+/** What is wrong with the headers of a request. */
+function findFault(headers: IncomingHttpHeaders): ConnectError | undefined {
+  const contentType = headers["content-type"] ?? "";
+  if (!SUPPORTED_CONTENT_TYPE.test(contentType)) {
+    return new ConnectError(`${contentType} is not supported; use ${CONTENT_TYPE}`, Code.Unimplemented);
+  }
+  const encoding = headers["grpc-encoding"]?.toString() ?? "identity";
+  if (encoding !== "identity" && encoding !== "gzip") {
+    return new ConnectError(`the encoding ${encoding} is not supported; use gzip or identity`, Code.Unimplemented);
+  }
+  return readTimeout(headers).error;
+}
+
+/** One gRPC call on its stream. */
+class GrpcCall extends ServedCall implements GrpcExchange {
+  readonly values: ContextValues;
+  readonly #method: GrpcMethod;
+  readonly #stream: ServerHttp2Stream;
+  readonly #headers: IncomingHttpHeaders;
+  readonly #readOptions: ReadOptions;
+  readonly #writeOptions: WriteOptions;
+  /** The one message of a request that has one, as it came. */
+  #frame: Frame | undefined;
+  /** Why the request cannot be read. */
+  #fault: ConnectError | undefined;
+  #requestHeader: Headers | undefined;
+  #responseHeader: Headers | undefined;
+  #responseTrailer: Headers | undefined;
+  #trailers: OutgoingHttpHeaders = { "grpc-status": "0" };
+  #hasAnswered = false;
+  writtenBytes = 0;
+
+  constructor(
+    call: Call,
+    method: GrpcMethod,
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    { line }: Peer,
+    host: CallHost,
+  ) {
+    super(call, line, host);
+    const { maxRequestBytes, maxResponseBytes, compressResponses } = method.served.rule;
+    this.values = contextValuesOf(call).set(grpcExchangeKey, this);
+    this.#method = method;
+    this.#stream = stream;
+    this.#headers = headers;
+    this.#readOptions = { maxBytes: maxRequestBytes, isGzip: headers["grpc-encoding"] === "gzip" };
+    this.#writeOptions = {
+      maxBytes: maxResponseBytes,
+      isGzip: compressResponses && (headers["grpc-accept-encoding"]?.includes("gzip") ?? false),
+    };
+    stream.on("close", () => this.close());
+  }
+
+  get pendingBytes(): number {
+    return this.writtenBytes === 0 ? 0 : this.#stream.bufferSize;
+  }
+
+  get requestHeader(): Headers {
+    return (this.#requestHeader ??= toHeaders(this.#headers));
+  }
+
+  get responseHeader(): Headers {
+    return (this.#responseHeader ??= new Headers());
+  }
+
+  get responseTrailer(): Headers {
+    return (this.#responseTrailer ??= new Headers());
+  }
+
+  get url(): string {
+    return this.#method.url;
+  }
+
+  protected get isOver(): boolean {
+    return this.#hasAnswered || this.#stream.destroyed;
+  }
+
+  protected read(): void {
+    this.#fault = findFault(this.#headers);
+    if (this.#fault === undefined && this.#method.hasOneRequest) {
+      this.#readOne();
+      return;
+    }
+    if (this.#fault !== undefined) {
+      this.#stream.resume();
+    }
+    this.arrive();
+  }
+
+  protected async run(): Promise<void> {
+    if (this.#fault !== undefined) {
+      throw this.#fault;
+    }
+    const response = await this.#method.handle(this.#request());
+    if (response.stream) {
+      await this.#answerStream(response);
+    } else {
+      this.#answerUnary(response);
+    }
+  }
+
+  protected answerError(error: ConnectError): void {
+    const trailers = isPreparedRefusal(error) ? toPreparedTrailers(error) : toTrailers(error);
+    // What the handler has set before it failed goes along.
+    this.#trailers = { ...toHttp2Headers(this.#responseTrailer), ...trailers };
+    this.#hasAnswered = true;
+    if (this.#stream.headersSent) {
+      this.#stream.end();
+    } else {
+      this.#stream.respond(
+        {
+          ":status": 200,
+          "content-type": CONTENT_TYPE,
+          [REQUEST_ID_HEADER]: this.call.id,
+          ...(error.code === Code.Unimplemented ? ACCEPTED_ENCODINGS : undefined),
+          ...toHttp2Headers(this.#responseHeader),
+          ...this.#trailers,
+          [sensitiveHeaders]: UNLISTED,
+        },
+        { endStream: true },
+      );
+      this.#closeUnread();
+    }
+    this.#leaveRest();
+  }
+
+  protected cutAnswer(): void {
+    this.#stream.close(constants.NGHTTP2_CANCEL);
+  }
+
+  #readOne(): void {
+    const reader = new FrameReader(this.#readOptions);
+    this.#stream.on("data", (chunk: Buffer) => {
+      if (this.hasArrived) {
+        return;
+      }
+      for (const frame of reader.read(chunk)) {
+        if (this.#frame !== undefined) {
+          this.#fault = new ConnectError("the method takes one request message", Code.Unimplemented);
+        }
+        this.#frame = frame;
+      }
+      this.#fault ??= reader.fault;
+      if (this.#fault !== undefined) {
+        this.arrive();
+      }
+    });
+    this.#stream.on("end", () => {
+      if (reader.isInside) {
+        this.#fault ??= new ConnectError("the request ends in the middle of its message", Code.InvalidArgument);
+      }
+      this.arrive();
+    });
+  }
+
+  #request(): UnaryRequest | StreamRequest {
+    const { spec } = this.#method.served;
+    if (spec.kind === "unary") {
+      return new GrpcUnaryRequest(this, spec.method, this.#parseOne(spec.method.input));
+    }
+    const { input } = spec.method;
+    const messages = this.#method.hasOneRequest ? this.#parseOneLater(input) : this.#parseEach(input);
+    return streamRequestOf(this, spec.method, messages);
+  }
+
+  #parseOne(input: DescMessage): Message {
+    if (this.#frame === undefined) {
+      throw new ConnectError("the request message is missing", Code.Unimplemented);
+    }
+    return this.#parse(input, this.#frame);
+  }
+
+  /** Parsed when the handler asks for it, after the interceptors. */
+  async *#parseOneLater(input: DescMessage): AsyncGenerator<Message> {
+    yield this.#parseOne(input);
+  }
+
+  async *#parseEach(input: DescMessage): AsyncGenerator<Message> {
+    const reader = new FrameReader(this.#readOptions);
+    for await (const chunk of chunksOf(this.#stream)) {
+      for (const frame of reader.read(chunk)) {
+        yield this.#parse(input, frame);
+      }
+      if (reader.fault !== undefined) {
+        throw reader.fault;
+      }
+    }
+    if (reader.isInside) {
+      throw new ConnectError("the request ends in the middle of a message", Code.InvalidArgument);
+    }
+  }
+
+  #parse(input: DescMessage, frame: Frame): Message {
+    this.call.isRequestCompressed ||= frame.isCompressed;
+    return decodeMessage(input, frame, this.#readOptions);
+  }
+
+  #answerUnary(response: UnaryResponse): void {
+    if (this.isOver) {
+      return;
+    }
+    const frame = encodeMessage(response.method.output, response.message, this.#writeOptions);
+    const isOwn = response instanceof GrpcUnaryResponse;
+    this.#writeHead(isOwn ? this.#responseHeader : response.header, isCompressed(frame));
+    this.#end(isOwn ? this.#responseTrailer : response.trailer, frame);
+  }
+
+  async #answerStream({ message, method, header, trailer }: StreamResponse): Promise<void> {
+    const messages = message[Symbol.asyncIterator]();
+    try {
+      for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
+        if (this.isOver) {
+          throw this.call.cutBy ?? new ConnectError("the call is over", Code.Canceled);
+        }
+        const frame = encodeMessage(method.output, next.value, this.#writeOptions);
+        if (!this.#stream.headersSent) {
+          this.#writeHead(header, this.#writeOptions.isGzip);
+        }
+        this.writtenBytes += frame.byteLength;
+        if (!this.#stream.write(frame)) {
+          await drained(this.#stream);
+        }
+      }
+    } catch (error) {
+      // Tells the handler, when it was not the one that failed.
+      messages.return?.().catch(() => {});
+      throw error;
+    }
+    if (this.isOver) {
+      return;
+    }
+    if (!this.#stream.headersSent) {
+      this.#writeHead(header, false);
+    }
+    this.#end(trailer);
+  }
+
+  #writeHead(header: Headers | undefined, isGzip: boolean): void {
+    this.#stream.respond(
+      {
+        ":status": 200,
+        "content-type": CONTENT_TYPE,
+        [REQUEST_ID_HEADER]: this.call.id,
+        ...(isGzip ? { "grpc-encoding": "gzip" } : undefined),
+        ...toHttp2Headers(header),
+        [sensitiveHeaders]: UNLISTED,
+      },
+      { waitForTrailers: true },
+    );
+    this.#stream.once("wantTrailers", () => {
+      this.#stream.sendTrailers(this.#trailers);
+      this.#closeUnread();
+    });
+  }
+
+  #end(trailer: Headers | undefined, frame?: Buffer): void {
+    this.#trailers = { ...toHttp2Headers(trailer), ...this.#trailers };
+    this.#hasAnswered = true;
+    this.writtenBytes += frame?.byteLength ?? 0;
+    this.#stream.end(frame);
+    this.#leaveRest();
+    this.end(undefined);
+  }
+
+  /** What is left of an answered request is not waited for. */
+  #leaveRest(): void {
+    this.hasArrived = true;
+    if (!this.#stream.readableEnded) {
+      this.#stream.resume();
+    }
+  }
+
+  /** To be called when the last headers of the answer are on their way: closing the stream must not overtake them. */
+  #closeUnread(): void {
+    if (!this.#stream.readableEnded) {
+      closeAfterAnswer(this.#stream, this.writtenBytes > 0);
+    }
+  }
+}
+
+/** Headers of a request; the values of names that end in `-bin` stay base64, as Connect has them. */
+function toHeaders(incoming: IncomingHttpHeaders): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(incoming)) {
+    if (!name.startsWith(":") && value !== undefined) {
+      headers.append(name, Array.isArray(value) ? value.join(", ") : value);
+    }
+  }
+  return headers;
+}
+
+/** Headers that a handler has set; undefined when it has set none. */
+function toHttp2Headers(headers: Headers | undefined): OutgoingHttpHeaders | undefined {
+  if (headers === undefined) {
+    return undefined;
+  }
+  const outgoing: OutgoingHttpHeaders = {};
+  for (const [name, value] of headers) {
+    if (!RESERVED_HEADER.test(name)) {
+      outgoing[name] = value;
+    }
+  }
+  return outgoing;
+}
+
+/** The trailers of a failed call. */
+function toTrailers(error: ConnectError): OutgoingHttpHeaders {
+  const trailers = setTrailerStatus(new Headers(), error);
+  return {
+    ...toHttp2Headers(trailers),
+    "grpc-status": String(error.code),
+    // Not encodeURIComponent: clients of grpc-js would get to see "%3A" for a colon.
+    "grpc-message": encodeURI(error.rawMessage),
+  };
+}
+
+const preparedTrailers = new WeakMap<ConnectError, OutgoingHttpHeaders>();
+
+function toPreparedTrailers(error: ConnectError): OutgoingHttpHeaders {
+  const known = preparedTrailers.get(error) ?? toTrailers(error);
+  preparedTrailers.set(error, known);
+  return known;
+}
+
+function isCompressed(frame: Buffer): boolean {
+  return frame[0] !== 0;
+}

@@ -1,0 +1,206 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { createServer } from "node:http";
+import type { Socket } from "node:net";
+import type { Exchange, Peer } from "./exchange.ts";
+import { Http1Exchange } from "./exchange.ts";
+import type { Connection } from "./session.ts";
+
+/** How long HTTP/1.1 connections may take, in ms. */
+export interface Http1Limits {
+  /** For the headers of a request. Default: 5 s. */
+  readonly headersMs: number;
+  /** Without a request. Default: 120 s. */
+  readonly idleMs: number;
+  /** For the client to close its side after the server has closed its own. Default: 30 s. */
+  readonly lingerMs: number;
+  /** When the listener drains: for a request that is on its way. Default: 100 ms. */
+  readonly quietMs: number;
+}
+
+const USUAL: Http1Limits = { headersMs: 5_000, idleMs: 120_000, lingerMs: 30_000, quietMs: 100 };
+
+const MAX_HEADER_BYTES = 16 * 1_024;
+
+/** Requests of a connection that are begun and unanswered, or waiting, before it is read no further. */
+export const MAX_UNANSWERED = 8;
+/** How much is parsed before that is looked at again: one read of the socket can hold 2,000 requests. */
+const SLICE_BYTES = 1_024;
+
+/** What is told of requests that cannot be parsed, by Node's code. */
+const FAULTS: Readonly<Record<string, readonly [status: string, text: string]>> = {
+  HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "The headers are larger than 16 KiB."],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: ["413 Payload Too Large", "The extensions of the chunks are too large."],
+};
+const MALFORMED = ["400 Bad Request", "This is not a valid request of HTTP/1.1."] as const;
+
+export interface Http1Options {
+  readonly onRequest: (exchange: Exchange) => void;
+  readonly limits?: Partial<Http1Limits> | undefined;
+}
+
+/** Parses HTTP/1.1 on connections that somebody else has accepted. */
+export class Http1Server {
+  readonly #server: Server;
+  readonly #limits: Http1Limits;
+  readonly #connections = new WeakMap<Socket, Http1Connection>();
+
+  constructor({ onRequest, limits }: Http1Options) {
+    this.#limits = { ...USUAL, ...limits };
+    this.#server = createServer({
+      maxHeaderSize: MAX_HEADER_BYTES,
+      // Watched by the connection itself: Node does so only on servers that listen.
+      headersTimeout: 0,
+      requestTimeout: 0,
+      keepAliveTimeout: 0,
+      // The router answers, with a request id.
+      requireHostHeader: false,
+    });
+    this.#server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+      const connection = this.#connections.get(request.socket);
+      const exchange = connection?.open(request, response);
+      if (exchange === undefined) {
+        request.socket.destroy();
+      } else {
+        onRequest(exchange);
+      }
+    });
+    this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+      if (socket.writableEnded) {
+        // Told already. What else comes is thrown away.
+        return;
+      }
+      if (socket.writable && this.#connections.get(socket)?.isNextAnswerFree === true) {
+        refuseConnection(socket, ...(FAULTS[error.code ?? ""] ?? MALFORMED));
+      } else {
+        socket.destroy();
+      }
+    });
+  }
+
+  /** Serves a connection on which nothing has been read yet, or what was read has been put back. */
+  accept(socket: Socket, peer: Peer): Connection {
+    const connection = new Http1Connection(socket, peer, this.#limits);
+    this.#connections.set(socket, connection);
+    // Else what was put back would be parsed at once.
+    socket.pause();
+    this.#server.emit("connection", socket);
+    connection.read();
+    return connection;
+  }
+}
+
+class Http1Connection implements Connection {
+  readonly #socket: Socket;
+  readonly #peer: Peer;
+  readonly #limits: Http1Limits;
+  readonly #exchanges = new Set<Http1Exchange>();
+  #idleSince = performance.now();
+  #bytesWhenIdle = 0;
+  #headBeganAt: number | undefined;
+  #retiredAt: number | undefined;
+  #endedAt: number | undefined;
+
+  constructor(socket: Socket, peer: Peer, limits: Http1Limits) {
+    this.#socket = socket;
+    this.#peer = peer;
+    this.#limits = limits;
+    socket.once("close", () => {
+      for (const exchange of this.#exchanges) {
+        exchange.close();
+      }
+    });
+  }
+
+  /**
+   * Feeds the parser, slice by slice. Once there is a listener for "readable", the server parses what is read here, and
+   * reads nothing itself.
+   */
+  read(): void {
+    this.#socket.on("readable", () => this.#parse());
+    this.#socket.on("drain", () => this.#parse());
+  }
+
+  /** Whether there is no request on it. */
+  get isIdle(): boolean {
+    return this.#exchanges.size === 0;
+  }
+
+  /** Whether the next answer would be that to the request that is being read. */
+  get isNextAnswerFree(): boolean {
+    const [first, second] = this.#exchanges;
+    return first === undefined || (second === undefined && !first.hasArrived && !first.hasAnswered);
+  }
+
+  /** Counts a request until it has been answered. */
+  open(request: IncomingMessage, response: ServerResponse): Http1Exchange {
+    const exchange = new Http1Exchange(request, response, this.#peer);
+    this.#headBeganAt = undefined;
+    this.#exchanges.add(exchange);
+    if (this.#retiredAt !== undefined) {
+      exchange.endConnection();
+    }
+    exchange.onClose(() => this.#close(exchange));
+    return exchange;
+  }
+
+  look(now: number): void {
+    const { headersMs, idleMs, lingerMs, quietMs } = this.#limits;
+    if (this.#socket.writableEnded) {
+      this.#endedAt ??= now;
+    }
+    if (this.#endedAt !== undefined) {
+      if (now - this.#endedAt >= lingerMs) {
+        this.#socket.destroy();
+      }
+    } else if (this.isIdle) {
+      if (this.#socket.bytesRead > this.#bytesWhenIdle) {
+        this.#headBeganAt ??= now;
+      }
+      if (this.#headBeganAt !== undefined && now - this.#headBeganAt >= headersMs) {
+        refuseConnection(this.#socket, "408 Request Timeout", "The headers did not arrive in time.");
+      } else if (now - this.#idleSince >= (this.#retiredAt === undefined ? idleMs : quietMs)) {
+        this.#socket.destroy();
+      }
+    }
+  }
+
+  retire(): void {
+    this.#retiredAt ??= performance.now();
+    this.#idleSince = Math.max(this.#idleSince, this.#retiredAt);
+    // Only the last: Node closes the connection after it, and those before must be answered.
+    [...this.#exchanges].at(-1)?.endConnection();
+  }
+
+  #close(exchange: Http1Exchange): void {
+    this.#exchanges.delete(exchange);
+    if (this.isIdle) {
+      this.#idleSince = performance.now();
+      this.#bytesWhenIdle = this.#socket.bytesRead;
+    }
+    this.#parse();
+  }
+
+  /** Until enough requests wait, or the client takes no more answers. */
+  #parse(): void {
+    const socket = this.#socket;
+    while (this.#exchanges.size < MAX_UNANSWERED && !socket.writableNeedDrain && socket.readableLength > 0) {
+      if (socket.read(Math.min(SLICE_BYTES, socket.readableLength)) === null) {
+        return;
+      }
+    }
+  }
+}
+
+/** How long a refused client may take to close its side, in ms. */
+const GOODBYE_MS = 1_000;
+
+/** Tells a client that is answered no further, and closes its connection. */
+export function refuseConnection(socket: Socket, status: string, text: string): void {
+  socket.end(
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+      `Content-Length: ${Buffer.byteLength(text) + 1}\r\n\r\n${text}\n`,
+  );
+  // Closing with unread bytes would reset the connection before the answer has been read.
+  socket.resume();
+  setTimeout(() => socket.destroy(), GOODBYE_MS).unref();
+}

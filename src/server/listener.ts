@@ -1,0 +1,318 @@
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { once } from "node:events";
+import type { Server, Socket } from "node:net";
+import { createServer } from "node:net";
+import type { Server as TlsServer } from "node:tls";
+import { createServer as createTlsServer } from "node:tls";
+import { toCallerAddress } from "../access/caller-address.ts";
+import type { CallQueue } from "./call-queue.ts";
+import { Line } from "./call-queue.ts";
+import type { ConnectionGate } from "./connection-gate.ts";
+import type { Exchange, Peer } from "./exchange.ts";
+import type { Http1Limits } from "./http1.ts";
+import { Http1Server, MAX_UNANSWERED, refuseConnection } from "./http1.ts";
+import type { Connection, SessionLifetime } from "./session.ts";
+import { Session } from "./session.ts";
+import type { TlsCertificates } from "./tls.ts";
+
+/** A listener cannot have its address; the message is one line for the operator. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+
+  /** @param port which one it is, such as `GRPC_PORT` */
+  constructor(portName: string, host: string, port: number, cause: unknown) {
+    super(`${portName}: cannot listen on ${formatAddress(host, port)}: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+/** Answers requests, whatever connection they come on. */
+export interface RequestListener {
+  onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer): void;
+  onRequest(exchange: Exchange): void;
+}
+
+export interface ListenerOptions {
+  readonly requests: RequestListener;
+  readonly queue: CallQueue;
+  readonly gate: ConnectionGate;
+  /** With it, the listener speaks TLS. */
+  readonly tls?: TlsCertificates | undefined;
+  /** Deviations from the usual life of HTTP/2 connections. */
+  readonly sessions?: Partial<SessionLifetime> | undefined;
+  /** Deviations from the usual limits of HTTP/1.1 connections. */
+  readonly http1?: Partial<Http1Limits> | undefined;
+  /** How long a connection may take to show what it speaks, in ms. Default: 5 s. */
+  readonly firstBytesMs?: number | undefined;
+  /** How often connections are looked at, in ms. Default: 500. */
+  readonly lookMs?: number | undefined;
+}
+
+/** What an HTTP/2 client says first (RFC 9113, 3.4). */
+const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+/** What a TLS client says first: the type of a handshake record. */
+const TLS_HANDSHAKE = 0x16;
+const TOO_MANY_CONNECTIONS = "Too many connections from this address. Keep connections open and reuse them.";
+/** How many refused connections are told why at the same time. */
+const MAX_REFUSALS = 64;
+
+/**
+ * The one listener of the service. It may have several addresses; each speaks every protocol, over HTTP/2 and HTTP/1.1,
+ * with TLS or without.
+ */
+export class Listener implements AsyncDisposable {
+  readonly #options: ListenerOptions;
+  readonly #firstBytesMs: number;
+  readonly #http1: Http1Server;
+  readonly #tls: TlsServer | undefined;
+  readonly #servers: Server[] = [];
+  readonly #sockets = new Set<Socket>();
+  /** Those that speak HTTP. */
+  readonly #connections = new Map<Socket, Connection>();
+  /** Connections in their TLS handshake, by their endpoints: Node does not tell which one it has secured. */
+  readonly #securing = new Map<string, Socket>();
+  readonly #looks: NodeJS.Timeout;
+  #refusals = 0;
+  #closed: Promise<unknown> | undefined;
+
+  constructor(options: ListenerOptions) {
+    const { requests, tls, http1, firstBytesMs = 5_000, lookMs = 500 } = options;
+    this.#options = options;
+    this.#firstBytesMs = firstBytesMs;
+    this.#http1 = new Http1Server({ onRequest: (exchange) => requests.onRequest(exchange), limits: http1 });
+    this.#tls = tls === undefined ? undefined : this.#createTls(tls);
+    this.#looks = setInterval(() => {
+      const now = performance.now();
+      for (const connection of this.#connections.values()) {
+        connection.look(now);
+      }
+    }, lookMs).unref();
+  }
+
+  /**
+   * Listens on one more address, and gives it as `host:port`.
+   *
+   * @param portName names the port in errors, such as `GRPC_PORT`
+   * @param host such as `127.0.0.1` or `::`
+   * @param port 0 picks a free one
+   * @throws ListenError when the address is unavailable
+   */
+  async listen(portName: string, host: string, port: number): Promise<string> {
+    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
+      this.#accept(socket);
+    });
+    this.#servers.push(server);
+    server.listen({ host, port });
+    try {
+      await once(server, "listening");
+    } catch (cause) {
+      throw new ListenError(portName, host, port, cause);
+    }
+    // A connection that cannot be accepted is lost, not the service.
+    server.on("error", ignore);
+    const bound = server.address();
+    return formatAddress(host, typeof bound === "object" && bound !== null ? bound.port : port);
+  }
+
+  /** Takes no more connections, and waits for the running requests, at most this long; then cuts the rest. */
+  async drain(graceMs: number): Promise<void> {
+    const closed = this.#stopListening();
+    for (const socket of this.#sockets) {
+      const connection = this.#connections.get(socket);
+      if (connection === undefined) {
+        // It has said nothing yet.
+        socket.destroy();
+      } else {
+        connection.retire();
+      }
+    }
+    const cut = setTimeout(() => this.#destroyAll(), graceMs);
+    await closed;
+    clearTimeout(cut);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = this.#stopListening();
+    this.#destroyAll();
+    await closed;
+    clearInterval(this.#looks);
+    this.#tls?.close();
+  }
+
+  #accept(socket: Socket): void {
+    socket.on("error", ignore);
+    if (!this.#options.gate.admit(socket)) {
+      this.#refuse(socket);
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      this.#connections.delete(socket);
+    });
+    const tls = this.#tls;
+    if (tls === undefined) {
+      this.#open(socket, socket);
+      return;
+    }
+    onFirstBytes(socket, this.#firstBytesMs, (bytes) => {
+      if (bytes[0] === TLS_HANDSHAKE) {
+        const endpoints = endpointsOf(socket);
+        this.#securing.set(endpoints, socket);
+        socket.once("close", () => this.#securing.delete(endpoints));
+        socket.unshift(bytes);
+        tls.emit("connection", socket);
+      } else {
+        refuseConnection(socket, "400 Bad Request", "This port speaks TLS. Use https.");
+      }
+      return true;
+    });
+  }
+
+  /** Tells clients of HTTP/1.1 why; others see their connection closed. */
+  #refuse(socket: Socket): void {
+    if (this.#tls !== undefined || this.#refusals >= MAX_REFUSALS) {
+      socket.destroy();
+      return;
+    }
+    this.#refusals++;
+    socket.once("close", () => {
+      this.#refusals--;
+    });
+    onFirstBytes(socket, 1_000, (bytes) => {
+      if (bytes[0] === PREFACE[0] && bytes[1] === PREFACE[1]) {
+        socket.destroy();
+      } else {
+        refuseConnection(socket, "429 Too Many Requests\r\nRetry-After: 10", TOO_MANY_CONNECTIONS);
+      }
+      return true;
+    });
+  }
+
+  /** @param raw the connection below TLS; without TLS the same */
+  #open(socket: Socket, raw: Socket): void {
+    onFirstBytes(socket, this.#firstBytesMs, (bytes) => {
+      const length = Math.min(bytes.byteLength, PREFACE.byteLength);
+      const isHttp2 = bytes.subarray(0, length).equals(PREFACE.subarray(0, length));
+      if (isHttp2 && length < PREFACE.byteLength) {
+        return false;
+      }
+      socket.unshift(bytes);
+      this.#serve(socket, raw, isHttp2);
+      return true;
+    });
+  }
+
+  #serve(socket: Socket, raw: Socket, isHttp2: boolean): void {
+    const { queue, requests, sessions } = this.#options;
+    const address = raw.remoteAddress;
+    if (address === undefined || raw.destroyed) {
+      // It broke meanwhile. Its calls would be nobody's.
+      raw.destroy();
+      return;
+    }
+    const peer = { address: toCallerAddress(address), line: new Line(queue, isHttp2 ? Infinity : MAX_UNANSWERED) };
+    const connection = isHttp2
+      ? new Session({
+          socket,
+          raw,
+          peer,
+          onStream: (stream, headers) => requests.onStream(stream, headers, peer),
+          lifetime: sessions,
+        })
+      : this.#http1.accept(socket, peer);
+    this.#connections.set(raw, connection);
+  }
+
+  #createTls(certificates: TlsCertificates): TlsServer {
+    const server = createTlsServer({
+      ...certificates.serverOptions,
+      noDelay: true,
+      ALPNProtocols: ["h2", "http/1.1"],
+    });
+    certificates.follow(server);
+    server.on("secureConnection", (socket) => {
+      socket.on("error", ignore);
+      const raw = this.#securing.get(endpointsOf(socket));
+      if (raw === undefined) {
+        socket.destroy();
+      } else {
+        this.#open(socket, raw);
+      }
+    });
+    // Handshakes that fail or take too long: Node leaves the connection open.
+    server.on("tlsClientError", (_error, socket) => socket.destroy());
+    return server;
+  }
+
+  /** Resolves when every connection has closed. */
+  #stopListening(): Promise<unknown> {
+    this.#closed ??= Promise.all(
+      this.#servers
+        .filter((server) => server.listening)
+        .map((server) => {
+          server.close();
+          return once(server, "close");
+        }),
+    );
+    return this.#closed;
+  }
+
+  #destroyAll(): void {
+    for (const socket of this.#sockets) {
+      socket.destroy();
+    }
+  }
+}
+
+/**
+ * Reads the first bytes of a connection until `take` has seen enough of them; closes it when they do not come in time.
+ *
+ * @param take given everything so far; puts back what is to be read again, and returns true when it has seen enough
+ */
+function onFirstBytes(socket: Socket, timeoutMs: number, take: (bytes: Buffer) => boolean): void {
+  let seen: Buffer = Buffer.alloc(0);
+  const timer = setTimeout(() => socket.destroy(), timeoutMs);
+  const stop = (): void => {
+    clearTimeout(timer);
+    socket.off("close", stop);
+  };
+  const onReadable = (): void => {
+    const bytes: Buffer | null = socket.read();
+    if (bytes === null) {
+      return;
+    }
+    seen = seen.byteLength === 0 ? bytes : Buffer.concat([seen, bytes]);
+    // Once, and before anything is put back: whoever reads next decides how.
+    socket.off("readable", onReadable);
+    if (take(seen)) {
+      stop();
+    } else {
+      socket.on("readable", onReadable);
+    }
+  };
+  socket.on("readable", onReadable);
+  socket.once("close", stop);
+}
+
+function endpointsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "the port is in use",
+  EACCES: "no permission for this port",
+  EADDRNOTAVAIL: "this machine does not have this address",
+  ENOTFOUND: "the host name is unknown",
+};
+
+function reasonOf(cause: unknown): string {
+  const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "";
+  return REASONS[code] ?? (cause instanceof Error ? cause.message : String(cause));
+}
+
+/** `host:port`, with brackets around an IPv6 address. */
+function formatAddress(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function ignore(): void {}

@@ -1,0 +1,220 @@
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Waiting } from "./call-queue.ts";
+import type { CallWatch, Watched } from "./call-watch.ts";
+import type { ConnectServer } from "./connect.ts";
+import type { AllowedOrigins } from "./cors.ts";
+import { Cors } from "./cors.ts";
+import type { Exchange, Peer } from "./exchange.ts";
+import { answerText, Http2Exchange } from "./exchange.ts";
+import type { GrpcServer } from "./grpc.ts";
+import { isGrpc } from "./grpc.ts";
+import type { RequestListener } from "./listener.ts";
+
+/** Answers one plain HTTP request. */
+export interface PlainHandler {
+  answer(exchange: Exchange): void | Promise<void>;
+  /** How long an answer may take, in ms. Default: 30 s. */
+  readonly maxMs?: number;
+}
+
+/** Plain HTTP routes by method and path, such as `GET /healthz`. GET routes answer HEAD too. */
+export type PlainRoutes = Readonly<Record<`GET /${string}`, PlainHandler>>;
+
+export interface RouterOptions {
+  readonly grpc: GrpcServer;
+  readonly connect: ConnectServer;
+  readonly plain: PlainRoutes;
+  readonly watch: CallWatch;
+  readonly logger: Logger;
+  /** The origins whose pages may call, beside the service's own. Default: none. */
+  readonly origins?: AllowedOrigins | undefined;
+  /** Whether a request may be for this host; others are answered 421, but for probes. Default: any host. */
+  readonly isOwnHost?: ((host: string) => boolean) | undefined;
+}
+
+/** What load balancers ask for under whatever name; it tells nothing and changes nothing. */
+const FOR_ALL_HOSTS = new Set(["/healthz", "/readyz"]);
+const DEFAULT_MAX_MS = 30_000;
+
+/** Hands every request to whoever answers it. */
+export class Router implements RequestListener {
+  readonly #options: RouterOptions;
+  readonly #cors: Cors;
+  readonly #plain: ReadonlyMap<string, PlainHandler>;
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
+    this.#cors = new Cors(options.origins ?? []);
+    this.#plain = new Map(
+      Object.entries(options.plain).map(([route, handler]) => [route.slice("GET ".length), handler]),
+    );
+  }
+
+  onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer): void {
+    if (isGrpc(headers)) {
+      this.#options.grpc.serve(stream, headers, peer);
+    } else {
+      this.onRequest(new Http2Exchange(stream, headers, peer));
+    }
+  }
+
+  onRequest(exchange: Exchange): void {
+    this.#route(exchange);
+    if (exchange.hasAnswered) {
+      // Refused at once. Nobody else sees to it that the client takes the answer.
+      const { watch } = this.#options;
+      const refused = new Refused(exchange);
+      watch.add(refused);
+      exchange.onClose(() => watch.remove(refused));
+    }
+  }
+
+  #route(exchange: Exchange): void {
+    const { connect, watch } = this.#options;
+    if (!this.#cors.admits(exchange) || !this.#isForOwnHost(exchange)) {
+      return;
+    }
+    if (connect.has(exchange.path)) {
+      connect.serve(exchange);
+      return;
+    }
+    const handler = this.#plain.get(exchange.path);
+    if (handler === undefined) {
+      answerText(exchange, 404, "Nothing is served here. RPCs are at /package.Service/Method.");
+    } else if (exchange.method === "GET" || exchange.method === "HEAD") {
+      new PlainCall(exchange, handler, watch, this.#options.logger).start();
+    } else {
+      answerText(exchange, 405, "Use GET or HEAD.", { allow: "GET, HEAD" });
+    }
+  }
+
+  /**
+   * A page whose host name was made to point here (DNS rebinding) is of the service's own origin to its browser, and has
+   * nothing foreign but this name.
+   */
+  #isForOwnHost(exchange: Exchange): boolean {
+    const { host } = exchange;
+    const url = host === undefined ? null : URL.parse(`http://${host}`);
+    if (url === null) {
+      exchange.endConnection();
+      answerText(exchange, 400, "The request has no valid Host header.");
+      return false;
+    }
+    const { isOwnHost } = this.#options;
+    if (
+      isOwnHost === undefined ||
+      isOwnHost(url.hostname.replaceAll(/[[\]]/g, "")) ||
+      FOR_ALL_HOSTS.has(exchange.path)
+    ) {
+      return true;
+    }
+    answerText(
+      exchange,
+      421,
+      "Without tokens and TLS, this service answers under the names of loopback only, such as localhost and 127.0.0.1. " +
+        "ALLOW_ANONYMOUS=true lets it answer under any name.",
+    );
+    return false;
+  }
+}
+
+/** A request that has been answered before it began. */
+class Refused implements Watched {
+  readonly deadlineAt = Infinity;
+  readonly hasArrived = true;
+  readonly #exchange: Exchange;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  get writtenBytes(): number {
+    return this.#exchange.writtenBytes;
+  }
+
+  get pendingBytes(): number {
+    return this.#exchange.pendingBytes;
+  }
+
+  expire(): void {}
+
+  endLate(): void {}
+
+  cut(): void {
+    this.#exchange.cut();
+  }
+}
+
+/** One plain request, answered in its connection's turn. */
+class PlainCall implements Waiting, Watched {
+  readonly #exchange: Exchange;
+  readonly #handler: PlainHandler;
+  readonly #watch: CallWatch;
+  readonly #logger: Logger;
+  readonly deadlineAt: number;
+
+  constructor(exchange: Exchange, handler: PlainHandler, watch: CallWatch, logger: Logger) {
+    this.#exchange = exchange;
+    this.#handler = handler;
+    this.#watch = watch;
+    this.#logger = logger;
+    this.deadlineAt = performance.now() + (handler.maxMs ?? DEFAULT_MAX_MS);
+  }
+
+  get hasArrived(): boolean {
+    return this.#exchange.hasArrived;
+  }
+
+  get writtenBytes(): number {
+    return this.#exchange.writtenBytes;
+  }
+
+  get pendingBytes(): number {
+    return this.#exchange.pendingBytes;
+  }
+
+  start(): void {
+    const { peer } = this.#exchange;
+    this.#watch.add(this);
+    this.#exchange.onClose(() => this.#watch.remove(this));
+    peer.line.push(this);
+  }
+
+  begin(): void {
+    const { peer } = this.#exchange;
+    if (this.#exchange.isClosed || this.#exchange.hasAnswered) {
+      peer.line.done();
+      return;
+    }
+    this.#exchange.onClose(() => peer.line.done());
+    this.#answer().catch((error: unknown) => this.#fail(error));
+  }
+
+  expire(): void {
+    answerText(this.#exchange, 504, "The answer took too long.");
+  }
+
+  endLate(): void {
+    this.#exchange.endConnection();
+    answerText(this.#exchange, 408, "The request did not arrive in time.");
+  }
+
+  cut(): void {
+    this.#exchange.cut();
+  }
+
+  async #answer(): Promise<void> {
+    await this.#handler.answer(this.#exchange);
+  }
+
+  #fail(error: unknown): void {
+    const { requestId } = this.#exchange;
+    this.#logger.error("request failed", { requestId, path: this.#exchange.path, err: error });
+    if (this.#exchange.hasAnswered) {
+      this.cut();
+    } else {
+      answerText(this.#exchange, 500, `Internal error. Quote request id ${requestId} when reporting it.`);
+    }
+  }
+}

@@ -1,0 +1,122 @@
+import type { Registry } from "@bufbuild/protobuf";
+import type { ConnectError, Interceptor } from "@connectrpc/connect";
+import type { Call } from "../rpc/call.ts";
+import type { Gate } from "../rpc/interceptors.ts";
+import type { ServedMethod } from "../rpc/methods.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { BackgroundCall, CallHost } from "./call-host.ts";
+import { CallQueue } from "./call-queue.ts";
+import type { CallWatchOptions } from "./call-watch.ts";
+import { CallWatch } from "./call-watch.ts";
+import { ConnectServer } from "./connect.ts";
+import type { ConnectionGate } from "./connection-gate.ts";
+import type { AllowedOrigins } from "./cors.ts";
+import { GrpcServer } from "./grpc.ts";
+import type { Http1Limits } from "./http1.ts";
+import { Listener } from "./listener.ts";
+import type { PlainRoutes } from "./router.ts";
+import { Router } from "./router.ts";
+import type { SessionLifetime } from "./session.ts";
+import type { TlsCertificates } from "./tls.ts";
+
+export interface ServerOptions {
+  readonly methods: readonly ServedMethod[];
+  readonly interceptors: readonly Interceptor[];
+  readonly gate: Gate;
+  /** What a call is told that finds no place. */
+  readonly overloaded: ConnectError;
+  /** Plain HTTP beside the methods, once it is known who serves calls. Default: none. */
+  readonly plain?: ((host: CallHost) => PlainRoutes) | undefined;
+  readonly connections: ConnectionGate;
+  readonly logger: Logger;
+  /** How many calls may be begun and unanswered, or waiting. Default: 2,048. */
+  readonly maxCalls?: number | undefined;
+  readonly tls?: TlsCertificates | undefined;
+  readonly origins?: AllowedOrigins | undefined;
+  readonly isOwnHost?: ((host: string) => boolean) | undefined;
+  /** What `google.protobuf.Any` may hold in JSON. */
+  readonly registry?: Registry | undefined;
+  readonly onCallStart?: ((call: Call) => void) | undefined;
+  readonly onCallEnd?: ((call: Call) => void) | undefined;
+  /** Deviations from the usual limits, for tests. */
+  readonly limits?: ServerLimits | undefined;
+}
+
+export interface ServerLimits {
+  readonly watch?: CallWatchOptions;
+  readonly sessions?: Partial<SessionLifetime>;
+  readonly http1?: Partial<Http1Limits>;
+  readonly firstBytesMs?: number;
+  readonly lookMs?: number;
+}
+
+/** The one server: every method over every protocol, and plain HTTP, on as many addresses as it listens on. */
+export class Server implements AsyncDisposable {
+  readonly #listener: Listener;
+  readonly #queue: CallQueue;
+  readonly #watch: CallWatch;
+  readonly #background = new Set<BackgroundCall>();
+
+  constructor(options: ServerOptions) {
+    const { methods, interceptors, gate, overloaded, logger, limits = {} } = options;
+    this.#queue = new CallQueue(options.maxCalls === undefined ? {} : { maxCalls: options.maxCalls });
+    this.#watch = new CallWatch(limits.watch);
+    const host: CallHost = {
+      interceptors,
+      gate,
+      watch: this.#watch,
+      background: this.#background,
+      logger,
+      overloaded,
+      onCallStart: options.onCallStart ?? ignore,
+      onCallEnd: options.onCallEnd ?? ignore,
+    };
+    const router = new Router({
+      grpc: new GrpcServer(methods, host),
+      connect: new ConnectServer(methods, host, { registry: options.registry }),
+      plain: options.plain?.(host) ?? {},
+      watch: this.#watch,
+      logger,
+      origins: options.origins,
+      isOwnHost: options.isOwnHost,
+    });
+    this.#listener = new Listener({
+      requests: router,
+      queue: this.#queue,
+      gate: options.connections,
+      tls: options.tls,
+      sessions: limits.sessions,
+      http1: limits.http1,
+      firstBytesMs: limits.firstBytesMs,
+      lookMs: limits.lookMs,
+    });
+  }
+
+  /** Calls in flight, and those that found no place, for metrics. */
+  get calls(): Pick<CallQueue, "inFlight" | "refused"> {
+    return this.#queue;
+  }
+
+  /** As {@link Listener.listen}. */
+  listen(portName: string, host: string, port: number): Promise<string> {
+    return this.#listener.listen(portName, host, port);
+  }
+
+  /** As {@link Listener.drain}. Calls that may wait for ever are ended at once. */
+  drain(graceMs: number): Promise<void> {
+    // After those that end by themselves, such as watches of health, which have more to say.
+    setImmediate(() => {
+      for (const call of this.#background) {
+        call.shutDown();
+      }
+    });
+    return this.#listener.drain(graceMs);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#listener[Symbol.asyncDispose]();
+    this.#watch[Symbol.dispose]();
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,164 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { createSecureContext, type SecureContextOptions, type Server, type TlsOptions } from "node:tls";
+import { systemCodeOf } from "../files/error-code.ts";
+import { WatchedFiles } from "../files/watched-files.ts";
+import type { Logger } from "../telemetry/logger.ts";
+
+/** Where the PEM files of TLS are. */
+interface TlsFiles {
+  /** The certificate, and after it those that lead to its root. */
+  readonly certFile: string;
+  /** Its private key, without a passphrase. */
+  readonly keyFile: string;
+  /** Who signs the certificates of clients. With it, a client without one is refused. */
+  readonly clientCaFile?: string | undefined;
+}
+
+/** What is wrong with the files: one line for the operator, naming the variables and neither paths nor contents. */
+export class TlsFilesError extends Error {
+  override readonly name = "TlsFilesError";
+}
+
+export interface TlsCertificatesOptions extends TlsFiles {
+  readonly logger: Logger;
+  /** How often the files are looked at, in ms. Default: 1,000. A change takes effect within a few looks. */
+  readonly pollMs?: number | undefined;
+  /** How long a handshake may take, in ms. Default: 10 s. */
+  readonly handshakeTimeoutMs?: number | undefined;
+}
+
+/** The certificate of the service, read again when its files change. New handshakes see the new one. */
+export class TlsCertificates implements Disposable {
+  readonly #options: TlsCertificatesOptions;
+  readonly #files: WatchedFiles<TlsIdentity>;
+  readonly #servers: Set<Server>;
+
+  private constructor(options: TlsCertificatesOptions, files: WatchedFiles<TlsIdentity>, servers: Set<Server>) {
+    this.#options = options;
+    this.#files = files;
+    this.#servers = servers;
+  }
+
+  /**
+   * Reads the files and begins to watch them.
+   *
+   * @throws TlsFilesError when they cannot serve
+   */
+  static async open(options: TlsCertificatesOptions): Promise<TlsCertificates> {
+    const { certFile, keyFile, clientCaFile, logger, pollMs } = options;
+    const servers = new Set<Server>();
+    const files = await WatchedFiles.open({
+      paths: [certFile, keyFile, ...(clientCaFile === undefined ? [] : [clientCaFile])],
+      read: () => readTlsFiles(options),
+      onChange({ context, validTo }) {
+        for (const server of servers) {
+          server.setSecureContext(context);
+        }
+        logger.info("the TLS certificate has changed", { validTo: validTo.toISOString() });
+        warnOfAge(validTo, logger);
+      },
+      onFault(error) {
+        const reason = error instanceof TlsFilesError ? error.message : "it failed unexpectedly";
+        logger.error("the TLS files cannot be used; the previously loaded ones remain in use", { reason });
+      },
+      pollMs,
+    });
+    warnOfAge(files.content.validTo, logger);
+    return new TlsCertificates(options, files, servers);
+  }
+
+  /** How a server begins. Let it `follow` afterwards. */
+  get serverOptions(): TlsOptions {
+    const wantsClientCertificate = this.#options.clientCaFile !== undefined;
+    return {
+      ...this.#files.content.context,
+      requestCert: wantsClientCertificate,
+      rejectUnauthorized: wantsClientCertificate,
+      handshakeTimeout: this.#options.handshakeTimeoutMs ?? 10_000,
+    };
+  }
+
+  /** Gives the server every new certificate until it closes. Open connections go on with what they have. */
+  follow(server: Server): void {
+    this.#servers.add(server);
+    server.once("close", () => this.#servers.delete(server));
+  }
+
+  [Symbol.dispose](): void {
+    this.#files[Symbol.dispose]();
+  }
+}
+
+function warnOfAge(validTo: Date, logger: Logger): void {
+  if (validTo.getTime() < Date.now()) {
+    logger.warn("the TLS certificate has expired", { validTo: validTo.toISOString() });
+  }
+}
+
+/** What the files hold, as `node:tls` takes it, and checked. */
+export interface TlsIdentity {
+  readonly context: SecureContextOptions;
+  /** The last moment at which clients accept the certificate. */
+  readonly validTo: Date;
+}
+
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/**
+ * Reads the files and checks that they belong together.
+ *
+ * @throws TlsFilesError when they cannot serve
+ */
+async function readTlsFiles({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<TlsIdentity> {
+  const cert = await read("TLS_CERT_FILE", certFile);
+  const key = await read("TLS_KEY_FILE", keyFile);
+  const ca = clientCaFile === undefined ? undefined : await read("TLS_CLIENT_CA_FILE", clientCaFile);
+  const [certificate] = parseCertificates("TLS_CERT_FILE", cert);
+  if (!certificate.checkPrivateKey(parseKey(key))) {
+    throw new TlsFilesError("TLS_KEY_FILE: not the private key of the certificate in TLS_CERT_FILE");
+  }
+  if (ca !== undefined) {
+    parseCertificates("TLS_CLIENT_CA_FILE", ca);
+  }
+  const context: SecureContextOptions = { cert, key, ca, minVersion: "TLSv1.2" };
+  try {
+    // OpenSSL has the last word, such as on keys that are too short.
+    createSecureContext(context);
+  } catch (error) {
+    throw new TlsFilesError(`TLS_CERT_FILE: cannot be used (${systemCodeOf(error)})`);
+  }
+  return { context, validTo: certificate.validToDate };
+}
+
+async function read(variable: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new TlsFilesError(`${variable}: cannot be read (${systemCodeOf(error)})`);
+  }
+}
+
+function parseCertificates(variable: string, pem: string): [X509Certificate, ...X509Certificate[]] {
+  try {
+    const [first, ...rest] = (pem.match(CERTIFICATES) ?? []).map((each) => new X509Certificate(each));
+    if (first !== undefined) {
+      return [first, ...rest];
+    }
+  } catch {
+    // Told below: what OpenSSL says of it helps nobody.
+  }
+  throw new TlsFilesError(`${variable}: has no certificate in PEM, or a damaged one`);
+}
+
+function parseKey(pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    throw new TlsFilesError(
+      pem.includes("ENCRYPTED")
+        ? "TLS_KEY_FILE: has a passphrase; allowed are keys without one"
+        : "TLS_KEY_FILE: has no private key in PEM, or a damaged one",
+    );
+  }
+}
