@@ -2,7 +2,6 @@
  * What a batch of cached VINs costs beside as many single Lookups, over gRPC against the service in a process of its
  * own: `node test/bench/batch.ts [VINs]`.
  */
-import { readFile } from "node:fs/promises";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
@@ -10,6 +9,7 @@ import { startFakeVpic } from "../support/fake-vpic.ts";
 import { manyVins } from "../support/real-vins.ts";
 import { ServiceProcess } from "../support/service-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { cpuMsOf, rssMbOf } from "./process-usage.ts";
 
 const count = Number(process.argv[2] ?? 5_000);
 const CONCURRENCY = 64;
@@ -50,31 +50,23 @@ async function singles(): Promise<void> {
   );
 }
 
-/** CPU time of the service so far, in ms. */
-async function cpuMs(): Promise<number> {
-  const fields = (await readFile(`/proc/${service.pid}/stat`, "utf8")).split(") ")[1]?.split(" ") ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10;
-}
-
-async function rssMb(): Promise<number> {
-  const status = await readFile(`/proc/${service.pid}/status`, "utf8");
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
-}
-
 async function measure(work: () => Promise<void>): Promise<{ wallMs: number; serviceMs: number }> {
-  const [startedAt, cpuBefore] = [performance.now(), await cpuMs()];
+  const [startedAt, cpuBefore] = [performance.now(), await cpuMsOf(service.pid)];
   for (let round = 0; round < ROUNDS; round++) {
     await work();
   }
-  return { wallMs: (performance.now() - startedAt) / ROUNDS, serviceMs: ((await cpuMs()) - cpuBefore) / ROUNDS };
+  return {
+    wallMs: (performance.now() - startedAt) / ROUNDS,
+    serviceMs: ((await cpuMsOf(service.pid)) - cpuBefore) / ROUNDS,
+  };
 }
 
 await batch();
 await singles();
 const single = await measure(singles);
-const rssBefore = await rssMb();
+const rssBefore = await rssMbOf(service.pid);
 const batched = await measure(batch);
-const rssAfter = await rssMb();
+const rssAfter = await rssMbOf(service.pid);
 
 console.log(
   `${count} single Lookups, ${CONCURRENCY} at once: ${single.wallMs.toFixed(0)} ms, service CPU ${single.serviceMs.toFixed(0)} ms`,

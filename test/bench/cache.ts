@@ -1,10 +1,11 @@
 /**
  * What the cache costs on SQLite, beside bare prepared statements on the same file: `node test/bench/cache.ts [rows]`.
+ * Figures are microseconds of wall-clock time and, in parentheses, of the process's CPU time, which a busy machine changes
+ * less.
  */
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setImmediate } from "node:timers/promises";
 
 import Database from "better-sqlite3";
 
@@ -16,6 +17,8 @@ import { silentLogger } from "../support/silent-logger.ts";
 const ROWS = Number(process.argv[2] ?? 20_000);
 const WARM_UP = 2_000;
 const RUNS = 20_000;
+/** As many decodes as a batch has under way. */
+const PUTS_AT_ONCE = 500;
 const VIN_CHARACTERS = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789";
 
 /** What vPIC says of a pickup truck, 34 variables, about as long as its average answer. */
@@ -88,17 +91,32 @@ function scatteredVins(count: number): Vin[] {
   );
 }
 
-async function microsecondsPer(runs: number, work: (index: number) => unknown): Promise<number> {
+/** In microseconds a run. */
+interface Cost {
+  readonly wall: number;
+  readonly cpu: number;
+}
+
+/** What runs put off until the next turns of the event loop belongs to them: `work` waits for it. */
+async function costOf(runs: number, work: (index: number) => unknown): Promise<Cost> {
+  const cpuBefore = process.cpuUsage();
   const start = performance.now();
   for (let index = 0; index < runs; index++) {
     await work(index);
   }
-  return ((performance.now() - start) / runs) * 1_000;
+  const wall = ((performance.now() - start) / runs) * 1_000;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return { wall, cpu: (user + system) / runs };
 }
 
-function report(name: string, us: number, bareUs?: number): void {
-  const ratio = bareUs === undefined ? "" : `   bare ${bareUs.toFixed(1)} us   x${(us / bareUs).toFixed(1)}`;
-  console.log(`${name.padEnd(34)}${us.toFixed(1).padStart(9)} us${ratio}`);
+function dividedBy({ wall, cpu }: Cost, rows: number): Cost {
+  return { wall: wall / rows, cpu: cpu / rows };
+}
+
+function report(name: string, cost: Cost, bare?: Cost): void {
+  const toText = ({ wall, cpu }: Cost) => `${wall.toFixed(1).padStart(8)} us (${cpu.toFixed(1)})`;
+  const ratio = bare === undefined ? "" : `   bare ${toText(bare)}   x${(cost.cpu / bare.cpu).toFixed(1)}`;
+  console.log(`${name.padEnd(34)}${toText(cost)}${ratio}`);
 }
 
 const directory = await mkdtemp(join(tmpdir(), "vehicle-bench-"));
@@ -112,12 +130,15 @@ const decoyVin = parseVin("1XPWD40X1ED215307");
 console.log(`${ROWS} rows, Node ${process.version}`);
 
 const removals = await store.removalsOf(decoyVin);
-const putUs = await microsecondsPer(ROWS, (index) => {
+const put = (index: number): Promise<boolean> => {
   const vin = vins[index] ?? decoyVin;
   return store.put({ vin }, decodeOf(vin), removals);
-});
-// What the runtime puts off until the next turn belongs to the puts.
-const putTailUs = await microsecondsPer(1, () => setImmediate());
+};
+const half = Math.floor(ROWS / 2);
+const putAlone = await costOf(Math.min(2_000, half), put);
+const putMany = await costOf(Math.floor(half / PUTS_AT_ONCE), (run) =>
+  Promise.all(Array.from({ length: PUTS_AT_ONCE }, (_, index) => put(half + run * PUTS_AT_ONCE + index))),
+);
 const bareFile = new Database(join(directory, "bare.db"));
 bareFile.pragma("journal_mode = WAL");
 bareFile.pragma("synchronous = NORMAL");
@@ -125,42 +146,51 @@ bareFile.exec(bare.prepare<[], string>("select sql from sqlite_schema where name
 const columns = Array.from({ length: 15 }, () => "?").join(", ");
 const bareInsert = bareFile.prepare(`insert into vehicles values (${columns})`);
 const json = JSON.stringify(ATTRIBUTES);
-const barePutUs = await microsecondsPer(ROWS, (index) => {
+const barePut = await costOf(ROWS, (index) => {
   const cells = ["FORD", "F-150", "2021", "Pickup", "vpic", 0, 1_780_000_000_000, "0", decodeOf(decoyVin).verdict.text];
   bareInsert.run(vins[index], 0, ...cells, "", "", "", json);
 });
 bareFile.close();
-report("put", putUs + putTailUs / ROWS, barePutUs);
+report("put, alone", putAlone, barePut);
+report(`put, ${PUTS_AT_ONCE} at once`, dividedBy(putMany, PUTS_AT_ONCE), barePut);
+for (let index = 0; index < ROWS; index += PUTS_AT_ONCE) {
+  await Promise.all(Array.from({ length: PUTS_AT_ONCE }, (_, offset) => put(index + offset)));
+}
 
 for (const view of ["basic", "full"] satisfies View[]) {
   const last = view === "full" ? "attributes" : "additional_text";
   const names = bare.prepare<[], string>("select name from pragma_table_info('vehicles')").pluck().all();
   const selected = names.slice(0, names.indexOf(last) + 1).join(", ");
   const bareFind = bare.prepare(`select ${selected} from vehicles where vin = ? and model_year_hint = ?`).raw(true);
-  await microsecondsPer(WARM_UP, (index) => store.find(queryAt(index), view));
-  await microsecondsPer(WARM_UP, (index) => bareFind.get(queryAt(index).vin, 0));
-  const us = await microsecondsPer(RUNS, (index) => store.find(queryAt(index), view));
-  const bareUs = await microsecondsPer(RUNS, (index) => bareFind.get(queryAt(index).vin, 0));
-  report(`find, ${view}`, us, bareUs);
+  await costOf(WARM_UP, (index) => store.find(queryAt(index), view));
+  await costOf(WARM_UP, (index) => bareFind.get(queryAt(index).vin, 0));
+  const cost = await costOf(RUNS, (index) => store.find(queryAt(index), view));
+  const bareCost = await costOf(RUNS, (index) => bareFind.get(queryAt(index).vin, 0));
+  report(`find, ${view}`, cost, bareCost);
   for (const count of [64, 5_000]) {
     const runs = Math.ceil(RUNS / count);
     const batches = Array.from({ length: runs }, (_, run) =>
       Array.from({ length: count }, (_, index) => queryAt(run * count + index)),
     );
-    const batchUs = await microsecondsPer(runs, (run) => store.findMany(batches[run] ?? [], view));
-    report(`findMany of ${count}, ${view}, a row`, batchUs / count, bareUs);
+    const batch = await costOf(runs, (run) => store.findMany(batches[run] ?? [], view));
+    report(`findMany of ${count}, ${view}, a row`, dividedBy(batch, count), bareCost);
   }
 }
 
-await microsecondsPer(WARM_UP, (index) => store.removalsOf(queryAt(index).vin));
-report("removalsOf", await microsecondsPer(RUNS, (index) => store.removalsOf(queryAt(index).vin)));
+await costOf(WARM_UP, (index) => store.removalsOf(queryAt(index).vin));
+report("removalsOf", await costOf(RUNS, (index) => store.removalsOf(queryAt(index).vin)));
 
 bare.pragma("wal_checkpoint(TRUNCATE)");
 const { size } = await stat(path);
 console.log(`${"file, a row".padEnd(34)}${(size / ROWS).toFixed(0).padStart(9)} bytes`);
 
 const removed = Math.min(500, ROWS);
-report("remove (to the disk)", await microsecondsPer(removed, (index) => store.remove(queryAt(index).vin)));
+const vinsToRemove = vins.slice(-PUTS_AT_ONCE);
+report(
+  `remove, ${PUTS_AT_ONCE} at once`,
+  dividedBy(await costOf(1, () => Promise.all(vinsToRemove.map((vin) => store.remove(vin)))), PUTS_AT_ONCE),
+);
+report("remove, alone (to the disk)", await costOf(removed, (index) => store.remove(queryAt(index).vin)));
 
 bare.close();
 await store[Symbol.asyncDispose]();

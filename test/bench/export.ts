@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 
 import Database from "better-sqlite3";
 
-import { LogBudget } from "../../src/cache/log-budget.ts";
+import { WalBudget } from "../../src/cache/wal-budget.ts";
 import type { VehicleExports } from "../../src/export/vehicle-exports.ts";
 import { noAbort, openExports } from "../export/open-exports.ts";
 import { VehicleTable } from "../export/vehicle-table.ts";
@@ -81,7 +81,7 @@ async function measure(
 
 /** Exports once, while rows are rewritten one transaction each, in VIN order. */
 async function rewrite(table: VehicleTable, exports: VehicleExports, rows: number, rewrites: number): Promise<void> {
-  const budget = new LogBudget(table.database, { patienceMs: 120_000 });
+  const budget = new WalBudget(table.database, { patienceMs: 120_000 });
   const update = table.database.prepare("update vehicles set make = 'CHANGED', decoded_at = ? where vin = ?");
   const startedAt = performance.now();
   let logPeak = 0;

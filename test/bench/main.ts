@@ -1,10 +1,10 @@
 /**
- * Runs the benchmarks, each in a process of its own: `npm run bench`, `npm run bench -- cache mount`, or with `--smoke`
- * in small sizes, to see that they still run.
+ * Runs the benchmarks, each in a process of its own: `npm run bench`, `npm run bench -- cache calls`, or with `--smoke`
+ * in small sizes, to see that they still run. Options after one name are that benchmark's: `npm run bench -- calls
+ * --only grpc`.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 
 interface Benchmark {
   readonly script: string;
@@ -22,11 +22,18 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     full: ["--rows", "1000000", "--rows", "3000000"],
     smoke: ["--rows", "20000", "--rewrites", "2000"],
   },
-  mount: { script: "mount.ts", full: [], smoke: ["500"] },
+  calls: { script: "calls.ts", full: [], smoke: ["--smoke"] },
 };
 
-const { values, positionals } = parseArgs({ options: { smoke: { type: "boolean" } }, allowPositionals: true });
-const names = positionals.length === 0 ? Object.keys(BENCHMARKS) : positionals;
+const words = process.argv.slice(2).filter((word) => word !== "--smoke");
+const isSmoke = words.length < process.argv.length - 2;
+const firstOption = words.findIndex((word) => word.startsWith("-"));
+const given = firstOption === -1 ? words : words.slice(0, firstOption);
+const options = words.slice(given.length);
+if (options.length > 0 && given.length !== 1) {
+  throw new Error("options belong to one benchmark: name it before them");
+}
+const names = given.length === 0 ? Object.keys(BENCHMARKS) : given;
 for (const name of names) {
   const benchmark = BENCHMARKS[name];
   if (benchmark === undefined) {
@@ -36,7 +43,7 @@ for (const name of names) {
   }
   console.log(`\n== ${name}`);
   const script = fileURLToPath(new URL(benchmark.script, import.meta.url));
-  const args = values.smoke === true ? benchmark.smoke : benchmark.full;
+  const args = [...(isSmoke ? benchmark.smoke : benchmark.full), ...options];
   const { status } = spawnSync(process.execPath, ["--expose-gc", script, ...args], {
     stdio: "inherit",
   });

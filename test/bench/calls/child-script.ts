@@ -1,0 +1,35 @@
+import type { ChildProcess } from "node:child_process";
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+/** A script of this folder as a process of its own, which answers each message with one. Ended when disposed of. */
+export class ChildScript<Question extends object, Answer> implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #gone: Promise<unknown>;
+
+  constructor(script: string) {
+    this.#child = fork(fileURLToPath(new URL(script, import.meta.url)), { execArgv: [] });
+    this.#gone = once(this.#child, "exit");
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** @throws Error when the process ends instead of answering */
+  async ask(question: Question): Promise<Answer> {
+    const answered = once(this.#child, "message");
+    this.#child.send(question);
+    const [answer]: (Answer | undefined)[] = await Promise.race([answered, this.#gone.then(() => [])]);
+    if (answer === undefined) {
+      throw new Error("a process of the benchmark was ended before it answered");
+    }
+    return answer;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#gone;
+  }
+}

@@ -1,0 +1,123 @@
+import { cpuMsOf } from "../process-usage.ts";
+import { median } from "./median.ts";
+import type { Figure, Section } from "./report.ts";
+
+/** A server that takes its turn in every round. */
+export interface Contender {
+  readonly name: string;
+  readonly pid: number;
+  /** Loads it for some seconds. */
+  readonly load: (seconds: number) => Promise<Throughput>;
+}
+
+export interface Throughput {
+  /** Answered well. */
+  readonly calls: number;
+  readonly callsPerSecond: number;
+  /** Refused or lost; undefined when the load cannot see it. */
+  readonly failed: number | undefined;
+}
+
+/** What a server did in one turn. */
+interface Turn {
+  readonly callsPerSecond: number;
+  readonly cpuUsPerCall: number;
+  /** CPU time over wall time: 1 when one core was busy all the time. */
+  readonly busy: number;
+  readonly failed: number | undefined;
+}
+
+type Measured = "callsPerSecond" | "cpuUsPerCall" | "busy";
+
+/** How the first contender is to compare with another. */
+interface Goal {
+  readonly yardstick: string;
+  /** Throughput over the yardstick's, at least. */
+  readonly throughput: number;
+  /** Whether CPU per call has to be as good, too; else it decides only when cores do not suffice. */
+  readonly cpuToo?: boolean;
+}
+
+/**
+ * A server that was less busy than this had to wait for the load or for a core, so its throughput says little. CPU per
+ * call decides then.
+ */
+const BUSY_ENOUGH = 0.9;
+
+/** Loads the contenders in turn, round after round, and compares the first with the others. */
+export async function compare(
+  title: string,
+  contenders: readonly [Contender, ...Contender[]],
+  goals: readonly Goal[],
+  { rounds, seconds }: { readonly rounds: number; readonly seconds: number },
+): Promise<Section> {
+  const turns = new Map(contenders.map(({ name }): [string, Turn[]] => [name, []]));
+  for (const contender of contenders) {
+    // Until code is compiled and the heap has grown.
+    await takeTurn(contender, seconds);
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of contenders) {
+      turns.get(contender.name)?.push(await takeTurn(contender, seconds));
+    }
+  }
+  const own = turns.get(contenders[0].name) ?? [];
+  const figures = [
+    ...(goals.length === 0 ? alone(own) : []),
+    ...goals.flatMap((goal) => beside(own, turns.get(goal.yardstick) ?? [], goal)),
+    ...failuresOf(own),
+  ];
+  return { title, figures };
+}
+
+async function takeTurn({ name, pid, load }: Contender, seconds: number): Promise<Turn> {
+  const cpuBefore = await cpuMsOf(pid);
+  const startedAt = performance.now();
+  const { calls, callsPerSecond, failed } = await load(seconds);
+  const wallMs = performance.now() - startedAt;
+  const cpuMs = (await cpuMsOf(pid)) - cpuBefore;
+  if (calls === 0) {
+    throw new Error(`${name} answered no call`);
+  }
+  return { callsPerSecond, cpuUsPerCall: (1_000 * cpuMs) / calls, busy: cpuMs / wallMs, failed };
+}
+
+function alone(turns: readonly Turn[]): Figure[] {
+  return [
+    { what: "calls/s", value: medianOf(turns, "callsPerSecond") },
+    { what: "CPU per call", value: medianOf(turns, "cpuUsPerCall"), unit: "us" },
+  ];
+}
+
+function beside(own: readonly Turn[], other: readonly Turn[], goal: Goal): Figure[] {
+  const coresSuffice = Math.min(medianOf(own, "busy"), medianOf(other, "busy")) >= BUSY_ENOUGH;
+  const cpuDecides = goal.cpuToo === true || !coresSuffice;
+  return [
+    {
+      ...ratioOf(`calls/s, beside ${goal.yardstick}`, own, other, "callsPerSecond"),
+      atLeast: goal.throughput,
+      ...(coresSuffice ? {} : { isJudged: false, note: "CPU decides: a server had to wait" }),
+    },
+    {
+      ...ratioOf(`CPU per call, beside ${goal.yardstick}`, own, other, "cpuUsPerCall"),
+      unit: "us",
+      atMost: Number((1 / goal.throughput).toFixed(2)),
+      ...(cpuDecides ? {} : { isJudged: false, note: "calls/s decide" }),
+    },
+  ];
+}
+
+function failuresOf(turns: readonly Turn[]): Figure[] {
+  const counts = turns.flatMap(({ failed }) => failed ?? []);
+  const value = counts.reduce((sum, count) => sum + count, 0);
+  return counts.length === 0 ? [] : [{ what: "refused or lost", value, atMost: 0 }];
+}
+
+function ratioOf(what: string, own: readonly Turn[], other: readonly Turn[], key: Measured): Figure {
+  const ratios = own.map((turn, round) => turn[key] / (other[round]?.[key] ?? Number.NaN));
+  return { what, value: medianOf(own, key), yardstick: medianOf(other, key), ratio: median(ratios) };
+}
+
+function medianOf(turns: readonly Turn[], key: Measured): number {
+  return median(turns.map((turn) => turn[key]));
+}

@@ -1,0 +1,26 @@
+import { ChildScript } from "./child-script.ts";
+
+/** A server with next to no work of its own, which the service is compared with. */
+export type YardstickKind = "grpc-js" | "node:http2" | "node:http";
+
+export interface YardstickAddress {
+  /** `host:port` */
+  readonly address: string;
+}
+
+/** A yardstick in a process of its own. */
+export class Yardstick extends ChildScript<{ readonly kind: YardstickKind }, YardstickAddress> {
+  readonly kind: YardstickKind;
+  address = "";
+
+  private constructor(kind: YardstickKind) {
+    super("yardstick-process.ts");
+    this.kind = kind;
+  }
+
+  static async start(kind: YardstickKind): Promise<Yardstick> {
+    const yardstick = new Yardstick(kind);
+    ({ address: yardstick.address } = await yardstick.ask({ kind }));
+    return yardstick;
+  }
+}
