@@ -30,6 +30,8 @@ describe("loadConfig", () => {
       freshness: { freshForMs: 30 * DAY_MS, staleForMs: 365 * DAY_MS, negativeForMs: DAY_MS, snapshotForMs: 3_600_000 },
       vpic: { url: "https://vpic.nhtsa.dot.gov/api", patienceMs: 2_000, requestsPerSecond: 5 },
       snapshotPath: undefined,
+      connections: { maxOpenPerAddress: 500, maxNewPerAddress: 2_000 },
+      maxCallsInFlight: 2_048,
       logLevel: "info",
       shutdownGraceMs: 10_000,
     });
@@ -54,7 +56,7 @@ describe("loadConfig", () => {
     expect(loadConfig({ VPIC_PATIENCE: text }).vpic.patienceMs).toBe(ms);
   });
 
-  test("reports every fault at once, with the variable, what was found and what is allowed", () => {
+  test("reports every fault at once, with the variable, what was found and what is expected", () => {
     const faults = faultsOf({
       HOST: "not a host",
       GRPC_PORT: "70000",
@@ -67,22 +69,59 @@ describe("loadConfig", () => {
     });
 
     expect(faults).toEqual([
-      expect.stringMatching(/^HOST: found "not a host"; allowed is an IP address/),
-      expect.stringMatching(/^GRPC_PORT: found "70000"; allowed is a port from 0 to 65535/),
-      expect.stringMatching(/^DATABASE_URL: found "mysql:.*; .*sqlite:.*postgres:/),
-      expect.stringMatching(/^SOURCES: found "vpic,carfax"; allowed is one of vpic, snapshot/),
-      expect.stringMatching(/^CACHE_FRESH_FOR: found "30"; allowed is a number with a unit/),
-      expect.stringMatching(/^VPIC_URL: found "http:\/\/vpic.example"; /),
-      expect.stringMatching(/^VPIC_REQUESTS_PER_SECOND: found "0"; allowed is a number greater than 0/),
-      expect.stringMatching(/^LOG_LEVEL: found "loud"; allowed is one of debug, info, warn, error, silent/),
+      expect.stringMatching(/^HOST: found "not a host"; expected an IP address/),
+      expect.stringMatching(/^GRPC_PORT: found "70000"; expected a port from 0 to 65535/),
+      expect.stringMatching(/^DATABASE_URL: expected sqlite:.*postgres:/),
+      expect.stringMatching(/^SOURCES: found "vpic,carfax"; expected one of vpic, snapshot/),
+      expect.stringMatching(/^CACHE_FRESH_FOR: found "30"; expected a number with a unit/),
+      expect.stringMatching(/^VPIC_URL: must be https/),
+      expect.stringMatching(/^VPIC_REQUESTS_PER_SECOND: found "0"; expected a number greater than 0/),
+      expect.stringMatching(/^LOG_LEVEL: found "loud"; expected one of debug, info, warn, error, silent/),
     ]);
   });
 
-  test("never prints a password", () => {
-    const faults = faultsOf({ DATABASE_URL: "mysql://root:geheim@db/x", VPIC_URL: "ftp://me:geheim@vpic" });
+  test.each([
+    ["DATABASE_URL", "mysql://root:geheim@db/x"],
+    ["DATABASE_URL", "postgres://root:ge/geheim@db/x"],
+    ["DATABASE_URL", "postgres://root:12/geheim@db/x"],
+    ["DATABASE_URL", "postgres://root:12?geheim@db/x"],
+    ["DATABASE_URL", "postgres://root:12#geheim@db/x"],
+    ["DATABASE_URL", "postgres://root:geheim@db:port/x"],
+    ["DATABASE_URL", "postgres:root:geheim@db/x"],
+    ["DATABASE_URL", "mysql://db/x?user=root&password=geheim"],
+    ["DATABASE_URL", "root:geheim"],
+    ["DATABASE_URL", "geheim"],
+    ["VPIC_URL", "ftp://me:geheim@vpic"],
+    ["VPIC_URL", "https://me:geheim@vpic.example/api"],
+    ["VPIC_URL", "https://me:ge/geheim@vpic.example/api"],
+    ["VPIC_URL", "https://me:12/geheim@vpic.example/api"],
+    ["VPIC_URL", "https://vpic.example/api?key=geheim"],
+    ["VPIC_URL", "geheim"],
+    ["CORS_ORIGINS", "https://me:geheim@app.example.com"],
+    ["CORS_ORIGINS", "https://app.example.com?key=geheim"],
+    ["HOST", "postgres://root:geheim@db/x"],
+    ["LOG_LEVEL", "key=geheim"],
+  ])("prints nothing of a secret in %s=%s", (name, value) => {
+    const faults = faultsOf({ [name]: value });
 
-    expect(faults).toHaveLength(2);
+    expect(faults).toEqual([expect.stringMatching(new RegExp(`^${name}: `))]);
     expect(faults.join()).not.toContain("geheim");
+  });
+
+  test.each([
+    ["300", { maxOpenPerAddress: 300, maxNewPerAddress: 1_200 }],
+    ["unlimited", { maxOpenPerAddress: Infinity, maxNewPerAddress: Infinity }],
+  ])(
+    "lets an address with CONNECTIONS_PER_ADDRESS=%s have four times as many new connections in 10 s",
+    (text, limits) => {
+      expect(loadConfig({ CONNECTIONS_PER_ADDRESS: text }).connections).toEqual(limits);
+    },
+  );
+
+  test.each(["0", "1.5", "unlimited", "many"])("has no MAX_CALLS_IN_FLIGHT=%s", (text) => {
+    expect(faultsOf({ MAX_CALLS_IN_FLIGHT: text })).toEqual([
+      `MAX_CALLS_IN_FLIGHT: found "${text}"; expected a whole number greater than 0`,
+    ]);
   });
 
   test("wants stale entries to be kept at least as long as fresh ones", () => {

@@ -13,7 +13,7 @@ test("says at start that everyone may do everything, where that is so", async ()
   expect(logger.lines).toEqual([
     {
       level: "audit",
-      message: "whoever reaches the service may read, remove and export: there are no tokens",
+      message: "no tokens configured: anyone who can reach the service can read, remove and export",
       fields: { host: "0.0.0.0" },
     },
   ]);

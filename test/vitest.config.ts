@@ -1,35 +1,21 @@
 import { defineConfig } from "vitest/config";
 
-const attacks = "test/torture/**/*.test.ts";
+/** What takes minutes or a Debian package. */
+const slow = "test/**/*.ci.test.ts";
 
 export default defineConfig({
   test: {
-    // Real servers, databases and a browser share two cores.
-    testTimeout: 30_000,
+    globalSetup: "test/support/shared-servers.ts",
+    // A hang ends here, on a busy machine too. Nothing is expected to take long.
+    testTimeout: 120_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 30_000, interval: 20 } },
+    // Most tests wait for something more than they compute.
+    maxWorkers: 2,
     projects: [
-      {
-        extends: true,
-        test: {
-          name: "tests",
-          include: ["test/**/*.test.ts"],
-          exclude: [attacks],
-          // Most tests wait for something more than they compute.
-          maxWorkers: 2,
-          sequence: { groupOrder: 0 },
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: "attacks",
-          include: [attacks],
-          // What others feel of an attack is measured: nothing else may run meanwhile.
-          maxWorkers: 1,
-          fileParallelism: false,
-          sequence: { groupOrder: 1 },
-        },
-      },
+      { extends: true, test: { name: "tests", include: ["test/**/*.test.ts"], exclude: [slow] } },
+      // Only .ci/run runs it.
+      { extends: true, test: { name: "ci", include: [slow] } },
     ],
   },
 });

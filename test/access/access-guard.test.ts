@@ -1,15 +1,15 @@
-import { expect, test } from "vitest";
-
-import { AccessGuard } from "../../src/access/access-guard.ts";
+import { describe, expect, test } from "vitest";
+import { AccessGuard, requireScope, toStrangersRates } from "../../src/access/access-guard.ts";
+import { ScopeMissingError } from "../../src/access/errors.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
+import { isRefusal } from "../../src/access/refusal.ts";
 import { TokenBook } from "../../src/access/token-book.ts";
 import { digestOf } from "../../src/access/token.ts";
 
 const ADDRESS = "10.0.0.1";
 const now = (): number => 0;
 
-function guardWith(secrets: readonly string[] | undefined): AccessGuard {
-  const rates = { perSecond: 1, burst: 1, now };
+function guardWith(secrets: readonly string[] | undefined, rates = { perSecond: 1, burst: 1 }): AccessGuard {
   const tokens = secrets?.map((secret) => ({
     name: secret,
     digest: digestOf(secret),
@@ -18,36 +18,109 @@ function guardWith(secrets: readonly string[] | undefined): AccessGuard {
   }));
   return new AccessGuard({
     tokens: tokens === undefined ? undefined : { book: new TokenBook(tokens) },
-    limiter: new RateLimiter(rates),
-    strangers: new RateLimiter(rates),
+    limiter: new RateLimiter({ ...rates, now }),
+    strangers: new RateLimiter({ ...toStrangersRates(rates), now }),
     now,
   });
 }
 
-test("whose token is known is welcome until its rate is used up, and is charged nothing for the question", () => {
-  const guard = guardWith(["a", "b"]);
+describe("admission", () => {
+  test("knows a caller by its token", () => {
+    const caller = guardWith(["a", "b"]).admit("Bearer b", ADDRESS);
 
-  const asked = [1, 2, 3].map(() => guard.isWelcome("Bearer a", ADDRESS));
-  guard.admit("Bearer a", ADDRESS);
-  const after = [guard.isWelcome("Bearer a", ADDRESS), guard.isWelcome("Bearer b", ADDRESS)];
+    expect(caller).toMatchObject({ name: "b", scopes: new Set(["lookup"]) });
+    expect(isRefusal(caller)).toBe(false);
+  });
 
-  expect([asked, after]).toEqual([
-    [true, true, true],
-    [false, true],
-  ]);
+  test("without tokens knows a caller by its address, and allows everything", () => {
+    const caller = guardWith(undefined).admit("Bearer whatever", "2001:db8:0:0::/64");
+
+    expect(caller).toEqual({ name: "2001:db8:0:0::/64", scopes: new Set(["lookup", "remove", "export"]) });
+  });
+
+  test.each([
+    [undefined, "TOKEN_MISSING"],
+    ["", "TOKEN_MISSING"],
+    ["Basic a", "TOKEN_MISSING"],
+    ["Bearer", "TOKEN_MISSING"],
+    ["Bearer c", "TOKEN_UNKNOWN"],
+  ])("refuses the authorization %j, and waiting does not help", (authorization, reason) => {
+    const outcome = guardWith(["a"]).admit(authorization, ADDRESS);
+
+    expect(outcome).toEqual({ reason, retryAfterMs: 0 });
+  });
+
+  test.each([
+    ["a token", ["a"]],
+    ["an address", undefined],
+  ])("refuses %s beyond its rate with the time to wait", (_whose, secrets) => {
+    const guard = guardWith(secrets, { perSecond: 4, burst: 1 });
+    guard.admit("Bearer a", ADDRESS);
+
+    const outcome = guard.admit("Bearer a", ADDRESS);
+
+    expect(outcome).toEqual({ reason: "RATE_LIMITED", retryAfterMs: 250 });
+    expect(isRefusal(outcome)).toBe(true);
+  });
+
+  test("gives an address a burst of 100 without a valid token, and takes nothing from tokens", () => {
+    const guard = guardWith(["a"], { perSecond: 1_000, burst: 10_000 });
+    const reasonOf = (authorization: string | undefined, address = ADDRESS): string => {
+      const outcome = guard.admit(authorization, address);
+      return isRefusal(outcome) ? outcome.reason : "admitted";
+    };
+
+    const reasons = Array.from({ length: 102 }, (_, index) => reasonOf(index % 2 === 0 ? undefined : "Bearer guess"));
+
+    expect(reasons.filter((reason) => reason === "RATE_LIMITED")).toHaveLength(2);
+    expect(reasons.slice(100)).toEqual(["RATE_LIMITED", "RATE_LIMITED"]);
+    expect(reasonOf("Bearer a")).toBe("admitted");
+    expect(reasonOf(undefined, "10.0.0.2")).toBe("TOKEN_MISSING");
+  });
+
+  test("without tokens gives an address its whole burst", () => {
+    const guard = guardWith(undefined, { perSecond: 1_000, burst: 150 });
+
+    const outcomes = Array.from({ length: 151 }, () => guard.admit(undefined, ADDRESS));
+
+    expect(outcomes.filter(isRefusal)).toHaveLength(1);
+  });
 });
 
-test.each([undefined, "", "Basic a", "Bearer c", "Bearer"])("whose authorization is %j is not welcome", (given) => {
+test.each([
+  [
+    { perSecond: 1_000, burst: 10_000 },
+    { perSecond: 100, burst: 100 },
+  ],
+  [
+    { perSecond: 5, burst: 20 },
+    { perSecond: 5, burst: 20 },
+  ],
+])("with rates of %j, calls without a valid token have %j", (rates, expected) => {
+  expect(toStrangersRates(rates)).toEqual(expected);
+});
+
+test("a caller without the scope is refused it", () => {
+  const caller = { name: "a", scopes: new Set(["lookup"] as const) };
+
+  expect(() => requireScope(caller, "remove")).toThrow(new ScopeMissingError("remove"));
+  expect(() => requireScope(caller, "lookup")).not.toThrow();
+});
+
+test("a valid token is known as such, and the question charges nothing", () => {
   const guard = guardWith(["a"]);
 
-  expect(guard.isWelcome(given, ADDRESS)).toBe(false);
+  const asked = [1, 2, 3].map(() => guard.isTokenValid("Bearer a"));
+  const admitted = guard.admit("Bearer a", ADDRESS);
+
+  expect(asked).toEqual([true, true, true]);
+  expect(isRefusal(admitted)).toBe(false);
 });
 
-test("without tokens an address is welcome until its rate is used up", () => {
-  const guard = guardWith(undefined);
-  guard.admit(undefined, ADDRESS);
+test.each([undefined, "", "Basic a", "Bearer c", "Bearer"])("the authorization %j is no valid token", (given) => {
+  expect(guardWith(["a"]).isTokenValid(given)).toBe(false);
+});
 
-  const welcome = [guard.isWelcome(undefined, ADDRESS), guard.isWelcome(undefined, "10.0.0.2")];
-
-  expect(welcome).toEqual([false, true]);
+test("without tokens no token is valid", () => {
+  expect(guardWith(undefined).isTokenValid("Bearer a")).toBe(false);
 });

@@ -1,55 +1,34 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
-
 import { create, createFileRegistry, type DescMethod, fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { ServerReflection, type ServerReflectionResponse } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 
-/** Every method that a gRPC listener serves, as it describes them by reflection to callers with this header. */
-export async function readServedMethods(grpcAddress: string, authorization: string): Promise<readonly DescMethod[]> {
-  const ask: Ask = (path, ...options) => bufCurl(`http://${grpcAddress}${path}`, authorization, options);
-  const services = (await ask("", "--list-services")).trim().split("\n");
-  const methods = await Promise.all(services.map((service) => methodsOf(ask, service)));
-  return methods.flat();
-}
+type Question =
+  | { readonly case: "listServices"; readonly value: string }
+  | { readonly case: "fileContainingSymbol"; readonly value: string };
 
-type Ask = (path: string, ...options: readonly string[]) => Promise<string>;
-
-async function methodsOf(ask: Ask, service: string): Promise<readonly DescMethod[]> {
-  const request = JSON.stringify({ fileContainingSymbol: service });
-  const reflected: unknown = JSON.parse(
-    await ask("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "-d", request),
-  );
-  const registry = createFileRegistry(
-    create(FileDescriptorSetSchema, {
-      file: filesIn(reflected).map((base64) => fromBinary(FileDescriptorProtoSchema, Buffer.from(base64, "base64"))),
+/** Every method that a service serves, as it describes them by reflection to callers with this header. */
+export async function readServedMethods(address: string, authorization: string): Promise<readonly DescMethod[]> {
+  const client = createClient(ServerReflection, createGrpcTransport({ baseUrl: `http://${address}` }));
+  const ask = async (messageRequest: Question): Promise<ServerReflectionResponse["messageResponse"]> => {
+    async function* requests() {
+      yield { messageRequest };
+    }
+    const [answer] = await Array.fromAsync(client.serverReflectionInfo(requests(), { headers: { authorization } }));
+    return answer?.messageResponse ?? { case: undefined };
+  };
+  const listed = await ask({ case: "listServices", value: "" });
+  const services = listed.case === "listServicesResponse" ? listed.value.service.map(({ name }) => name) : [];
+  const methods = await Promise.all(
+    services.map(async (service) => {
+      const described = await ask({ case: "fileContainingSymbol", value: service });
+      const files = described.case === "fileDescriptorResponse" ? described.value.fileDescriptorProto : [];
+      // Each file comes before what it imports.
+      const file = files.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes)).toReversed();
+      const registry = createFileRegistry(create(FileDescriptorSetSchema, { file }));
+      return registry.getService(service)?.methods ?? [];
     }),
   );
-  return registry.getService(service)?.methods ?? [];
-}
-
-/** The files of an answer, in the order in which they need each other. */
-function filesIn(reflected: unknown): readonly string[] {
-  const answer = fieldOf(reflected, "fileDescriptorResponse");
-  const files = fieldOf(answer, "fileDescriptorProto");
-  return Array.isArray(files) ? files.map(String).toReversed() : [];
-}
-
-function fieldOf(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
-}
-
-async function bufCurl(url: string, authorization: string, options: readonly string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)("node_modules/.bin/buf", [
-    "curl",
-    "--protocol",
-    "grpc",
-    "--http2-prior-knowledge",
-    "--header",
-    `authorization: ${authorization}`,
-    "--reflect-header",
-    "*",
-    ...options,
-    url,
-  ]);
-  return stdout;
+  return methods.flat();
 }

@@ -8,6 +8,7 @@ import { MemoryLogger } from "../support/memory-logger.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const POLL_MS = 10;
+const SOON = { timeout: 20_000 };
 
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
 let path: string;
@@ -42,7 +43,7 @@ describe("a changed file of tokens takes effect", () => {
 
     await writeFile(path, line("young"));
 
-    await vi.waitFor(() => expect(nameOf(file, "young")).toBe("young"));
+    await vi.waitFor(() => expect(nameOf(file, "young")).toBe("young"), SOON);
     expect(nameOf(file, "old")).toBeUndefined();
   });
 
@@ -53,7 +54,7 @@ describe("a changed file of tokens takes effect", () => {
 
     await rename(successor, path);
 
-    await vi.waitFor(() => expect(nameOf(file, "new")).toBe("new"));
+    await vi.waitFor(() => expect(nameOf(file, "new")).toBe("new"), SOON);
     expect(nameOf(file, "old")).toBeUndefined();
   });
 
@@ -68,7 +69,7 @@ describe("a changed file of tokens takes effect", () => {
     await symlink("v2", `${link}.next`);
     await rename(`${link}.next`, link);
 
-    await vi.waitFor(() => expect(nameOf(file, "new")).toBe("new"));
+    await vi.waitFor(() => expect(nameOf(file, "new")).toBe("new"), SOON);
   });
 
   test("when all tokens are taken out", async () => {
@@ -76,7 +77,7 @@ describe("a changed file of tokens takes effect", () => {
 
     await writeFile(path, "");
 
-    await vi.waitFor(() => expect(nameOf(file, "old")).toBeUndefined());
+    await vi.waitFor(() => expect(nameOf(file, "old")).toBeUndefined(), SOON);
   });
 });
 
@@ -86,7 +87,7 @@ describe("a file of tokens that becomes unusable", () => {
 
     await writeFile(path, `${line("new")}broken vs_secret lookup`);
 
-    await vi.waitFor(() => expect(logger.lines).toHaveLength(1));
+    await vi.waitFor(() => expect(logger.lines).toHaveLength(1), SOON);
     expect(logger.lines).toMatchObject([{ level: "error", fields: { faults: [expect.stringMatching(/^line 2: /)] } }]);
     expect(JSON.stringify(logger.lines)).not.toMatch(/vs_secret|vehicle-service-test/);
     expect(nameOf(file, "old")).toBe("old");
@@ -96,11 +97,11 @@ describe("a file of tokens that becomes unusable", () => {
     using file = await open(line("old"));
 
     await rm(path);
-    await vi.waitFor(() => expect(logger.lines).toHaveLength(1));
+    await vi.waitFor(() => expect(logger.lines).toHaveLength(1), SOON);
     await writeFile(path, line("new"));
 
-    await vi.waitFor(() => expect(nameOf(file, "new")).toBe("new"));
-    expect(logger.lines.map(({ level }) => level)).toEqual(["error", "info"]);
+    await vi.waitFor(() => expect(nameOf(file, "new")).toBe("new"), SOON);
+    expect(logger.lines.filter(({ level }) => level === "error")).toHaveLength(1);
     expect(logger.lines[0]?.fields["faults"]).toEqual([expect.stringContaining("ENOENT")]);
   });
 });

@@ -17,7 +17,7 @@ interface WireProtocol {
   read(answer: WireAnswer, method: DescMethod): Outcome;
 }
 
-const NOT_SERVED = new Set([404, 405, 415]);
+const NOT_SERVED = new Set([404, 405, 415, 505]);
 const TRAILERS = 0x80;
 const END_OF_STREAM = 0x02;
 
@@ -70,16 +70,21 @@ function parse(json: string): ConnectFault & { readonly error?: ConnectFault } {
   return JSON.parse(json);
 }
 
-function readConnect({ status, body }: WireAnswer, { methodKind }: DescMethod): Outcome {
+/** Whether an answer is one that has no end, and has begun. */
+function isBegun({ name }: DescMethod, body: Buffer): boolean {
+  return name === "Watch" && body.byteLength > 0;
+}
+
+function readConnect({ status, body }: WireAnswer, method: DescMethod): Outcome {
   if (NOT_SERVED.has(status)) {
     return "not served";
   }
-  if (methodKind === "unary") {
+  if (method.methodKind === "unary") {
     return status === 200 ? "ok" : ofFault(parse(body.toString()));
   }
   const end = frameWith(END_OF_STREAM, body);
   if (end === undefined) {
-    return `no end, and the status ${status}`;
+    return isBegun(method, body) ? "ok" : `no end, and the status ${status}`;
   }
   const { error } = parse(end);
   return error === undefined ? "ok" : ofFault(error);
@@ -93,11 +98,11 @@ const grpc: WireProtocol = {
     body: frame(encode(method.input, message)),
     isEndless: method.name === "Watch",
   }),
-  read: ({ status, headers, body }, { name }) => {
+  read: ({ status, headers, body }, method) => {
     if (NOT_SERVED.has(status) || headers["grpc-status"] === String(Code.Unimplemented)) {
       return "not served";
     }
-    return name === "Watch" && body.byteLength > 0
+    return isBegun(method, body)
       ? "ok"
       : ofStatus(headers["grpc-status"]?.toString(), headers["grpc-status-details-bin"]?.toString());
   },
@@ -108,12 +113,16 @@ const grpcWeb: WireProtocol = {
     ...grpc.write(method, message),
     headers: { "content-type": "application/grpc-web+proto", "x-grpc-web": "1" },
   }),
-  read: ({ status, headers, body }) => {
+  read: ({ status, headers, body }, method) => {
     if (NOT_SERVED.has(status)) {
       return "not served";
     }
+    const end = frameWith(TRAILERS, body);
+    if (end === undefined && isBegun(method, body)) {
+      return "ok";
+    }
     const trailers = new Headers();
-    for (const line of (frameWith(TRAILERS, body) ?? "").split("\r\n").filter((each) => each.includes(":"))) {
+    for (const line of (end ?? "").split("\r\n").filter((each) => each.includes(":"))) {
       trailers.append(line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1));
     }
     return ofStatus(
@@ -135,6 +144,7 @@ const connect: WireProtocol = {
         "connect-protocol-version": "1",
       },
       body: isUnary ? json : frame(json),
+      isEndless: method.name === "Watch",
     };
   },
   read: readConnect,
@@ -148,16 +158,9 @@ const connectGet: WireProtocol = {
   read: readConnect,
 };
 
-/** grpc-js takes gRPC-Web for gRPC. */
-const grpcInDisguise: WireProtocol = {
-  write: (method, message) => ({ ...grpcWeb.write(method, message), isEndless: method.name === "Watch" }),
-  read: (answer, method) => grpc.read(answer, method),
-};
-
 /** Every protocol that the service speaks. */
 export const PROTOCOLS = {
   gRPC: grpc,
-  "gRPC that calls itself gRPC-Web": grpcInDisguise,
   "gRPC-Web": grpcWeb,
   Connect: connect,
   "Connect by GET": connectGet,

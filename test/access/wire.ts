@@ -1,4 +1,4 @@
-import { Agent as HttpAgent, request as requestHttp } from "node:http";
+import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from "node:http";
 import { connect, type IncomingHttpHeaders } from "node:http2";
 import { Agent as HttpsAgent, request as requestHttps } from "node:https";
 import { buffer } from "node:stream/consumers";
@@ -23,15 +23,22 @@ export interface WireAnswer {
   readonly body: Buffer;
 }
 
+export interface WireOptions {
+  /** The authority of the service's certificate, as PEM. */
+  readonly ca: string;
+  /** Where the connection comes from. */
+  readonly localAddress: string;
+}
+
 /** One connection to a listener, without any idea of what an RPC is. */
 export interface Wire extends Disposable {
   send(request: WireRequest): Promise<WireAnswer>;
 }
 
 /** HTTP/2 at an address with its scheme, from the first byte or by ALPN. */
-export function openHttp2(url: string, ca: string): Wire {
+export function openHttp2(url: string, { ca, localAddress }: WireOptions): Wire {
   // Others than Node's client may send headers twice that should come once.
-  const options = { ca, strictSingleValueFields: false };
+  const options = { ca, localAddress, strictSingleValueFields: false };
   const session = connect(url, options);
   return {
     async send({ method, path, headers, body, isEndless = false }) {
@@ -57,21 +64,22 @@ export function openHttp2(url: string, ca: string): Wire {
 }
 
 /** HTTP/1.1 at an address with its scheme. */
-export function openHttp1(url: string, ca: string): Wire {
-  const options = { keepAlive: true, maxSockets: 1 };
+export function openHttp1(url: string, { ca, localAddress }: WireOptions): Wire {
+  const options = { keepAlive: true, maxSockets: 1, localAddress };
   const isSecure = url.startsWith("https:");
   const agent = isSecure ? new HttpsAgent({ ...options, ca }) : new HttpAgent(options);
   const send = isSecure ? requestHttps : requestHttp;
   return {
-    async send({ method, path, headers, body }) {
+    async send({ method, path, headers, body, isEndless = false }) {
       return await new Promise((resolve, reject) => {
         const request = send(`${url}${path}`, { method, agent, headers }, (response) => {
-          buffer(response).then(
-            (received) =>
+          const received = isEndless ? beginningOf(response) : buffer(response);
+          received.then(
+            (body) =>
               resolve({
                 status: response.statusCode ?? 0,
                 headers: { ...response.headers, ...response.trailers },
-                body: received,
+                body,
               }),
             reject,
           );
@@ -82,4 +90,12 @@ export function openHttp1(url: string, ca: string): Wire {
     },
     [Symbol.dispose]: () => agent.destroy(),
   };
+}
+
+/** What comes first, or everything when that is nothing. */
+async function beginningOf(response: IncomingMessage): Promise<Buffer> {
+  for await (const chunk of response) {
+    return chunk;
+  }
+  return Buffer.alloc(0);
 }

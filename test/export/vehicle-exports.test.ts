@@ -132,7 +132,7 @@ test("nothing is left of a file that was read and disposed", async () => {
 });
 
 test("an aborted export ends with the reason, and nothing is left", async () => {
-  await using table = await tableOf(50_000);
+  await using table = await tableOf(10_000);
   await using exports = await openExports(table);
   const caller = new AbortController();
   const reason = new Error("the caller is gone");
@@ -145,7 +145,7 @@ test("an aborted export ends with the reason, and nothing is left", async () => 
 });
 
 test("files are written one after the other, and who waits may leave at once", async () => {
-  await using table = await tableOf(50_000);
+  await using table = await tableOf(10_000);
   await using exports = await openExports(table);
   const ended: string[] = [];
   const first = exports.create("client", noAbort()).finally(() => ended.push("first"));
@@ -159,7 +159,7 @@ test("files are written one after the other, and who waits may leave at once", a
   await using last = await third;
 
   expect(ended).toEqual(["second", "first", "third"]);
-  expect([file.rowCount, last.rowCount]).toEqual([50_000, 50_000]);
+  expect([file.rowCount, last.rowCount]).toEqual([10_000, 10_000]);
 });
 
 test("reading stops with the reason when the reader's signal is aborted", async () => {
@@ -176,7 +176,7 @@ test("reading stops with the reason when the reader's signal is aborted", async 
 });
 
 test("disposing the exports ends those that are written and deletes those that are read", async () => {
-  await using table = await tableOf(50_000);
+  await using table = await tableOf(10_000);
   const exports = await openExports(table);
   await using file = await exports.create("client", noAbort());
   const creating = exports.create("client", noAbort());

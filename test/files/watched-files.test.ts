@@ -1,9 +1,10 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { WatchedFiles } from "../../src/files/watched-files.ts";
+import { eventually } from "../support/eventually.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
@@ -41,10 +42,10 @@ test("what could not be read for a passing reason is read although the files do 
   read = async () => (isOutOfDescriptors ? Promise.reject(new Error("EMFILE")) : readFile(path, "utf8"));
 
   await writeFile(path, "second");
-  await vi.waitFor(() => expect(faults).toHaveLength(1));
+  await eventually(() => expect(faults).toHaveLength(1));
   isOutOfDescriptors = false;
 
-  await vi.waitFor(() => expect(files.content).toBe("second"));
+  await eventually(() => expect(files.content).toBe("second"));
   expect(faults).toEqual([new Error("EMFILE")]);
   expect(changes).toEqual(["second"]);
 });
@@ -55,13 +56,13 @@ test("a fault that was mended without a trace is told again when it comes back",
   read = async () => (fault === undefined ? "usable" : Promise.reject(fault));
 
   await writeFile(path, "second");
-  await vi.waitFor(() => expect(faults).toHaveLength(1));
+  await eventually(() => expect(faults).toHaveLength(1));
   fault = undefined;
-  await vi.waitFor(() => expect(changes).toEqual(["usable"]));
+  await eventually(() => expect(changes).toEqual(["usable"]));
   fault = new Error("unusable");
   await writeFile(path, "third");
 
-  await vi.waitFor(() => expect(faults).toHaveLength(2));
+  await eventually(() => expect(faults).toHaveLength(2));
 });
 
 test("a file that is written all the time is read all the same", async () => {
@@ -75,7 +76,7 @@ test("a file that is written all the time is read all the same", async () => {
     }
   })();
 
-  await vi.waitFor(() => expect(files.content).toMatch(/^version/));
+  await eventually(() => expect(files.content).toMatch(/^version/));
   enough.abort();
   await writing;
 
@@ -90,7 +91,7 @@ test("nothing is read after the end", async () => {
   files[Symbol.dispose]();
   using later = await watch();
   await writeFile(path, "second");
-  await vi.waitFor(() => expect(later.content).toBe("read 2"));
+  await eventually(() => expect(later.content).toBe("read 2"));
 
   expect(files.content).toBe("first");
 });

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
 import { anyUnpack, durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
@@ -10,6 +11,7 @@ import {
   RequestInfoSchema,
   RetryInfoSchema,
 } from "#gen/google/rpc/error_details_pb.ts";
+import type { BatchLookupResponse } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import {
   LookupRequestSchema,
   LookupResponseSchema,
@@ -18,7 +20,9 @@ import {
   View,
 } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { VehicleExports } from "../../src/export/vehicle-exports.ts";
-import { createCallInterceptor } from "../../src/rpc/call-interceptor.ts";
+import { AccessGuard } from "../../src/access/access-guard.ts";
+import { RateLimiter } from "../../src/access/rate-limiter.ts";
+import { createInterceptors } from "../../src/rpc/interceptors.ts";
 import { createVehicleHandlers } from "../../src/rpc/vehicle-handlers.ts";
 import { SourceUnavailableError, StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import { VehicleLookup } from "../../src/vehicle/vehicle-lookup.ts";
@@ -27,6 +31,7 @@ import { MemoryLogger } from "../support/memory-logger.ts";
 import { MemoryStore } from "../support/memory-store.ts";
 import { ScriptedSource } from "../support/scripted-source.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { withCalls } from "../support/with-calls.ts";
 
 const VIN = "1XPWD40X1ED215307";
 const NOW = Date.UTC(2026, 10, 22, 12);
@@ -60,17 +65,24 @@ afterAll(async () => {
   await directory[Symbol.asyncDispose]();
 });
 
-function setUp(store = new MemoryStore()): Harness {
+function setUp(store = new MemoryStore(), transportOptions: { readonly useBinaryFormat?: boolean } = {}): Harness {
   const source = new ScriptedSource("vpic");
   const logger = new MemoryLogger();
   const now = (): number => NOW;
   const onSourceFault = (): void => undefined;
   const lookup = new VehicleLookup({ store, sources: [source], freshness, patienceMs: 2_000, onSourceFault, now });
+  const limiter = new RateLimiter({ perSecond: 1, burst: 1 });
+  const guard = new AccessGuard({ tokens: undefined, limiter, strangers: limiter });
   const handlers = createVehicleHandlers({ lookup, exports, logger, now });
   const transport = createRouterTransport(({ service }) => service(VehicleService, handlers), {
-    router: { interceptors: [createCallInterceptor(logger)] },
+    router: { interceptors: [withCalls, ...createInterceptors({ guard, logger })] },
+    transport: transportOptions,
   });
   return { client: createClient(VehicleService, transport), source, store, logger };
+}
+
+function detailsOf(answer: BatchLookupResponse | undefined): Any[] {
+  return answer?.result.case === "error" ? answer.result.value.details : [];
 }
 
 async function errorOf(call: Promise<unknown>): Promise<ConnectError> {
@@ -198,9 +210,38 @@ describe("BatchLookup", () => {
       { index: 0, vin: "1xpwd40x1ed215307", result: { case: "vehicle", value: { vin: VIN, make: "PETERBILT" } } },
       { index: 1, vin: "1XPWD40XIED215307", result: { case: "error", value: { code: Code.InvalidArgument } } },
     ]);
-    const [, bad] = byIndex;
-    const details = bad?.result.case === "error" ? bad.result.value.details : [];
+    expect(byIndex[1]?.errorInfo).toBeUndefined();
+    const details = detailsOf(byIndex[1]);
     expect(details.map((any) => anyUnpack(any, BadRequestSchema)?.fieldViolations[0]?.field)).toContain("vins[1]");
+  });
+
+  test("says why, for programs, beside an error that has a reason", async () => {
+    const { client, source } = setUp();
+    source.script = ({ vin }) => aVehicle({ vin, make: "", model: "", modelYear: "" });
+
+    const [answer] = await Array.fromAsync(client.batchLookup({ vins: [VIN] }));
+
+    expect(answer?.errorInfo).toMatchObject({
+      reason: "VIN_NOT_DECODED",
+      domain: "vehicle.v1",
+      metadata: { vin: VIN },
+    });
+    expect(detailsOf(answer).map((any) => anyUnpack(any, ErrorInfoSchema))).toContainEqual(answer?.errorInfo);
+  });
+
+  test("reaches clients that know no types of details in JSON, errors included", async () => {
+    const { client, source } = setUp(undefined, { useBinaryFormat: false });
+    source.script = ({ vin }) => aVehicle({ vin, make: "", model: "", modelYear: "" });
+
+    const answers = await Array.fromAsync(client.batchLookup({ vins: ["nonsense", VIN] }));
+
+    expect(answers).toMatchObject([
+      { result: { case: "error", value: { code: Code.InvalidArgument, details: [] } } },
+      {
+        result: { case: "error", value: { code: Code.NotFound, details: [] } },
+        errorInfo: { reason: "VIN_NOT_DECODED" },
+      },
+    ]);
   });
 
   test.each([

@@ -1,62 +1,87 @@
+import { once } from "node:events";
+import type { Socket } from "node:net";
 import { connect } from "node:net";
-import { setTimeout as pause } from "node:timers/promises";
-
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { expect, test } from "vitest";
-
-import { RemoveRequestSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { BatchLookupRequestSchema, RemoveRequestSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { clientOf } from "../support/clients.ts";
 import { manyVins } from "../support/real-vins.ts";
-import { ServiceProcess } from "../support/service-process.ts";
-import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { startTestApp, type TestApp } from "../support/test-app.ts";
-import { callHeaders, data, grpcMessage, headers, OPENING } from "../torture/http2-frames.ts";
+import { callHeaders, data, grpcMessage, headers, OPENING } from "../support/http2-frames.ts";
 
-const REMOVE = "/vehicle.v1.VehicleService/Remove";
-const [VIN = ""] = manyVins(1);
+const SERVICE = "/vehicle.v1.VehicleService";
+const [VIN = "", SILENT_VIN = ""] = manyVins(2);
 const TRIES = 20;
-/** The longest that a connection lives before it is broken, in ms. */
-const LONGEST_MS = 5;
+/** In bytes. */
+const HALF_AN_ANSWER = 50_000;
 
-/** One Remove as it goes over each wire. */
-const REMOVES: Readonly<Record<string, { readonly bytes: Buffer; readonly addressOf: (app: TestApp) => string }>> = {
-  gRPC: {
-    bytes: Buffer.concat([
-      OPENING,
-      headers(1, callHeaders(REMOVE)),
-      data(1, grpcMessage(toBinary(RemoveRequestSchema, create(RemoveRequestSchema, { vin: VIN }))), true),
-    ]),
-    addressOf: ({ grpcAddress }) => grpcAddress,
+const remove: MessageInitShape<typeof RemoveRequestSchema> = { vin: VIN };
+/** Its last VIN is not answered, so that it does not end by itself. */
+const batch: MessageInitShape<typeof BatchLookupRequestSchema> = {
+  vins: [...Array.from({ length: 1_000 }, () => "malformed"), SILENT_VIN],
+};
+
+/** The same calls as they go over each wire. */
+const WIRES = {
+  "gRPC over HTTP/2": {
+    remove: grpcCall("Remove", toBinary(RemoveRequestSchema, create(RemoveRequestSchema, remove))),
+    batch: grpcCall("BatchLookup", toBinary(BatchLookupRequestSchema, create(BatchLookupRequestSchema, batch))),
   },
-  "HTTP/1.1": {
-    bytes: httpCall(REMOVE, Buffer.from(JSON.stringify({ vin: VIN })), "application/json"),
-    addressOf: ({ httpAddress }) => httpAddress,
+  "Connect over HTTP/1.1": {
+    remove: httpCall("Remove", Buffer.from(JSON.stringify(remove)), "application/json"),
+    batch: httpCall("BatchLookup", grpcMessage(Buffer.from(JSON.stringify(batch))), "application/connect+json"),
   },
 };
 
-function httpCall(path: string, body: Uint8Array, type: string): Buffer {
+const CASES = (["grpcAddress", "httpAddress"] as const).flatMap((port) =>
+  Object.entries(WIRES).map(([name, wire]) => [name, port, wire] as const),
+);
+
+let app: TestApp;
+
+beforeAll(async () => {
+  app = await startTestApp({
+    env: { VPIC_PATIENCE: "60s" },
+    vpic: { respondWith: ({ vins }) => (vins.includes(SILENT_VIN) ? { kind: "silence" } : undefined) },
+  });
+});
+
+afterEach(() => {
+  app.logger.lines.length = 0;
+});
+
+afterAll(() => app[Symbol.asyncDispose]());
+
+function grpcCall(method: string, message: Uint8Array): Buffer {
+  return Buffer.concat([OPENING, headers(1, callHeaders(`${SERVICE}/${method}`)), data(1, grpcMessage(message), true)]);
+}
+
+function httpCall(method: string, body: Uint8Array, type: string): Buffer {
   const length = `Content-Length: ${body.byteLength}`;
-  const head = `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\n${length}\r\n\r\n`;
+  const head = `POST ${SERVICE}/${method} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\n${length}\r\n\r\n`;
   return Buffer.concat([Buffer.from(head), body]);
 }
 
-/** Sends bytes on a connection of its own and breaks it after a while. */
-async function sendAndBreak(address: string, bytes: Buffer, afterMs: number): Promise<void> {
+/** Sends bytes on a connection of their own. */
+function send(address: string, bytes: Buffer): Socket {
   const socket = connect(Number(address.split(":")[1]), "127.0.0.1");
   socket.on("error", () => {});
   socket.write(bytes);
-  await pause(afterMs);
-  socket.resetAndDestroy();
+  return socket;
 }
 
-test.each(Object.entries(REMOVES))(
-  "over %s, whoever removes is named, also when the connection breaks at once",
-  async (_wire, { bytes, addressOf }) => {
-    await using app = await startTestApp();
-
+describe.each(CASES)("%s on %s", (_name, port, wire) => {
+  test("names who removes, also when the connection breaks at once", async () => {
     for (let attempt = 0; attempt < TRIES; attempt++) {
-      await sendAndBreak(addressOf(app), bytes, (attempt % LONGEST_MS) + 1);
+      const socket = send(app[port], wire.remove);
+      await once(socket, "connect");
+      // Some break before they are looked at, some later.
+      for (let turn = 0; turn < attempt; turn++) {
+        await nextTurn();
+      }
+      socket.resetAndDestroy();
     }
     // What has come before it is in the log by then.
     await clientOf(app).remove({ vin: VIN });
@@ -64,30 +89,19 @@ test.each(Object.entries(REMOVES))(
     const audits = app.logger.lines.filter(({ level }) => level === "audit");
     expect(audits.length).toBeGreaterThan(0);
     expect(new Set(audits.map(({ fields: { caller } }) => caller))).toEqual(new Set(["127.0.0.1"]));
-  },
-);
-
-test("a connection that breaks while a batch is answered is nobody's error", async () => {
-  await using directory = await temporaryDirectory();
-  // In a process of its own, which may be writing just when the connection breaks.
-  await using service = await ServiceProcess.start({
-    DATA_DIR: directory.path,
-    SOURCES: "snapshot",
-    LOG_LEVEL: "debug",
   });
-  await clientOf(service).lookup({ vin: VIN });
-  const vins = manyVins(TRIES * 1_000);
-  const broken = new Set(["a client left before its answer", "a request failed unexpectedly"]);
-  const told = (): unknown[] => service.log.map(({ msg }) => msg).filter((msg) => broken.has(String(msg)));
 
-  // Some are broken before they are looked at, or between two answers.
-  for (let attempt = 0; attempt < TRIES && told().length === 0; attempt++) {
-    const message = grpcMessage(Buffer.from(JSON.stringify({ vins: vins.splice(0, 1_000) })));
-    const bytes = httpCall("/vehicle.v1.VehicleService/BatchLookup", message, "application/connect+json");
-    await sendAndBreak(service.httpAddress, bytes, 60 + 40 * (attempt % 5));
-    await pause(100);
-  }
+  test("ends a batch as cancelled when the connection breaks in the middle of its answer", async () => {
+    const socket = send(app[port], wire.batch);
+    for (let bytes = 0; bytes < HALF_AN_ANSWER;) {
+      const [chunk]: Buffer[] = await once(socket, "data");
+      bytes += chunk?.byteLength ?? 0;
+    }
+    socket.resetAndDestroy();
 
-  expect(new Set(told())).toEqual(new Set(["a client left before its answer"]));
-  expect(service.log.filter(({ level }) => level === "error")).toEqual([]);
+    await expect
+      .poll(() => app.logger.lines.filter(({ message }) => message === "call ended").map(({ fields }) => fields))
+      .toMatchObject([{ procedure: "vehicle.v1.VehicleService/BatchLookup", code: "Canceled" }]);
+    expect(app.logger.lines.filter(({ level }) => level === "error" || level === "warn")).toEqual([]);
+  });
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { digestOf } from "../../src/access/token.ts";
-import { launchBrowser } from "../support/browser.ts";
+import { connectBrowser } from "../support/shared.ts";
 import { manyVins } from "../support/real-vins.ts";
 import type { TestApp } from "../support/test-app.ts";
 import { startTestApp } from "../support/test-app.ts";
@@ -17,7 +17,7 @@ let browser: Browser;
 
 beforeAll(async () => {
   app = await startTestApp();
-  browser = await launchBrowser();
+  browser = await connectBrowser();
 });
 
 afterAll(async () => {

@@ -1,6 +1,7 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { launchBrowser } from "../support/browser.ts";
+import { REBOUND_HOST } from "../support/browser.ts";
+import { connectBrowser } from "../support/shared.ts";
 import { clientOf } from "../support/clients.ts";
 import { manyVins } from "../support/real-vins.ts";
 import type { TestApp } from "../support/test-app.ts";
@@ -12,8 +13,6 @@ import { startForeignSite } from "./clients/foreign-site.ts";
 const [VIN = ""] = manyVins(1);
 const BODY = JSON.stringify({ vin: VIN });
 const SERVICE = "vehicle.v1.VehicleService";
-/** A name that the browser finds on this machine, as after DNS rebinding. */
-const REBOUND = "evil.example";
 
 /** How a page can make its reader's browser ask for a URL, as the text of a function of it. */
 const READS = {
@@ -28,7 +27,7 @@ let page: Page;
 
 beforeAll(async () => {
   site = await startForeignSite();
-  browser = await launchBrowser(`--host-resolver-rules=MAP ${REBOUND} 127.0.0.1`);
+  browser = await connectBrowser();
 });
 
 afterAll(async () => {
@@ -53,8 +52,8 @@ async function isKept(app: TestApp): Promise<boolean> {
 }
 
 /** Tries to remove the vehicle from the page that is open, and waits until the service has answered. */
-async function attack(script: string, app: TestApp): Promise<void> {
-  const post = `http://${app.httpAddress}/${SERVICE}/Remove`;
+async function attack(script: string, address: string): Promise<void> {
+  const post = `http://${address}/${SERVICE}/Remove`;
   const get = `${post}?connect=v1&encoding=json&message=${encodeURIComponent(BODY)}`;
   const ended = Promise.race([
     page.waitForEvent("requestfinished", (request) => request.url().startsWith(post)),
@@ -81,11 +80,15 @@ describe("a page of another origin", () => {
 
   afterAll(() => app[Symbol.asyncDispose]());
 
-  describe.each(["sameSiteOrigin", "crossSiteOrigin"] as const)("(%s)", (origin) => {
+  // One port for each: both lead to the same rules.
+  describe.each([
+    ["sameSiteOrigin", "httpAddress"],
+    ["crossSiteOrigin", "grpcAddress"],
+  ] as const)("(%s, on %s)", (origin, port) => {
     test.each(Object.entries(ATTACKS))("cannot remove a vehicle by %s", async (_name, script) => {
       await page.goto(site[origin]);
 
-      await attack(script, app);
+      await attack(script, app[port]);
 
       expect(await isKept(app)).toBe(true);
     });
@@ -95,9 +98,9 @@ describe("a page of another origin", () => {
       "/export.parquet",
       "/metrics",
     ])("cannot read GET %s, which the service's own page can", async (path) => {
-      const url = `http://${app.httpAddress}${path}`;
+      const url = `http://${app[port]}${path}`;
 
-      await page.goto(`http://${app.httpAddress}/`);
+      await page.goto(`http://${app[port]}/`);
       const own = await read(url);
       await page.goto(site[origin]);
       const foreign = await read(url);
@@ -108,7 +111,7 @@ describe("a page of another origin", () => {
 
     test.each(Object.entries(READS))("cannot make the service work by %s", async (_name, script) => {
       await page.goto(site[origin]);
-      const url = `http://${app.httpAddress}/export.parquet`;
+      const url = `http://${app[port]}/export.parquet`;
       const answered = page.waitForResponse(url);
 
       await page.evaluate(`(${script})("${url}")`).catch(() => {});
@@ -121,7 +124,7 @@ describe("a page of another origin", () => {
       await fill(friendly);
       await page.goto(site[origin]);
 
-      const answer = await read(`http://${friendly.httpAddress}/${SERVICE}/Remove`, {
+      const answer = await read(`http://${friendly[port]}/${SERVICE}/Remove`, {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: BODY,
@@ -138,7 +141,7 @@ describe("a page whose name was made to point at the service", () => {
 
   /** Opens a page of that name, from the service's own address. */
   async function rebind(app: TestApp): Promise<string> {
-    const origin = `http://${app.httpAddress.replace("127.0.0.1", REBOUND)}`;
+    const origin = `http://${app.httpAddress.replace("127.0.0.1", REBOUND_HOST)}`;
     await page.goto(`${origin}/healthz`);
     return origin;
   }

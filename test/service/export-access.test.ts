@@ -26,12 +26,15 @@ beforeAll(async () => {
 
 afterAll(() => stack.disposeAsync());
 
-function get(path: string, secret?: string): Promise<Response> {
-  const headers: Record<string, string> = secret === undefined ? {} : { authorization: `Bearer ${secret}` };
-  return fetch(`http://${app.httpAddress}${path}`, { headers });
-}
+describe.each([
+  ["GRPC_PORT", "grpcAddress"],
+  ["HTTP_PORT", "httpAddress"],
+] as const)("GET /export.parquet with tokens, on %s,", (_portName, port) => {
+  function get(path: string, secret?: string): Promise<Response> {
+    const headers: Record<string, string> = secret === undefined ? {} : { authorization: `Bearer ${secret}` };
+    return fetch(`http://${app[port]}${path}`, { headers });
+  }
 
-describe("GET /export.parquet with tokens", () => {
   test.each([
     ["no token", undefined, 401],
     ["an unknown token", "vs_guess", 401],
@@ -45,6 +48,8 @@ describe("GET /export.parquet with tokens", () => {
   });
 
   test("answers a token with the scope, and leaves a line of audit with its name", async () => {
+    app.logger.lines.length = 0;
+
     const response = await get("/export.parquet", EXPORTER);
     await response.bytes();
 

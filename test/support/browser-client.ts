@@ -3,9 +3,9 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 import { callOverTransport } from "../service/clients/call-over-transport.ts";
-import type { MethodName } from "../service/clients/real-call.ts";
+import type { MethodName } from "../service/clients/client.ts";
 
-const CREATE_TRANSPORT = { connect: createConnectTransport, "grpc-web": createGrpcWebTransport };
+const CREATE_TRANSPORT = { Connect: createConnectTransport, "gRPC-Web": createGrpcWebTransport };
 
 /** A call, in words that can be sent to a browser. */
 export interface BrowserCall {
@@ -41,7 +41,7 @@ export async function call({
 }: BrowserCall): Promise<BrowserOutcome> {
   const controller = new AbortController();
   running.set(id, controller);
-  const transport = CREATE_TRANSPORT[protocol]({ baseUrl, useBinaryFormat: true });
+  const transport = CREATE_TRANSPORT[protocol]({ baseUrl });
   try {
     return { messages: await callOverTransport(transport, method, request, { timeoutMs, signal: controller.signal }) };
   } catch (error) {

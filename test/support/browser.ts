@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import chromium from "@sparticuz/chromium";
-import type { Browser } from "playwright-core";
+import type { BrowserServer } from "playwright-core";
 import { chromium as playwright } from "playwright-core";
 import { build } from "vite";
 
@@ -13,16 +13,22 @@ const UNWANTED = new Set([
   "--disable-features=AudioServiceOutOfProcess,IsolateOrigins,site-per-process",
 ]);
 
-/**
- * A real Chromium without a window.
- *
- * @param args further ones of its command line
- */
-export async function launchBrowser(...args: readonly string[]): Promise<Browser> {
+/** A name that the browser finds on this machine, as after DNS rebinding. */
+export const REBOUND_HOST = "evil.example";
+
+/** A real Chromium without a window, to be connected to. */
+export async function launchBrowserServer(): Promise<BrowserServer> {
   const usual = chromium.args.filter((arg) => !UNWANTED.has(arg));
-  return playwright.launch({
+  return playwright.launchServer({
+    host: "127.0.0.1",
     executablePath: await chromium.executablePath(),
-    args: [...usual, "--no-sandbox", "--disable-background-networking", "--disable-component-update", ...args],
+    args: [
+      ...usual,
+      "--no-sandbox",
+      "--disable-background-networking",
+      "--disable-component-update",
+      `--host-resolver-rules=MAP ${REBOUND_HOST} 127.0.0.1`,
+    ],
     headless: true,
   });
 }

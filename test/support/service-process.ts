@@ -1,17 +1,20 @@
 import type { ChildProcessByStdio } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Interface } from "node:readline";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
-import manifest from "../../package.json" with { type: "json" };
-
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** The service as the launcher starts it: node's flags bound its memory, so tests run with them too. */
-const ARGS = [...manifest.config.nodeFlags.split(" "), "src/main.ts"];
+/** What is read of a package.json. */
+interface Manifest {
+  readonly scripts: { readonly start: string };
+  readonly config?: { readonly nodeFlags?: string };
+}
 
 /** The service as a process of its own, stopped when disposed of. */
 export class ServiceProcess implements AsyncDisposable {
@@ -27,9 +30,9 @@ export class ServiceProcess implements AsyncDisposable {
   /** `host:port`, once listening. */
   httpAddress = "";
 
-  private constructor(env: Readonly<Record<string, string>>) {
-    this.#child = spawn(process.execPath, ARGS, {
-      cwd: ROOT,
+  private constructor(env: Readonly<Record<string, string>>, checkout = ROOT) {
+    this.#child = spawn(process.execPath, [...nodeFlagsOf(checkout), "src/main.ts"], {
+      cwd: checkout,
       env: { PATH: process.env["PATH"], GRPC_PORT: "0", HTTP_PORT: "0", ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -40,9 +43,13 @@ export class ServiceProcess implements AsyncDisposable {
     });
   }
 
-  /** Starts it and waits until it listens. Ports are free ones unless given. */
-  static async start(env: Readonly<Record<string, string>>): Promise<ServiceProcess> {
-    const service = new ServiceProcess(env);
+  /**
+   * Starts it and waits until it listens. Ports are free ones unless given.
+   *
+   * @param checkout directory of the version to start. Default: this one.
+   */
+  static async start(env: Readonly<Record<string, string>>, checkout?: string): Promise<ServiceProcess> {
+    const service = new ServiceProcess(env, checkout);
     const isListening = await service.#readLogUntilListening();
     if (!isListening) {
       throw new Error(`the service did not start: ${service.stderr} ${JSON.stringify(service.log)}`);
@@ -99,4 +106,11 @@ export class ServiceProcess implements AsyncDisposable {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null;
+}
+
+/** Node's flags of `npm start`. They bound the service's memory, so tests run with them too. */
+function nodeFlagsOf(checkout: string): string[] {
+  const manifest: Manifest = JSON.parse(readFileSync(join(checkout, "package.json"), "utf8"));
+  const flags = manifest.config?.nodeFlags ?? /exec node (.*) src\/main\.ts/.exec(manifest.scripts.start)?.[1] ?? "";
+  return flags.split(" ").filter((flag) => flag !== "");
 }

@@ -5,7 +5,7 @@ import { ConnectError } from "@connectrpc/connect";
 /** Makes one call, and rejects when it fails. */
 export type MakeCall = () => Promise<unknown>;
 
-const PAUSE_MS = 10;
+const PAUSE_MS = 50;
 
 /** Callers that go on calling, one call after the other each, and keep book of what fails. */
 export class SteadyCalls implements AsyncDisposable {

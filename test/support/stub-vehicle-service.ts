@@ -6,7 +6,7 @@ import type {
   ExportResponseSchema,
   VehicleService,
 } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-import { callerKey } from "../../src/rpc/caller.ts";
+import { callOf } from "../../src/rpc/call.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 
 /** The service's methods with nothing behind them, for tests of what stands before them. */
@@ -55,6 +55,7 @@ export class StubVehicleService {
   }
 
   #note({ method, values }: Pick<HandlerContext, "method" | "values">): void {
-    this.calls.push({ method: method.name, caller: values.get(callerKey) });
+    const { caller, address } = callOf(values);
+    this.calls.push({ method: method.name, caller: caller?.name ?? address });
   }
 }

@@ -1,6 +1,8 @@
 import type { App } from "../../src/app.ts";
 import { startApp } from "../../src/app.ts";
+import type { ServerLimits } from "../../src/server/server.ts";
 import { loadConfig } from "../../src/config.ts";
+import type { AuditLogger } from "../../src/telemetry/logger.ts";
 import { startFakeVpic } from "./fake-vpic.ts";
 import type { FakeVpic, FakeVpicOptions } from "./fake-vpic.ts";
 import { MemoryLogger } from "./memory-logger.ts";
@@ -18,14 +20,18 @@ export interface TestAppOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly vpic?: FakeVpicOptions;
   readonly now?: () => number;
-  /** See `Overrides`. */
+  /** See `Overrides`, as the next. */
   readonly stallTimeoutMs?: number;
+  readonly limits?: ServerLimits;
+  /** Instead of one that keeps its lines. */
+  readonly log?: AuditLogger;
 }
 
 /** Starts the service on free ports of loopback. */
 export async function startTestApp({
   env = {},
   vpic: vpicOptions,
+  log,
   ...overrides
 }: TestAppOptions = {}): Promise<TestApp> {
   await using starting = new AsyncDisposableStack();
@@ -40,7 +46,7 @@ export async function startTestApp({
     VPIC_URL: vpic.url,
     ...env,
   });
-  const app = starting.use(await startApp(config, { logger, ...overrides }));
+  const app = starting.use(await startApp(config, { logger: log ?? logger, ...overrides }));
   const running = starting.move();
   return { ...app, vpic, logger, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }

@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { TlsCertificates } from "../../src/server/tls/certificates.ts";
+import { TlsCertificates } from "../../src/server/tls.ts";
 import { createAuthority } from "./certificates.ts";
 import { silentLogger } from "./silent-logger.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";

@@ -6,7 +6,8 @@ import { expect, test } from "vitest";
 import type { LogLevel } from "../../src/telemetry/logger.ts";
 import { createLogger, LOG_LEVELS } from "../../src/telemetry/logger.ts";
 import { onBehalfOf } from "../../src/telemetry/request-context.ts";
-import { connect, PostgresServer } from "../support/postgres.ts";
+import { connect } from "../support/postgres.ts";
+import { createSharedDatabase } from "../support/shared.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -77,8 +78,7 @@ test("a real error of the database is logged without statement and parameters", 
 });
 
 test("a real error of PostgreSQL is logged without statement and values", async () => {
-  await using server = await PostgresServer.start();
-  const orm = await connect(await server.createDatabase("logged"));
+  const orm = await connect(await createSharedDatabase("logged"));
   const connection = orm.em.getConnection();
   await connection.execute("create table vehicle (vin text unique)");
   await connection.execute("insert into vehicle values (?)", ["SECRET"]);

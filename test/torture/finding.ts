@@ -1,47 +1,64 @@
-/** Something measured, with what it may be. */
+/** Something counted or measured, with what it may be. */
 export interface Figure {
   readonly name: string;
   readonly value: number;
   readonly atLeast?: number;
   readonly atMost?: number;
+  /** Whether it is a time, memory or a throughput, which depend on the machine: tests leave it out. */
+  readonly isMeasured?: true;
 }
 
-/** What is attacked: the gRPC port, or the HTTP port as HTTP/1.1 or, under TLS, as HTTP/2. */
-export type Listener = "gRPC" | "HTTP" | "HTTP/2";
+interface Bounds {
+  readonly atLeast?: number;
+  readonly atMost?: number;
+}
 
 /** What came of one attack. */
 export interface Finding {
-  readonly listener: Listener | "both";
   readonly what: string;
   readonly figures: readonly Figure[];
 }
 
-/** How hard to try: the full figures, or what fits into a few seconds. */
-export type Scale = "short" | "full";
-
-/** One row of the table of faults and attacks. */
-export interface Row {
-  readonly number: number;
-  readonly title: string;
-  /** Whether it is tried in `npm test`, too. Default: it is. */
-  readonly hasShortForm?: boolean;
-  run(scale: Scale): Promise<readonly Finding[]>;
+/** What happened, on whatever machine. */
+export function counted(name: string, value: number, bounds: Bounds): Figure {
+  return { name, value, ...bounds };
 }
 
-/** What is wrong with a finding, in words; empty when it passes. */
+/** What must be just so. */
+export function exactly(name: string, value: number, expected: number): Figure {
+  return counted(name, value, { atLeast: expected, atMost: expected });
+}
+
+/** What only a quiet machine can show. */
+export function measured(name: string, value: number, bounds: Bounds = {}): Figure {
+  return { name, value, ...bounds, isMeasured: true };
+}
+
+/** The figures that are out of bounds, in words; empty when the finding passes. */
 export function faultsOf({ figures }: Finding): string[] {
   return figures.filter((figure) => !isWithin(figure)).map(describe);
 }
 
-/** A figure with its limits, such as `probe ms 12 (<= 100)`. */
-export function describe({ name, value, atLeast, atMost }: Figure): string {
-  const limits = [atLeast === undefined ? "" : `>= ${show(atLeast)}`, atMost === undefined ? "" : `<= ${show(atMost)}`];
-  const limit = limits.filter((text) => text !== "").join(", ");
-  return `${name} ${show(value)}${limit === "" ? "" : ` (${limit})`}`;
+/** The same without what depends on the machine; each with what was tried. */
+export function countedFaultsOf({ what, figures }: Finding): string[] {
+  const counts = figures.filter(({ isMeasured }) => isMeasured !== true);
+  return faultsOf({ what, figures: counts }).map((fault) => `${what}: ${fault}`);
 }
 
-function isWithin({ value, atLeast = Number.NEGATIVE_INFINITY, atMost = Number.POSITIVE_INFINITY }: Figure): boolean {
-  return value >= atLeast && value <= atMost && !(value === Number.POSITIVE_INFINITY && atMost === value);
+/** A figure with its bounds, such as `probe p99 ms 12 (<= 500)`. */
+export function describe({ name, value, atLeast, atMost }: Figure): string {
+  const bounds =
+    atLeast !== undefined && atLeast === atMost
+      ? [`= ${show(atLeast)}`]
+      : [
+          ...(atLeast === undefined ? [] : [`>= ${show(atLeast)}`]),
+          ...(atMost === undefined ? [] : [`<= ${show(atMost)}`]),
+        ];
+  return `${name} ${show(value)}${bounds.length === 0 ? "" : ` (${bounds.join(", ")})`}`;
+}
+
+function isWithin({ value, atLeast = -Infinity, atMost = Infinity }: Figure): boolean {
+  return Number.isFinite(value) && value >= atLeast && value <= atMost;
 }
 
 function show(value: number): string {

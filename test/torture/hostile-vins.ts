@@ -1,4 +1,4 @@
-import { CACHED_VIN } from "./target.ts";
+import { CACHED_VIN } from "./requests.ts";
 
 const START = CACHED_VIN.slice(0, 16);
 const ALLOWED = /^[A-HJ-NPR-Z0-9]+$/;

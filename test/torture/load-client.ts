@@ -1,19 +1,90 @@
-// Loads a listener from a process of its own, as cheaply as can be. Takes one LoadOrder after the other as messages, and
-// answers each with LoadResults.
-
+/** Loads the service as cheaply as can be: takes one LoadOrder after the other, and answers each with LoadResults. */
+import { setTimeout as pause } from "node:timers/promises";
+import { checkDigit } from "../../src/vehicle/check-digit.ts";
+import {
+  callHeaders,
+  data,
+  FrameReader,
+  grpcMessage,
+  headers,
+  OPENING,
+  windowUpdate,
+} from "../support/http2-frames.ts";
+import { RawConnection } from "../support/raw-connection.ts";
 import type { LoadOrder, LoadResults } from "./load.ts";
-import type { Caller } from "./load-calls.ts";
-import { Http1Caller, Http2Caller } from "./load-calls.ts";
+import { CACHED_VIN, LOOKUP, LOOKUP_MESSAGE } from "./requests.ts";
 
-const HTTP2_CONNECTIONS = 20;
-const HTTP1_CONNECTIONS = 400;
+const MAX_STREAMS = 100;
+const SERIAL_DIGITS = 6;
+const STREAM_ID_AT = 5;
+const DATA_FRAME = 0;
 const TICK_MS = 1;
-/** Until the first calls are answered: before that, nothing counts. */
-const RAMP_MS = 50;
+/** Until the calls that are on their way have been answered. */
+const REST_MS = 2_000;
+
+const HEAD = headers(1, callHeaders(LOOKUP, "localhost", "10S"));
+const CALL = Buffer.concat([HEAD, data(1, grpcMessage(LOOKUP_MESSAGE), true)]);
+
+/** A connection that makes Lookups, with frames made beforehand and answers that are only counted. */
+class Caller {
+  readonly #connection: RawConnection;
+  readonly #onEnd: (ms: number, isGood: boolean) => void;
+  readonly #running = new Map<number, { readonly startedAt: number; hasAnswer: boolean }>();
+  #nextStream = 1;
+
+  private constructor(connection: RawConnection, onEnd: (ms: number, isGood: boolean) => void) {
+    this.#connection = connection;
+    this.#onEnd = onEnd;
+    const frames = new FrameReader((type, isEnd, stream) => this.#take(type, isEnd, stream));
+    connection.tell((bytes) => frames.push(bytes));
+  }
+
+  static async open(address: string, onEnd: (ms: number, isGood: boolean) => void): Promise<Caller> {
+    const connection = await RawConnection.open(address);
+    await connection.send(Buffer.concat([OPENING, windowUpdate(0, 2 ** 30)]));
+    return new Caller(connection, onEnd);
+  }
+
+  get isReady(): boolean {
+    return this.#running.size < MAX_STREAMS && this.#connection.isOpen;
+  }
+
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** @param serial for another VIN of the same kind of vehicle, with its right check digit */
+  call(serial: number | undefined): void {
+    const stream = this.#nextStream;
+    this.#nextStream += 2;
+    const bytes = Buffer.from(CALL);
+    bytes.writeUInt32BE(stream, STREAM_ID_AT);
+    bytes.writeUInt32BE(stream, HEAD.byteLength + STREAM_ID_AT);
+    if (serial !== undefined) {
+      const digits = String(serial % 10 ** SERIAL_DIGITS).padStart(SERIAL_DIGITS, "0");
+      const [front, back] = [CACHED_VIN.slice(0, 8), `${CACHED_VIN.slice(9, -SERIAL_DIGITS)}${digits}`];
+      bytes.write(`${front}${checkDigit(`${front}0${back}`)}${back}`, bytes.lastIndexOf(CACHED_VIN), "latin1");
+    }
+    this.#running.set(stream, { startedAt: performance.now(), hasAnswer: false });
+    this.#connection.socket.write(bytes);
+  }
+
+  #take(type: number, isEnd: boolean, stream: number): void {
+    const call = this.#running.get(stream);
+    if (call === undefined) {
+      return;
+    }
+    call.hasAnswer ||= type === DATA_FRAME;
+    if (isEnd) {
+      this.#running.delete(stream);
+      this.#onEnd(performance.now() - call.startedAt, call.hasAnswer);
+    }
+  }
+}
 
 let callers: Caller[] = [];
 let results = nothing();
-let onAnswer: () => void = () => {};
+let onAnswer: () => void = ignore;
 let serial = 0;
 let next = 0;
 
@@ -23,28 +94,26 @@ process.on("message", (order: LoadOrder) => {
 process.send?.("ready");
 
 async function obey(order: LoadOrder): Promise<LoadResults> {
-  await connect(order);
-  setTimeout(() => (results = nothing()), RAMP_MS);
-  using _polling = pollBusily();
+  const onEnd = (ms: number, isGood: boolean): void => {
+    if (isGood) {
+      results.goodMs.push(ms);
+    } else {
+      results.refused++;
+    }
+    onAnswer();
+  };
+  while (callers.length < order.connections) {
+    callers.push(await Caller.open(order.address, onEnd));
+  }
+  results = nothing();
   await (order.kind === "closed" ? callAgain(order) : callOnTime(order));
   const told = results;
   results = nothing();
-  return told;
-}
-
-async function connect({ address, listener, ca }: LoadOrder): Promise<void> {
-  const onEnd = (ms: number, isGood: boolean): void => {
-    (isGood ? results.goodMs : results.refusedMs).push(ms);
-    onAnswer();
-  };
-  // The server closes those that were not used for some time.
-  callers = callers.filter(({ isOpen }) => isOpen);
-  const wanted = listener === "HTTP" ? HTTP1_CONNECTIONS : HTTP2_CONNECTIONS;
-  while (callers.length < wanted) {
-    callers.push(
-      await (listener === "HTTP" ? Http1Caller.open(address, onEnd) : Http2Caller.open(listener, address, ca, onEnd)),
-    );
+  const end = performance.now() + REST_MS;
+  while (callers.some(({ running }) => running > 0) && performance.now() < end) {
+    await pause(TICK_MS);
   }
+  return told;
 }
 
 /** So many calls at once, each followed by another. */
@@ -53,23 +122,23 @@ async function callAgain({ atOnce, seconds, isCached }: LoadOrder & { readonly k
   for (let index = 0; index < atOnce; index++) {
     call(isCached);
   }
-  await pause(RAMP_MS + seconds * 1000);
-  onAnswer = () => {};
+  await pause(seconds * 1_000);
+  onAnswer = ignore;
 }
 
 /** So many calls a second, whatever becomes of them. */
 async function callOnTime({ perSecond, seconds, isCached }: LoadOrder & { readonly kind: "open" }): Promise<void> {
   const startedAt = performance.now();
   let sent = 0;
-  for (let now = startedAt; now < startedAt + RAMP_MS + seconds * 1000; now = performance.now()) {
-    for (const due = ((now - startedAt) / 1000) * perSecond; sent < due; sent++) {
+  for (let now = startedAt; now < startedAt + seconds * 1_000; now = performance.now()) {
+    for (const due = ((now - startedAt) / 1_000) * perSecond; sent < due; sent++) {
       call(isCached);
     }
     await pause(TICK_MS);
   }
 }
 
-/** By the next connection that is free. */
+/** By the next connection that is free; by none when all are full. */
 function call(isCached: boolean): void {
   for (let tried = 0; tried < callers.length; tried++) {
     const caller = callers[next++ % callers.length];
@@ -78,30 +147,10 @@ function call(isCached: boolean): void {
       return;
     }
   }
-  results.unsent++;
 }
 
 function nothing(): LoadResults {
-  return { goodMs: [], refusedMs: [], unsent: 0 };
+  return { goodMs: [], refused: 0 };
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-}
-
-/**
- * Looks for answers without a break. Whoever sleeps is woken by each answer, and over loopback it is the service that
- * pays for that: half as much as for a refusal itself, on a virtual machine.
- */
-function pollBusily(): Disposable {
-  let goesOn = true;
-  const poll = (): void => {
-    if (goesOn) {
-      setImmediate(poll);
-    }
-  };
-  poll();
-  return { [Symbol.dispose]: () => (goesOn = false) };
-}
+function ignore(): void {}

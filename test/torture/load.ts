@@ -2,31 +2,25 @@ import type { ChildProcess } from "node:child_process";
 import { fork } from "node:child_process";
 import { once } from "node:events";
 
-import type { Listener } from "./finding.ts";
-
-/** What the client does next: keep so many calls running, or send so many a second. */
-export type LoadOrder = LoadTarget &
-  (
-    | { readonly kind: "closed"; readonly atOnce: number; readonly seconds: number }
-    | { readonly kind: "open"; readonly perSecond: number; readonly seconds: number }
-  );
-
-/** Whom to load, with what. */
+/** Whom to load over gRPC, with what. */
 interface LoadTarget {
-  readonly listener: Listener;
   readonly address: string;
-  /** PEM of who signed the service's certificate; without it, the connections are plain TCP. */
-  readonly ca: string | undefined;
+  readonly connections: number;
   /** Whether each call asks for the vehicle in the cache, or for one that was not asked for before. */
   readonly isCached: boolean;
 }
 
-/** What became of the calls: how long each took that was answered, and each that was refused. */
+/** What the client does next: keep so many calls running, or send so many a second. */
+export type LoadOrder = LoadTarget & { readonly seconds: number } & (
+    | { readonly kind: "closed"; readonly atOnce: number }
+    | { readonly kind: "open"; readonly perSecond: number }
+  );
+
+/** What became of the calls. */
 export interface LoadResults {
+  /** How long each took that was answered well. */
   readonly goodMs: number[];
-  readonly refusedMs: number[];
-  /** Not sent, since as many were waiting as the connections allow. */
-  unsent: number;
+  refused: number;
 }
 
 /** A client, in a process of its own, that sends Lookups as fast as it is told. */
@@ -70,10 +64,4 @@ export class LoadClient implements AsyncDisposable {
     }
     return results;
   }
-}
-
-/** The value below which this share of the values lies; NaN when there are none. */
-export function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }

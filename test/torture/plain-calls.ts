@@ -3,8 +3,7 @@ import { request } from "node:http";
 import type { ClientHttp2Session } from "node:http2";
 import { connect } from "node:http2";
 import { text as readText } from "node:stream/consumers";
-
-import { grpcMessage } from "./http2-frames.ts";
+import { grpcMessage } from "../support/http2-frames.ts";
 import { BATCH_LOOKUP, EXPORT } from "./requests.ts";
 
 export type Protocol = "gRPC" | "gRPC-Web" | "Connect";
@@ -21,11 +20,11 @@ export interface PlainCall {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What became of a call: a gRPC status, 2 for all errors of Connect but RESOURCE_EXHAUSTED, and -1 for no answer. */
+/** What became of a call: a gRPC status, 2 for all errors but RESOURCE_EXHAUSTED, and -1 for no answer. */
 type Status = number;
 
-const PATIENCE_MS = 10_000;
-const OK = 0;
+const PATIENCE_MS = 60_000;
+export const OK = 0;
 export const RESOURCE_EXHAUSTED = 8;
 const OTHER = 2;
 const NONE = -1;
@@ -47,35 +46,56 @@ export function headersOf({ protocol, path, isCompressed, headers }: PlainCall):
     "gRPC-Web": "application/grpc-web+proto",
     Connect: isUnaryConnect ? "application/proto" : "application/connect+proto",
   };
-  const encodings = {
-    gRPC: "grpc-encoding",
-    "gRPC-Web": "grpc-encoding",
-    Connect: isUnaryConnect ? "content-encoding" : "connect-content-encoding",
-  };
+  const connectEncoding = isUnaryConnect ? "content-encoding" : "connect-content-encoding";
+  const encoding = protocol === "Connect" ? connectEncoding : "grpc-encoding";
   return {
     "content-type": types[protocol],
     ...(protocol === "gRPC" ? { te: "trailers" } : {}),
-    ...(isCompressed === true ? { [encodings[protocol]]: "gzip" } : {}),
+    ...(isCompressed === true ? { [encoding]: "gzip" } : {}),
     ...headers,
   };
 }
 
-/** Makes a call over HTTP/2, on a connection that may have others. */
-export async function callHttp2(session: ClientHttp2Session, call: PlainCall): Promise<Status> {
+/** Where calls go: the HTTP port's URL, and who signed its certificate. */
+interface Place {
+  readonly url: string;
+  readonly ca?: string | undefined;
+}
+
+/** Makes the same call so many times at once: over HTTP/2 on one connection, over HTTP/1.1 each on its own. */
+export async function callTogether(
+  { url, ca }: Place,
+  { protocol }: { readonly protocol: "h2" | "http/1.1" },
+  count: number,
+  call: PlainCall,
+): Promise<Status[]> {
+  const each = { length: count };
+  if (protocol === "http/1.1") {
+    return await Promise.all(Array.from(each, () => callHttp1(url, call)));
+  }
+  // A hundred bombs are more than a client usually sends at once.
+  const session = connect(url, { maxSessionMemory: 1_000, ...(ca === undefined ? {} : { ca }) });
+  session.on("error", () => {});
+  const statuses = await Promise.all(Array.from(each, () => callHttp2(session, call)));
+  session.destroy();
+  return statuses;
+}
+
+async function callHttp2(session: ClientHttp2Session, call: PlainCall): Promise<Status> {
   const { promise, resolve } = Promise.withResolvers<Status>();
   const stream = session.request({ ":method": "POST", ":path": call.path, ...headersOf(call) });
   let seen = "";
   let httpStatus = 0;
   const read = (headers: Record<string, unknown>): void => {
     httpStatus = Number(headers[":status"] ?? httpStatus);
-    seen += headers["grpc-status"] === undefined ? "" : `grpc-status: ${String(Number(headers["grpc-status"]))}\n`;
+    seen += headers["grpc-status"] === undefined ? "" : `grpc-status: ${Number(headers["grpc-status"])}\n`;
   };
   stream.on("response", read);
   stream.on("trailers", read);
   stream.on("data", (bytes: Buffer) => (seen += bytes.toString("latin1")));
   stream.on("error", () => {});
   stream.on("end", () => {
-    // Who is answered before the request has ended need not send the rest.
+    // Whoever is answered before the request has ended need not send the rest.
     stream.close();
     resolve(statusIn(call.protocol, httpStatus, seen));
   });
@@ -88,15 +108,10 @@ export async function callHttp2(session: ClientHttp2Session, call: PlainCall): P
   return promise;
 }
 
-/** Makes a call over HTTP/1.1, on a connection of its own unless another agent is given. */
-export async function callHttp1(address: string, call: PlainCall): Promise<Status> {
+async function callHttp1(url: string, call: PlainCall): Promise<Status> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const outgoing = request(`http://${address}${call.path}`, {
-    agent: false,
-    method: "POST",
-    headers: headersOf(call),
-    timeout: PATIENCE_MS,
-  });
+  const options = { agent: false, method: "POST", headers: headersOf(call), timeout: PATIENCE_MS };
+  const outgoing = request(`${url}${call.path}`, options);
   outgoing.on("response", resolve);
   outgoing.on("error", reject);
   outgoing.on("timeout", () => outgoing.destroy());
@@ -104,28 +119,17 @@ export async function callHttp1(address: string, call: PlainCall): Promise<Statu
   if (call.isLeftOpen !== true) {
     outgoing.end();
   }
-  const response = await promise.catch(() => undefined);
-  const text = await (response === undefined ? undefined : readText(response).catch(() => undefined));
-  outgoing.destroy();
-  if (response === undefined || text === undefined) {
+  try {
+    const response = await promise;
+    const text = await readText(response);
+    const status = response.headers["grpc-status"]?.toString();
+    const seen = status === undefined ? text : `grpc-status: ${status}\n${text}`;
+    return statusIn(call.protocol, response.statusCode ?? 0, seen);
+  } catch {
     return NONE;
+  } finally {
+    outgoing.destroy();
   }
-  const status = response.headers["grpc-status"];
-  const seen = status === undefined ? text : `grpc-status: ${status.toString()}\n${text}`;
-  return statusIn(call.protocol, response.statusCode ?? 0, seen);
-}
-
-/**
- * One call on an HTTP/2 connection of its own.
- *
- * @param ca PEM of who signed the service's certificate, for https
- */
-export async function callOnce(url: string, call: PlainCall, ca?: string): Promise<Status> {
-  const session = connect(url, { ca });
-  session.on("error", () => {});
-  const status = await callHttp2(session, call);
-  session.destroy();
-  return status;
 }
 
 function statusIn(protocol: Protocol, httpStatus: number, seen: string): Status {

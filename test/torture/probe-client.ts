@@ -1,64 +1,62 @@
-/** The honest client, in a process of its own so that the attacker's work does not delay it. */
+/** The honest client: counts between the messages "begin" and "end", and answers "end" with what it saw. */
 import { Agent, request } from "node:http";
-import { Agent as SecureAgent, request as requestSecurely } from "node:https";
 import type { ClientHttp2Session } from "node:http2";
 import { connect } from "node:http2";
-
+import { Agent as SecureAgent, request as requestSecurely } from "node:https";
 import { create, toBinary } from "@bufbuild/protobuf";
-
 import { LookupRequestSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-
-import { grpcMessage } from "./http2-frames.ts";
-import type { ProbeResult, ProbeTarget } from "./probe.ts";
+import { grpcMessage } from "../support/http2-frames.ts";
+import type { ProbeTarget } from "./probe.ts";
 
 const INTERVAL_MS = 50;
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 60_000;
 const PATH = "/vehicle.v1.VehicleService/Lookup";
 
-const { grpcAddress, httpAddress, vin, ca }: ProbeTarget = JSON.parse(process.argv[2] ?? "{}");
+const { grpcAddress, httpAddress, vin, ca, authorization }: ProbeTarget = JSON.parse(process.argv[2] ?? "{}");
+const access = authorization === undefined ? {} : { authorization };
 const message = grpcMessage(toBinary(LookupRequestSchema, create(LookupRequestSchema, { vin })));
-const json = JSON.stringify({ vin });
 const agentOptions = { keepAlive: true, maxSockets: 4 };
 const agent = ca === undefined ? new Agent(agentOptions) : new SecureAgent({ ...agentOptions, ca });
-const results: Record<"grpc" | "http", ProbeResult> = { grpc: noResult(), http: noResult() };
 const running = new Set<Promise<void>>();
+let durations: number[] = [];
+let faults: string[] = [];
+let timer: NodeJS.Timeout | undefined;
 let session: ClientHttp2Session | undefined;
 
+process.on("message", (order) => {
+  if (order === "begin") {
+    [durations, faults] = [[], []];
+    callBoth();
+    timer = setInterval(callBoth, INTERVAL_MS);
+  } else {
+    clearInterval(timer);
+    callBoth();
+    void tellWhenDone();
+  }
+});
 // Connections are made, and code is compiled, before anything counts.
-await Promise.all([callGrpc(), callHttp()]);
-const timer = setInterval(() => {
-  start(results.grpc, callGrpc());
-  start(results.http, callHttp());
-}, INTERVAL_MS);
-process.once("message", () => void stop());
-process.send?.("ready");
+callBoth();
+await tellWhenDone();
 
-function noResult(): ProbeResult {
-  return { calls: 0, failures: 0, maxMs: 0, causes: [] };
+async function tellWhenDone(): Promise<void> {
+  await Promise.all(running);
+  process.send?.({ durations, faults });
 }
 
-function start(result: ProbeResult, call: Promise<string>): void {
-  const run: Promise<void> = count(result, call).finally(() => running.delete(run));
-  running.add(run);
-}
-
-async function count(result: ProbeResult, call: Promise<string>): Promise<void> {
-  const startedAt = performance.now();
-  const fault = await call;
-  result.calls++;
-  result.maxMs = Math.max(result.maxMs, performance.now() - startedAt);
-  if (fault !== "") {
-    result.failures++;
-    result.causes.push(fault);
+function callBoth(): void {
+  for (const call of [callGrpc, callConnect]) {
+    const run: Promise<void> = count(call()).finally(() => running.delete(run));
+    running.add(run);
   }
 }
 
-async function stop(): Promise<void> {
-  clearInterval(timer);
-  await Promise.all(running);
-  agent.destroy();
-  session?.destroy();
-  process.send?.(results);
+async function count(call: Promise<string>): Promise<void> {
+  const startedAt = performance.now();
+  const fault = await call;
+  durations.push(performance.now() - startedAt);
+  if (fault !== "") {
+    faults.push(fault);
+  }
 }
 
 /** One cached Lookup over gRPC; gives what went wrong, or nothing. */
@@ -73,18 +71,19 @@ function callGrpc(): Promise<string> {
     ":path": PATH,
     "content-type": "application/grpc",
     te: "trailers",
+    ...access,
   });
-  let status = "no status";
+  let fault = "no status";
   const read = (headers: Record<string, unknown>): void => {
-    const found = headers["grpc-status"];
-    if (found !== undefined) {
-      status = Number(found) === 0 ? "" : `grpc-status ${Number(found)}`;
+    const status = headers["grpc-status"] ?? undefined;
+    if (status !== undefined) {
+      fault = Number(status) === 0 ? "" : `grpc-status ${Number(status)}`;
     }
   };
   stream.on("response", read);
   stream.on("trailers", read);
   stream.on("error", (error) => resolve(error.message));
-  stream.on("close", () => resolve(status));
+  stream.on("close", () => resolve(fault));
   stream.setTimeout(PATIENCE_MS, () => stream.close());
   stream.resume();
   stream.end(message);
@@ -92,16 +91,17 @@ function callGrpc(): Promise<string> {
 }
 
 /** One cached Lookup over Connect; gives what went wrong, or nothing. */
-function callHttp(): Promise<string> {
+function callConnect(): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   const [host, port] = httpAddress.split(":");
+  const headers = { "content-type": "application/json", ...access };
   const call = (ca === undefined ? request : requestSecurely)({
     host,
     port,
     agent,
+    headers,
     method: "POST",
     path: PATH,
-    headers: { "content-type": "application/json" },
     timeout: PATIENCE_MS,
   });
   call.on("response", (response) => {
@@ -110,6 +110,6 @@ function callHttp(): Promise<string> {
   });
   call.on("timeout", () => call.destroy());
   call.on("error", (error) => resolve(error.message));
-  call.end(json);
+  call.end(JSON.stringify({ vin }));
   return promise;
 }

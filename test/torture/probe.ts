@@ -1,50 +1,71 @@
+import type { ChildProcess } from "node:child_process";
 import { fork } from "node:child_process";
 import { once } from "node:events";
 
 export interface ProbeTarget {
   readonly grpcAddress: string;
   readonly httpAddress: string;
+  /** A vehicle in the cache, or one that vPIC has. */
+  readonly vin: string;
   /** PEM of who signed the certificate; without it, the service speaks without TLS. */
   readonly ca?: string | undefined;
-  /** A vehicle in the cache. */
-  readonly vin: string;
+  readonly authorization?: string | undefined;
 }
 
-/** What an honest client saw over one listener. */
-export interface ProbeResult {
-  calls: number;
-  failures: number;
-  maxMs: number;
-  readonly causes: string[];
-}
-
+/** What an honest client saw. */
 export interface ProbeResults {
-  readonly grpc: ProbeResult;
-  readonly http: ProbeResult;
+  /** How long each call took, in ms. */
+  readonly durations: readonly number[];
+  /** What went wrong. */
+  readonly faults: readonly string[];
 }
 
-/** What an attack leaves behind may still do harm when it is over. */
-const AFTERMATH_MS = 500;
+/** An honest client in a process of its own, so that the attacker's work does not delay it. */
+export class Probe implements AsyncDisposable {
+  readonly #client: ChildProcess;
 
-/** Does a cached Lookup every 50 ms over each listener while something else happens, and for half a second after. */
-export async function withProbe(target: ProbeTarget, during: () => Promise<void>): Promise<ProbeResults> {
-  const client = fork(new URL("probe-client.ts", import.meta.url), [JSON.stringify(target)]);
-  const gone = once(client, "exit");
-  try {
-    await once(client, "message");
-    await during();
-    await new Promise((resolve) => {
-      setTimeout(resolve, AFTERMATH_MS);
-    });
-    const answered = once(client, "message");
-    client.send("stop");
-    const [results]: ProbeResults[] = await answered;
+  private constructor(client: ChildProcess) {
+    this.#client = client;
+  }
+
+  /** Starts it, and makes its connections and first calls. */
+  static async start(target: ProbeTarget): Promise<Probe> {
+    const probe = new Probe(fork(new URL("probe-client.ts", import.meta.url), [JSON.stringify(target)]));
+    await probe.#answer();
+    return probe;
+  }
+
+  /**
+   * Does a cached Lookup every 50 ms over gRPC on one port and over Connect on the other while something else happens,
+   * and one more of each after it.
+   */
+  async during(work: () => Promise<void>): Promise<ProbeResults> {
+    this.#client.send("begin");
+    try {
+      await work();
+    } finally {
+      this.#client.send("end");
+    }
+    return this.#answer();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const gone = once(this.#client, "exit");
+    this.#client.kill();
+    await gone;
+  }
+
+  async #answer(): Promise<ProbeResults> {
+    const [results]: ProbeResults[] = await once(this.#client, "message");
     if (results === undefined) {
       throw new Error("the probe ended without a result");
     }
     return results;
-  } finally {
-    client.kill();
-    await gone;
   }
+}
+
+/** The value below which this share of the values lies; NaN when there are none. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((one, other) => one - other);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }

@@ -2,12 +2,17 @@ import { create, toBinary } from "@bufbuild/protobuf";
 
 import { BatchLookupRequestSchema, LookupRequestSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
-import { callHeaders, data, grpcMessage, headers, OPENING } from "./http2-frames.ts";
-import { CACHED_VIN } from "./target.ts";
+import { callHeaders, data, grpcMessage, headers, OPENING } from "../support/http2-frames.ts";
+
+/** A vehicle that every target has in its cache. */
+export const CACHED_VIN = "1XPWD40X1ED215307";
 
 export const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
 export const EXPORT = "/vehicle.v1.VehicleService/Export";
 export const BATCH_LOOKUP = "/vehicle.v1.VehicleService/BatchLookup";
+
+export const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+export const GET_HEALTHZ = Buffer.from("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
 
 /** A LookupRequest for the vehicle in the cache. */
 export const LOOKUP_MESSAGE = toBinary(LookupRequestSchema, create(LookupRequestSchema, { vin: CACHED_VIN }));

@@ -1,90 +1,80 @@
-import type { Finding, Listener, Row } from "./finding.ts";
-import { sendEach } from "./hostile-connections.ts";
-import { OPENING } from "./http2-frames.ts";
-import { grpcLookup, grpcWebLookup, httpLookup } from "./requests.ts";
-import { mutate, seeded } from "./seeded.ts";
+import type { Finding } from "./finding.ts";
+import { counted } from "./finding.ts";
+import { OPENING } from "../support/http2-frames.ts";
+import type { Arena, Door, Row } from "./row.ts";
+import { DOORS, openDoor } from "./row.ts";
+import { inParallel, mutate, seeded } from "./seeded.ts";
 import type { Harm } from "./target.ts";
-import { Target } from "./target.ts";
 
 /** None of them can be part of a URL. */
-const AUTHORITIES = ["[", "]", "[::1", "a b", "a:b:c", "host:99999", "%", "\u0001\u007f\u00ff", "//?#@\\"];
+const AUTHORITIES = ["[", "]", "[::1", "a b", "a:b:c", "host:99999", "%", "\u0001\u007F\u00FF", "//?#@\\"];
 
-/** Shaking hands over TLS takes ten times as long as all the rest. */
-const SECURED_PART = 0.1;
+/** A handshake over TLS takes ten times as long as all the rest. */
+const SECURED_SHARE = 0.1;
+const AT_ONCE = 32;
+/** Until the service must have ended a connection whose client sends nothing more. */
+const END_LIMIT_MS = 60_000;
 
-/** Rows 1 and 2: bytes that nobody should send. */
+/** Bytes that nobody should send. */
 export const rowsOfBytes: readonly Row[] = [
   {
-    number: 1,
-    title: "authorities and hosts that cannot be parsed",
-    async run(scale) {
+    number: "1",
+    title: "unparsable :authority and Host",
+    test: "always",
+    async run(arena) {
       const random = seeded(1);
-      const authorityOf = (index: number): Uint8Array =>
-        index < AUTHORITIES.length ? Buffer.from(AUTHORITIES[index] ?? "", "latin1") : generate(random);
-      const generated = scale === "full" ? 10_000 : 250;
-      return await attackEach({
-        what: "authorities or hosts",
-        countOf: (part) => AUTHORITIES.length + part * generated,
-        harm: {},
-        bytesOf: {
-          gRPC: (index) => grpcLookup(authorityOf(index)),
-          HTTP: (index) => httpLookup(authorityOf(index)),
-          "HTTP/2": (index) => grpcWebLookup(authorityOf(index)),
-        },
+      return await sendEach(arena, arena.count(10_000, 100), {}, ({ lookup }) => {
+        return (index) => lookup(Buffer.from(AUTHORITIES[index] ?? generate(random), "latin1"));
       });
     },
   },
   {
-    number: 2,
-    title: "valid requests with mutated bytes",
-    async run(scale) {
+    number: "2",
+    title: "byte-mutated valid requests",
+    test: "always",
+    async run(arena) {
       const random = seeded(2);
-      const [grpc, http, web] = [grpcLookup(), httpLookup(), grpcWebLookup()];
-      // A broken preface says little: most break later.
-      const fromOf = (index: number): number => (index % 10 === 0 ? 0 : OPENING.byteLength);
-      const all = scale === "full" ? 50_000 : 500;
-      return await attackEach({
-        what: "connections",
-        countOf: (part) => part * all,
-        harm: { memoryMib: 50 },
-        bytesOf: {
-          gRPC: (index) => mutate(grpc, random, fromOf(index)),
-          HTTP: () => mutate(http, random),
-          "HTTP/2": (index) => mutate(web, random, fromOf(index)),
-        },
+      return await sendEach(arena, arena.count(50_000, 300), { memoryMib: 50 }, ({ lookup, protocol }) => {
+        const valid = lookup();
+        // A broken preface says little: most break later.
+        const from = protocol === "h2" ? OPENING.byteLength : 0;
+        return (index) => mutate(valid, random, index % 10 === 0 ? 0 : from);
       });
     },
   },
 ];
 
-interface Attack {
-  /** What is counted. */
-  readonly what: string;
-  /** How many, for this part of them all. */
-  readonly countOf: (part: number) => number;
-  readonly harm: Harm;
-  /** What each connection sends. */
-  readonly bytesOf: Readonly<Record<Listener, (index: number) => Buffer>>;
-}
-
-async function attackEach({ what, countOf, harm, bytesOf }: Attack): Promise<Finding[]> {
-  await using target = await Target.start();
-  await using secured = await Target.startSecured();
+/** Opens so many connections through each door, and sends something else on each. */
+async function sendEach(
+  arena: Arena,
+  count: number,
+  harm: Harm,
+  bytesFor: (door: Door) => (index: number) => Buffer,
+): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const listener of ["gRPC", "HTTP", "HTTP/2"] as const) {
-    const isSecured = listener === "HTTP/2";
-    const attacked = isSecured ? secured : target;
-    const count = countOf(isSecured ? SECURED_PART : 1);
-    const figures = await attacked.endure(async () => {
-      await sendEach(attacked, listener, count, bytesOf[listener]);
+  for (const door of DOORS) {
+    const target = await arena.target(door.isSecured);
+    const bytesOf = bytesFor(door);
+    const connections = Math.ceil(count * (door.isSecured ? SECURED_SHARE : 1));
+    let ended = 0;
+    const figures = await target.endure(async () => {
+      await inParallel(connections, AT_ONCE, async (index) => {
+        using connection = await openDoor(target, door, index);
+        connection.read().socket.end(bytesOf(index));
+        const closedAfter = await connection.closed(END_LIMIT_MS);
+        ended += Number.isFinite(closedAfter) ? 1 : 0;
+      });
     }, harm);
-    findings.push({ listener, what: `${count} ${what}`, figures });
+    findings.push({
+      what: `${connections} connections, ${door.name}`,
+      figures: [counted("ended", ended, { atLeast: connections }), ...figures],
+    });
   }
   return findings;
 }
 
 /** Up to 40 bytes, any but those that end a line. */
-function generate(random: () => number): Uint8Array {
+function generate(random: () => number): string {
   const bytes = Array.from({ length: 1 + Math.floor(random() * 40) }, () => Math.floor(random() * 256));
-  return Uint8Array.from(bytes.filter((byte) => byte !== 0x0a && byte !== 0x0d));
+  return String.fromCharCode(...bytes.filter((byte) => byte !== 0x0a && byte !== 0x0d));
 }

@@ -1,175 +1,179 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { BatchLookupRequestSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { digestOf } from "../../src/access/token.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import type { Burst } from "./burst.ts";
+import { callOn, sendBurst } from "./burst.ts";
+import type { Finding } from "./finding.ts";
+import { counted, exactly, measured } from "./finding.ts";
+import type { LoadResults } from "./load.ts";
+import { LoadClient } from "./load.ts";
+import { quantile } from "./probe.ts";
+import { BATCH_LOOKUP, LOOKUP, LOOKUP_MESSAGE } from "./requests.ts";
+import type { Arena, Row } from "./row.ts";
+import { Target } from "./target.ts";
 
-import { Code, ConnectError } from "@connectrpc/connect";
-
-import type { Figure, Finding, Listener, Row, Scale } from "./finding.ts";
-import { LoadClient, type LoadResults, quantile } from "./load.ts";
-import { CACHED_VIN, Target } from "./target.ts";
-
+const CALLERS = 1_000;
+const CLOSED_S = 10;
 /** Enough to keep the service busy, and too few for it to refuse any. */
-const AT_ONCE = 16;
-const OBSERVER_MS = 20;
-/** Until code is compiled, refusing has begun, and those who were let in before are answered. */
+const AT_PEAK = 64;
 const WARM_UP_S = 4;
-/** Shorter than the time for which a machine is fast or slow, and than the second after which overload ends. */
-const WINDOW_S = 0.3;
-/** All others have to wait for a collection of garbage. */
-const REFUSED_WITHIN_MS = 20;
-/** Until the last answers of a window have come. */
-const GAP_MS = 30;
+/** Shorter than the time for which a machine is fast or slow. */
+const TURN_S = 1;
+const TURNS = 10;
+const BURSTS = 5;
+const SOAK_PER_SECOND = 200;
+const SOAK_WARM_UP_S = 120;
+const SOAK_S = 300;
+const SOAK_SAMPLE_S = 5;
+const SECRET = "vs_torture";
+const AUTHORIZATION = `Bearer ${SECRET}`;
 
-interface Load {
-  readonly isCached: boolean;
-  /** Whether the figures have no limits. */
-  readonly isMeasuredOnly: boolean;
-}
-
-/**
- * Answers that take work, and those that next to none. What Node needs to take a call and refuse it is a fifth of what a
- * cached answer costs, so that nobody could refuse two such calls for each that is answered and still answer as many.
- */
-const LOADS: readonly Load[] = [
-  { isCached: false, isMeasuredOnly: false },
-  { isCached: true, isMeasuredOnly: true },
-];
-
-/** What is loaded. */
-interface Door {
-  readonly listener: Listener;
-  readonly isSecured: boolean;
-}
-
-const DOORS: readonly Door[] = [
-  { listener: "gRPC", isSecured: false },
-  { listener: "gRPC", isSecured: true },
-  { listener: "HTTP", isSecured: false },
-  { listener: "HTTP/2", isSecured: true },
-];
-
-function nameOf({ listener, isSecured }: Door): string {
-  return `${listener}${isSecured ? " with TLS" : ""}`;
-}
-
-/**
- * Row 27: three times as many calls as can be answered. The machine is not as fast at all times, so two processes of the
- * service take turns, one at its peak, the other under overload, which does not end between its turns.
- */
-export const rowsOfLoad: readonly Row[] = DOORS.map((door) => ({
-  number: 27,
-  title: `three times the capacity over ${nameOf(door)}`,
-  // A refusal has to be encrypted, too: on two cores that leaves little above the limit, and a short form would waver.
-  hasShortForm: !door.isSecured,
-  async run(scale) {
-    const findings: Finding[] = [];
-    for (const load of scale === "full" ? LOADS : LOADS.slice(0, 1)) {
-      findings.push(await overload(door, load, scale));
-    }
-    return findings;
+/** More calls than usual, all of them allowed. */
+export const rowsOfLoad: readonly Row[] = [
+  {
+    number: "10",
+    title: "1,000 callers in closed loop; three times the capacity of new VINs",
+    test: "never",
+    run: async () => [await keepCalling(), await overload()],
   },
-}));
+  {
+    number: "10b",
+    title: "95 connections with 100 calls each at once, and batches of 5,000 malformed VINs",
+    test: "ci",
+    async run(arena) {
+      await using directory = await temporaryDirectory();
+      const tokensFile = join(directory.path, "tokens");
+      await writeFile(tokensFile, `torture ${digestOf(SECRET)} lookup\n`);
+      await using open = await Target.start({ isWarm: arena.isFull });
+      await using guarded = await Target.start({
+        env: { AUTH_TOKENS_FILE: tokensFile },
+        authorization: AUTHORIZATION,
+      });
+      const findings: Finding[] = [];
+      for (const protocol of ["h2", "http/1.1"] as const) {
+        const calls = { connections: 95, calls: 100, protocol, path: LOOKUP, message: LOOKUP_MESSAGE } as const;
+        const batches = { connections: 8, calls: 1, protocol, path: BATCH_LOOKUP, message: malformedBatch() } as const;
+        findings.push(
+          await endureBurst(arena, open, { what: "calls", ...calls }),
+          await endureBurst(arena, guarded, { what: "calls with a token", ...calls, authorization: AUTHORIZATION }),
+          await endureBurst(arena, guarded, { what: "calls without a token", ...calls }, AUTHORIZATION),
+          await endureBurst(arena, open, { what: "batches", ...batches }),
+        );
+      }
+      return findings;
+    },
+  },
+  { number: "21", title: "soak at 200 calls a second", test: "never", run: async () => [await soak()] },
+];
 
-async function overload(door: Door, { isCached, isMeasuredOnly }: Load, scale: Scale): Promise<Finding> {
-  const { listener } = door;
-  await using busy = await LoadedTarget.start(door, isCached);
-  await using flooded = await LoadedTarget.start(door, isCached);
-  const threeTimes = ({ goodMs }: LoadResults, seconds: number): number => (3 * goodMs.length) / seconds;
-  await flooded.client.open(threeTimes(await busy.client.closed(AT_ONCE, WARM_UP_S), WARM_UP_S), WARM_UP_S);
-  const observer = new AbortController();
-  const observed = observe(flooded.target, listener, observer.signal);
-  const seen: Turn[] = [];
-  while (seen.length < (scale === "full" ? 120 : 40)) {
-    const peak = await busy.client.closed(AT_ONCE, WINDOW_S);
-    await pause(GAP_MS);
-    const overloaded = await flooded.client.open(threeTimes(peak, WINDOW_S), WINDOW_S);
-    await pause(GAP_MS);
-    seen.push({ peak, overloaded });
-  }
-  observer.abort();
+function malformedBatch(): Uint8Array {
+  const vins = Array.from({ length: 5_000 }, (_, index) => `I${index}`);
+  return toBinary(BatchLookupRequestSchema, create(BatchLookupRequestSchema, { vins }));
+}
+
+/** An honest call that comes when the burst has been sent must not wait until the burst is over. */
+async function endureBurst(
+  arena: Arena,
+  target: Target,
+  burst: Burst,
+  authorization = burst.authorization,
+): Promise<Finding> {
+  const expected = burst.connections * burst.calls;
+  let [answered, left, isGood] = [0, 0, false];
+  const figures = await target.endure(
+    async () => {
+      for (let round = 0; round < arena.count(BURSTS, 1); round++) {
+        using honest = await target.open("grpc", "h2");
+        answered = await sendBurst(target, burst, async (progress) => {
+          isGood = await callOn(honest, LOOKUP_MESSAGE, authorization);
+          left = expected - progress.answered;
+        });
+      }
+    },
+    { probeMs: 500 },
+  );
   return {
-    listener,
-    what: `${isCached ? "cached" : "new"} VINs${door.isSecured ? ", TLS" : ""}, ${Math.round(meanPeak(seen) / WINDOW_S)} calls/s at peak`,
+    what: `${burst.connections} connections with ${burst.calls} ${burst.what} each, ${burst.protocol}`,
     figures: [
-      ...figuresOf(seen, isMeasuredOnly),
-      { name: "an honest client's other errors", value: await observed, atMost: 0 },
+      exactly("answered", answered, expected),
+      exactly("good answers to a later call", isGood ? 1 : 0, 1),
+      counted("unanswered when it had its answer", left, { atLeast: 1 }),
+      ...figures,
     ],
   };
 }
 
-/** One after the other, on two processes. Was anybody refused at peak, then it was none. */
-interface Turn {
-  readonly peak: LoadResults;
-  readonly overloaded: LoadResults;
+async function keepCalling(): Promise<Finding> {
+  await using target = await Target.start({ isWarm: true });
+  await using client = await LoadClient.start({ address: target.service.grpcAddress, connections: 10, isCached: true });
+  const { goodMs, refused } = await client.closed(CALLERS, CLOSED_S);
+  return {
+    what: `${CALLERS} callers over 10 connections, each waiting for its answer`,
+    figures: [
+      exactly("refused", refused, 0),
+      measured("answers/s", goodMs.length / CLOSED_S),
+      measured("p99 ms", quantile(goodMs, 0.99)),
+    ],
+  };
 }
 
-function figuresOf(turns: readonly Turn[], isMeasuredOnly: boolean): Figure[] {
-  const goodMs = turns.flatMap(({ overloaded }) => overloaded.goodMs);
-  const refusedMs = turns.flatMap(({ overloaded }) => overloaded.refusedMs);
-  const percent = 100 / (turns.length * meanPeak(turns));
-  const limit = <Limit extends object>(limits: Limit): Limit | object => (isMeasuredOnly ? {} : limits);
-  return [
-    { name: "refused at peak", value: sum(turns.map(({ peak }) => peak.refusedMs.length)), atMost: 0 },
-    { name: "good, % of peak", value: goodMs.length * percent, ...limit({ atLeast: 80 }) },
-    { name: "good and refused, % of peak", value: (goodMs.length + refusedMs.length) * percent, atLeast: 250 },
-    { name: "refused", value: refusedMs.length, atLeast: 1 },
-    { name: "good p50 ms", value: quantile(goodMs, 0.5) },
-    { name: "p99 ms", value: quantile(goodMs, 0.99) },
-    { name: "refused p50 ms", value: quantile(refusedMs, 0.5) },
-    { name: "p99 ms", value: quantile(refusedMs, 0.99) },
-    { name: "refused within 20 ms, %", value: shareWithin(refusedMs, REFUSED_WITHIN_MS), ...limit({ atLeast: 90 }) },
-  ];
-}
-
-/** How many of a hundred took no longer. */
-function shareWithin(values: readonly number[], ms: number): number {
-  return (100 * values.filter((value) => value <= ms).length) / values.length;
-}
-
-/** Answers in a window at peak. */
-function meanPeak(turns: readonly Turn[]): number {
-  return sum(turns.map(({ peak }) => peak.goodMs.length)) / turns.length;
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
-/** A process of the service with a client of its own. */
-class LoadedTarget implements AsyncDisposable {
-  readonly target: Target;
-  readonly client: LoadClient;
-
-  private constructor(target: Target, client: LoadClient) {
-    this.target = target;
-    this.client = client;
+/** The machine is not as fast at all times, so two processes take turns, one at its peak, the other under overload. */
+async function overload(): Promise<Finding> {
+  const env = { SOURCES: "snapshot" };
+  await using busy = await Target.start({ env });
+  await using flooded = await Target.start({ env });
+  const load = { connections: 20, isCached: false };
+  await using steady = await LoadClient.start({ address: busy.service.grpcAddress, ...load });
+  await using rash = await LoadClient.start({ address: flooded.service.grpcAddress, ...load });
+  const threeTimes = ({ goodMs }: LoadResults, seconds: number): number => (3 * goodMs.length) / seconds;
+  await rash.open(threeTimes(await steady.closed(AT_PEAK, WARM_UP_S), WARM_UP_S), WARM_UP_S);
+  const total = { peak: 0, good: 0, refused: 0, sent: 0 };
+  for (let turn = 0; turn < TURNS; turn++) {
+    const peak = await steady.closed(AT_PEAK, TURN_S);
+    const { goodMs, refused } = await rash.open(threeTimes(peak, TURN_S), TURN_S);
+    total.peak += peak.goodMs.length;
+    total.good += goodMs.length;
+    total.refused += refused;
   }
-
-  static async start({ listener, isSecured }: Door, isCached: boolean): Promise<LoadedTarget> {
-    await using starting = new AsyncDisposableStack();
-    const env = { SOURCES: isCached ? "vpic" : "snapshot" };
-    const target = starting.use(await (isSecured ? Target.startSecured(env) : Target.start(env)));
-    const address = target.addressOf(listener);
-    const client = await LoadClient.start({ listener, address, ca: target.ca, isCached });
-    starting.move();
-    return new LoadedTarget(target, client);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.client[Symbol.asyncDispose]();
-    await this.target[Symbol.asyncDispose]();
-  }
+  return {
+    what: `three times the capacity of new VINs, ${Math.round(total.peak / TURNS / TURN_S)} calls/s at peak`,
+    figures: [
+      measured("good of peak", total.good / total.peak, { atLeast: 0.7 }),
+      measured("good and refused of peak", (total.good + total.refused) / total.peak),
+    ],
+  };
 }
 
-/** An honest client meanwhile: how often it is told anything but the answer or RESOURCE_EXHAUSTED. */
-async function observe(target: Target, listener: Listener, signal: AbortSignal): Promise<number> {
-  const client = target.clientOf(listener);
-  let others = 0;
-  while (!signal.aborted) {
-    try {
-      await client.lookup({ vin: CACHED_VIN });
-    } catch (error) {
-      others += ConnectError.from(error).code === Code.ResourceExhausted ? 0 : 1;
-    }
-    await pause(OBSERVER_MS);
+async function soak(): Promise<Finding> {
+  await using target = await Target.start({ isWarm: true });
+  await using client = await LoadClient.start({ address: target.service.grpcAddress, connections: 10, isCached: true });
+  await client.open(SOAK_PER_SECOND, SOAK_WARM_UP_S);
+  const samples: { readonly minutes: number; readonly mib: number }[] = [];
+  const startedAt = performance.now();
+  const calls = client.open(SOAK_PER_SECOND, SOAK_S);
+  while (samples.length < SOAK_S / SOAK_SAMPLE_S) {
+    await pause(SOAK_SAMPLE_S * 1_000);
+    samples.push({ minutes: (performance.now() - startedAt) / 60_000, mib: await target.memoryMib() });
   }
-  return others;
+  const { goodMs, refused } = await calls;
+  return {
+    what: `${goodMs.length} calls in ${SOAK_S} s`,
+    figures: [
+      exactly("refused", refused, 0),
+      measured("memory MiB/min", slopeOf(samples), { atMost: 1 }),
+      measured("p99 ms", quantile(goodMs, 0.99)),
+    ],
+  };
+}
+
+/** By least squares. */
+function slopeOf(samples: readonly { readonly minutes: number; readonly mib: number }[]): number {
+  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [x, y] = [mean(samples.map(({ minutes }) => minutes)), mean(samples.map(({ mib }) => mib))];
+  const covariance = mean(samples.map(({ minutes, mib }) => (minutes - x) * (mib - y)));
+  return covariance / mean(samples.map(({ minutes }) => (minutes - x) ** 2));
 }

@@ -1,127 +1,107 @@
-import type { Finding, Listener, Row } from "./finding.ts";
-import { callHeaders, FrameReader, headers, OPENING, PREFACE } from "./http2-frames.ts";
-import { RawConnection } from "./raw-connection.ts";
-import { LOOKUP } from "./requests.ts";
+import { readdir, readlink, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { FilledCache } from "./filled-cache.ts";
+import type { Finding } from "./finding.ts";
+import { counted, exactly, measured } from "./finding.ts";
+import type { Row } from "./row.ts";
+import type { Limit, Silence } from "./silences.ts";
+import { DEADLINE_SILENCE, keepSilent, SECURED_SILENCES, SILENCES } from "./silences.ts";
 import { Target } from "./target.ts";
+import type { UnreadExports } from "./unread-export.ts";
+import { askAndNeverRead } from "./unread-export.ts";
 
-interface Silence {
-  readonly listener: Listener;
-  readonly what: string;
-  /** Whether the service speaks TLS, and whether the client does, too. Default: neither. */
-  readonly tls?: "both" | "service";
-  readonly first: Uint8Array;
-  /** Sent byte by byte, one a second. */
-  readonly drip?: Uint8Array;
-  /** When the server is to have had enough. */
-  readonly limitMs: number;
-  /** Whether the end is that of the call, which the server answers, and not that of the connection. */
-  readonly endsCall?: boolean;
-}
+/** The usual limits, in ms. Whoever sends settings is asked after a minute whether it is there, and has 20 s. */
+const LIMITS: Readonly<Record<Limit, number>> = {
+  "first bytes": 5_000,
+  preface: 5_000,
+  head: 5_000,
+  handshake: 10_000,
+  deadline: 10_000,
+  request: 15_000,
+  ping: 80_000,
+};
+const DRIP_MS = 1_000;
+const ROWS = 60_000;
+const STALL_MS = 30_000;
+const LOOK_EVERY_MS = 20;
+const MIB = 1_024 * 1_024;
 
-const head = Buffer.from(
-  `POST ${LOOKUP} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 29\r\n`,
-);
-/** Without a time of its own, a call ends at the deadline that it is given: after 10 s. */
-const noTimeout = Buffer.concat([head, Buffer.from("\r\n")]);
-const headersOnly = Buffer.concat([head, Buffer.from("Connect-Timeout-Ms: 60000\r\n\r\n")]);
-const call = Buffer.concat([OPENING, headers(1, callHeaders(LOOKUP, "localhost", "60S"))]);
-const webCall = Buffer.concat([
-  OPENING,
-  headers(1, callHeaders(LOOKUP, "localhost", "60S", "application/grpc-web+proto")),
-]);
-/** What has sent its settings is asked after a minute whether it is there, and has 20 s to say so. */
-const UNANSWERED_PING_MS = 80_000;
-const halfHeaders = call.subarray(0, OPENING.byteLength + 40);
-const nothing = Buffer.alloc(0);
-/** The head of a TLS record with a ClientHello of 512 bytes, which do not follow. */
-const halfHello = Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]);
-const zeros = Buffer.alloc(100);
-
-const SILENCES: readonly Silence[] = [
-  { listener: "gRPC", what: "silent connection", first: Buffer.alloc(0), limitMs: 5000 },
-  { listener: "gRPC", what: "half preface", first: PREFACE.subarray(0, 12), limitMs: 5000 },
-  { listener: "gRPC", what: "preface, a byte a second", first: Buffer.alloc(0), drip: PREFACE, limitMs: 5000 },
-  { listener: "gRPC", what: "preface without settings", first: PREFACE, limitMs: 5000 },
-  { listener: "gRPC", what: "call without a body", first: call, limitMs: 15_000, endsCall: true },
-  { listener: "gRPC", what: "no call", first: OPENING, limitMs: UNANSWERED_PING_MS },
-  { listener: "gRPC", what: "half the headers", first: halfHeaders, limitMs: UNANSWERED_PING_MS },
-  { listener: "HTTP", what: "silent connection", first: Buffer.alloc(0), limitMs: 5000 },
-  { listener: "HTTP", what: "half the headers", first: head, limitMs: 5000 },
-  {
-    listener: "HTTP",
-    what: "headers, a byte a second",
-    first: head.subarray(0, 1),
-    drip: head.subarray(1),
-    limitMs: 5000,
-  },
-  { listener: "HTTP", what: "request without a body", first: headersOnly, limitMs: 15_000 },
-  { listener: "HTTP", what: "request without a body or a timeout", first: noTimeout, limitMs: 10_000 },
-  { listener: "HTTP", what: "body, a byte a second", first: headersOnly, drip: zeros, limitMs: 15_000 },
-  { listener: "gRPC", what: "no TLS handshake", tls: "service", first: nothing, limitMs: 10_000 },
-  { listener: "gRPC", what: "half a TLS handshake", tls: "service", first: halfHello, limitMs: 10_000 },
-  { listener: "gRPC", what: "silent after TLS", tls: "both", first: nothing, limitMs: 5000 },
-  { listener: "gRPC", what: "half preface after TLS", tls: "both", first: PREFACE.subarray(0, 12), limitMs: 5000 },
-  { listener: "HTTP", what: "no TLS handshake", tls: "service", first: nothing, limitMs: 10_000 },
-  { listener: "HTTP", what: "half a TLS handshake", tls: "service", first: halfHello, limitMs: 10_000 },
-  { listener: "HTTP", what: "silent after TLS", tls: "both", first: nothing, limitMs: 5000 },
-  { listener: "HTTP", what: "half the headers after TLS", tls: "both", first: head, limitMs: 5000 },
-  { listener: "HTTP", what: "request without a body after TLS", tls: "both", first: headersOnly, limitMs: 15_000 },
-  { listener: "HTTP/2", what: "silent after TLS", tls: "both", first: nothing, limitMs: 5000 },
-  { listener: "HTTP/2", what: "half preface", tls: "both", first: PREFACE.subarray(0, 12), limitMs: 5000 },
-  { listener: "HTTP/2", what: "preface without settings", tls: "both", first: PREFACE, limitMs: 5000 },
-  { listener: "HTTP/2", what: "preface, a byte a second", tls: "both", first: nothing, drip: PREFACE, limitMs: 5000 },
-  { listener: "HTTP/2", what: "no call", tls: "both", first: OPENING, limitMs: UNANSWERED_PING_MS },
-  { listener: "HTTP/2", what: "half the headers", tls: "both", first: halfHeaders, limitMs: UNANSWERED_PING_MS },
-  { listener: "HTTP/2", what: "call without a body", tls: "both", first: webCall, limitMs: 15_000, endsCall: true },
-];
-
-/** Row 7: connections that say nothing, or next to nothing. All at once, since they take long. */
+/** Clients that keep the service waiting, with the usual limits; silences.test.ts has them with shortened ones. */
 export const rowsOfSilence: readonly Row[] = [
   {
-    number: 7,
-    title: "silent and slow connections",
-    async run(scale) {
-      const silences = SILENCES.filter(({ limitMs }) => scale === "full" || limitMs <= 5000);
-      await using target = await Target.start();
-      await using secured = await Target.startSecured();
+    number: "5",
+    title: "silent, half and slow connections, and readers that take nothing",
+    test: "never",
+    async run(arena) {
+      const [plain, secured] = [await arena.target(false), await arena.target(true)];
       const findings: Finding[] = [];
-      const figures = await target.endure(async () => {
-        findings.push(
-          ...(await Promise.all(
-            silences.map((silence) => keepSilent(silence.tls === undefined ? target : secured, silence)),
-          )),
-        );
+      const keep = async (target: Target, silence: Silence): Promise<void> => {
+        const limitMs = LIMITS[silence.limit];
+        const end = await keepSilent(silence, {
+          address: target.addressOf("http"),
+          ca: target.ca,
+          dripMs: DRIP_MS,
+          patienceMs: 2 * limitMs,
+        });
+        findings.push({
+          what: `${silence.what}, ${silence.protocol}${silence.tls === undefined ? "" : ", TLS"}: ${end.how}`,
+          figures: [
+            exactly("neither closed nor answered", end.how === "neither" ? 1 : 0, 0),
+            measured("ended ms", end.ms, { atLeast: 0.8 * limitMs, atMost: 1.2 * limitMs }),
+          ],
+        });
+      };
+      const figures = await plain.endure(async () => {
+        await Promise.all([
+          ...[...SILENCES, DEADLINE_SILENCE].map((silence) => keep(plain, silence)),
+          ...SECURED_SILENCES.map((silence) => keep(secured, silence)),
+        ]);
       });
-      return [...findings, { listener: "both", what: "meanwhile", figures }];
+      return [...findings, { what: "meanwhile", figures }, await leaveExportsUnread()];
     },
   },
 ];
 
-async function keepSilent(
-  target: Target,
-  { listener, what, tls, first, drip, limitMs, endsCall }: Silence,
-): Promise<Finding> {
-  using connection = await (tls === "service" ? RawConnection.open(target.addressOf(listener)) : target.open(listener));
-  const { promise: callEnded, resolve } = Promise.withResolvers<number>();
-  const frames = new FrameReader((_type, isEnd, stream) => {
-    if (isEnd && stream === 1) {
-      resolve(performance.now() - connection.openedAt);
-    }
+/** Exports read one state of the cache: what is written meanwhile must not pile up behind them. */
+async function leaveExportsUnread(): Promise<Finding> {
+  await using target = await Target.start();
+  const path = join(target.dataDir, "vehicles.db");
+  using cache = new FilledCache(path, ROWS);
+  let walBytes = 0;
+  let filesWhileOpen = 0;
+  let unread: UnreadExports | undefined;
+  const writing = setInterval(() => {
+    cache.rewrite(20);
+    void stat(`${path}-wal`).then(({ size }) => (walBytes = Math.max(walBytes, size)));
+  }, LOOK_EVERY_MS);
+  const harm = await target.endure(async () => {
+    unread = await askAndNeverRead(target.service, 2 * STALL_MS, async () => {
+      filesWhileOpen = await countExportFiles(target);
+    });
   });
-  connection.read((bytes) => {
-    if (endsCall === true) {
-      frames.push(bytes);
-    }
+  clearInterval(writing);
+  const ended = Array.from(unread?.ended ?? [], ([way, ms]) => {
+    return measured(`${way} ended ms`, ms, { atLeast: STALL_MS - 3_000, atMost: STALL_MS + 3_000 });
   });
-  await connection.send(first);
-  let sent = 0;
-  const timer = setInterval(() => {
-    if (drip !== undefined && sent < drip.byteLength) {
-      void connection.send(drip.subarray(sent, ++sent));
-    }
-  }, 1000);
-  const closed = connection.closed(2 * limitMs);
-  const value = await (endsCall === true ? Promise.race([callEnded, closed]) : closed);
-  clearInterval(timer);
-  return { listener, what, figures: [{ name: "ended ms", value, atLeast: 0.8 * limitMs, atMost: 1.2 * limitMs }] };
+  return {
+    what: `20 exports of ${ROWS} rows that nobody reads`,
+    figures: [
+      exactly("refused", unread?.refused ?? 0, unread?.tooMany ?? 16),
+      ...ended,
+      exactly("files while open", filesWhileOpen, 4),
+      exactly("files afterwards", await countExportFiles(target), 0),
+      counted("WAL MiB", walBytes / MIB, { atLeast: 0.1, atMost: 64 }),
+      ...harm,
+    ],
+  };
+}
+
+/** Files in the directory of exports, those without a name too. */
+async function countExportFiles({ dataDir, service }: Target): Promise<number> {
+  const directory = join(dataDir, "exports");
+  const descriptors = `/proc/${service.pid}/fd`;
+  const targets = await Promise.all(
+    (await readdir(descriptors)).map((name) => readlink(join(descriptors, name)).catch(() => "")),
+  );
+  return targets.filter((name) => name.startsWith(directory)).length + (await readdir(directory)).length;
 }

@@ -1,21 +1,17 @@
-import type { Row } from "./finding.ts";
+import type { Row } from "./row.ts";
 import { rowsOfBytes } from "./rows-of-bytes.ts";
 import { rowsOfClaims } from "./rows-of-claims.ts";
-import { rowsOfExports } from "./rows-of-exports.ts";
 import { rowsOfFloods } from "./rows-of-floods.ts";
 import { rowsOfLoad } from "./rows-of-load.ts";
 import { rowsOfSilence } from "./rows-of-silence.ts";
-import { rowsOfSizes } from "./rows-of-sizes.ts";
-import { rowsOfVins } from "./rows-of-vins.ts";
+import { rowsOfTimes } from "./rows-of-times.ts";
 
-/** Every row that is tried, in the order of the table. */
+/** The rows of the table of faults and attacks that concern the server, in its order. */
 export const ROWS: readonly Row[] = [
   ...rowsOfBytes,
   ...rowsOfFloods,
   ...rowsOfClaims,
   ...rowsOfSilence,
-  ...rowsOfExports,
-  ...rowsOfSizes,
   ...rowsOfLoad,
-  ...rowsOfVins,
+  ...rowsOfTimes,
 ];

@@ -1,22 +1,68 @@
 import { readFile } from "node:fs/promises";
 
 import type { Addresses } from "../support/clients.ts";
-import { callHeaders, data, FrameReader, grpcMessage, headers, isReset, OPENING } from "./http2-frames.ts";
+import { callHeaders, data, FrameReader, grpcMessage, headers, isReset, OPENING } from "../support/http2-frames.ts";
 import { bodyOf, headersOf } from "./plain-calls.ts";
-import { RawConnection } from "./raw-connection.ts";
+import { RawConnection } from "../support/raw-connection.ts";
 import { EXPORT } from "./requests.ts";
 
 /** How the cache can be exported. */
-export type ExportWay = "gRPC" | "gRPC-Web" | "Connect" | "GET";
+type ExportWay = "gRPC" | "gRPC-Web" | "Connect" | "GET";
 
+const WAYS: readonly ExportWay[] = ["gRPC", "gRPC-Web", "Connect", "GET"];
 const ANSWER_LIMIT_MS = 60_000;
 const LOOK_EVERY_MS = 50;
 /** What a Parquet file begins with. */
 const MAGIC = "PAR1";
 const NOTHING = Buffer.alloc(0);
 
+/** What became of exports that nobody read. */
+export interface UnreadExports {
+  /** How many were refused, of those that were too many for their client or for the process. */
+  readonly refused: number;
+  readonly tooMany: number;
+  /** When the others were ended, in ms from their first bytes, by how they were asked for. */
+  readonly ended: ReadonlyMap<ExportWay, number>;
+}
+
+/**
+ * Asks for 20 exports, four of which may run, and reads none of them.
+ *
+ * @param limitMs how long to wait for each to be ended
+ */
+export async function askAndNeverRead(
+  addresses: Addresses,
+  limitMs: number,
+  whileOpen: () => Promise<void> = async () => {},
+): Promise<UnreadExports> {
+  using stack = new DisposableStack();
+  const open = async (way: ExportWay, from: string): Promise<UnreadExport> =>
+    stack.use(await UnreadExport.open(way, addresses, from));
+  const running = new Map<ExportWay, UnreadExport>();
+  const others: UnreadExport[] = [];
+  for (const [index, way] of WAYS.entries()) {
+    const client = index < 2 ? "127.0.0.2" : "127.0.0.3";
+    running.set(way, await open(way, client));
+    if (index === 1) {
+      // Two is what a client may have, though two more could run.
+      others.push(...(await Promise.all(WAYS.map((another) => open(another, client)))));
+    }
+  }
+  const strangers = ["127.0.0.4", "127.0.0.5", "127.0.0.6"];
+  others.push(...(await Promise.all(strangers.flatMap((from) => WAYS.map((way) => open(way, from))))));
+  await whileOpen();
+  const ends = await Promise.all(
+    Array.from(running, async ([way, unread]) => [way, await unread.ended(limitMs)] as const),
+  );
+  return {
+    refused: others.filter(({ isRefused }) => isRefused).length,
+    tooMany: others.length,
+    ended: new Map(ends),
+  };
+}
+
 /** An export of whose file no more than the beginning is ever read. */
-export class UnreadExport implements Disposable {
+class UnreadExport implements Disposable {
   readonly #connection: RawConnection;
   readonly #reset: Promise<void> | undefined;
   readonly #serverPort: string;

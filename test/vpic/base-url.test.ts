@@ -17,14 +17,15 @@ test.each([
 });
 
 test.each([
-  ["", "is not a URL"],
-  ["vpic.nhtsa.dot.gov/api", "is not a URL"],
+  ["", "expected a URL"],
+  ["vpic.nhtsa.dot.gov/api", "expected a URL"],
   ["http://vpic.nhtsa.dot.gov/api", "must be https"],
   ["http://127.0.0.1.example/api", "must be https"],
   ["http://10.0.0.1/api", "must be https"],
   ["ftp://localhost/api", "must be https"],
   ["file:///etc/hosts", "must be https"],
   ["https://user:secret@vpic.nhtsa.dot.gov/api", "user name"],
+  ["https://user:12/34@vpic.nhtsa.dot.gov/api", "user name"],
   ["https://vpic.nhtsa.dot.gov/api?format=json", "query"],
   ["https://vpic.nhtsa.dot.gov/api#x", "query"],
 ])("%j is refused: it %s", (text, fault) => {

@@ -1,109 +1,114 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { parseVin } from "../../src/vehicle/vin.ts";
-import type { ReceivedRequest } from "../support/fake-vpic.ts";
-import { startVpic } from "./start-vpic.ts";
+import type { VpicPolicyOptions } from "../../src/vpic/vpic-source.ts";
+import { VpicSource } from "../../src/vpic/vpic-source.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
+import { ScriptedTransport } from "./scripted-transport.ts";
 import { never, toVins } from "./vins.ts";
 
-/** What loopback and the fake may shift the arrival of a request by. */
-const JITTER_MS = 60;
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function createSource(transport: ScriptedTransport, options: Partial<VpicPolicyOptions> = {}): VpicSource {
+  return new VpicSource({ logger: new MemoryLogger(), random: () => 0, ...options }, transport);
+}
 
 /** The most requests beyond the budget in any stretch of time. */
-function overBudget(requests: readonly ReceivedRequest[], requestsPerSecond: number, burst: number): number {
-  const times = requests.map(({ receivedAt }) => receivedAt);
+function overBudget(times: readonly number[], requestsPerSecond: number, burst: number): number {
   const excesses = times.flatMap((from, first) =>
-    times.slice(first).map((to, index) => {
-      const allowed = Math.floor(burst + ((to - from + JITTER_MS) / 1_000) * requestsPerSecond);
-      return index + 1 - allowed;
-    }),
+    times
+      .slice(first)
+      .map((to, index) => index + 1 - Math.floor(burst + ((to - from) / 1_000) * requestsPerSecond + 1e-6)),
   );
   return Math.max(...excesses);
 }
 
+/** Lets time pass until all have ended. */
+async function settle<Result>(promises: readonly Promise<Result>[]): Promise<PromiseSettledResult<Result>[]> {
+  const settling = Promise.allSettled(promises);
+  await vi.advanceTimersByTimeAsync(60_000);
+  return settling;
+}
+
 describe("vPIC under load", () => {
   test("1,000 callers of one VIN cost one request", async () => {
-    await using started = await startVpic({ delayMs: 50 });
-    const { vpic, source } = started;
+    const transport = new ScriptedTransport();
+    await using source = createSource(transport);
     const vin = parseVin("1XPWD40X1ED215307");
-    const callers = Array.from({ length: 1_000 }, () => source.decode({ vin }, never()));
 
-    const decodes = await Promise.all(callers);
+    const outcomes = await settle(Array.from({ length: 1_000 }, () => source.decode({ vin }, never())));
 
-    expect(new Set(decodes.map(({ vin }) => vin))).toEqual(new Set([vin]));
-    expect(vpic.vins).toEqual([vin]);
+    expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(1_000);
+    expect(transport.vins).toEqual([[vin]]);
   });
 
   test("1,000 VINs at once at 200 ms a call cost at most 25 requests, within the budget, each asked once", async () => {
-    await using started = await startVpic({ delayMs: 200 });
-    const { vpic, source } = started;
+    const transport = Object.assign(new ScriptedTransport(), { latencyMs: 200 });
+    await using source = createSource(transport);
     const vins = toVins(1_000);
 
-    const decodes = await Promise.all(vins.map((vin) => source.decode({ vin }, never())));
+    const outcomes = await settle(vins.map((vin) => source.decode({ vin }, never())));
 
-    expect(decodes.map(({ vin }) => vin)).toEqual(vins);
-    expect(vpic.requests.length).toBeLessThanOrEqual(25);
-    expect(overBudget(vpic.requests, 5, 20)).toBeLessThanOrEqual(0);
-    expect(vpic.vins.toSorted()).toEqual(vins);
-    expect(Math.max(...vpic.requests.map((request) => request.vins.length))).toBe(50);
+    expect(outcomes).toMatchObject(vins.map((vin) => ({ status: "fulfilled", value: { vin } })));
+    expect(transport.vins.length).toBeLessThanOrEqual(25);
+    expect(overBudget(transport.sentAt, 5, 20)).toBeLessThanOrEqual(0);
+    expect(transport.vins.flat().toSorted()).toEqual(vins);
+    expect(Math.max(...transport.vins.map(({ length }) => length))).toBe(50);
   });
 
   test("a spent budget makes requests fuller, not more, and is never exceeded", async () => {
-    await using started = await startVpic({}, { requestsPerSecond: 10, burst: 2 });
-    const { vpic, source } = started;
+    const transport = Object.assign(new ScriptedTransport(), { latencyMs: 0 });
+    await using source = createSource(transport, { requestsPerSecond: 10, burst: 2 });
     const vins = toVins(300);
+    const decodes: Promise<unknown>[] = [];
 
-    const decodes = await Promise.all(
-      vins.map(async (vin, index) => {
-        // Arrivals spread over a second and a half: thirty gatherings, many more than the budget has requests.
-        await new Promise((resolve) => setTimeout(resolve, index * 5));
-        return await source.decode({ vin }, never());
-      }),
-    );
+    // Arrivals spread over a second and a half: thirty gatherings, many more than the budget has requests.
+    for (const vin of vins) {
+      decodes.push(source.decode({ vin }, never()));
+      await vi.advanceTimersByTimeAsync(5);
+    }
+    const outcomes = await settle(decodes);
 
-    expect(decodes.map(({ vin }) => vin)).toEqual(vins);
-    expect(overBudget(vpic.requests, 10, 2)).toBeLessThanOrEqual(0);
-    expect(vpic.requests.length).toBeLessThanOrEqual(22);
+    expect(outcomes).toMatchObject(vins.map((vin) => ({ status: "fulfilled", value: { vin } })));
+    expect(overBudget(transport.sentAt, 10, 2)).toBeLessThanOrEqual(0);
+    expect(transport.sentAt.length).toBeLessThanOrEqual(22);
   });
 
   test("of 30 % failures, evenly spread, nearly all are answered, with at most 1.5 requests per needed one", async () => {
-    await using started = await startVpic(
-      {
-        delayMs: 20,
-        respondWith: ({ number }) => (isThirdOfTen(number) ? { kind: "status", status: 500 } : undefined),
-      },
-      { requestsPerSecond: 500 },
-    );
-    const { vpic, source } = started;
+    const transport = Object.assign(new ScriptedTransport(), { mode: "flaky" });
+    await using source = createSource(transport, { requestsPerSecond: 500 });
     const vins = toVins(40);
 
     const outcomes: PromiseSettledResult<unknown>[] = [];
     for (const vin of vins) {
-      outcomes.push(...(await Promise.allSettled([source.decode({ vin }, never())])));
+      outcomes.push(...(await settle([source.decode({ vin }, never())])));
     }
 
     expect(outcomes.filter(({ status }) => status === "fulfilled").length).toBeGreaterThanOrEqual(0.97 * vins.length);
-    expect(vpic.requests.length / vins.length).toBeLessThanOrEqual(1.5);
+    expect(transport.vins.length / vins.length).toBeLessThanOrEqual(1.5);
     expect(source.state().breaker).toBe("closed");
   });
 
   test("when half of the waiters go, the rest are answered and the others know at once", async () => {
-    await using started = await startVpic({ delayMs: 200 });
-    const { vpic, source } = started;
+    const transport = Object.assign(new ScriptedTransport(), { latencyMs: 200 });
+    await using source = createSource(transport);
     const vins = toVins(100);
     const leaving = new AbortController();
 
     const decodes = vins.map((vin, index) => source.decode({ vin }, index % 2 === 0 ? leaving.signal : never()));
     leaving.abort(new Error("gone"));
-    const outcomes = await Promise.allSettled(decodes);
+    const left = await Promise.allSettled(decodes.filter((_, index) => index % 2 === 0));
+    const stayed = await settle(decodes.filter((_, index) => index % 2 === 1));
 
-    const fulfilled = outcomes.map(({ status }) => status === "fulfilled");
-    expect(fulfilled).toEqual(vins.map((_, index) => index % 2 === 1));
-    expect(vpic.vins.length).toBeLessThanOrEqual(51);
+    expect(new Set(left.map(({ status }) => status))).toEqual(new Set(["rejected"]));
+    expect(new Set(stayed.map(({ status }) => status))).toEqual(new Set(["fulfilled"]));
+    expect(transport.vins.flat().length).toBeLessThanOrEqual(51);
     expect(source.state()).toMatchObject({ breaker: "closed", runningRequests: 0, waitingRequests: 0 });
   });
 });
-
-/** Whether the fake fails the request of this number: 3 of every 10, as evenly as can be. */
-function isThirdOfTen(number: number): boolean {
-  return Math.floor(number * 0.3) > Math.floor((number - 1) * 0.3);
-}

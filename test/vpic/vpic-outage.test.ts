@@ -2,48 +2,10 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import type { Decode } from "../../src/vehicle/vehicle.ts";
 import type { Vin } from "../../src/vehicle/vin.ts";
-import type { VpicRow } from "../../src/vpic/answer.ts";
-import { sleep } from "../../src/vpic/sleep.ts";
-import type { VpicTransport } from "../../src/vpic/vpic-client.ts";
-import { VpicFault } from "../../src/vpic/vpic-fault.ts";
 import { VpicSource } from "../../src/vpic/vpic-source.ts";
-import { toRow } from "../support/fake-vpic-answers.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
+import { ScriptedTransport } from "./scripted-transport.ts";
 import { never, toVins } from "./vins.ts";
-
-/** A vPIC without a network, so that minutes pass at once: it answers, fails or is silent. */
-class ScriptedTransport implements VpicTransport {
-  /** Flaky: 3 of every 10 requests fail, as evenly as can be. */
-  mode: "answering" | "failing" | "flaky" | "silent" = "answering";
-  latencyMs = 50;
-  failureLatencyMs = 50;
-  /** What answers take longer than the quickest one, up to six times that. */
-  spreadMs = 0;
-  /** When each request was sent. */
-  readonly sentAt: number[] = [];
-
-  async fetchRows(
-    queries: Parameters<VpicTransport["fetchRows"]>[0],
-    signal: AbortSignal,
-  ): Promise<readonly VpicRow[]> {
-    this.sentAt.push(performance.now());
-    const number = this.sentAt.length;
-    const isUnlucky = Math.floor(number * 0.3) > Math.floor((number - 1) * 0.3);
-    if (this.mode === "silent") {
-      await sleep(3_600_000, signal);
-    }
-    const isFailing = this.mode === "failing" || (this.mode === "flaky" && isUnlucky);
-    await sleep(isFailing ? this.failureLatencyMs : this.latencyMs + (number % 7) * this.spreadMs, signal);
-    if (isFailing) {
-      throw new VpicFault("network", "broken");
-    }
-    return queries.map(({ vin }) => ({ ...toRow({ vin, modelYear: undefined }, {}), VIN: vin }));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.resolve();
-  }
-}
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -53,7 +15,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function createSource(transport: VpicTransport, requestsPerSecond = 5): VpicSource {
+function createSource(transport: ScriptedTransport, requestsPerSecond = 5): VpicSource {
   return new VpicSource({ logger: new MemoryLogger(), random: () => 0.5, requestsPerSecond }, transport);
 }
 

@@ -1,8 +1,10 @@
 import { fileURLToPath } from "node:url";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { codeFromString } from "@connectrpc/connect/protocol-connect";
 import { methodOf } from "./call-over-transport.ts";
-import type { CallOptions, RealClientKind } from "./real-call.ts";
+import type { CallOptions, ClientKind } from "./client.ts";
+import { urlOf } from "./client.ts";
 import { runProgram } from "./run-program.ts";
 
 const BUF = fileURLToPath(new URL("../../../node_modules/.bin/buf", import.meta.url));
@@ -15,37 +17,31 @@ interface Refusal {
   readonly details?: readonly { readonly type: string; readonly value: string }[];
 }
 
-const CODES = new Map([
-  ["canceled", Code.Canceled],
-  ["deadline_exceeded", Code.DeadlineExceeded],
-  ["invalid_argument", Code.InvalidArgument],
-  ["not_found", Code.NotFound],
-  ["unavailable", Code.Unavailable],
-]);
-
-/** How buf is told which protocol to speak, and where the schema comes from. */
+/** How buf is told which protocol to speak, and where the schema comes from: the README's ways. */
 const WAYS = {
-  grpc: ["--protocol", "grpc", "--http2-prior-knowledge"],
-  grpcweb: ["--protocol", "grpcweb", "--schema", "."],
-  connect: ["--protocol", "connect", "--schema", "."],
+  gRPC: ["--protocol", "grpc"],
+  "gRPC-Web": ["--protocol", "grpcweb", "--schema", "proto"],
+  Connect: ["--protocol", "connect", "--schema", "proto"],
 };
 
 /**
  * `buf curl`, written in Go with Connect's library for it, with one of its protocols; over gRPC by reflection. It has
  * no flag for compressing requests, and its way to cancel is to be killed.
  */
-export function bufCurl(protocol: keyof typeof WAYS): RealClientKind {
-  const port = protocol === "grpc" ? "grpcAddress" : "httpAddress";
+export function bufCurl(protocol: keyof typeof WAYS): ClientKind {
   return {
-    port,
-    compressesRequests: false,
-    // grpc-js, which serves gRPC, has no compression of answers.
-    getsCompressed: protocol !== "grpc",
-    async open(addresses) {
+    name: `buf curl, ${protocol}`,
+    sendsGzip: false,
+    takesGzip: true,
+    async open(target) {
+      const { authority } = target;
+      const security = authority === undefined ? [] : ["--cacert", authority.caFile];
+      // With TLS, buf and the service agree on HTTP/2 by themselves.
+      const version = authority === undefined && protocol === "gRPC" ? ["--http2-prior-knowledge"] : [];
       return {
         call(name, request, options) {
-          const url = `http://${addresses[port]}/${methodOf(name).parent.typeName}/${name}`;
-          return call([...WAYS[protocol], "--data", JSON.stringify(request), url], options);
+          const url = `${urlOf(target)}/${methodOf(name).parent.typeName}/${name}`;
+          return call([...WAYS[protocol], ...security, ...version, "--data", JSON.stringify(request), url], options);
         },
         async [Symbol.asyncDispose]() {},
       };
@@ -70,10 +66,11 @@ function parseMany(text: string): JsonValue[] {
 
 function toError(stderr: string): Error {
   if (!stderr.startsWith("{")) {
-    return new Error(stderr);
+    // Its deadline may pass before it has called.
+    return /deadline exceeded/i.test(stderr) ? new ConnectError(stderr, Code.DeadlineExceeded) : new Error(stderr);
   }
   const { code, message, details = [] }: Refusal = JSON.parse(stderr);
-  const error = new ConnectError(message, CODES.get(code) ?? Code.Unknown);
+  const error = new ConnectError(message, codeFromString(code));
   error.details = details.map(({ type, value }) => ({ type, value: Buffer.from(value, "base64") }));
   return error;
 }

@@ -10,7 +10,7 @@ import { createRegistry, fromJson, toJson } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-import type { CallOptions, MethodName } from "./real-call.ts";
+import type { CallOptions, MethodName } from "./client.ts";
 
 /** What may stand in the details of an error. */
 export const DETAILS: Registry = createRegistry(file_google_rpc_error_details);

@@ -3,22 +3,30 @@ import { ConnectError } from "@connectrpc/connect";
 import type { Browser, Page } from "playwright-core";
 import type { BrowserCall, BrowserOutcome } from "../../support/browser-client.ts";
 import { bundleForBrowser } from "../../support/browser.ts";
-import type { RealClientKind } from "./real-call.ts";
+import type { ClientKind } from "./client.ts";
+import { urlOf } from "./client.ts";
 
-/** Connect-Web in Chromium, on the service's own page, with one of its protocols. It compresses nothing by itself. */
-export function chromium(protocol: BrowserCall["protocol"], browser: () => Browser): RealClientKind {
+/** The same for all pages. */
+let bundle: Promise<string> | undefined;
+
+/**
+ * Connect-Web in Chromium, on the service's own page, with one of its protocols. It compresses nothing by itself.
+ * Chromium speaks HTTP/2 with TLS only.
+ */
+export function chromium(protocol: BrowserCall["protocol"], browser: () => Browser): ClientKind {
   let lastId = 0;
   return {
-    port: "httpAddress",
-    compressesRequests: false,
+    name: `Chromium, ${protocol}`,
+    sendsGzip: false,
     // With Connect the browser unpacks what it gets; gRPC-Web's messages would be up to Connect-Web.
-    getsCompressed: protocol === "connect",
-    async open({ httpAddress }) {
-      const baseUrl = `http://${httpAddress}`;
-      const page = await browser().newPage();
+    takesGzip: protocol === "Connect",
+    async open(target) {
+      const baseUrl = urlOf(target);
+      // The authority is not one of those that Chromium knows.
+      const page = await browser().newPage({ ignoreHTTPSErrors: target.authority !== undefined });
       await page.goto(baseUrl);
-      const bundle = await bundleForBrowser("browser-client.ts", "browserClient");
-      await page.evaluate(`${bundle}; globalThis.browserClient = browserClient;`);
+      bundle ??= bundleForBrowser("browser-client.ts", "browserClient");
+      await page.evaluate(`${await bundle}; globalThis.browserClient = browserClient;`);
       return {
         call(method, request, { timeoutMs, signal } = {}) {
           const id = lastId++;

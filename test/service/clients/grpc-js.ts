@@ -3,17 +3,18 @@ import { fromBinary, fromJson, toBinary, toJson } from "@bufbuild/protobuf";
 import type { ServiceError } from "@grpc/grpc-js";
 import { Client, compressionAlgorithms, credentials, Metadata } from "@grpc/grpc-js";
 import { DETAILS, isUnary, methodOf } from "./call-over-transport.ts";
-import type { CallOptions, RealClientKind } from "./real-call.ts";
+import type { CallOptions, ClientKind } from "./client.ts";
 import { toCallError } from "./to-call-error.ts";
 
 /** The client of grpc-js, with every request compressed. */
-export const grpcJs: RealClientKind = {
-  port: "grpcAddress",
-  compressesRequests: true,
-  // Its server has no compression of answers.
-  getsCompressed: false,
-  async open({ grpcAddress }) {
-    const client = new Client(grpcAddress, credentials.createInsecure(), {
+export const grpcJs: ClientKind = {
+  name: "grpc-js",
+  sendsGzip: true,
+  takesGzip: true,
+  async open({ address, authority }) {
+    const security =
+      authority === undefined ? credentials.createInsecure() : credentials.createSsl(Buffer.from(authority.ca));
+    const client = new Client(address, security, {
       "grpc.default_compression_algorithm": compressionAlgorithms.gzip,
     });
     return {

@@ -1,6 +1,6 @@
 """Makes one call with grpcio and prints what became of it, as JSON.
 
-Takes one argument, a JSON object: address, service, method, streams (whether the answer is a stream), request,
+Takes one argument, a JSON object: address, caFile (null for clear text), service, method, streams (whether the answer is a stream), request,
 timeoutMs (null for none) and schema (the path of a FileDescriptorSet). A line on standard input cancels the call.
 Runs with Debian's packages: grpcio 1.51, protobuf 3.21.
 """
@@ -22,7 +22,7 @@ def main():
     request = json_format.ParseDict(wish["request"], factory.GetPrototype(method.input_type)(), descriptor_pool=pool)
     timeout = None if wish["timeoutMs"] is None else wish["timeoutMs"] / 1000
 
-    with grpc.insecure_channel(wish["address"], compression=grpc.Compression.Gzip) as channel:
+    with open_channel(wish["address"], wish["caFile"]) as channel:
         open_call = channel.unary_stream if wish["streams"] else channel.unary_unary
         stub = open_call(
             f"/{wish['service']}/{wish['method']}",
@@ -36,6 +36,14 @@ def main():
         except (grpc.RpcError, grpc.FutureCancelledError):
             return report_error(call)
     return {"messages": [json_format.MessageToDict(answer, descriptor_pool=pool) for answer in answers]}
+
+
+def open_channel(address, ca_file):
+    if ca_file is None:
+        return grpc.insecure_channel(address, compression=grpc.Compression.Gzip)
+    with open(ca_file, "rb") as file:
+        security = grpc.ssl_channel_credentials(file.read())
+    return grpc.secure_channel(address, security, compression=grpc.Compression.Gzip)
 
 
 def load_schema(path):

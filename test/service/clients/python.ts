@@ -3,34 +3,37 @@ import { fileURLToPath } from "node:url";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 import { isUnary, methodOf } from "./call-over-transport.ts";
-import type { RealClientKind } from "./real-call.ts";
+import type { ClientKind } from "./client.ts";
 import { runProgram } from "./run-program.ts";
 import { toCallError } from "./to-call-error.ts";
 
 const BUF = fileURLToPath(new URL("../../../node_modules/.bin/buf", import.meta.url));
 const SCRIPT = fileURLToPath(new URL("python-client.py", import.meta.url));
 
+/** A Python that has grpcio; Debian's, unless the environment names another one. */
+export const PYTHON = process.env["GRPCIO_PYTHON"] ?? "/usr/bin/python3";
+
 type Outcome =
   | { readonly messages: JsonValue[] }
   | { readonly code: number; readonly message: string; readonly details: string };
 
 /** grpcio, gRPC's own library in C, by way of the Python at this path; every request compressed. */
-export function python(interpreter: string): RealClientKind {
+export function python(interpreter: string): ClientKind {
   return {
-    port: "grpcAddress",
-    compressesRequests: true,
-    // grpc-js, which serves gRPC, has no compression of answers.
-    getsCompressed: false,
-    async open({ grpcAddress }) {
+    name: "Python's grpcio",
+    sendsGzip: true,
+    takesGzip: true,
+    async open({ address, authority }) {
       const directory = await temporaryDirectory();
       const schema = join(directory.path, "schema.binpb");
-      await runProgram(BUF, ["build", ".", "--as-file-descriptor-set", "-o", schema]);
+      await writeSchema(".", schema);
       return {
         async call(name, request, { timeoutMs = null, signal } = {}) {
           const method = methodOf(name);
           const streams = !isUnary(method);
           const wish = {
-            address: grpcAddress,
+            address,
+            caFile: authority?.caFile ?? null,
             service: method.parent.typeName,
             method: name,
             streams,
@@ -55,4 +58,12 @@ export function python(interpreter: string): RealClientKind {
       };
     },
   };
+}
+
+/** Writes a module's schema, and all that it imports, as a FileDescriptorSet. */
+export async function writeSchema(module: string, path: string): Promise<void> {
+  const { stderr, exitCode } = await runProgram(BUF, ["build", module, "--as-file-descriptor-set", "-o", path]);
+  if (exitCode !== 0) {
+    throw new Error(stderr);
+  }
 }

@@ -1,0 +1,319 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Placed } from "../../src/server/call-queue.ts";
+import { CallQueue, Line } from "../../src/server/call-queue.ts";
+
+/** A turn of the event loop: what was set off before has begun by then, unless its turn was over. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+/** Turns until nothing of this test is left to begin. */
+async function turns(count = 50): Promise<void> {
+  for (let index = 0; index < count; index++) {
+    await turn();
+  }
+}
+
+function noting(name: string, begun: string[], work: () => void = () => {}): Placed {
+  return {
+    begin() {
+      begun.push(name);
+      work();
+    },
+    makeWay() {
+      begun.push(`${name} made way`);
+    },
+  };
+}
+
+describe("calls", () => {
+  test("begin round robin by connection, each connection's in their order", async () => {
+    const queue = new CallQueue();
+    const [burst, honest, third] = [new Line(queue), new Line(queue), new Line(queue)];
+    const begun: string[] = [];
+
+    for (const name of ["b1", "b2", "b3", "b4"]) {
+      burst.push(noting(name, begun));
+    }
+    honest.push(noting("h1", begun));
+    honest.push(noting("h2", begun));
+    third.push(noting("t1", begun));
+    await turns();
+
+    expect(begun).toEqual(["b1", "h1", "t1", "b2", "h2", "b3", "b4"]);
+  });
+
+  test("do not begin before the turn of the event loop in which they came is over", async () => {
+    const begun: string[] = [];
+
+    new Line(new CallQueue()).push(noting("a", begun));
+    await Promise.resolve();
+    const before = [...begun];
+    await turns();
+
+    expect([before, begun]).toEqual([[], ["a"]]);
+  });
+
+  test("begin for as long as a turn lasts, then the event loop has its own, and then the next begin", async () => {
+    let now = 0;
+    const queue = new CallQueue({ turnMs: 8, now: () => now });
+    const line = new Line(queue);
+    const order: string[] = [];
+    const work = (): void => {
+      now += 3;
+      setImmediate(() => order.push("event loop"));
+    };
+
+    for (let index = 0; index < 7; index++) {
+      line.push(noting("call", order, work));
+    }
+    await turns();
+
+    const three = ["call", "call", "call"];
+    const loops = three.map(() => "event loop");
+    expect(order).toEqual([...three, ...loops, ...three, ...loops, "call", "event loop"]);
+  });
+
+  test("have what they do at once counted as a part of their time", async () => {
+    let now = 0;
+    const queue = new CallQueue({ turnMs: 8, now: () => now });
+    const order: string[] = [];
+    const line = new Line(queue);
+    const work = (name: string) => async () => {
+      setImmediate(() => order.push("event loop"));
+      await Promise.resolve();
+      await Promise.resolve();
+      now += 10;
+      order.push(`${name} has worked`);
+    };
+
+    for (const name of ["a", "b"]) {
+      const run = work(name);
+      line.push(noting(name, order, () => void run()));
+    }
+    await turns();
+
+    expect(order).toEqual(["a", "a has worked", "event loop", "b", "b has worked", "event loop"]);
+  });
+
+  test("of others have their turn between those of a burst that goes on while they come", async () => {
+    let now = 0;
+    const queue = new CallQueue({ turnMs: 8, now: () => now });
+    const [burst, honest] = [new Line(queue), new Line(queue)];
+    const begun: string[] = [];
+    for (let index = 0; index < 100; index++) {
+      burst.push(noting("burst", begun, () => (now += 3)));
+    }
+
+    await turn();
+    await turn();
+    honest.push(noting("honest", begun));
+    await turns();
+
+    expect(begun).toHaveLength(101);
+    expect(begun.indexOf("honest")).toBeLessThan(12);
+  });
+});
+
+describe("a line", () => {
+  test("has no more calls begun and unanswered than allowed, and goes on when one is done", async () => {
+    const line = new Line(new CallQueue(), 2);
+    const begun: string[] = [];
+    for (const name of ["a", "b", "c", "d"]) {
+      line.push(noting(name, begun));
+    }
+
+    await turns();
+    const atFirst = [...begun];
+    const unanswered = line.unanswered;
+    line.done();
+    await turns();
+    const afterOne = [...begun];
+    line.done();
+    line.done();
+    line.done();
+    await turns();
+
+    expect([atFirst, afterOne, begun]).toEqual([
+      ["a", "b"],
+      ["a", "b", "c"],
+      ["a", "b", "c", "d"],
+    ]);
+    expect([unanswered, line.unanswered]).toEqual([4, 0]);
+  });
+
+  test("that is full does not stop others", async () => {
+    const queue = new CallQueue();
+    const [full, other] = [new Line(queue, 1), new Line(queue, 1)];
+    const begun: string[] = [];
+    full.push(noting("a", begun));
+    full.push(noting("b", begun));
+    await turns();
+
+    other.push(noting("c", begun));
+    await turns();
+
+    expect(begun).toEqual(["a", "c"]);
+  });
+});
+
+describe("the places", () => {
+  /** A call that gives its place back when it has to make way. */
+  function placed(name: string, line: Line, told: string[]): Placed {
+    const call: Placed = {
+      begin() {},
+      makeWay() {
+        told.push(`${name} made way`);
+        line.leave(call);
+      },
+    };
+    return call;
+  }
+
+  test("are as many as allowed, and free again when left", () => {
+    const queue = new CallQueue({ maxCalls: 2 });
+    const line = new Line(queue);
+    const calls = ["a", "b", "c"].map((name) => placed(name, line, []));
+    const [first = placed("a", line, [])] = calls;
+
+    const entered = calls.map((call) => line.enter(call));
+    line.leave(first);
+    const again = line.enter(first);
+
+    expect([entered, again]).toEqual([[true, true, false], true]);
+    expect([queue.inFlight, queue.refused]).toEqual([2, 1]);
+  });
+
+  test("are 2,048 unless said otherwise", () => {
+    const line = new Line(new CallQueue());
+
+    const entered = Array.from({ length: 2_049 }, () => line.enter(placed("a", line, [])));
+
+    expect(entered.filter(Boolean)).toHaveLength(2_048);
+  });
+
+  test("go from the connection that holds most of them to one that holds fewer, before its requests have arrived", () => {
+    const queue = new CallQueue({ maxCalls: 4 });
+    const [burst, honest] = [new Line(queue), new Line(queue)];
+    const told: string[] = [];
+    for (const name of ["b1", "b2", "b3", "b4"]) {
+      burst.enter(placed(name, burst, told));
+    }
+
+    const entered = honest.enter(placed("h1", honest, told));
+
+    expect([entered, told, burst.places, honest.places]).toEqual([true, ["b1 made way"], 3, 1]);
+    expect([queue.inFlight, queue.refused]).toEqual([4, 1]);
+  });
+
+  test("stay with calls that have begun, and with connections that would then have fewer", async () => {
+    const queue = new CallQueue({ maxCalls: 3 });
+    const [busy, other] = [new Line(queue), new Line(queue)];
+    const told: string[] = [];
+    for (const name of ["b1", "b2", "b3"]) {
+      const call = placed(name, busy, told);
+      busy.enter(call);
+      busy.push(call);
+    }
+    await turns();
+
+    const entered = other.enter(placed("o1", other, told));
+
+    expect([entered, told]).toEqual([false, []]);
+  });
+});
+
+/** A call that keeps its books as the transports do: it enters, waits, begins, and is closed once, whenever that is. */
+class BookedCall implements Placed {
+  readonly line: Line;
+  hasPlace: boolean;
+  isClosed = false;
+  hasBegun = false;
+
+  constructor(line: Line) {
+    this.line = line;
+    this.hasPlace = line.enter(this);
+  }
+
+  arrive(): void {
+    if (this.hasPlace) {
+      this.line.push(this);
+    }
+  }
+
+  begin(): void {
+    if (this.isClosed) {
+      this.line.done();
+    } else {
+      this.hasBegun = true;
+    }
+  }
+
+  makeWay(): void {
+    this.leavePlace();
+  }
+
+  close(): void {
+    if (this.isClosed) {
+      return;
+    }
+    this.isClosed = true;
+    this.leavePlace();
+    if (this.hasBegun) {
+      this.line.done();
+    }
+  }
+
+  leavePlace(): void {
+    if (this.hasPlace) {
+      this.hasPlace = false;
+      this.line.leave(this);
+    }
+  }
+}
+
+test("whatever comes, begins and goes in whatever order, no place and no turn is lost or given twice", async () => {
+  const step = fc.oneof(
+    fc.record({ do: fc.constant("open" as const), line: fc.nat(2), arrives: fc.boolean() }),
+    fc.record({ do: fc.constant("close" as const), call: fc.nat() }),
+    fc.record({ do: fc.constant("wait" as const) }),
+  );
+
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+      const queue = new CallQueue({ maxCalls: 8 });
+      const lines = [new Line(queue, 1), new Line(queue, 3), new Line(queue)];
+      const calls: BookedCall[] = [];
+      const begunOf = (line: Line): number =>
+        calls.filter((call) => call.line === line && call.hasBegun && !call.isClosed).length;
+      for (const each of steps) {
+        if (each.do === "open") {
+          const call = new BookedCall(lines[each.line] ?? new Line(queue));
+          calls.push(call);
+          if (each.arrives) {
+            call.arrive();
+          }
+        } else if (each.do === "close") {
+          calls[each.call % Math.max(1, calls.length)]?.close();
+        } else {
+          await turns(3);
+        }
+        expect(queue.inFlight).toBe(calls.filter((call) => call.hasPlace && !call.isClosed).length);
+        expect(queue.inFlight).toBeLessThanOrEqual(8);
+        expect(begunOf(lines[0] ?? new Line(queue))).toBeLessThanOrEqual(1);
+        expect(begunOf(lines[1] ?? new Line(queue))).toBeLessThanOrEqual(3);
+      }
+      for (const call of calls) {
+        call.close();
+      }
+      await turns(10);
+
+      expect(queue.inFlight).toBe(0);
+      expect(lines.map((line) => line.unanswered)).toEqual([0, 0, 0]);
+    }),
+    { seed: 1 },
+  );
+});

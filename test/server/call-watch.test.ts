@@ -1,0 +1,175 @@
+import { describe, expect, test } from "vitest";
+import type { Watched } from "../../src/server/call-watch.ts";
+import { CallWatch } from "../../src/server/call-watch.ts";
+
+/** An answer of which a test says how it does, and which notes what the watch does to it. */
+class ScriptedAnswer implements Watched {
+  deadlineAt = Infinity;
+  hasArrived = true;
+  writtenBytes = 0;
+  pendingBytes = 0;
+  readonly done: string[] = [];
+
+  expire(): void {
+    this.done.push("expire");
+  }
+
+  endLate(): void {
+    this.done.push("endLate");
+  }
+
+  cut(): void {
+    this.done.push("cut");
+  }
+}
+
+interface Harness {
+  readonly watch: CallWatch;
+  readonly answer: ScriptedAnswer;
+  /** Looks at the answer at some time, in ms since it came; gives what was done to it by then. */
+  readonly lookAt: (ms: number) => string[];
+}
+
+/** A watch that looks only when told, over one answer that has been seen once. */
+function setUp(state: Partial<ScriptedAnswer> = {}): Harness {
+  let now = 0;
+  const watch = new CallWatch({ arrivalTimeoutMs: 1_000, stallTimeoutMs: 500, lookMs: 2 ** 30, now: () => now });
+  const answer = Object.assign(new ScriptedAnswer(), state);
+  watch.add(answer);
+  const lookAt = (ms: number): string[] => {
+    now = ms;
+    watch.look();
+    return [...answer.done];
+  };
+  lookAt(0);
+  return { watch, answer, lookAt };
+}
+
+describe("an answer with a deadline", () => {
+  test("expires at it, not before, and once", () => {
+    const { lookAt } = setUp({ deadlineAt: 100 });
+
+    expect([lookAt(99), lookAt(100), lookAt(120)]).toEqual([[], ["expire"], ["expire"]]);
+  });
+
+  test("is cut when it has not gone 50 ms after it was expired, however late that was", () => {
+    const { lookAt } = setUp({ deadlineAt: 100 });
+
+    expect([lookAt(400), lookAt(449), lookAt(450)]).toEqual([["expire"], ["expire"], ["expire", "cut"]]);
+  });
+
+  test("that has gone meanwhile is left alone", () => {
+    const { lookAt, watch, answer } = setUp({ deadlineAt: 100 });
+    lookAt(100);
+
+    watch.remove(answer);
+
+    expect(lookAt(1_000)).toEqual(["expire"]);
+  });
+});
+
+describe("a request", () => {
+  test("that has not arrived in time is late, once", () => {
+    const { lookAt } = setUp({ hasArrived: false });
+
+    expect([lookAt(999), lookAt(1_000), lookAt(1_400)]).toEqual([[], ["endLate"], ["endLate"]]);
+  });
+
+  test("that arrives in time is not late", () => {
+    const { lookAt, answer } = setUp({ hasArrived: false });
+    lookAt(999);
+
+    answer.hasArrived = true;
+
+    expect(lookAt(10_000)).toEqual([]);
+  });
+
+  test("has its time from the first look, however late that is", () => {
+    const { lookAt, watch, answer } = setUp();
+    watch.remove(answer);
+    const late = Object.assign(new ScriptedAnswer(), { hasArrived: false });
+
+    watch.add(late);
+    lookAt(5_000);
+    lookAt(5_999);
+    const before = [...late.done];
+    lookAt(6_000);
+
+    expect([before, late.done]).toEqual([[], ["endLate"]]);
+  });
+
+  test("whose deadline is earlier expires", () => {
+    const { lookAt } = setUp({ hasArrived: false, deadlineAt: 1_000 });
+
+    expect(lookAt(1_000)).toEqual(["expire"]);
+  });
+});
+
+describe("a reader", () => {
+  test("that takes nothing for too long is cut off", () => {
+    const { lookAt } = setUp({ writtenBytes: 100, pendingBytes: 60 });
+
+    // The first 40 bytes were taken by the first look.
+    expect([lookAt(499), lookAt(500)]).toEqual([[], ["cut"]]);
+  });
+
+  test("that takes a little has as much time again", () => {
+    const { lookAt, answer } = setUp({ writtenBytes: 100, pendingBytes: 60 });
+    answer.pendingBytes = 59;
+    lookAt(400);
+
+    const before = lookAt(899);
+
+    expect([before, lookAt(900)]).toEqual([[], ["cut"]]);
+  });
+
+  test("is not taken for one that reads because the answer grows", () => {
+    const { lookAt, answer } = setUp({ writtenBytes: 100, pendingBytes: 60 });
+
+    for (let ms = 100; ms <= 500; ms += 100) {
+      answer.writtenBytes += 10;
+      answer.pendingBytes += 10;
+      lookAt(ms);
+    }
+
+    expect(answer.done).toEqual(["cut"]);
+  });
+
+  test("that has taken everything is not cut off while there is nothing to take", () => {
+    const { lookAt, answer } = setUp({ writtenBytes: 100, pendingBytes: 0 });
+
+    const idle = lookAt(10_000);
+    answer.writtenBytes += 10;
+    answer.pendingBytes += 10;
+    const soon = lookAt(10_499);
+
+    expect([idle, soon, lookAt(10_500)]).toEqual([[], [], ["cut"]]);
+  });
+});
+
+test("an answer that ends others while it is looked at does not keep the rest from being looked at", () => {
+  const { watch, lookAt } = setUp();
+  const answers = [1, 2, 3].map(() => Object.assign(new ScriptedAnswer(), { deadlineAt: 10 }));
+  const [first, second, third] = answers;
+  for (const answer of answers) {
+    watch.add(answer);
+  }
+  if (first !== undefined && second !== undefined) {
+    first.expire = () => watch.remove(second);
+  }
+
+  lookAt(20);
+
+  expect([second?.done, third?.done]).toEqual([[], ["expire"]]);
+});
+
+test("a watch looks by itself while there is something to watch", async () => {
+  const expired = Promise.withResolvers<void>();
+  using watch = new CallWatch({ lookMs: 1 });
+  const answer = Object.assign(new ScriptedAnswer(), { deadlineAt: 0, expire: () => expired.resolve() });
+  watch.add(new ScriptedAnswer());
+
+  watch.add(answer);
+
+  await expect(expired.promise).resolves.toBeUndefined();
+});

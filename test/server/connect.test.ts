@@ -1,0 +1,805 @@
+import { gunzipSync, gzipSync } from "node:zlib";
+import { create, toBinary } from "@bufbuild/protobuf";
+import type { Client, Transport } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import {
+  compressionGzip,
+  createConnectTransport,
+  createGrpcWebTransport,
+  Http2SessionManager,
+} from "@connectrpc/connect-node";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
+import { endStreamFromJson, errorFromJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
+import { trailerParse } from "@connectrpc/connect/protocol-grpc-web";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RequestInfoSchema,
+  RetryInfoSchema,
+} from "#gen/google/rpc/error_details_pb.ts";
+import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
+import { LookupRequestSchema, VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { eventually } from "../support/eventually.ts";
+import { errorOf } from "../support/error-of.ts";
+import { answerOf, Http2Client } from "../support/http2-client.ts";
+import { plainRequest } from "../support/plain-request.ts";
+import type { Served, VehicleHandlers } from "../support/serve.ts";
+import { serve } from "../support/serve.ts";
+import { bearer } from "../support/some-tokens.ts";
+
+const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
+const BATCH = "/vehicle.v1.VehicleService/BatchLookup";
+const EXPORT = "/vehicle.v1.VehicleService/Export";
+const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+const LIMIT_BYTES = 4 * 1_024;
+
+/** Told when a handler's signal is aborted. */
+let aborted = Promise.withResolvers<void>();
+const handlers: VehicleHandlers = {
+  lookup: async ({ vin }, context) => {
+    if (vin === "hang") {
+      context.signal.addEventListener("abort", () => aborted.resolve());
+      return new Promise(() => {});
+    }
+    if (vin === "throw") {
+      throw new TypeError("secret");
+    }
+    if (vin === "broken") {
+      throw new ConnectError(`character ${"💥".slice(0, 1)}`, Code.InvalidArgument);
+    }
+    if (vin === "none") {
+      throw new ConnectError("not known", Code.NotFound, undefined, [
+        { desc: ErrorInfoSchema, value: { reason: "VIN_NOT_DECODED" } },
+      ]);
+    }
+    context.responseTrailer.set("x-trailer", "t");
+    return { vin, make: "M".repeat(vin.startsWith("long") ? 5_000 : 1) };
+  },
+  async *batchLookup({ vins }, { signal }) {
+    yield { vin: vins[0] ?? "" };
+    if (vins[0] === "fail") {
+      throw new ConnectError("half-way", Code.DataLoss);
+    }
+    if (vins[0] === "hang") {
+      signal.addEventListener("abort", () => aborted.resolve());
+      await new Promise(() => {});
+    }
+    yield* vins.slice(1).map((vin, index) => ({ vin, index: index + 1 }));
+  },
+  async *export() {
+    yield { part: { case: "data", value: new Uint8Array(10_000) } };
+  },
+};
+
+const stack = new AsyncDisposableStack();
+let server: Served;
+let guarded: Served;
+let spent: Served;
+let full: Served;
+beforeAll(async () => {
+  server = stack.use(await serve({ handlers }));
+  guarded = stack.use(await serve({ handlers, hasTokens: true }));
+  spent = stack.use(await serve({ handlers, burst: 1 }));
+  await plainRequest(spent.address, "POST", LOOKUP, { "content-type": "application/json" }, "{}");
+  full = stack.use(await serve({ handlers, maxCalls: 0 }));
+});
+afterAll(() => stack.disposeAsync());
+beforeEach(() => {
+  aborted = Promise.withResolvers();
+  server.started.length = 0;
+  server.ended.length = 0;
+});
+afterEach(() => {
+  server.logger.lines.length = 0;
+});
+
+const gzip = { acceptCompression: [compressionGzip], sendCompression: compressionGzip, compressMinBytes: 0 };
+const sessions = (): Http2SessionManager =>
+  stack.adopt(new Http2SessionManager(`http://${server.address}`), (manager) => manager.abort());
+const url = () => ({ baseUrl: `http://${server.address}` });
+const TRANSPORTS: Readonly<Record<string, () => Transport>> = {
+  "Connect over HTTP/1.1": () => createConnectTransport({ ...url(), httpVersion: "1.1" }),
+  "Connect with JSON over HTTP/1.1": () =>
+    createConnectTransport({ ...url(), httpVersion: "1.1", useBinaryFormat: false }),
+  "Connect with GET over HTTP/1.1": () => createConnectTransport({ ...url(), httpVersion: "1.1", useHttpGet: true }),
+  "Connect with gzip over HTTP/1.1": () => createConnectTransport({ ...url(), httpVersion: "1.1", ...gzip }),
+  "gRPC-Web over HTTP/1.1": () => createGrpcWebTransport({ ...url(), httpVersion: "1.1" }),
+  "gRPC-Web with gzip over HTTP/1.1": () => createGrpcWebTransport({ ...url(), httpVersion: "1.1", ...gzip }),
+  "Connect over HTTP/2": () => createConnectTransport({ ...url(), httpVersion: "2", sessionManager: sessions() }),
+  "Connect with JSON over HTTP/2": () =>
+    createConnectTransport({ ...url(), httpVersion: "2", useBinaryFormat: false, sessionManager: sessions() }),
+  "Connect with GET over HTTP/2": () =>
+    createConnectTransport({ ...url(), httpVersion: "2", useHttpGet: true, sessionManager: sessions() }),
+  "gRPC-Web over HTTP/2": () => createGrpcWebTransport({ ...url(), httpVersion: "2", sessionManager: sessions() }),
+  "gRPC-Web with JSON over HTTP/2": () =>
+    createGrpcWebTransport({ ...url(), httpVersion: "2", useBinaryFormat: false, sessionManager: sessions() }),
+};
+
+describe.each(Object.keys(TRANSPORTS))("%s", (name) => {
+  let client: Client<typeof VehicleService>;
+  beforeAll(() => {
+    const transport = TRANSPORTS[name];
+    if (transport === undefined) {
+      throw new Error(name);
+    }
+    client = createClient(VehicleService, transport());
+  });
+
+  test("calls a unary method, with header and trailer", async () => {
+    const seen: (string | null)[] = [];
+
+    const response = await client.lookup(
+      { vin: "long" },
+      {
+        headers: { "x-request-id": "mine" },
+        onHeader: (header) => seen.push(header.get("x-request-id")),
+        onTrailer: (trailer) => seen.push(trailer.get("x-trailer")),
+      },
+    );
+
+    expect(response).toMatchObject({ vin: "long", make: "M".repeat(5_000) });
+    expect(seen).toEqual(["mine", "t"]);
+  });
+
+  test("reads a stream", async () => {
+    const messages = await Array.fromAsync(client.batchLookup({ vins: ["1", "2", "3"] }));
+
+    expect(messages.map(({ vin }) => vin)).toEqual(["1", "2", "3"]);
+  });
+
+  test("gets code and details of an error, and the request's id once", async () => {
+    const error = await errorOf(client.lookup({ vin: "none" }, { headers: { "x-request-id": "mine" } }));
+
+    expect(error).toMatchObject({ code: Code.NotFound, rawMessage: "not known" });
+    expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "VIN_NOT_DECODED" }]);
+    expect(error.findDetails(RequestInfoSchema)).toMatchObject([{ requestId: "mine" }]);
+    expect(error.metadata.get("x-request-id")).toBe("mine");
+  });
+
+  test("gets an error half-way through a stream, with the request's id once", async () => {
+    const headers = { "x-request-id": "mine" };
+
+    const error = await errorOf(Array.fromAsync(client.batchLookup({ vins: ["fail"] }, { headers })));
+
+    expect(error).toMatchObject({ code: Code.DataLoss, rawMessage: "half-way" });
+    expect(error.findDetails(RequestInfoSchema)).toMatchObject([{ requestId: "mine" }]);
+  });
+
+  test("learns nothing of an unexpected error, which the log has", async () => {
+    const error = await errorOf(client.lookup({ vin: "throw" }, { headers: { "x-request-id": "mine" } }));
+
+    expect(error).toMatchObject({
+      code: Code.Internal,
+      rawMessage: "internal error; quote request id mine when reporting it",
+    });
+    expect(server.logger.lines).toMatchObject([
+      { level: "error", fields: { procedure: "vehicle.v1.VehicleService/Lookup", err: new TypeError("secret") } },
+    ]);
+  });
+
+  test("gets a message with half a surrogate pair", async () => {
+    const error = await errorOf(client.lookup({ vin: "broken" }));
+
+    expect(error).toMatchObject({ code: Code.InvalidArgument, rawMessage: "character \uFFFD" });
+  });
+
+  test("is answered at its deadline, whatever the handler does, which is told", async () => {
+    const error = await errorOf(client.lookup({ vin: "hang" }, { headers: deadlineOf(name, 500) }));
+
+    expect(error).toMatchObject({ code: Code.DeadlineExceeded, rawMessage: "the deadline has passed" });
+    expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "DEADLINE_EXCEEDED" }]);
+    await aborted.promise;
+  });
+
+  test("has a stream ended at its deadline, whatever the handler does, which is told", async () => {
+    const messages = client.batchLookup({ vins: ["hang"] }, { headers: deadlineOf(name, 500) });
+
+    const error = await errorOf(Array.fromAsync(messages));
+
+    expect(error).toMatchObject({ code: Code.DeadlineExceeded, rawMessage: "the deadline has passed" });
+    await aborted.promise;
+  });
+
+  test("may cancel a call, and its handler is told", async () => {
+    const caller = new AbortController();
+    const call = errorOf(client.lookup({ vin: "hang" }, { signal: caller.signal }));
+    await eventually(() => expect(server.started).toHaveLength(1));
+    await eventually(() => expect(server.started[0]?.hasReachedHandler).toBe(true));
+
+    caller.abort();
+
+    expect(await call).toMatchObject({ code: Code.Canceled });
+    await aborted.promise;
+    await eventually(() => expect(server.ended).toMatchObject([{ code: Code.Canceled }]));
+  });
+
+  test("may leave a stream, and its handler is told", async () => {
+    const caller = new AbortController();
+    const messages = client.batchLookup({ vins: ["hang"] }, { signal: caller.signal })[Symbol.asyncIterator]();
+    const first = await messages.next();
+
+    caller.abort();
+
+    expect(first.value).toMatchObject({ vin: "hang" });
+    await aborted.promise;
+    await expect(messages.next()).rejects.toMatchObject({ code: Code.Canceled });
+  });
+
+  test("may send as much as the method allows, and no more", async () => {
+    const most = await client.lookup({ vin: "A".repeat(3_000) });
+    const tooLong = await errorOf(client.lookup({ vin: "A".repeat(5_000) }));
+    const [batch] = await Array.fromAsync(client.batchLookup({ vins: ["A".repeat(5_000)] }));
+
+    expect(most.vin).toHaveLength(3_000);
+    expect(tooLong.code).toBe(Code.ResourceExhausted);
+    expect(tooLong.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "MESSAGE_TOO_LARGE" }]);
+    expect(batch?.vin).toHaveLength(5_000);
+  });
+});
+
+/** What asks the server alone for a deadline: connect-node's own would come first. */
+function deadlineOf(name: string, ms: number): Record<string, string> {
+  return name.startsWith("gRPC-Web") ? { "grpc-timeout": `${ms}m` } : { "connect-timeout-ms": `${ms}` };
+}
+
+test("a method whose client streams is answered while it does over HTTP/2", async () => {
+  const transport = createConnectTransport({ ...url(), httpVersion: "2", sessionManager: sessions() });
+  const gotOne = Promise.withResolvers<void>();
+  const requests = async function* () {
+    yield { messageRequest: { case: "listServices" as const, value: "" } };
+    await gotOne.promise;
+    yield { messageRequest: { case: "fileByFilename" as const, value: "vehicle/v1/vehicle_service.proto" } };
+  };
+
+  const answers: (string | undefined)[] = [];
+  for await (const answer of createClient(ServerReflection, transport).serverReflectionInfo(requests())) {
+    answers.push(answer.messageResponse.case);
+    gotOne.resolve();
+  }
+
+  expect(answers).toEqual(["listServicesResponse", "fileDescriptorResponse"]);
+});
+
+/** What an answer in any of the protocols says of the error that it is. */
+interface Told {
+  readonly status: number;
+  readonly id: string | null;
+  readonly error: ConnectError;
+}
+
+async function post(to: Served, path: string, type: string, body: Uint8Array, headers: object = {}): Promise<Response> {
+  return fetch(`http://${to.address}${path}`, {
+    method: "POST",
+    headers: { "content-type": type, ...headers },
+    body: Buffer.from(body),
+  });
+}
+
+async function toldBy(response: Response): Promise<Told> {
+  const type = response.headers.get("content-type") ?? "";
+  return { status: response.status, id: response.headers.get("x-request-id"), error: await errorIn(response, type) };
+}
+
+async function errorIn(response: Response, type: string): Promise<ConnectError> {
+  const bytes = await response.bytes();
+  const none = new ConnectError("no error", Code.Unknown);
+  if (type === "application/json") {
+    return errorFromJsonBytes(bytes, undefined, none);
+  }
+  const isCompressed = (bytes[0] ?? 0) % 2 === 1;
+  const last = isCompressed ? gunzipSync(bytes.subarray(5)) : bytes.subarray(5);
+  if (type.startsWith("application/grpc-web")) {
+    // Trailers only, or the last part of the body.
+    return (
+      findTrailerError(response.headers) ?? (bytes.length === 0 ? none : (findTrailerError(trailerParse(last)) ?? none))
+    );
+  }
+  return endStreamFromJson(last).error ?? none;
+}
+
+function reasonsOf({ error }: Told): string[] {
+  return error.findDetails(ErrorInfoSchema).map(({ reason }) => reason);
+}
+
+function idsOf({ error }: Told): string[] {
+  return error.findDetails(RequestInfoSchema).map(({ requestId }) => requestId);
+}
+
+function envelope(bytes: Uint8Array | string, flags = 0): Buffer {
+  return Buffer.from(encodeEnvelope(flags, Buffer.from(bytes)));
+}
+
+const MALFORMED = Buffer.from([0x0a, 0x20, 0x41]);
+const { InvalidArgument, ResourceExhausted, Unimplemented, DeadlineExceeded, Unauthenticated } = Code;
+
+describe("a request that cannot be read is the client's fault, with a reason and the request's id:", () => {
+  const [CONNECT, JSON_, WEB, STREAM, STREAM_JSON] = [
+    "application/proto",
+    "application/json",
+    "application/grpc-web+proto",
+    "application/connect+proto",
+    "application/connect+json",
+  ];
+
+  test.each([
+    ["malformed protobuf", LOOKUP, CONNECT, MALFORMED, {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["malformed JSON", LOOKUP, JSON_, Buffer.from('{"vin":'), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["JSON that is not UTF-8", LOOKUP, JSON_, Buffer.of(0x7b, 0xff, 0x7d), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["no body at all", LOOKUP, JSON_, Buffer.alloc(0), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["malformed protobuf", LOOKUP, WEB, envelope(MALFORMED), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["malformed JSON", LOOKUP, "application/grpc-web+json", envelope("{"), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["malformed protobuf", BATCH, STREAM, envelope(MALFORMED), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["malformed JSON", BATCH, STREAM_JSON, envelope("{"), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["malformed protobuf", BATCH, WEB, envelope(MALFORMED), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["an envelope cut short", BATCH, STREAM, Buffer.of(0, 0, 0, 0, 9, 1), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["an envelope cut short", LOOKUP, WEB, Buffer.of(0, 0, 0, 0, 9, 1), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["half the head of an envelope", BATCH, STREAM, Buffer.of(0, 0), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["flags that do not exist", BATCH, STREAM, envelope("", 4), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["the flag of the end", BATCH, STREAM, envelope("", 2), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["flags that do not exist", LOOKUP, WEB, envelope("", 64), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    ["the flag of trailers", BATCH, WEB, envelope("", 128), {}, InvalidArgument, "MALFORMED_REQUEST"],
+    [
+      "a compressed envelope without an encoding",
+      LOOKUP,
+      WEB,
+      envelope(gzipSync(""), 1),
+      {},
+      InvalidArgument,
+      "MALFORMED_REQUEST",
+    ],
+    [
+      "a compressed envelope without an encoding",
+      BATCH,
+      STREAM,
+      envelope(gzipSync(""), 1),
+      {},
+      InvalidArgument,
+      "MALFORMED_REQUEST",
+    ],
+    [
+      "what is no gzip",
+      LOOKUP,
+      CONNECT,
+      Buffer.from("x"),
+      { "content-encoding": "gzip" },
+      InvalidArgument,
+      "MALFORMED_REQUEST",
+    ],
+    [
+      "what is no gzip",
+      LOOKUP,
+      WEB,
+      envelope("x", 1),
+      { "grpc-encoding": "gzip" },
+      InvalidArgument,
+      "MALFORMED_REQUEST",
+    ],
+    [
+      "what is no gzip",
+      BATCH,
+      STREAM,
+      envelope("x", 1),
+      { "connect-content-encoding": "gzip" },
+      InvalidArgument,
+      "MALFORMED_REQUEST",
+    ],
+    [
+      "a timeout that is none",
+      LOOKUP,
+      CONNECT,
+      Buffer.alloc(0),
+      { "connect-timeout-ms": "soon" },
+      InvalidArgument,
+      "MALFORMED_REQUEST",
+    ],
+    [
+      "a timeout of 11 digits",
+      LOOKUP,
+      JSON_,
+      Buffer.from("{}"),
+      { "connect-timeout-ms": "1".repeat(11) },
+      InvalidArgument,
+      "MALFORMED_REQUEST",
+    ],
+    [
+      "a timeout that is none",
+      BATCH,
+      STREAM,
+      envelope(""),
+      { "connect-timeout-ms": "-1" },
+      InvalidArgument,
+      "MALFORMED_REQUEST",
+    ],
+    [
+      "a timeout that is none",
+      LOOKUP,
+      WEB,
+      envelope(""),
+      { "grpc-timeout": "soon" },
+      InvalidArgument,
+      "MALFORMED_REQUEST",
+    ],
+    [
+      "an unknown encoding",
+      LOOKUP,
+      CONNECT,
+      Buffer.alloc(0),
+      { "content-encoding": "x" },
+      Unimplemented,
+      "UNSUPPORTED",
+    ],
+    ["an unknown encoding", LOOKUP, WEB, envelope("", 1), { "grpc-encoding": "x" }, Unimplemented, "UNSUPPORTED"],
+    [
+      "an unknown encoding",
+      BATCH,
+      STREAM,
+      envelope("", 1),
+      { "connect-content-encoding": "x" },
+      Unimplemented,
+      "UNSUPPORTED",
+    ],
+    [
+      "two messages instead of one",
+      BATCH,
+      STREAM,
+      Buffer.concat([envelope(""), envelope("")]),
+      {},
+      Unimplemented,
+      "UNSUPPORTED",
+    ],
+    [
+      "two messages instead of one",
+      LOOKUP,
+      WEB,
+      Buffer.concat([envelope(""), envelope("")]),
+      {},
+      Unimplemented,
+      "UNSUPPORTED",
+    ],
+    ["a claim of 4 GiB", LOOKUP, WEB, Buffer.of(0, 255, 255, 255, 255), {}, ResourceExhausted, "MESSAGE_TOO_LARGE"],
+    ["a claim of 4 GiB", BATCH, STREAM, Buffer.of(0, 255, 255, 255, 255), {}, ResourceExhausted, "MESSAGE_TOO_LARGE"],
+  ])("%s to %s as %s", async (_what, path, type, body, headers, code, reason) => {
+    const told = await toldBy(await post(server, path, type, body, { ...headers, "x-request-id": "mine" }));
+
+    expect([told.id, Code[told.error.code], reasonsOf(told), idsOf(told)]).toEqual([
+      "mine",
+      Code[code],
+      [reason],
+      ["mine"],
+    ]);
+    expect(server.logger.lines).toEqual([]);
+    expect(server.ended).toMatchObject([{ code }]);
+  });
+
+  test.each([STREAM, WEB])("in a stream of %s, with an id that was made here when none was given", async (type) => {
+    const told = await toldBy(await post(server, BATCH, type, envelope(MALFORMED)));
+
+    expect(told.id).toMatch(/^[\da-f-]{36}$/);
+    expect(idsOf(told)).toEqual([told.id]);
+  });
+
+  test.each([
+    ["is no base64", "connect=v1&encoding=proto&base64=1&message=!!!!"],
+    ["is malformed protobuf", `connect=v1&encoding=proto&base64=1&message=${MALFORMED.toString("base64url")}`],
+    ["is malformed JSON", "connect=v1&encoding=json&message=%7B"],
+    ["has no encoding that is known", "connect=v1&encoding=xml&message=x"],
+    ["is not UTF-8 in its escapes", "connect=v1&encoding=json&message=%ff"],
+    ["is no gzip", "connect=v1&encoding=json&compression=gzip&base64=1&message=AAAA"],
+    ["has no version", "encoding=json&message=%7B"],
+  ])("a GET whose message %s", async (_what, query) => {
+    const response = await fetch(`http://${server.address}${LOOKUP}?${query}`, { headers: { "x-request-id": "mine" } });
+    const told = await toldBy(response);
+
+    expect([told.id, Code[told.error.code], reasonsOf(told), idsOf(told)]).toEqual([
+      "mine",
+      "InvalidArgument",
+      ["MALFORMED_REQUEST"],
+      ["mine"],
+    ]);
+    expect(told.status).toBe(400);
+    expect(server.logger.lines).toEqual([]);
+  });
+
+  test.each([
+    ["an unknown field", LOOKUP, JSON_, '{"vim":"V"}', /vim/],
+    ["an unknown enum name", LOOKUP, JSON_, '{"view":"VIEW_ALL"}', /VIEW_ALL/],
+    ["a value of another type", LOOKUP, JSON_, '{"vin":7}', /vin/],
+    ["an unknown field", BATCH, STREAM_JSON, '{"vim":["V"]}', /vim/],
+    ["an unknown enum name", BATCH, STREAM_JSON, '{"view":"VIEW_ALL"}', /VIEW_ALL/],
+    ["an unknown field", LOOKUP, "application/grpc-web+json", '{"vim":"V"}', /vim/],
+  ])("%s in JSON to %s as %s is named", async (_what, path, type, json, name) => {
+    const body = type === JSON_ ? Buffer.from(json) : envelope(json);
+
+    const told = await toldBy(await post(server, path, type, body));
+
+    expect(told.error).toMatchObject({ code: InvalidArgument, rawMessage: expect.stringMatching(name) });
+    expect(reasonsOf(told)).toEqual(["MALFORMED_REQUEST"]);
+  });
+
+  test("an unknown field in a GET is named", async () => {
+    const query = `?connect=v1&encoding=json&message=${encodeURIComponent('{"vim":"V"}')}`;
+
+    const told = await toldBy(await fetch(`http://${server.address}${LOOKUP}${query}`));
+
+    expect(told.error).toMatchObject({ code: InvalidArgument, rawMessage: expect.stringMatching(/vim/) });
+  });
+});
+
+test("an error of a field names the field in each protocol", async () => {
+  const { InvalidFieldError } = await import("../../src/vehicle/errors.ts");
+  await using strict = await serve({
+    handlers: {
+      lookup: () => {
+        throw new InvalidFieldError("vin", "too short");
+      },
+    },
+  });
+
+  const tolds = await Promise.all([
+    post(strict, LOOKUP, "application/json", Buffer.from("{}")).then(toldBy),
+    post(strict, LOOKUP, "application/proto", Buffer.alloc(0)).then(toldBy),
+    post(strict, LOOKUP, "application/grpc-web+proto", envelope("")).then(toldBy),
+  ]);
+
+  for (const { error } of tolds) {
+    expect(error.code).toBe(InvalidArgument);
+    expect(error.findDetails(BadRequestSchema)).toMatchObject([
+      { fieldViolations: [{ field: "vin", description: "too short" }] },
+    ]);
+  }
+});
+
+describe("the limit of a message", () => {
+  /** A LookupRequest of exactly so many bytes. */
+  const ofBytes = (bytes: number): Buffer => {
+    const message = create(LookupRequestSchema, { vin: "A".repeat(bytes - 3) });
+    return Buffer.from(toBinary(LookupRequestSchema, message));
+  };
+  const jsonOf = (bytes: number): Buffer => Buffer.from(`{"vin":"${"A".repeat(bytes - 10)}"}`);
+  const kinds = {
+    "as protobuf": ["application/proto", ofBytes, {}],
+    "as JSON": ["application/json", jsonOf, {}],
+    compressed: ["application/proto", (bytes: number) => gzipSync(ofBytes(bytes)), { "content-encoding": "gzip" }],
+    "over gRPC-Web": ["application/grpc-web+proto", (bytes: number) => envelope(ofBytes(bytes)), {}],
+    "compressed over gRPC-Web": [
+      "application/grpc-web+proto",
+      (bytes: number) => envelope(gzipSync(ofBytes(bytes)), 1),
+      { "grpc-encoding": "gzip" },
+    ],
+  } as const;
+
+  test.each(Object.entries(kinds))("is the last size that is taken, %s", async (_name, [type, bodyOf, headers]) => {
+    expect(ofBytes(LIMIT_BYTES)).toHaveLength(LIMIT_BYTES);
+
+    const equal = await post(server, LOOKUP, type, bodyOf(LIMIT_BYTES), headers);
+    const over = await toldBy(await post(server, LOOKUP, type, bodyOf(LIMIT_BYTES + 1), headers));
+
+    expect(equal.status).toBe(200);
+    expect(await equal.text()).toMatch(type === "application/grpc-web+proto" ? /grpc-status: 0/ : /AAA/);
+    expect([Code[over.error.code], reasonsOf(over)]).toEqual(["ResourceExhausted", ["MESSAGE_TOO_LARGE"]]);
+  });
+
+  const batch = (bytes: number): Buffer => Buffer.from(`{"vins":["${"A".repeat(bytes - 13)}"]}`);
+
+  test.each([
+    ["as it is", (bytes: number) => envelope(batch(bytes)), {}],
+    [
+      "compressed",
+      (bytes: number) => envelope(gzipSync(batch(bytes)), 1),
+      { "connect-content-encoding": "gzip", "connect-accept-encoding": "identity" },
+    ],
+  ])("holds for requests of streams: %s", async (_how, bodyOf, headers) => {
+    const limit = 256 * 1_024;
+    expect(batch(limit)).toHaveLength(limit);
+
+    const equal = await post(server, BATCH, "application/connect+json", bodyOf(limit), headers);
+    const over = await toldBy(await post(server, BATCH, "application/connect+json", bodyOf(limit + 1), headers));
+
+    expect(await equal.text()).toMatch(/"vin":"A+"/);
+    expect([Code[over.error.code], reasonsOf(over)]).toEqual(["ResourceExhausted", ["MESSAGE_TOO_LARGE"]]);
+  });
+
+  test("holds for what a small message becomes when it is decompressed", async () => {
+    const bomb = gzipSync(Buffer.alloc(50 * 1_024 * 1_024));
+
+    const unary = await toldBy(
+      await post(server, LOOKUP, "application/proto", bomb.subarray(0), { "content-encoding": "gzip" }),
+    );
+    const stream = await toldBy(
+      await post(server, BATCH, "application/connect+proto", envelope(bomb, 1), { "connect-content-encoding": "gzip" }),
+    );
+
+    expect([unary, stream].map((told) => [Code[told.error.code], reasonsOf(told)])).toEqual([
+      ["ResourceExhausted", ["MESSAGE_TOO_LARGE"]],
+      ["ResourceExhausted", ["MESSAGE_TOO_LARGE"]],
+    ]);
+  });
+
+  test("holds for each message of a stream of the client's", async () => {
+    using client = new Http2Client(server.address);
+    const small = envelope(JSON.stringify({ listServices: "" }));
+    const large = envelope(JSON.stringify({ host: "A".repeat(5_000), listServices: "" }));
+
+    const stream = client.open({ ":method": "POST", ":path": REFLECTION, "content-type": "application/connect+json" });
+    const answer = answerOf(stream);
+
+    stream.once("data", () => stream.end(large));
+    stream.write(small);
+
+    expect((await answer).body.toString()).toMatch(/listServicesResponse.*"code":"resource_exhausted"/s);
+  });
+});
+
+describe("the deadline of a call", () => {
+  /** How long the server gave a call, in ms. */
+  async function givenTo(headers: Record<string, string>, type = "application/json"): Promise<number> {
+    const body = type === "application/json" ? Buffer.from("{}") : envelope("");
+    await post(server, LOOKUP, type, body, headers);
+    const [call] = server.started;
+    return Math.round((call?.deadlineAt ?? 0) - (call?.startedAt ?? 0));
+  }
+
+  test.each([
+    ["is the method's when the client gives none", {}, 10_000],
+    ["is the client's when it is below the method's maximum", { "connect-timeout-ms": "20000" }, 20_000],
+    ["is cut to the method's maximum", { "connect-timeout-ms": "3600000" }, 30_000],
+    ["is cut, however long", { "connect-timeout-ms": "9999999999" }, 30_000],
+  ])("%s", async (_what, headers, expected) => {
+    expect(await givenTo({ ...headers })).toBe(expected);
+  });
+
+  test.each([
+    ["20S", 20_000],
+    ["1H", 30_000],
+    ["99999999H", 30_000],
+    ["5000000u", 5_000],
+  ])("is read from gRPC-Web's header, too: %s", async (timeout, expected) => {
+    expect(await givenTo({ "grpc-timeout": timeout }, "application/grpc-web+proto")).toBe(expected);
+  });
+
+  test.each([
+    [LOOKUP, "application/json", "{}", { "connect-timeout-ms": "0" }],
+    [LOOKUP, "application/grpc-web+proto", envelope(""), { "grpc-timeout": "0m" }],
+    [BATCH, "application/connect+json", envelope("{}"), { "connect-timeout-ms": "0" }],
+  ])("may have passed before %s as %s begins, and nothing is done", async (path, type, body, headers) => {
+    const told = await toldBy(await post(server, path, type, Buffer.from(body), headers));
+
+    expect([Code[told.error.code], reasonsOf(told)]).toEqual(["DeadlineExceeded", ["DEADLINE_EXCEEDED"]]);
+    expect(server.ended).toMatchObject([{ code: DeadlineExceeded, hasReachedHandler: false }]);
+  });
+
+  test.each([
+    [LOOKUP, "application/json", { "connect-timeout-ms": "50" }],
+    [LOOKUP, "application/grpc-web+proto", { "grpc-timeout": "50m" }],
+    [BATCH, "application/connect+json", { "connect-timeout-ms": "50" }],
+    [BATCH, "application/grpc-web+proto", { "grpc-timeout": "50m" }],
+  ])("holds while the body of %s as %s does not come", async (path, type, headers) => {
+    using client = new Http2Client(server.address);
+    const stream = client.open({ ":method": "POST", ":path": path, "content-type": type, ...headers });
+    stream.write(Buffer.alloc(2));
+    const chunks: Buffer[] = [];
+    let head: Record<string, unknown> = {};
+    stream.on("response", (received) => (head = received));
+    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    await new Promise((resolve) => {
+      stream.once("close", resolve);
+    });
+
+    const text = `${Buffer.concat(chunks).toString()} grpc-status: ${String(head["grpc-status"])}`;
+    expect(text).toMatch(/deadline_exceeded|grpc-status: 4/);
+  });
+});
+
+describe("a refusal that was prepared has the form of its protocol and the id of its request:", () => {
+  const PROTOCOLS = [
+    [LOOKUP, "application/json", Buffer.from("{}")],
+    [LOOKUP, "application/proto", Buffer.alloc(0)],
+    [LOOKUP, "application/grpc-web+proto", envelope("")],
+    [LOOKUP, "Application/gRPC-Web+proto", envelope("")],
+    [BATCH, "application/connect+json", envelope("{}")],
+    [BATCH, "application/connect+proto", envelope("")],
+    [BATCH, "Application/Connect+JSON; charset=utf-8", envelope("{}")],
+    [EXPORT, "application/grpc-web+json", envelope("{}")],
+  ] as const;
+
+  test.each(PROTOCOLS)("OVERLOADED to %s as %s", async (path, type, body) => {
+    const first = await post(full, path, type, body, { "x-request-id": "one" });
+    const second = await post(full, path, type, body, { "x-request-id": "two" });
+    const told = [await toldBy(first), await toldBy(second)];
+
+    expect(told.map(({ id }) => id)).toEqual(["one", "two"]);
+    expect(told.map((each) => [Code[each.error.code], reasonsOf(each)])).toEqual([
+      ["ResourceExhausted", ["OVERLOADED"]],
+      ["ResourceExhausted", ["OVERLOADED"]],
+    ]);
+    expect(told[0]?.error.findDetails(RetryInfoSchema)).toMatchObject([{ retryDelay: { seconds: 1n } }]);
+    expect(first.headers.get("retry-after")).toBe("1");
+    expect(first.status).toBe(type === "application/json" || type === "application/proto" ? 429 : 200);
+  });
+
+  test.each(PROTOCOLS)("RATE_LIMITED to %s as %s", async (path, type, body) => {
+    const response = await post(spent, path, type, body, { "x-request-id": "mine" });
+    const told = await toldBy(response);
+
+    expect([told.id, Code[told.error.code], reasonsOf(told)]).toEqual(["mine", "ResourceExhausted", ["RATE_LIMITED"]]);
+    expect(response.headers.get("retry-after")).toBe("2");
+  });
+
+  test.each(PROTOCOLS)("TOKEN_MISSING and TOKEN_UNKNOWN to %s as %s", async (path, type, body) => {
+    const response = await post(guarded, path, type, body, { "x-request-id": "mine" });
+    const missing = await toldBy(response);
+    const unknown = await toldBy(await post(guarded, path, type, body, bearer("nobody")));
+
+    expect([missing.id, Code[missing.error.code], reasonsOf(missing)]).toEqual([
+      "mine",
+      "Unauthenticated",
+      ["TOKEN_MISSING"],
+    ]);
+    expect(response.headers.get("www-authenticate")).toBe("Bearer");
+    expect([Code[unknown.error.code], reasonsOf(unknown)]).toEqual(["Unauthenticated", ["TOKEN_UNKNOWN"]]);
+    expect(unknown.id).toMatch(/^[\da-f-]{36}$/);
+    expect(guarded.ended.every(({ hasReachedHandler }) => !hasReachedHandler)).toBe(true);
+  });
+
+  test("the same over HTTP/2", async () => {
+    using client = new Http2Client(guarded.address);
+    const headers = { ":method": "POST", ":path": LOOKUP, "content-type": "application/json", "x-request-id": "mine" };
+
+    const answer = await client.request(headers, "{}");
+
+    expect(answer).toMatchObject({ status: 401, headers: { "www-authenticate": "Bearer", "x-request-id": "mine" } });
+    expect(errorFromJsonBytes(answer.body, undefined, new ConnectError("")).code).toBe(Unauthenticated);
+  });
+
+  test("a GET without a token", async () => {
+    const response = await fetch(`http://${guarded.address}${LOOKUP}?connect=v1&encoding=json&message=%7B%7D`);
+
+    expect(response.status).toBe(401);
+    expect(reasonsOf(await toldBy(response))).toEqual(["TOKEN_MISSING"]);
+  });
+});
+
+describe("an answer", () => {
+  const accept = { "accept-encoding": "br, gzip", "connect-accept-encoding": "br, gzip" };
+
+  test("is compressed with gzip and nothing else when it is long", async () => {
+    const long = await post(server, LOOKUP, "application/json", Buffer.from('{"vin":"long"}'), accept);
+    const short = await post(server, LOOKUP, "application/json", Buffer.from('{"vin":"V"}'), accept);
+
+    expect(long.headers.get("content-encoding")).toBe("gzip");
+    expect(short.headers.get("content-encoding")).toBeNull();
+    expect(await long.json()).toMatchObject({ vin: "long" });
+  });
+
+  test("is not compressed when its client does not ask for it", async () => {
+    const answer = await plainRequest(
+      server.address,
+      "POST",
+      LOOKUP,
+      { "content-type": "application/json" },
+      '{"vin":"long"}',
+    );
+
+    expect(answer.headers["content-encoding"]).toBeUndefined();
+    expect(answer.body).toMatch(/^\{"vin":"long"/);
+  });
+
+  test("of an export is not compressed", async () => {
+    const answer = await post(server, EXPORT, "application/connect+proto", envelope(""), accept);
+    const [flags] = await answer.bytes();
+
+    expect(flags).toBe(0);
+  });
+
+  test("to GET is given by methods without side effects alone", async () => {
+    const query = `?connect=v1&encoding=json&message=${encodeURIComponent('{"vin":"V"}')}`;
+
+    const lookup = await fetch(`http://${server.address}${LOOKUP}${query}`);
+    const remove = await fetch(`http://${server.address}/vehicle.v1.VehicleService/Remove${query}`);
+
+    await expect(lookup.json()).resolves.toMatchObject({ vin: "V" });
+    expect(remove.status).toBe(405);
+  });
+});

@@ -1,0 +1,148 @@
+import { EventEmitter } from "node:events";
+import { describe, expect, test } from "vitest";
+import type { ConnectionLimits } from "../../src/server/connection-gate.ts";
+import { ConnectionGate } from "../../src/server/connection-gate.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
+
+class FakeSocket extends EventEmitter {
+  readonly remoteAddress: string | undefined;
+
+  constructor(remoteAddress: string | undefined) {
+    super();
+    this.remoteAddress = remoteAddress;
+  }
+}
+
+function setUp(limits: Partial<ConnectionLimits> = {}) {
+  const clock = { now: 5_000 };
+  const logger = new MemoryLogger();
+  const gate = new ConnectionGate({ limits, logger, now: () => clock.now });
+  /** Whether so many connections from an address, one after the other, are let in. */
+  const arrive = (address: string, count = 1): boolean[] =>
+    Array.from({ length: count }, () => gate.admit(new FakeSocket(address)));
+  return { gate, clock, logger, arrive };
+}
+
+describe("the gate for connections", () => {
+  test("has a limit of all that are open", () => {
+    const { arrive } = setUp({ maxOpen: 2 });
+
+    const admitted = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].flatMap((address) => arrive(address));
+
+    expect(admitted).toEqual([true, true, false]);
+  });
+
+  test("has a limit for each address", () => {
+    const { arrive } = setUp({ maxOpenPerAddress: 1 });
+
+    expect([...arrive("10.0.0.1", 2), ...arrive("10.0.0.2")]).toEqual([true, false, true]);
+  });
+
+  test("takes all addresses of an IPv6 network for one", () => {
+    const { arrive } = setUp({ maxOpenPerAddress: 1 });
+
+    expect([...arrive("2001:db8::1"), ...arrive("2001:db8::2"), ...arrive("2001:db8:0:1::1")]).toEqual([
+      true,
+      false,
+      true,
+    ]);
+  });
+
+  test("by default takes 500 of an address and 4,000 in all", () => {
+    const { arrive } = setUp();
+
+    const ofOne = arrive("10.0.0.0", 501).filter(Boolean).length;
+    const ofOthers = [1, 2, 3, 4, 5, 6, 7, 8].flatMap((n) => arrive(`10.0.0.${n}`, 500)).filter(Boolean).length;
+
+    expect([ofOne, ofOthers]).toEqual([500, 3_500]);
+  });
+
+  test("forgets connections that have closed", () => {
+    const { gate, arrive } = setUp({ maxOpenPerAddress: 1, maxOpen: 1 });
+    const first = new FakeSocket("10.0.0.1");
+    gate.admit(first);
+
+    first.emit("close");
+
+    expect(arrive("10.0.0.1", 2)).toEqual([true, false]);
+  });
+
+  test("counts the new connections of any 10 s, closed or not, and only those let in", () => {
+    const { gate, clock } = setUp({ maxNewPerAddress: 2 });
+    const arrive = (): boolean => {
+      const socket = new FakeSocket("10.0.0.1");
+      const admitted = gate.admit(socket);
+      socket.emit("close");
+      return admitted;
+    };
+
+    const seen = [0, 9_000, 500, 499, 1, 8_999, 1].map((afterMs) => {
+      clock.now += afterMs;
+      return arrive();
+    });
+
+    expect(seen).toEqual([true, true, false, false, true, false, true]);
+  });
+
+  test("sets no limit to new connections behind a proxy", () => {
+    const { arrive } = setUp({ maxNewPerAddress: Infinity, maxOpenPerAddress: Infinity });
+
+    expect(arrive("10.0.0.1", 3_000)).not.toContain(false);
+  });
+
+  test("does not let in a connection that broke before it could be looked at, and warns of nothing", () => {
+    const { gate, logger } = setUp();
+
+    const admitted = gate.admit(new FakeSocket(undefined));
+
+    expect([admitted, gate.refused]).toEqual([false, 0]);
+    expect(logger.lines).toEqual([]);
+  });
+
+  test("leaves a refused connection as it is: the listener closes it", () => {
+    const { gate } = setUp({ maxOpen: 0 });
+    const socket = new FakeSocket("10.0.0.1");
+
+    gate.admit(socket);
+
+    expect(socket.listenerCount("close")).toBe(0);
+  });
+
+  test("counts the refused", () => {
+    const { gate, arrive } = setUp({ maxOpenPerAddress: 1 });
+
+    arrive("10.0.0.1", 4);
+    arrive("10.0.0.2", 3);
+
+    expect(gate.refused).toBe(5);
+  });
+
+  test("warns at once, and then every 10 s of the address refused most often", () => {
+    const { clock, logger, arrive } = setUp({ maxOpen: 0 });
+
+    arrive("10.0.0.1", 7);
+    clock.now += 9_999;
+    arrive("10.0.0.2", 7);
+    clock.now += 1;
+    arrive("10.0.0.3");
+
+    expect(logger.lines).toMatchObject([
+      { level: "warn", fields: { address: "10.0.0.1", count: 1, refusedInAll: 1 } },
+      { level: "warn", fields: { address: "10.0.0.2", count: 7, addresses: 3, refusedInAll: 15 } },
+    ]);
+  });
+
+  test("keeps counts of at most 1,000 addresses between two warnings", () => {
+    const { gate, clock, logger, arrive } = setUp({ maxOpen: 0 });
+    arrive("10.0.0.1");
+
+    for (let n = 0; n < 1_500; n++) {
+      arrive(`10.1.${n >> 8}.${n & 255}`);
+    }
+    clock.now += 10_000;
+    arrive("10.2.0.1");
+
+    expect(gate.refused).toBe(1_502);
+    expect(logger.lines.at(-1)).toMatchObject({ fields: { addresses: 1_000, refusedInAll: 1_502 } });
+  });
+});

@@ -1,0 +1,253 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import type { AllowedOrigins } from "../../src/server/cors.ts";
+import { parseOrigins } from "../../src/server/cors.ts";
+import { answerText } from "../../src/server/exchange.ts";
+import { Http2Client } from "../support/http2-client.ts";
+import { plainRequest } from "../support/plain-request.ts";
+import type { PlainAnswer } from "../support/plain-request.ts";
+import type { Served } from "../support/serve.ts";
+import { serve } from "../support/serve.ts";
+
+const FRIEND = "https://app.example.com";
+const STRANGER = "https://evil.example.com";
+const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
+const REMOVE = "/vehicle.v1.VehicleService/Remove";
+const JSON_TYPE = { "content-type": "application/json" };
+const BODY = '{"vin":"V"}';
+const QUERY = `?connect=v1&encoding=json&message=${encodeURIComponent(BODY)}`;
+
+/** What has reached a handler. */
+const reached: string[] = [];
+const running = new AsyncDisposableStack();
+let named: Served;
+let none: Served;
+let all: Served;
+
+async function start(origins: AllowedOrigins): Promise<Served> {
+  const reach = { answer: (exchange: Parameters<typeof answerText>[0]) => answerText(exchange, 200, "reached") };
+  return running.use(
+    await serve({
+      origins,
+      plain: {
+        "GET /": reach,
+        "GET /healthz": reach,
+        "GET /readyz": reach,
+        "GET /metrics": reach,
+        "GET /export.parquet": reach,
+      },
+      handlers: {
+        lookup: ({ vin }) => ({ vin: `${reached.push("Lookup") && vin}` }),
+        remove: ({ vin }) => ({ vin: `${reached.push("Remove") && vin}` }),
+      },
+    }),
+  );
+}
+
+beforeAll(async () => {
+  named = await start([FRIEND]);
+  none = await start([]);
+  all = await start("*");
+});
+afterAll(() => running.disposeAsync());
+
+function corsHeadersOf({ headers }: Pick<PlainAnswer, "headers">): string[] {
+  return Object.keys(headers).filter((name) => name.startsWith("access-control-"));
+}
+
+describe("CORS_ORIGINS", () => {
+  test.each([
+    ["", []],
+    ["*", "*"],
+    [` ${FRIEND} ,http://localhost:5173`, [FRIEND, "http://localhost:5173"]],
+  ])("may be %j", (value, expected) => {
+    expect(parseOrigins(value)).toEqual(expected);
+  });
+
+  test.each(["app.example.com", `${FRIEND}/`, `${FRIEND}:443`, "null", "ftp://example.com", `*,${FRIEND}`])(
+    "may not be %j",
+    (value) => {
+      expect(() => parseOrigins(value)).toThrow("expected origins");
+    },
+  );
+});
+
+describe("a page of an allowed origin", () => {
+  const preflight = {
+    origin: FRIEND,
+    "access-control-request-method": "POST",
+    "access-control-request-headers": "authorization,connect-protocol-version,content-type",
+  };
+
+  test("is told by the pre-flight all that Connect and gRPC-Web need", async () => {
+    const answer = await plainRequest(named.address, "OPTIONS", LOOKUP, preflight);
+
+    expect(answer).toMatchObject({ status: 204, body: "" });
+    expect(answer.headers).toMatchObject({
+      "access-control-allow-origin": FRIEND,
+      "access-control-allow-methods": "POST, GET",
+      "access-control-max-age": "7200",
+      vary: "origin",
+    });
+    expect(answer.headers["access-control-allow-headers"]?.toLowerCase().split(", ")).toEqual(
+      expect.arrayContaining([
+        "authorization",
+        "connect-protocol-version",
+        "connect-timeout-ms",
+        "content-type",
+        "grpc-timeout",
+        "x-grpc-web",
+        "x-request-id",
+        "x-user-agent",
+      ]),
+    );
+  });
+
+  test("is told the same over HTTP/2", async () => {
+    using client = new Http2Client(named.address);
+
+    const answer = await client.request({ ":method": "OPTIONS", ":path": LOOKUP, ...preflight });
+
+    expect(answer).toMatchObject({ status: 204, headers: { "access-control-allow-origin": FRIEND } });
+  });
+
+  test("may read the answer, the gRPC status, the request id and when to retry", async () => {
+    const headers = { ...JSON_TYPE, origin: FRIEND, "sec-fetch-site": "cross-site" };
+
+    const answer = await plainRequest(named.address, "POST", LOOKUP, headers, BODY);
+
+    expect(answer).toMatchObject({ status: 200, body: BODY });
+    expect(answer.headers["access-control-allow-origin"]).toBe(FRIEND);
+    expect(answer.headers["access-control-expose-headers"]?.toLowerCase().split(", ")).toEqual(
+      expect.arrayContaining([
+        "grpc-status",
+        "grpc-message",
+        "grpc-status-details-bin",
+        "x-request-id",
+        "retry-after",
+        "www-authenticate",
+      ]),
+    );
+  });
+
+  test.each([
+    ["what is not found", "POST", "/nothing", 404],
+    ["a method that is not allowed", "PUT", LOOKUP, 405],
+    ["a content type that is not", "POST", LOOKUP, 415],
+    ["a stream over HTTP/1.1", "POST", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", 415],
+  ])("may read a refusal: %s", async (_what, method, path, status) => {
+    const answer = await plainRequest(named.address, method, path, { origin: FRIEND, "content-type": "text/plain" });
+
+    expect(answer.status).toBe(status);
+    expect(answer.headers["access-control-allow-origin"]).toBe(FRIEND);
+  });
+
+  test("may be any page when all are allowed", async () => {
+    const answer = await plainRequest(all.address, "OPTIONS", LOOKUP, { ...preflight, origin: STRANGER });
+
+    expect(answer.status).toBe(204);
+    expect(answer.headers["access-control-allow-origin"]).toBe("*");
+    expect(answer.headers.vary).toBeUndefined();
+  });
+});
+
+test("answers to programs are not to be kept for pages", async () => {
+  const answer = await plainRequest(named.address, "GET", LOOKUP + QUERY);
+
+  expect(answer.headers.vary).toBe("origin");
+});
+
+describe("a page of another origin", () => {
+  test.each([
+    ["with friends", () => named, STRANGER],
+    ["without", () => none, STRANGER],
+    ["whose name begins like a friend's", () => named, `${FRIEND}.evil.example`],
+    ["that hides it", () => named, "null"],
+  ])("gets no CORS headers and reaches nothing (%s)", async (_case, server, origin) => {
+    reached.length = 0;
+    const { address } = server();
+
+    const preflight = await plainRequest(address, "OPTIONS", LOOKUP, {
+      origin,
+      "access-control-request-method": "POST",
+    });
+    const read = await plainRequest(address, "GET", LOOKUP + QUERY, { origin });
+    const change = await plainRequest(address, "POST", REMOVE, { ...JSON_TYPE, origin }, BODY);
+
+    expect([preflight, read, change].flatMap(corsHeadersOf)).toEqual([]);
+    expect([read.status, change.status]).toEqual([403, 403]);
+    expect(reached).toEqual([]);
+  });
+
+  test("reaches nothing over HTTP/2, either", async () => {
+    reached.length = 0;
+    using client = new Http2Client(named.address);
+    const post = { ":method": "POST", ":path": REMOVE, ...JSON_TYPE };
+
+    const foreign = await client.request({ ...post, origin: STRANGER }, BODY);
+    const friend = await client.request({ ...post, origin: FRIEND }, BODY);
+    const own = await client.request({ ...post, origin: `http://${named.address}` }, BODY);
+
+    expect([foreign, friend, own].map(({ status }) => status)).toEqual([403, 200, 200]);
+    expect(reached).toEqual(["Remove", "Remove"]);
+  });
+
+  test.each([
+    ["GET", "/export.parquet", "cross-site", "no-cors"],
+    ["GET", "/export.parquet", "same-site", "no-cors"],
+    ["GET", "/export.parquet", "cross-site", "navigate"],
+    ["HEAD", "/export.parquet", "cross-site", "cors"],
+    ["GET", LOOKUP + QUERY, "cross-site", "no-cors"],
+  ])("cannot have %s %s (%s, %s), unless all may", async (method, path, site, mode) => {
+    const headers = { "sec-fetch-site": site, "sec-fetch-mode": mode };
+
+    const refused = await plainRequest(named.address, method, path, headers);
+    const served = await plainRequest(all.address, method, path, headers);
+
+    expect([refused.status, served.status]).toEqual([403, 200]);
+  });
+
+  test.each(["/", "/healthz", "/readyz?verbose", "/metrics"])("may link to %s", async (path) => {
+    const headers = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate" };
+
+    const answer = await plainRequest(none.address, "GET", path, headers);
+
+    expect(answer.status).toBe(200);
+  });
+
+  test.each(["cross-site", "same-site"])("is known by what the browser says of it: %s", async (site) => {
+    const answer = await plainRequest(none.address, "POST", REMOVE, { ...JSON_TYPE, "sec-fetch-site": site }, BODY);
+
+    expect(answer.status).toBe(403);
+  });
+
+  test.each(["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""])(
+    "cannot reach an RPC with a content type that needs no pre-flight, even where all may call: %j",
+    async (contentType) => {
+      reached.length = 0;
+      const headers: Record<string, string> = contentType === "" ? {} : { "content-type": contentType };
+
+      const answers = await Promise.all(
+        VehicleService.methods.map(({ name }) =>
+          plainRequest(all.address, "POST", `/${VehicleService.typeName}/${name}`, headers, BODY),
+        ),
+      );
+
+      expect(answers.map(({ status }) => status)).toEqual(VehicleService.methods.map(() => 415));
+      expect(reached).toEqual([]);
+    },
+  );
+});
+
+test.each([
+  ["the service's own page", { origin: "https://service.example", "sec-fetch-site": "same-origin" }],
+  ["its own page in an old browser, behind TLS", { origin: "https://service.example", host: "service.example" }],
+  ["a program", {}],
+  ["somebody at the address bar", { "sec-fetch-site": "none", "sec-fetch-mode": "navigate" }],
+])("%s may post and read, and needs no CORS headers", async (_case, headers) => {
+  const change = await plainRequest(named.address, "POST", REMOVE, { ...JSON_TYPE, ...headers }, BODY);
+  const read = await plainRequest(named.address, "GET", "/export.parquet", { ...headers });
+
+  expect([change.status, read.status]).toEqual([200, 200]);
+  expect([change, read].flatMap(corsHeadersOf)).toEqual([]);
+});

@@ -1,0 +1,143 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Exchange } from "../../src/server/exchange.ts";
+import { answerBytes, answerStream, answerText } from "../../src/server/exchange.ts";
+import { eventually } from "../support/eventually.ts";
+import { Http2Client } from "../support/http2-client.ts";
+import { plainRequest } from "../support/plain-request.ts";
+import { RawClient } from "../support/raw-client.ts";
+import type { Served } from "../support/serve.ts";
+import { serve } from "../support/serve.ts";
+
+let stack: AsyncDisposableStack;
+beforeEach(() => {
+  stack = new AsyncDisposableStack();
+});
+afterEach(() => stack.disposeAsync());
+
+async function start(answer: (exchange: Exchange) => void | Promise<void>): Promise<Served> {
+  const never = { answer: () => new Promise<void>(() => {}) };
+  return stack.use(await serve({ plain: { "GET /": { answer }, "GET /never": never } }));
+}
+
+/** A body that goes on for as long as somebody takes it, and how it does. */
+function endless(chunkBytes = 64 * 1_024) {
+  const left = Promise.withResolvers<void>();
+  const state = { taken: 0, left: left.promise };
+  const body = (async function* () {
+    try {
+      for (;;) {
+        state.taken++;
+        yield new Uint8Array(chunkBytes);
+      }
+    } finally {
+      left.resolve();
+    }
+  })();
+  return { body, state };
+}
+
+/** Resolves when nobody has taken more of a body between two looks, long after the last. */
+async function untilHeld(state: { readonly taken: number }): Promise<void> {
+  let before = -1;
+  await eventually(() => {
+    const now = state.taken;
+    const isHeld = now === before && now > 0;
+    before = now;
+    expect(isHeld).toBe(true);
+  });
+}
+
+describe("an answer that is made as its client takes it", () => {
+  test("is not made further than its client takes it, over HTTP/1.1", async () => {
+    const { body, state } = endless();
+    const server = await start((exchange) => answerStream(exchange, 200, {}, body));
+    const client = stack.use(await RawClient.open(server.port, { isDeaf: true }));
+
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await untilHeld(state);
+    const before = state.taken;
+    client.socket.on("data", () => {});
+    await eventually(() => expect(state.taken).toBeGreaterThan(before));
+    client.socket.destroy();
+
+    await expect(state.left).resolves.toBeUndefined();
+  });
+
+  test("is not made further than its client takes it, over HTTP/2", async () => {
+    const { body, state } = endless();
+    const server = await start((exchange) => answerStream(exchange, 200, {}, body));
+    const client = stack.use(new Http2Client(server.address));
+    const stream = client.session.request({ ":path": "/" });
+    stream.on("error", () => {});
+
+    await untilHeld(state);
+    stream.close(8);
+
+    await expect(state.left).resolves.toBeUndefined();
+  });
+
+  test("is told that its client has left while it waits behind another one", async () => {
+    const { body, state } = endless();
+    const server = await start((exchange) => answerStream(exchange, 200, {}, body));
+    const client = stack.use(await RawClient.open(server.port));
+    client.send("GET /never HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await untilHeld(state);
+
+    client.socket.destroy();
+
+    await expect(state.left).resolves.toBeUndefined();
+  });
+
+  test("may be empty", async () => {
+    const server = await start((exchange) => answerStream(exchange, 206, { "x-a": "b" }, (async function* () {})()));
+
+    const answer = await plainRequest(server.address, "GET", "/");
+
+    expect(answer).toMatchObject({ status: 206, body: "" });
+    expect(answer.headers["x-a"]).toBe("b");
+  });
+});
+
+describe("an answer", () => {
+  test("is given once, whoever else answers", async () => {
+    const server = await start((exchange) => {
+      answerText(exchange, 200, "first");
+      answerText(exchange, 500, "second");
+      answerBytes(exchange, 500, {}, Buffer.from("third"));
+    });
+    const client = stack.use(new Http2Client(server.address));
+
+    const http1 = await plainRequest(server.address, "GET", "/");
+    const http2 = await client.request({ ":path": "/" });
+
+    expect([http1.status, http1.body]).toEqual([200, "first\n"]);
+    expect([http2.status, http2.body.toString()]).toEqual([200, "first\n"]);
+  });
+
+  test("has the length of its bytes, not of its characters", async () => {
+    const server = await start((exchange) => answerText(exchange, 200, "ä€💥"));
+
+    const answer = await plainRequest(server.address, "GET", "/");
+
+    expect([answer.headers["content-length"], answer.body]).toEqual(["10", "ä€💥\n"]);
+  });
+
+  test("is not given to a client that has left", async () => {
+    const exchanges: Exchange[] = [];
+    const server = await start((exchange) => void exchanges.push(exchange));
+    const http1 = await RawClient.open(server.port);
+    const http2 = new Http2Client(server.address);
+    http1.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    void http2.request({ ":path": "/" });
+    await eventually(() => expect(exchanges).toHaveLength(2));
+
+    http1.socket.destroy();
+    http2.session.destroy();
+    await eventually(() => expect(exchanges.map(({ isClosed }) => isClosed)).toEqual([true, true]));
+    for (const exchange of exchanges) {
+      answerText(exchange, 200, "too late");
+    }
+
+    expect(exchanges.map(({ hasAnswered }) => hasAnswered)).toEqual([false, false]);
+  });
+});

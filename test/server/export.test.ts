@@ -1,0 +1,503 @@
+import { randomBytes } from "node:crypto";
+import { constants } from "node:http2";
+import { Code } from "@connectrpc/connect";
+import { asyncBufferFromUrl, parquetReadObjects } from "hyparquet";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ExportSpool } from "../../src/export/export-spool.ts";
+import type { VehicleExportsOptions } from "../../src/export/vehicle-exports.ts";
+import { createExportHandler } from "../../src/server/export.ts";
+import { exportDirectory, openExports } from "../export/open-exports.ts";
+import { filesIn } from "../export/open-files.ts";
+import { queryParquet } from "../export/read-parquet.ts";
+import { VehicleTable } from "../export/vehicle-table.ts";
+import { eventually } from "../support/eventually.ts";
+import { answerOf, Http2Client } from "../support/http2-client.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
+import { RawClient } from "../support/raw-client.ts";
+import type { Served, ServeOptions } from "../support/serve.ts";
+import { serve } from "../support/serve.ts";
+import { bearer } from "../support/some-tokens.ts";
+
+const PATH = "/export.parquet";
+const GET = `GET ${PATH} HTTP/1.1\r\nHost: a\r\n`;
+/** Ranges are answered from a kept file, others from one of their own. */
+const KINDS = [
+  ["of its own", {}, 0, 200],
+  ["that is kept", { range: "bytes=0-" }, 1, 206],
+] as const;
+
+let stack: AsyncDisposableStack;
+beforeEach(() => {
+  stack = new AsyncDisposableStack();
+});
+afterEach(() => stack.disposeAsync());
+
+interface ExportServer extends Served {
+  readonly url: string;
+  readonly clock: { now: number };
+  /** For whom files were written to be kept. */
+  readonly created: string[];
+  readonly table: VehicleTable;
+}
+
+interface Options extends ServeOptions {
+  readonly exports?: Partial<VehicleExportsOptions>;
+  readonly maxFiles?: number;
+  /** Whether files that are to be kept are never done. */
+  readonly hangs?: boolean;
+  readonly stallMs?: number;
+}
+
+function vin(index: number): string {
+  return `1XPWD40X${String(index).padStart(9, "0")}`;
+}
+
+/** A server that exports so many rows. */
+async function start(rows: number, options: Options = {}, owner = stack): Promise<ExportServer> {
+  const { exports = {}, maxFiles = 4, hangs = false, stallMs, ...more } = options;
+  const table = owner.use(await VehicleTable.create());
+  table.put(Array.from({ length: rows }, (_, index) => ({ vin: vin(index), attributes: { Note: `row ${index}` } })));
+  const logger = new MemoryLogger();
+  const clock = { now: 1_800_000_000_000 };
+  const created: string[] = [];
+  const vehicles = owner.use(
+    await openExports(table, { logger, ...(stallMs !== undefined && { stallMs }), ...exports }),
+  );
+  const spool = owner.use(
+    new ExportSpool({
+      create: (client, signal) => {
+        created.push(client);
+        if (hangs) {
+          return new Promise((_resolve, reject) => {
+            signal.addEventListener("abort", () => reject(signal.reason));
+          });
+        }
+        return vehicles.createShared(client, signal);
+      },
+      now: () => clock.now,
+      maxFiles,
+    }),
+  );
+  const server = owner.use(
+    await serve({
+      logger,
+      ...(stallMs !== undefined && { limits: { watch: { stallTimeoutMs: stallMs } } }),
+      ...more,
+      plain: (host, methods) => ({
+        "GET /export.parquet": createExportHandler({ exports: vehicles, spool, methods, host, logger, stallMs }),
+      }),
+    }),
+  );
+  return { ...server, url: `http://${server.address}${PATH}`, clock, created, table };
+}
+
+/** Fills a table with so many rows of 40 KB, which cannot be compressed. */
+function fillUp(table: VehicleTable, rows: number): void {
+  const incompressible = (): string => randomBytes(20_000).toString("hex");
+  table.put(Array.from({ length: rows }, (_, index) => ({ vin: vin(index), attributes: { Note: incompressible() } })));
+}
+
+/** More than two sockets hold of an answer. */
+const MORE_THAN_BUFFERS = 250;
+/** More than HTTP/2 lets a server send to a client that takes nothing. */
+const MORE_THAN_WINDOW = 20;
+
+async function bodyOf(response: Response): Promise<Buffer> {
+  return Buffer.from(await response.arrayBuffer());
+}
+
+function audits({ logger }: Served): unknown[] {
+  return logger.lines.filter(({ level }) => level === "audit").map(({ fields }) => fields);
+}
+
+describe("a plain GET", () => {
+  test("downloads a whole file that DuckDB reads", async () => {
+    const { url } = await start(2_000);
+
+    const response = await fetch(url);
+    const bytes = await bodyOf(response);
+
+    expect(response.status).toBe(200);
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      "content-type": "application/vnd.apache.parquet",
+      "content-length": String(bytes.length),
+      "content-disposition": expect.stringMatching(/^attachment; filename="vehicles-\d{8}T\d{6}Z\.parquet"$/),
+      "accept-ranges": "bytes",
+      "cache-control": "private, no-cache",
+      "x-content-type-options": "nosniff",
+    });
+    expect(await queryParquet(bytes, "select count(*)::int as count from $file")).toEqual([{ count: 2_000 }]);
+  });
+
+  test("downloads the same over HTTP/2", async () => {
+    const { address } = await start(2_000);
+    using client = new Http2Client(address);
+
+    const { status, headers, body } = await client.request({ ":path": PATH });
+
+    expect([status, headers["content-length"]]).toEqual([200, String(body.length)]);
+    expect(await queryParquet(body, "select count(*)::int as count from $file")).toEqual([{ count: 2_000 }]);
+  });
+
+  test("leaves no file behind", async () => {
+    const { url, table } = await start(10);
+
+    await bodyOf(await fetch(url));
+
+    await eventually(async () => expect(await filesIn(exportDirectory(table))).toEqual([]));
+  });
+
+  test("counts no more as an export when it is done", async () => {
+    const { url } = await start(10, { exports: { limits: { perClient: 1, perProcess: 1 } } });
+    await bodyOf(await fetch(url));
+
+    await eventually(async () => {
+      const next = await fetch(url);
+      await bodyOf(next);
+      expect(next.status).toBe(200);
+    });
+  });
+});
+
+test("hyparquet reads the URL by ranges, all of one file, although rows change meanwhile", async () => {
+  const { url, table, created } = await start(2_000);
+
+  const file = await asyncBufferFromUrl({ url });
+  table.database.exec("delete from vehicles where vin like '%1'");
+  const rows = await parquetReadObjects({ file, columns: ["vin", "attributes"] });
+
+  expect(rows).toHaveLength(2_000);
+  expect(rows.at(-1)).toEqual({ vin: "1XPWD40X000001999", attributes: { Note: "row 1999" } });
+  expect(created).toHaveLength(1);
+});
+
+test("HEAD tells what GET of the same file would, without a body", async () => {
+  const { url } = await start(10);
+
+  const head = await fetch(url, { method: "HEAD" });
+  const ranged = await fetch(url, { headers: { Range: "bytes=0-" } });
+  await bodyOf(ranged);
+
+  expect(head.status).toBe(200);
+  expect(await head.text()).toBe("");
+  expect(ranged.headers.get("content-length")).toBe(head.headers.get("content-length"));
+  expect(ranged.headers.get("etag")).toBe(head.headers.get("etag"));
+});
+
+describe("a Range", () => {
+  const shared = new AsyncDisposableStack();
+  let server: ExportServer;
+  beforeAll(async () => {
+    server = await start(100, {}, shared);
+  });
+  afterAll(() => shared.disposeAsync());
+
+  test.each([
+    ["bytes=0-3", 206, [0, 4]],
+    ["bytes=4-", 206, [4, undefined]],
+    ["bytes=-4", 206, [-4, undefined]],
+    ["bytes=100-99999999", 206, [100, undefined]],
+    ["bytes=-99999999", 206, [0, undefined]],
+    ["bytes=0-1,4-5", 200, [0, undefined]],
+    ["bytes=5-2", 200, [0, undefined]],
+    ["lines=0-3", 200, [0, undefined]],
+    ["bytes=", 200, [0, undefined]],
+  ] as const)("of %s is answered with %i and the right bytes", async (range, status, [from, to]) => {
+    const whole = await bodyOf(await fetch(server.url, { headers: { Range: "bytes=0-" } }));
+
+    const response = await fetch(server.url, { headers: { Range: range } });
+    const bytes = await bodyOf(response);
+
+    expect(response.status).toBe(status);
+    expect(bytes.equals(whole.subarray(from, to))).toBe(true);
+    expect(response.headers.get("content-length")).toBe(String(bytes.length));
+    const first = from < 0 ? whole.length + from : from;
+    const expected = status === 206 ? `bytes ${first}-${first + bytes.length - 1}/${whole.length}` : null;
+    expect(response.headers.get("content-range")).toBe(expected);
+  });
+
+  test.each(["bytes=99999999-", "bytes=-0"])("of %s cannot be satisfied", async (range) => {
+    const head = await fetch(server.url, { method: "HEAD" });
+
+    const response = await fetch(server.url, { headers: { Range: range } });
+
+    expect([response.status, await response.text()]).toEqual([416, ""]);
+    expect(response.headers.get("content-range")).toBe(`bytes */${head.headers.get("content-length")}`);
+  });
+
+  test("with If-Range gives the part of the same file, and the whole of another", async () => {
+    const head = await fetch(server.url, { method: "HEAD" });
+    const etag = head.headers.get("etag") ?? "";
+
+    const same = await fetch(server.url, { headers: { Range: "bytes=0-3", "If-Range": etag } });
+    const other = await fetch(server.url, { headers: { Range: "bytes=0-3", "If-Range": '"another"' } });
+    await bodyOf(other);
+
+    expect([same.status, await same.text()]).toEqual([206, "PAR1"]);
+    expect(other.status).toBe(200);
+  });
+
+  test("is not needed by those who have the file: If-None-Match", async () => {
+    const head = await fetch(server.url, { method: "HEAD" });
+
+    const same = await fetch(server.url, { headers: { "If-None-Match": head.headers.get("etag") ?? "" } });
+    const other = await fetch(server.url, { headers: { "If-None-Match": '"another"' } });
+    await bodyOf(other);
+
+    expect([same.status, await same.text()]).toEqual([304, ""]);
+    expect(other.status).toBe(200);
+  });
+});
+
+describe("a kept file", () => {
+  test("is not given to other callers", async () => {
+    const { url } = await start(1, { hasTokens: true });
+
+    const first = await fetch(url, { method: "HEAD", headers: bearer("all") });
+    const second = await fetch(url, { method: "HEAD", headers: bearer("export") });
+
+    expect([first.status, second.status]).toEqual([200, 200]);
+    expect(first.headers.get("etag")).not.toBe(second.headers.get("etag"));
+  });
+
+  test("answers many requests of one caller, and only its writing counts", async () => {
+    const { url, created } = await start(1, { exports: { limits: { perClient: 1, perProcess: 1 } } });
+
+    const responses = await Promise.all(
+      Array.from({ length: 20 }, () => fetch(url, { headers: { Range: "bytes=0-3" } })),
+    );
+
+    expect(responses.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 206));
+    expect(created).toHaveLength(1);
+  });
+
+  test("that is too old is not given to new requests", async () => {
+    const { url, clock } = await start(1);
+    const before = await fetch(url, { method: "HEAD" });
+
+    clock.now += 300_000;
+    const after = await fetch(url, { method: "HEAD" });
+
+    expect(after.headers.get("etag")).not.toBe(before.headers.get("etag"));
+  });
+
+  test("that was not used for longest makes room for another caller's", async () => {
+    const { url, created } = await start(1, { maxFiles: 1, hasTokens: true });
+
+    for (const name of ["all", "all", "export", "all"]) {
+      await fetch(url, { method: "HEAD", headers: bearer(name) });
+    }
+
+    expect(created).toEqual(["all", "export", "all"]);
+  });
+});
+
+describe("an export that cannot be had is refused by the error table, before anything is sent:", () => {
+  test.each([
+    ["too many", { exports: { limits: { perClient: 0, perProcess: 0 } } }, 429, "too many exports are running\n", "5"],
+    [
+      "no room on the disk",
+      { exports: { keepFreeBytes: Number.MAX_SAFE_INTEGER } },
+      507,
+      "not enough disk space for an export; contact the operator\n",
+      "60",
+    ],
+  ])("%s", async (_what, options, status, text, retryAfter) => {
+    const server = await start(1, options);
+
+    const response = await fetch(server.url);
+
+    expect([response.status, await response.text()]).toEqual([status, text]);
+    expect(response.headers.get("retry-after")).toBe(retryAfter);
+    expect(await filesIn(exportDirectory(server.table))).toEqual([]);
+  });
+
+  test("a fault, of which the caller learns nothing", async () => {
+    const { url, table, logger } = await start(1);
+    table.database.exec("drop table vehicles");
+
+    const response = await fetch(url, { headers: { "x-request-id": "mine" } });
+
+    expect([response.status, await response.text()]).toEqual([
+      500,
+      "internal error; quote request id mine when reporting it\n",
+    ]);
+    expect(logger.lines.filter(({ level }) => level === "error")).toMatchObject([{ fields: { requestId: "mine" } }]);
+  });
+
+  test.each([
+    ["no token", {}, 401, 'a token is required: send the header "authorization: Bearer <secret>"\n'],
+    ["an unknown token", bearer("nobody"), 401, "the token is unknown or has expired; contact the operator\n"],
+    ["an expired token", bearer("expired"), 401, "the token is unknown or has expired; contact the operator\n"],
+    ["a token without the scope", bearer("lookup"), 403, 'the token lacks the scope "export"; contact the operator\n'],
+  ])("%s", async (_what, headers, status, text) => {
+    const { url, created } = await start(1, { hasTokens: true });
+
+    for (const kind of [{}, { range: "bytes=0-3" }]) {
+      const response = await fetch(url, { headers: { ...headers, ...kind, "x-request-id": "mine" } });
+
+      expect([response.status, await response.text()]).toEqual([status, text]);
+      expect(response.headers.get("www-authenticate")).toBe(status === 401 ? "Bearer" : null);
+      expect(response.headers.get("x-request-id")).toBe("mine");
+    }
+    expect(created).toEqual([]);
+  });
+
+  test("a rate that is used up", async () => {
+    const { url } = await start(1, { burst: 1 });
+    await bodyOf(await fetch(url));
+
+    const response = await fetch(url);
+
+    expect([response.status, await response.text()]).toEqual([429, "rate limit exceeded\n"]);
+    expect(response.headers.get("retry-after")).toBe("2");
+  });
+
+  test("a file that takes too long to write", async () => {
+    const server = await start(1, { hangs: true, rule: { maxTimeoutMs: 50, defaultTimeoutMs: 50 } });
+
+    const response = await fetch(server.url, { headers: { range: "bytes=0-" } });
+
+    expect([response.status, await response.text()]).toEqual([504, "The answer took too long.\n"]);
+    await eventually(() => expect(audits(server)).toMatchObject([{ code: "DeadlineExceeded" }]));
+  });
+
+  test("another method", async () => {
+    const { url } = await start(1);
+
+    const response = await fetch(url, { method: "POST" });
+
+    expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+  });
+});
+
+describe("the audit line of an export", () => {
+  test.each([
+    ["that succeeds", {}, "all", [{ caller: "all", code: "ok" }]],
+    ["that is refused for want of scope", {}, "lookup", [{ caller: "lookup", code: "PermissionDenied" }]],
+    [
+      "that fails",
+      { exports: { limits: { perClient: 0, perProcess: 0 } } },
+      "all",
+      [{ caller: "all", code: "ResourceExhausted" }],
+    ],
+    ["of a stranger is not written", {}, "nobody", []],
+  ])("%s", async (_how, options, name, expected) => {
+    const server = await start(1, { hasTokens: true, ...options });
+
+    await bodyOf(await fetch(server.url, { headers: bearer(name) }));
+
+    await eventually(() => expect(server.ended).toHaveLength(1));
+    expect(audits(server)).toMatchObject(expected);
+  });
+
+  test("whose reader leaves says so", async () => {
+    const server = await start(0);
+    fillUp(server.table, MORE_THAN_BUFFERS);
+    using client = await RawClient.open(server.port);
+    client.send(`${GET}\r\n`);
+    await client.until(/PAR1/);
+
+    client.socket.destroy();
+
+    await eventually(() => expect(audits(server)).toMatchObject([{ code: "Canceled" }]));
+  });
+});
+
+describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) => {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const request = `${GET}${lines.join("")}\r\n`;
+
+  test("that takes nothing is cut off, and nothing is left", async () => {
+    const server = await start(0, { stallMs: 100 });
+    fillUp(server.table, MORE_THAN_BUFFERS);
+    using client = await RawClient.open(server.port, { isDeaf: true });
+
+    client.send(request);
+    await eventually(() => expect(server.ended).toMatchObject([{ code: Code.Canceled }]));
+
+    await eventually(async () => expect(await filesIn(exportDirectory(server.table))).toHaveLength(kept));
+  });
+
+  test("that takes nothing of a short one is cut off, and counts no more", async () => {
+    const server = await start(10, {
+      stallMs: 100,
+      maxFiles: 1,
+      hasTokens: true,
+      exports: { limits: { perClient: 1, perProcess: 1 } },
+    });
+    using client = new Http2Client(server.address, undefined, { initialWindowSize: 0 });
+
+    const stalled = await client.request({ ":path": PATH, ...bearer("all"), ...headers });
+
+    expect(stalled).toMatchObject({ code: constants.NGHTTP2_CANCEL });
+    await eventually(async () => {
+      const next = await fetch(server.url, { headers: { ...bearer("export"), ...headers } });
+      await bodyOf(next);
+      expect(next.status).toBe(status);
+    });
+  });
+
+  test("that leaves counts no more, and nothing is left", async () => {
+    const server = await start(0, {
+      maxFiles: 1,
+      hasTokens: true,
+      exports: { limits: { perClient: 1, perProcess: 1 } },
+    });
+    fillUp(server.table, MORE_THAN_WINDOW);
+    using client = new Http2Client(server.address);
+    const stream = client.session.request({ ":path": PATH, ...bearer("all"), ...headers });
+    const answer = answerOf(stream);
+    stream.once("data", () => stream.close(constants.NGHTTP2_CANCEL));
+
+    await answer;
+
+    await eventually(async () => {
+      const next = await fetch(server.url, { headers: { ...bearer("export"), ...headers } });
+      await bodyOf(next);
+      expect(next.status).toBe(status);
+    });
+  });
+
+  test("that leaves while an answer before it in its pipeline is not done counts no more", async () => {
+    const server = await start(0, {
+      maxFiles: 1,
+      hasTokens: true,
+      exports: { limits: { perClient: 1, perProcess: 1 } },
+      handlers: { lookup: () => new Promise(() => {}) },
+    });
+    fillUp(server.table, MORE_THAN_WINDOW);
+    using client = await RawClient.open(server.port);
+    const token = `Authorization: ${bearer("all").authorization}\r\n`;
+    client.send(
+      `POST /vehicle.v1.VehicleService/Lookup HTTP/1.1\r\nHost: a\r\n${token}Content-Type: application/json\r\n` +
+        `Content-Length: 2\r\n\r\n{}${GET}${token}${lines.join("")}\r\n`,
+    );
+    await eventually(() =>
+      expect(server.logger.lines).toContainEqual(expect.objectContaining({ message: "export written" })),
+    );
+
+    client.socket.destroy();
+
+    await eventually(async () => {
+      const next = await fetch(server.url, { headers: { ...bearer("export"), ...headers } });
+      await bodyOf(next);
+      expect(next.status).toBe(status);
+    });
+  });
+
+  test("that reads slower than an export may take is cut off", async () => {
+    const server = await start(0, { rule: { maxTimeoutMs: 5_000, defaultTimeoutMs: 5_000 } });
+    fillUp(server.table, MORE_THAN_BUFFERS);
+    using client = await RawClient.open(server.port, { isDeaf: true });
+    client.send(request);
+    // A little at a time, so that it never stalls: all of it would take minutes.
+    const reading = setInterval(() => client.socket.read(1_024), 10);
+
+    await eventually(() => expect(server.ended).toHaveLength(1));
+    clearInterval(reading);
+
+    // Where writing it has taken all the time, the answer was a 504.
+    expect([Code.Canceled, Code.DeadlineExceeded]).toContain(server.ended[0]?.code);
+  });
+});

@@ -1,0 +1,218 @@
+import { once } from "node:events";
+import type { HandlerContext, Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
+import { status } from "@grpc/grpc-js";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import { EchoHttp2, frame, readAnswer } from "../../support/echo-http2.ts";
+import { decodeEcho, ECHO_PATH, encodeEcho, ScriptedEcho } from "../../support/echo-service.ts";
+import type { TestServer } from "../../support/test-server.ts";
+import { startTestServer } from "../../support/test-server.ts";
+
+const HELLO = frame(encodeEcho("hello"));
+const HOUR_MS = 3_600_000;
+const forEver = new Promise<never>(() => {});
+
+const script = new ScriptedEcho();
+const running = new AsyncDisposableStack();
+let server: TestServer;
+let client: EchoHttp2;
+
+beforeAll(async () => {
+  server = running.use(await startTestServer(script.methods({ defaultTimeoutMs: HOUR_MS, maxTimeoutMs: 2 * HOUR_MS })));
+  client = running.use(new EchoHttp2(server.address));
+});
+
+afterAll(() => running.disposeAsync());
+
+beforeEach(() => {
+  script.reset();
+  server.logger.lines.length = 0;
+});
+
+/** Lets every method hang, whatever its signal says, streams after their first message; gives the first context. */
+function hang(): Promise<HandlerContext> {
+  const { promise, resolve } = Promise.withResolvers<HandlerContext>();
+  script.unary = (_request, context) => {
+    resolve(context);
+    return forEver;
+  };
+  script.serverStream = async function* (_request, context) {
+    resolve(context);
+    yield { value: "first" };
+    await forEver;
+  };
+  script.clientStream = (_requests, context) => {
+    resolve(context);
+    return forEver;
+  };
+  script.bidi = async function* (_requests, context) {
+    resolve(context);
+    yield { value: "first" };
+    await forEver;
+  };
+  return promise;
+}
+
+const KINDS = Object.entries(ECHO_PATH);
+
+describe.each(KINDS)("the deadline of a %s call", (kind, path) => {
+  test.each([
+    ["the client's", {}, { "grpc-timeout": "50m" }],
+    ["the method's usual one", { defaultTimeoutMs: 50 }, {}],
+    ["the method's latest one", { maxTimeoutMs: 50 }, { "grpc-timeout": "1H" }],
+  ])("ends it when it is %s, though its handler never ends", async (_whose, rule, headers) => {
+    const handler = hang();
+    await using strict = await startTestServer(script.methods(rule));
+    using other = new EchoHttp2(strict.address);
+
+    const answer = await other.call(path, HELLO, headers);
+
+    const { signal } = await handler;
+    const expected = kind === "unary" || kind === "clientStream" ? [] : ["first"];
+    expect(answer.messages.map(decodeEcho)).toEqual(expected);
+    expect([answer.status, answer.message]).toEqual([status.DEADLINE_EXCEEDED, "the deadline has passed"]);
+    expect(signal.reason).toMatchObject({ code: Code.DeadlineExceeded });
+    expect(strict.ended.map(({ code }) => code)).toEqual([Code.DeadlineExceeded]);
+    expect(strict.logger.lines).toEqual([]);
+  });
+
+  test("ends it though the client never ends its request", async () => {
+    hang().catch(() => {});
+    const stream = client.open(path, { "grpc-timeout": "50m" });
+    stream.write(HELLO);
+
+    const answer = await readAnswer(stream);
+
+    expect(answer.status).toBe(status.DEADLINE_EXCEEDED);
+  });
+});
+
+test("a deadline is told to the handler as the time left", async () => {
+  const left: (number | undefined)[] = [];
+  script.unary = ({ value }, { timeoutMs }) => {
+    left.push(timeoutMs());
+    return { value };
+  };
+
+  await client.call(ECHO_PATH.unary, HELLO, { "grpc-timeout": "90M" });
+  await client.call(ECHO_PATH.unary, HELLO, { "grpc-timeout": "3H" });
+  await client.call(ECHO_PATH.unary, HELLO);
+
+  // Less than that by what has passed.
+  expect(left.map((ms) => Math.ceil((ms ?? 0) / HOUR_MS / 0.5) * 0.5)).toEqual([1.5, 2, 1]);
+});
+
+test.each([
+  ["99999999H", 2],
+  ["2H", 2],
+  ["60M", 1],
+  ["3600S", 1],
+  ["3600000m", 1],
+  ["99999999u", 0.5],
+  ["99999999S", 2],
+])("a timeout of %s is understood, and cut rather than refused", async (timeout, hours) => {
+  let left: number | undefined;
+  script.unary = ({ value }, { timeoutMs }) => {
+    left = timeoutMs();
+    return { value };
+  };
+
+  const answer = await client.call(ECHO_PATH.unary, HELLO, { "grpc-timeout": timeout });
+
+  expect(answer.status).toBe(status.OK);
+  expect(Math.ceil((left ?? 0) / HOUR_MS / 0.5) * 0.5).toBe(hours);
+});
+
+test.each(["0H", "0M", "0S", "0m", "0u", "0n", "1n"])(
+  "a timeout of %s is over before the call reaches its handler",
+  async (timeout) => {
+    let handled = 0;
+    script.unary = ({ value }) => {
+      handled++;
+      return { value };
+    };
+
+    const answer = await client.call(ECHO_PATH.unary, HELLO, { "grpc-timeout": timeout });
+
+    expect([answer.status, handled]).toEqual([status.DEADLINE_EXCEEDED, 0]);
+  },
+);
+
+test.each(["abc", "-1S", "1", "1S, 2S", "100000000S", "1.5S", "", "1s", "S", "1S x"])(
+  "the malformed timeout %j is INVALID_ARGUMENT",
+  async (timeout) => {
+    const answer = await client.call(ECHO_PATH.unary, HELLO, { "grpc-timeout": timeout });
+
+    expect(answer.status).toBe(status.INVALID_ARGUMENT);
+  },
+);
+
+test("a request that does not arrive is DEADLINE_EXCEEDED, named by a reason", async () => {
+  await using impatient = await startTestServer(script.methods(), {
+    limits: { watch: { arrivalTimeoutMs: 50, lookMs: 5 } },
+  });
+  using other = new EchoHttp2(impatient.address);
+  const stream = other.open(ECHO_PATH.unary);
+  stream.write(HELLO.subarray(0, 4));
+
+  const { status: code, message, headers } = await readAnswer(stream);
+
+  const error = findTrailerError(
+    new Headers({ "grpc-status-details-bin": String(headers["grpc-status-details-bin"]) }),
+  );
+  expect([code, message]).toEqual([status.DEADLINE_EXCEEDED, "the request did not arrive in time"]);
+  expect(error?.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "DEADLINE_EXCEEDED" }]);
+  expect(impatient.ended.map(({ code: ended }) => ended)).toEqual([Code.DeadlineExceeded]);
+});
+
+test("a client that takes nothing of its answer is cut off at the deadline", async () => {
+  script.serverStream = async function* () {
+    for (;;) {
+      yield { value: "A".repeat(32_000) };
+    }
+  };
+  const before = server.ended.length;
+  const stream = client.open(ECHO_PATH.serverStream, { "grpc-timeout": "100m" });
+  const closed = once(stream, "close");
+  stream.end(HELLO);
+
+  await closed;
+  await server.whenEnded(before + 1);
+
+  expect(server.ended.slice(before).map(({ code }) => code)).toEqual([Code.DeadlineExceeded]);
+  expect(server.server.calls.inFlight).toBe(0);
+});
+
+test("a call is ended at its deadline though an interceptor waits for ever, and the interceptor sees its signal", async () => {
+  hang().catch(() => {});
+  const seen: unknown[] = [];
+  const note: Interceptor = (next) => async (request) => {
+    request.signal.addEventListener("abort", () => seen.push("aborted"));
+    return await next(request);
+  };
+  await using noting = await startTestServer(script.methods(), { interceptors: [note] });
+  using other = new EchoHttp2(noting.address);
+
+  // Without the service's own interceptor nobody ends the wait for the handler, but the watch ends the call.
+  const stream = other.open(ECHO_PATH.unary, { "grpc-timeout": "50m" });
+  const closed = once(stream, "close");
+  stream.end(HELLO);
+  await closed;
+
+  expect(seen).toEqual(["aborted"]);
+  expect(noting.ended.map(({ code }) => code)).toEqual([Code.DeadlineExceeded]);
+});
+
+test("an error that a handler gives after the deadline changes nothing", async () => {
+  const late = Promise.withResolvers<never>();
+  script.unary = () => late.promise;
+
+  const answer = await client.call(ECHO_PATH.unary, HELLO, { "grpc-timeout": "20m" });
+  late.reject(new ConnectError("too late", Code.DataLoss));
+  const next = await client.call(ECHO_PATH.unary, HELLO, { "grpc-timeout": "0n" });
+
+  expect([answer.status, next.status]).toEqual([status.DEADLINE_EXCEEDED, status.DEADLINE_EXCEEDED]);
+  expect(server.logger.lines).toEqual([]);
+});

@@ -1,0 +1,253 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
+import { status } from "@grpc/grpc-js";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { BadRequestSchema, ErrorInfoSchema, RequestInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import { preparedRefusal } from "../../../src/rpc/error-table.ts";
+import { InvalidFieldError } from "../../../src/vehicle/errors.ts";
+import type { GrpcAnswer } from "../../support/echo-http2.ts";
+import { EchoHttp2, frame } from "../../support/echo-http2.ts";
+import { decodeEcho, ECHO_PATH, encodeEcho, ScriptedEcho } from "../../support/echo-service.ts";
+import type { TestServer } from "../../support/test-server.ts";
+import { startTestServer } from "../../support/test-server.ts";
+
+const HELLO = frame(encodeEcho("hello"));
+const SECRET = "SELECT secret FROM /var/lib/vehicles.db";
+
+const script = new ScriptedEcho();
+let server: TestServer;
+let client: EchoHttp2;
+
+beforeAll(async () => {
+  server = await startTestServer(script.methods());
+  client = new EchoHttp2(server.address);
+});
+
+afterAll(async () => {
+  client[Symbol.dispose]();
+  await server[Symbol.asyncDispose]();
+});
+
+beforeEach(() => {
+  script.reset();
+  server.logger.lines.length = 0;
+});
+
+/** The error that a client makes of an answer. */
+function errorIn({ trailers }: GrpcAnswer): ConnectError {
+  const named = Object.entries(trailers).filter(([name]) => !name.startsWith(":"));
+  const error = findTrailerError(new Headers(named.map(([name, value]) => [name, String(value)])));
+  if (error === undefined) {
+    throw new Error("the call succeeded");
+  }
+  return error;
+}
+
+/** Lets a method fail: before its first message, or after it when it streams. */
+function failWith(thrown: unknown): void {
+  script.unary = () => {
+    throw thrown;
+  };
+  script.serverStream = async function* () {
+    yield { value: "first" };
+    throw thrown;
+  };
+  script.clientStream = () => Promise.reject(thrown);
+  script.bidi = async function* () {
+    yield { value: "first" };
+    throw thrown;
+  };
+}
+
+/** Messages of which already the first one fails. */
+function failingMessages(reason: Error): AsyncIterable<never> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(reason) }) };
+}
+
+const KINDS = Object.entries(ECHO_PATH);
+
+describe.each(KINDS)("an error of a %s handler", (kind, path) => {
+  const messages = kind === "unary" || kind === "clientStream" ? [] : ["first"];
+
+  test("reaches the client with code, message and details", async () => {
+    const details = [{ desc: ErrorInfoSchema, value: { reason: "OWN", domain: "test" } }];
+    failWith(new ConnectError("not here", Code.DataLoss, { "x-hint": "17" }, details));
+
+    const answer = await client.call(path, HELLO);
+
+    const error = errorIn(answer);
+    expect(answer.messages.map(decodeEcho)).toEqual(messages);
+    expect([answer.status, answer.message]).toEqual([status.DATA_LOSS, "not here"]);
+    expect([error.code, error.rawMessage]).toEqual([Code.DataLoss, "not here"]);
+    expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "OWN", domain: "test" }]);
+    expect(answer.trailers["x-hint"]).toBe("17");
+    expect(server.logger.lines.filter(({ level }) => level === "error")).toEqual([]);
+  });
+
+  test("is mapped by the error table", async () => {
+    failWith(new InvalidFieldError("vin", "too short"));
+
+    const answer = await client.call(path, HELLO, { "x-request-id": "r-1" });
+
+    const error = errorIn(answer);
+    expect([answer.status, answer.message]).toEqual([status.INVALID_ARGUMENT, "vin: too short"]);
+    expect(error.findDetails(BadRequestSchema)).toMatchObject([{ fieldViolations: [{ field: "vin" }] }]);
+    expect(error.findDetails(RequestInfoSchema)).toMatchObject([{ requestId: "r-1" }]);
+  });
+
+  test.each([
+    ["an error", new TypeError(SECRET)],
+    ["what is no error", { message: SECRET }],
+  ])("tells nothing of %s that nobody knows, and is logged once under the request's id", async (_what, thrown) => {
+    failWith(thrown);
+
+    const answer = await client.call(path, HELLO, { "x-request-id": "r-2" });
+
+    const error = errorIn(answer);
+    expect([answer.status, answer.message]).toEqual([
+      status.INTERNAL,
+      "internal error; quote request id r-2 when reporting it",
+    ]);
+    expect(JSON.stringify([answer.headers, answer.trailers, error.details])).not.toMatch(/secret|SELECT|vehicles/);
+    expect(Buffer.from(String(answer.trailers["grpc-status-details-bin"]), "base64").toString()).not.toMatch(/secret/);
+    expect(server.logger.lines.filter(({ level }) => level === "error")).toMatchObject([
+      { message: "call failed", fields: { requestId: "r-2", err: thrown } },
+    ]);
+  });
+});
+
+describe("an error before the first message", () => {
+  test.each(KINDS)("of a %s method is an answer of trailers only", async (_kind, path) => {
+    script.unary = () => Promise.reject(new ConnectError("no", Code.NotFound));
+    script.clientStream = () => Promise.reject(new ConnectError("no", Code.NotFound));
+    const failing = () => failingMessages(new ConnectError("no", Code.NotFound));
+    script.serverStream = failing;
+    script.bidi = failing;
+
+    const answer = await client.call(path, HELLO);
+
+    expect(answer.headers).toMatchObject({
+      ":status": 200,
+      "content-type": "application/grpc+proto",
+      "grpc-status": String(status.NOT_FOUND),
+    });
+    expect(answer.messages).toEqual([]);
+  });
+});
+
+test.each([
+  ["100 % – ü\r\n\t\0", "100%20%25%20%E2%80%93%20%C3%BC%0D%0A%09%00"],
+  ["vin: a/b?c=d&e", "vin:%20a/b?c=d&e"],
+  ["", ""],
+  ["\uD83D half a character", "%EF%BF%BD%20half%20a%20character"],
+])("the message %j is percent-encoded", async (message, encoded) => {
+  script.unary = () => Promise.reject(new ConnectError(message, Code.NotFound));
+
+  const answer = await client.call(ECHO_PATH.unary, HELLO);
+
+  expect([answer.status, answer.trailers["grpc-message"]]).toEqual([status.NOT_FOUND, encoded]);
+});
+
+test.each([
+  "connection",
+  "transfer-encoding",
+  "proxy-connection",
+  "http2-settings",
+  "te",
+  "content-type",
+  "grpc-status",
+])("metadata of an error that is called %s does not break the answer", async (name) => {
+  const error = new ConnectError("no", Code.NotFound, { [name]: "5", "x-kept": "1" });
+  failWith(error);
+
+  const alone = await client.call(ECHO_PATH.unary, HELLO);
+  const after = await client.call(ECHO_PATH.serverStream, HELLO);
+
+  for (const answer of [alone, after]) {
+    expect(answer.status).toBe(status.NOT_FOUND);
+    expect(answer.trailers["x-kept"]).toBe("1");
+    expect(answer.headers["content-type"]).toBe("application/grpc+proto");
+  }
+});
+
+describe("a request id", () => {
+  test.each(["mine", "a.b:c-d_e", "x".repeat(64)])("that a client gives as %s is kept", async (id) => {
+    const good = await client.call(ECHO_PATH.unary, HELLO, { "x-request-id": id });
+    failWith(new ConnectError("no", Code.NotFound));
+    const bad = await client.call(ECHO_PATH.unary, HELLO, { "x-request-id": id });
+
+    expect([good.headers["x-request-id"], bad.headers["x-request-id"]]).toEqual([id, id]);
+    expect(errorIn(bad).findDetails(RequestInfoSchema)).toMatchObject([{ requestId: id }]);
+  });
+
+  test.each([undefined, "", "a b", '{"forged":1}', "x".repeat(65)])(
+    "is made for a client that gives %j, another one for each call",
+    async (given) => {
+      const headers = given === undefined ? {} : { "x-request-id": given };
+
+      const ids = [
+        (await client.call(ECHO_PATH.unary, HELLO, headers)).headers["x-request-id"],
+        (await client.call("/no.Such/Method", HELLO, headers)).headers["x-request-id"],
+        (await client.call(ECHO_PATH.unary, HELLO, { ...headers, ":method": "PUT" })).headers["x-request-id"],
+      ];
+
+      expect(ids).toEqual(ids.map(() => expect.stringMatching(/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/)));
+      expect(new Set(ids).size).toBe(3);
+    },
+  );
+});
+
+describe("a prepared refusal", () => {
+  test.each([
+    ["TOKEN_MISSING", 0, status.UNAUTHENTICATED, { "www-authenticate": "Bearer" }],
+    ["TOKEN_UNKNOWN", 0, status.UNAUTHENTICATED, { "www-authenticate": "Bearer" }],
+    ["RATE_LIMITED", 2_000, status.RESOURCE_EXHAUSTED, { "retry-after": "2", "grpc-retry-pushback-ms": "2000" }],
+  ] as const)("for %s is the same for each call but for its id, and reaches no handler", async (...row) => {
+    const [reason, retryAfterMs, code, trailers] = row;
+    let handled = 0;
+    script.unary = ({ value }) => {
+      handled++;
+      return { value };
+    };
+    const gate = () => preparedRefusal({ reason, retryAfterMs });
+    await using strict = await startTestServer(script.methods(), { gate });
+    using other = new EchoHttp2(strict.address);
+
+    const first = await other.call(ECHO_PATH.unary, HELLO, { "x-request-id": "one" });
+    const second = await other.call(ECHO_PATH.unary, HELLO, { "x-request-id": "two" });
+
+    const { "x-request-id": oneId, date: _date, ...one } = first.headers;
+    const { "x-request-id": twoId, date: _otherDate, ...two } = second.headers;
+    expect([oneId, twoId]).toEqual(["one", "two"]);
+    expect(one).toEqual(two);
+    expect(first.trailers).toMatchObject({ "grpc-status": String(code), ...trailers });
+    expect(errorIn(first).findDetails(ErrorInfoSchema)).toMatchObject([{ reason }]);
+    expect(errorIn(first).findDetails(RequestInfoSchema)).toEqual([]);
+    expect(handled).toBe(0);
+  });
+
+  test("for OVERLOADED is given to the call beyond the last place, and to none when a place is free again", async () => {
+    const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
+    const arrived = Promise.withResolvers<void>();
+    script.unary = async ({ value }) => {
+      arrived.resolve();
+      await finished;
+      return { value };
+    };
+    await using small = await startTestServer(script.methods(), { maxCalls: 1 });
+    using other = new EchoHttp2(small.address);
+    const running = other.call(ECHO_PATH.unary, HELLO);
+    await arrived.promise;
+
+    const refused = await other.call(ECHO_PATH.unary, HELLO);
+    finish();
+    await running;
+    const later = await other.call(ECHO_PATH.unary, HELLO);
+
+    expect(refused.status).toBe(status.RESOURCE_EXHAUSTED);
+    expect(errorIn(refused).findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "OVERLOADED" }]);
+    expect(refused.trailers["grpc-retry-pushback-ms"]).toBe("1000");
+    expect(later.status).toBe(status.OK);
+    expect([small.server.calls.inFlight, small.server.calls.refused]).toEqual([0, 1]);
+  });
+});

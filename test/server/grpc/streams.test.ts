@@ -1,0 +1,395 @@
+import { once } from "node:events";
+import type { ClientHttp2Stream } from "node:http2";
+import { constants } from "node:http2";
+import type { HandlerContext } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
+import { status } from "@grpc/grpc-js";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { EchoHttp2, frame, gzipFrame, readAnswer } from "../../support/echo-http2.ts";
+import { decodeEcho, ECHO_PATH, encodeEcho, ScriptedEcho } from "../../support/echo-service.ts";
+import type { TestServer } from "../../support/test-server.ts";
+import { startTestServer } from "../../support/test-server.ts";
+
+const HELLO = frame(encodeEcho("hello"));
+/** What HTTP/2 lets a peer send before it is taken, for a stream. */
+const WINDOW_BYTES = 65_535;
+const PART = "A".repeat(32 * 1_024);
+
+const script = new ScriptedEcho();
+let server: TestServer;
+let client: EchoHttp2;
+
+beforeAll(async () => {
+  server = await startTestServer(script.methods({ maxRequestBytes: 100_000 }));
+});
+
+afterAll(() => server[Symbol.asyncDispose]());
+
+beforeEach(() => {
+  script.reset();
+  server.logger.lines.length = 0;
+  client = new EchoHttp2(server.address);
+  return () => client[Symbol.dispose]();
+});
+
+/** The text of the next message, which comes in one piece. */
+async function nextMessage(stream: ClientHttp2Stream): Promise<string> {
+  const [bytes] = await once(stream, "data");
+  return decodeEcho(bytes.subarray(5));
+}
+
+/** Many calls on another connection: whatever the server can do meanwhile, it has done. */
+async function letTheServerWork(): Promise<void> {
+  using other = new EchoHttp2(server.address);
+  for (let count = 0; count < 30; count++) {
+    await other.call(ECHO_PATH.unary, HELLO);
+  }
+}
+
+describe("a server-streaming call", () => {
+  test("gets the handler's messages in order", async () => {
+    script.serverStream = async function* () {
+      for (let index = 0; index < 1_000; index++) {
+        yield { value: String(index) };
+      }
+    };
+
+    const answer = await client.call(ECHO_PATH.serverStream, HELLO);
+
+    expect(answer.status).toBe(status.OK);
+    expect(answer.messages.map(decodeEcho)).toEqual(Array.from({ length: 1_000 }, (_, index) => String(index)));
+  });
+
+  test("may get no message", async () => {
+    const answer = await client.call(ECHO_PATH.serverStream, frame());
+
+    expect(answer.headers).not.toHaveProperty("grpc-status");
+    expect([answer.status, answer.messages]).toEqual([status.OK, []]);
+  });
+
+  test("gets each message when it is made", async () => {
+    const more = Promise.withResolvers<void>();
+    script.serverStream = async function* () {
+      yield { value: "first" };
+      await more.promise;
+      yield { value: "second" };
+    };
+    const stream = client.open(ECHO_PATH.serverStream);
+    stream.end(HELLO);
+
+    const first = await nextMessage(stream);
+    more.resolve();
+    const second = await nextMessage(stream);
+
+    expect([first, second]).toEqual(["first", "second"]);
+  });
+});
+
+describe("a client-streaming call", () => {
+  test("gives the handler every message, however the bytes are cut, compressed ones too", async () => {
+    const words = ["one", "two", "", "three"];
+    const body = Buffer.concat(
+      words.map((word, index) => (index % 2 === 0 ? frame(encodeEcho(word)) : gzipFrame(encodeEcho(word)))),
+    );
+    const stream = client.open(ECHO_PATH.clientStream, { "grpc-encoding": "gzip" });
+    const answered = readAnswer(stream);
+
+    for (let at = 0; at < body.byteLength; at += 7) {
+      await new Promise((resolve) => {
+        stream.write(body.subarray(at, at + 7), resolve);
+      });
+    }
+    stream.end();
+
+    expect((await answered).messages.map(decodeEcho)).toEqual(["one two  three"]);
+  });
+
+  test("may have no message", async () => {
+    const answer = await client.call(ECHO_PATH.clientStream, Buffer.alloc(0));
+
+    expect([answer.status, answer.messages.map(decodeEcho)]).toEqual([status.OK, [""]]);
+  });
+
+  test("is closed when its handler answers before the client has sent everything", async () => {
+    script.clientStream = async () => ({ value: "enough" });
+    const stream = client.open(ECHO_PATH.clientStream);
+    stream.write(HELLO);
+
+    const answer = await readAnswer(stream);
+
+    expect(answer.messages.map(decodeEcho)).toEqual(["enough"]);
+    expect([answer.status, answer.rstCode]).toEqual([status.OK, constants.NGHTTP2_NO_ERROR]);
+  });
+});
+
+describe("a bidirectional call", () => {
+  test("goes back and forth, and ends when the client has ended", async () => {
+    const stream = client.open(ECHO_PATH.bidi);
+    const said: string[] = [];
+
+    for (const word of ["one", "two", "three"]) {
+      stream.write(frame(encodeEcho(word)));
+      said.push(await nextMessage(stream));
+    }
+    const ended = readAnswer(stream);
+    stream.end();
+
+    expect(said).toEqual(["one", "two", "three"]);
+    expect((await ended).status).toBe(status.OK);
+  });
+
+  test("may answer before the client has said anything", async () => {
+    script.bidi = async function* (requests) {
+      yield { value: "welcome" };
+      for await (const { value } of requests) {
+        yield { value };
+      }
+    };
+    const stream = client.open(ECHO_PATH.bidi);
+
+    const first = await nextMessage(stream);
+
+    stream.close();
+    expect(first).toBe("welcome");
+  });
+
+  test("goes on to be answered after the client's half-close", async () => {
+    const more = Promise.withResolvers<void>();
+    script.bidi = async function* (requests) {
+      await Array.fromAsync(requests);
+      yield { value: "all here" };
+      await more.promise;
+      yield { value: "bye" };
+    };
+    const stream = client.open(ECHO_PATH.bidi);
+    stream.end(HELLO);
+
+    const first = await nextMessage(stream);
+    more.resolve();
+    const second = await nextMessage(stream);
+
+    expect([first, second]).toEqual(["all here", "bye"]);
+  });
+});
+
+describe("a reader that takes nothing", () => {
+  test("makes the handler wait, and gets everything when it reads on", async () => {
+    let yielded = 0;
+    script.serverStream = async function* () {
+      for (; yielded < 100; yielded++) {
+        yield { value: PART };
+      }
+    };
+    const stream = client.open(ECHO_PATH.serverStream);
+    stream.end(HELLO);
+    await once(stream, "response");
+    await letTheServerWork();
+
+    const yieldedUnread = yielded;
+    const answer = await readAnswer(stream);
+
+    // What is on its way, what waits in the server, and the one that was too much.
+    expect(yieldedUnread * PART.length).toBeLessThanOrEqual(2 * WINDOW_BYTES + PART.length);
+    expect(answer.messages).toHaveLength(100);
+    expect(answer.status).toBe(status.OK);
+  });
+
+  test("does not stop other calls of its connection", async () => {
+    script.serverStream = async function* () {
+      for (;;) {
+        yield { value: PART };
+      }
+    };
+    const stalled = client.open(ECHO_PATH.serverStream);
+    stalled.end(HELLO);
+    await once(stalled, "response");
+
+    const answer = await client.call(ECHO_PATH.unary, HELLO);
+
+    expect(answer.messages.map(decodeEcho)).toEqual(["hello"]);
+  });
+
+  test("stops what it sends from being taken, too", async () => {
+    let answered = 0;
+    script.bidi = async function* (requests) {
+      for await (const { value } of requests) {
+        yield { value };
+        answered++;
+      }
+    };
+    const stream = client.open(ECHO_PATH.bidi);
+    let takenBytes = 0;
+    const part = frame(encodeEcho(PART));
+    for (let count = 0; count < 100; count++) {
+      stream.write(part, () => (takenBytes += part.byteLength));
+    }
+    stream.end();
+    await once(stream, "response");
+    await letTheServerWork();
+
+    const [takenUnread, answeredUnread] = [takenBytes, answered];
+    const answer = await readAnswer(stream);
+
+    expect(answeredUnread).toBeLessThan(10);
+    expect(takenUnread).toBeLessThan(20 * part.byteLength);
+    expect(answer.messages).toHaveLength(100);
+  });
+
+  test("is cut off when it has taken nothing for too long, and its handler is told", async () => {
+    const cleanedUp = Promise.withResolvers<void>();
+    script.serverStream = async function* () {
+      try {
+        for (;;) {
+          yield { value: PART };
+        }
+      } finally {
+        cleanedUp.resolve();
+      }
+    };
+    await using impatient = await startTestServer(script.methods(), {
+      limits: { watch: { stallTimeoutMs: 100, lookMs: 5 } },
+    });
+    using other = new EchoHttp2(impatient.address);
+    const stream = other.open(ECHO_PATH.serverStream);
+    const closed = once(stream, "close");
+    stream.end(HELLO);
+
+    await cleanedUp.promise;
+    await closed;
+
+    expect(stream.rstCode).toBe(constants.NGHTTP2_CANCEL);
+    expect(impatient.ended.map(({ code }) => code)).toEqual([Code.Aborted]);
+  });
+});
+
+test("a handler that does not read makes its client wait, and gets everything when it reads on", async () => {
+  const read = Promise.withResolvers<void>();
+  script.clientStream = async (requests) => {
+    await read.promise;
+    const lengths = await Array.fromAsync(requests, ({ value }) => value.length);
+    return { value: String(lengths.reduce((sum, length) => sum + length)) };
+  };
+  const stream = client.open(ECHO_PATH.clientStream);
+  const part = frame(encodeEcho(PART));
+  let takenBytes = 0;
+  for (let count = 0; count < 100; count++) {
+    stream.write(part, () => (takenBytes += part.byteLength));
+  }
+  stream.end();
+  await letTheServerWork();
+
+  const takenUnread = takenBytes;
+  read.resolve();
+  const answer = await readAnswer(stream);
+
+  expect(takenUnread).toBeLessThanOrEqual(2 * WINDOW_BYTES + part.byteLength);
+  expect(answer.messages.map(decodeEcho)).toEqual([String(100 * PART.length)]);
+});
+
+describe.each([
+  ["unary", ECHO_PATH.unary],
+  ["server-streaming", ECHO_PATH.serverStream],
+  ["client-streaming", ECHO_PATH.clientStream],
+  ["bidirectional", ECHO_PATH.bidi],
+])("a client of a %s call", (_kind, path) => {
+  /** A call whose handler has begun and never ends. */
+  async function hang(): Promise<{ stream: ClientHttp2Stream; context: HandlerContext }> {
+    const arrived = Promise.withResolvers<HandlerContext>();
+    const forEver = new Promise<never>(() => {});
+    const wait = (context: HandlerContext): Promise<never> => {
+      arrived.resolve(context);
+      return forEver;
+    };
+    script.unary = (_request, context) => wait(context);
+    script.serverStream = async function* (_request, context) {
+      yield { value: "first" };
+      await wait(context);
+    };
+    script.clientStream = (_requests, context) => wait(context);
+    script.bidi = async function* (_requests, context) {
+      yield { value: "first" };
+      await wait(context);
+    };
+    const stream = client.open(path);
+    stream.resume();
+    stream.write(HELLO);
+    if (path === ECHO_PATH.unary || path === ECHO_PATH.serverStream) {
+      stream.end();
+    }
+    return { stream, context: await arrived.promise };
+  }
+
+  test.each<[string, (stream: ClientHttp2Stream) => void]>([
+    ["cancels", (stream) => stream.close(constants.NGHTTP2_CANCEL)],
+    ["resets it without a reason", (stream) => stream.close(constants.NGHTTP2_NO_ERROR)],
+    ["resets it for a fault of its own", (stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR)],
+    ["disconnects", () => client.session.destroy()],
+  ])("that %s aborts its handler's signal, and its call counts as Canceled", async (_how, leave) => {
+    const before = server.ended.length;
+    const { stream, context } = await hang();
+    const aborted = once(context.signal, "abort");
+
+    leave(stream);
+    await aborted;
+    await server.whenEnded(before + 1);
+
+    expect(context.signal.reason).toMatchObject({ code: Code.Canceled });
+    expect(server.ended.slice(before).map(({ code }) => code)).toEqual([Code.Canceled]);
+    expect(server.logger.lines).toEqual([]);
+  });
+
+  test("that leaves does not keep a place", async () => {
+    const before = server.ended.length;
+    const { stream } = await hang();
+
+    stream.close(constants.NGHTTP2_CANCEL);
+    await server.whenEnded(before + 1);
+
+    expect(server.server.calls.inFlight).toBe(0);
+  });
+});
+
+test("a client that leaves before its request is whole leaves a call that is Canceled and never begun", async () => {
+  const before = server.ended.length;
+  let handled = 0;
+  script.unary = ({ value }) => {
+    handled++;
+    return { value };
+  };
+  const stream = client.open(ECHO_PATH.unary);
+  await new Promise((resolve) => {
+    stream.write(HELLO.subarray(0, 4), resolve);
+  });
+  await letTheServerWork();
+  const calls = handled;
+
+  stream.close(constants.NGHTTP2_CANCEL);
+  await server.whenEnded(before + calls + 1);
+
+  expect(server.ended.at(-1)?.code).toBe(Code.Canceled);
+  expect(handled).toBe(calls);
+  expect(server.server.calls.inFlight).toBe(0);
+});
+
+test.each(["return", "go on"])("a handler that would %s when its client cancels is cleaned up after", async (how) => {
+  const cleanedUp = Promise.withResolvers<void>();
+  script.serverStream = async function* (_request, { signal }) {
+    try {
+      for (;;) {
+        if (how === "return" && signal.aborted) {
+          return;
+        }
+        yield { value: PART };
+      }
+    } finally {
+      cleanedUp.resolve();
+    }
+  };
+  const stream = client.open(ECHO_PATH.serverStream);
+  stream.end(HELLO);
+  await once(stream, "data");
+
+  stream.close(constants.NGHTTP2_CANCEL);
+
+  await expect(cleanedUp.promise).resolves.toBeUndefined();
+});

@@ -1,0 +1,513 @@
+import { Code } from "@connectrpc/connect";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Exchange } from "../../src/server/exchange.ts";
+import { answerText } from "../../src/server/exchange.ts";
+import { eventually } from "../support/eventually.ts";
+import { RawClient } from "../support/raw-client.ts";
+import type { Served, ServeOptions } from "../support/serve.ts";
+import { serve } from "../support/serve.ts";
+import type { TlsOnDisk } from "../support/tls-on-disk.ts";
+import { writeTls } from "../support/tls-on-disk.ts";
+
+const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
+const REMOVE = "/vehicle.v1.VehicleService/Remove";
+const GET_PING = "GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const plain = {
+  "GET /ping": { answer: (exchange) => answerText(exchange, 200, "pong") },
+} satisfies ServeOptions["plain"];
+
+let disk: TlsOnDisk;
+let server: Served;
+/** Servers that wait for requests no longer than they must. */
+let hasty: Served;
+let hastyWithTls: Served;
+/** What has reached a handler, in order. */
+const looked: string[] = [];
+const removed: string[] = [];
+
+beforeAll(async () => {
+  disk = await writeTls();
+  const options: ServeOptions = {
+    plain,
+    handlers: {
+      lookup: ({ vin }) => {
+        looked.push(vin);
+        return { vin };
+      },
+      remove: ({ vin }) => {
+        removed.push(vin);
+        return { vin };
+      },
+    },
+  };
+  const limits: ServeOptions["limits"] = { http1: { headersMs: 100 }, lookMs: 10, watch: { arrivalTimeoutMs: 100 } };
+  server = await serve(options);
+  hasty = await serve({ ...options, limits });
+  hastyWithTls = await serve({ ...options, limits, tls: disk.tls });
+});
+afterAll(async () => {
+  await hastyWithTls[Symbol.asyncDispose]();
+  await hasty[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+  await disk[Symbol.asyncDispose]();
+});
+
+async function open(): Promise<RawClient> {
+  return RawClient.open(server.port);
+}
+
+/** All that is answered on a new connection until the server ends it. */
+async function answerTo(request: string): Promise<string> {
+  using client = await open();
+  return await client.send(request).all();
+}
+
+function post(path: string, body: string, headers = ""): string {
+  return (
+    `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${headers}` +
+    `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+  );
+}
+
+function countOf(text: string, pattern: RegExp): number {
+  return text.match(pattern)?.length ?? 0;
+}
+
+describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
+  async function openHasty(): Promise<RawClient> {
+    return wire === "TLS" ? RawClient.open(hastyWithTls.port, { ca: disk.ca }) : RawClient.open(hasty.port);
+  }
+
+  test.each([
+    ["is not HTTP", "HELO there\r\n\r\n", "400 Bad Request"],
+    ["has a header without a name", "GET / HTTP/1.1\r\n: a\r\n\r\n", "400 Bad Request"],
+    [
+      "has two lengths",
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+      "400 Bad Request",
+    ],
+    [
+      "has a length and is chunked",
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+      "400 Bad Request",
+    ],
+    [
+      "has headers of more than 16 KiB",
+      `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(17_000)}\r\n\r\n`,
+      "431 Request Header Fields Too Large",
+    ],
+    [
+      "has headers that go on for ever",
+      `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(1_000_000)}`,
+      "431 Request Header Fields Too Large",
+    ],
+    ["does not come to the end of its headers", "GET / HTTP/1.1\r\nHost: a\r\n", "408 Request Timeout"],
+  ])("that %s is told so, and its connection is closed", async (_what, request, status) => {
+    using client = await openHasty();
+
+    const answer = await client.send(request).all();
+
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status}\\r\\nConnection: close\\r\\n.*\\.\n$`, "s"));
+  });
+
+  test("that comes after another one, but not to the end of its headers, is told so", async () => {
+    using client = await openHasty();
+    await client.send(GET_PING).until(/pong/);
+
+    const answer = await client.send("GET /").all();
+
+    expect(answer).toMatch(/pong\nHTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n/);
+  });
+
+  test("that does not come is not waited for when the connection has been idle", async () => {
+    await using impatient = await serve({
+      plain,
+      ...(wire === "TLS" && { tls: disk.tls }),
+      limits: { http1: { idleMs: 50 }, lookMs: 10 },
+    });
+    using client = await RawClient.open(impatient.port, { ca: wire === "TLS" ? disk.ca : undefined });
+
+    const answer = await client.send(GET_PING).all();
+
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK.*pong\n$/s);
+  });
+});
+
+describe("a request whose body", () => {
+  test("does not come is told so, and its connection is closed", async () => {
+    using client = await RawClient.open(hasty.port);
+
+    const answer = await client.send(post(LOOKUP, "{}").slice(0, -1)).all();
+
+    expect(answer).toMatch(/^HTTP\/1\.1 504 Gateway Timeout\r\n/);
+    expect(answer).toMatch(/\r\nconnection: close\r\n/i);
+    expect(answer).toMatch(/"code":"deadline_exceeded"/);
+  });
+
+  test("does not come, and is for a plain route, is told so", async () => {
+    await using slow = await serve({
+      plain: { "GET /never": { answer: () => new Promise(() => {}) } },
+      limits: { watch: { arrivalTimeoutMs: 50 } },
+    });
+    using client = await RawClient.open(slow.port);
+
+    const answer = await client.send("GET /never HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n1").all();
+
+    expect(answer).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/);
+    expect(answer).toMatch(/\r\nconnection: close\r\n/i);
+  });
+
+  test("comes in chunks is read to its end", async () => {
+    using client = await open();
+    const head = `POST ${LOOKUP} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`;
+
+    client.send(`${head}6\r\n{"vin"\r\n`).send('5\r\n:"V"}\r\n').send("0\r\n\r\n");
+
+    expect(await client.until(/\{.*\}/)).toMatch(/^HTTP\/1\.1 200 OK\r\n.*\{"vin":"V"\}$/s);
+  });
+
+  test("is asked for is told to go on", async () => {
+    using client = await open();
+    const request = post(LOOKUP, '{"vin":"V"}', "Expect: 100-continue\r\n");
+    const [head = "", body = ""] = request.split("\r\n\r\n");
+
+    client.send(`${head}\r\n\r\n`);
+    const first = await client.until(/\r\n\r\n/);
+    client.send(body);
+
+    expect(first).toBe("HTTP/1.1 100 Continue\r\n\r\n");
+    expect(await client.until(/\{.*\}/)).toMatch(/HTTP\/1\.1 200 OK\r\n/);
+  });
+
+  test("breaks while it comes is told so, and its connection is closed", async () => {
+    const head = `POST ${LOOKUP} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n`;
+
+    const answer = await answerTo(`${head}Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\nno chunk\r\n`);
+
+    expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\nConnection: close\r\n/);
+  });
+
+  test("breaks after its answer has begun gets no second one", async () => {
+    const begun: Exchange[] = [];
+    await using streaming = await serve({
+      plain: {
+        "GET /begun": {
+          answer: (exchange) => {
+            begun.push(exchange);
+            exchange.writeHead(200, {});
+            exchange.response.write("begun");
+          },
+        },
+      },
+    });
+    using client = await RawClient.open(streaming.port);
+    client.send("GET /begun HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+    await client.until(/begun/);
+
+    const answer = await client.send("no chunk\r\n").all();
+
+    expect(countOf(answer, /HTTP\/1\.1 /g)).toBe(1);
+    expect(begun.map(({ isClosed }) => isClosed)).toEqual([true]);
+  });
+});
+
+describe("a request that is refused before its body has come", () => {
+  const CHUNKED = `Transfer-Encoding: chunked\r\n\r\n`;
+
+  test.each([
+    ["of no known type", "text/html", "415", "1000\r\n"],
+    ["too large", "application/json", "429", "ffff\r\n"],
+    ["for another path", "application/json", "404", "1000\r\n"],
+  ])("because it is %s leaves its connection usable", async (_what, type, status, chunkHead) => {
+    using client = await open();
+    const path = status === "404" ? "/nothing" : LOOKUP;
+    const size = Number.parseInt(chunkHead, 16);
+
+    client.send(`POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: ${type}\r\n${CHUNKED}${chunkHead}`);
+    client.send(" ".repeat(size / 2));
+    await client.until(/\r\n\r\n/);
+    client.send(`${" ".repeat(size - Math.floor(size / 2))}\r\n0\r\n\r\n${GET_PING}`);
+    const answer = await client.until(/pong/);
+
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(answer).toMatch(/HTTP\/1\.1 200 OK.*pong\n$/s);
+  });
+
+  test("is told that its connection ends when too much would have to be read", async () => {
+    using client = await open();
+
+    client.send(`POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: ${2 ** 30}\r\n\r\n1`);
+
+    expect(await client.until(/\r\n\r\n/)).toMatch(/\r\nconnection: close\r\n/i);
+  });
+
+  test("is cut off when it goes on for more than 1 MiB", async () => {
+    await using patient = await serve();
+    using client = await RawClient.open(patient.port);
+
+    client.send(`POST /nothing HTTP/1.1\r\nHost: a\r\n${CHUNKED}`);
+    client.send(`200000\r\n${" ".repeat(2 ** 21)}\r\n`);
+    await client.closed;
+
+    expect(client.text).toMatch(/^(HTTP\/1\.1 404 |$)/);
+  });
+});
+
+describe("a pipeline", () => {
+  test("of many requests is answered in order, more of them when they are", async () => {
+    using client = await open();
+    const wanted = Array.from({ length: 600 }, (_, index) => `V${index}`);
+
+    for (const part of [wanted.slice(0, 300), wanted.slice(300)]) {
+      client.send(part.map((vin) => post(LOOKUP, `{"vin":"${vin}"}`)).join(""));
+      await client.until((text) => text.includes(`"${part.at(-1)}"`));
+    }
+
+    expect([...client.text.matchAll(/"vin":"(V\d+)"/g)].map(([, vin]) => vin)).toEqual(wanted);
+  });
+
+  test("has at most 8 requests begun at once, and loses none", async () => {
+    const waiting: PromiseWithResolvers<object>[] = [];
+    let most = 0;
+    await using hanging = await serve({
+      handlers: {
+        lookup: () => {
+          const answer = Promise.withResolvers<object>();
+          waiting.push(answer);
+          most = Math.max(most, waiting.length);
+          return answer.promise;
+        },
+      },
+    });
+    using client = await RawClient.open(hanging.port);
+    const goOn = setInterval(() => waiting.shift()?.resolve({}), 1);
+
+    client.send(post(LOOKUP, "{}").repeat(100));
+    const answer = await client.until((text) => countOf(text, /HTTP\/1\.1 200/g) === 100);
+    clearInterval(goOn);
+
+    expect(countOf(answer, /HTTP\/1\.1 200/g)).toBe(100);
+    expect(most).toBe(8);
+  });
+
+  test.each(["TCP", "TLS"])("over %s is not read on while 8 requests are unanswered", async (wire) => {
+    const begun = Promise.withResolvers<void>();
+    const finish = Promise.withResolvers<object>();
+    await using hanging = await serve({
+      ...(wire === "TLS" && { tls: disk.tls }),
+      handlers: {
+        lookup: () => {
+          begun.resolve();
+          return finish.promise;
+        },
+      },
+    });
+    using client = await RawClient.open(hanging.port, { ca: wire === "TLS" ? disk.ca : undefined });
+    // Of which one read of the server's holds about 20.
+    const MANY = 5_000;
+
+    client.send(post(LOOKUP, `{${" ".repeat(3_000)}}`).repeat(MANY));
+    await begun.promise;
+    // Requests of another connection come after all that the server would have read by then.
+    for (let count = 0; count < 20; count++) {
+      using other = await RawClient.open(hanging.port, { ca: wire === "TLS" ? disk.ca : undefined });
+      await other.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").all();
+    }
+
+    expect(hanging.started.length).toBeLessThan(100);
+    expect(client.socket.writableLength).toBeGreaterThan(0);
+  });
+
+  test("whose client leaves has its calls cancelled", async () => {
+    await using hanging = await serve({ handlers: { lookup: () => new Promise(() => {}) } });
+    using client = await RawClient.open(hanging.port);
+    client.send(post(LOOKUP, "{}").repeat(7));
+    await eventually(() => expect(hanging.started).toHaveLength(7));
+
+    client.socket.destroy();
+
+    await eventually(() => expect(hanging.ended).toHaveLength(7));
+    expect(hanging.ended.every(({ code }) => code === Code.Canceled)).toBe(true);
+    expect(hanging.server.calls.inFlight).toBe(0);
+  });
+
+  test("whose client leaves while it is not read has ended at the deadline of its calls, at the latest", async () => {
+    await using hanging = await serve({ handlers: { lookup: () => new Promise(() => {}) } });
+    using client = await RawClient.open(hanging.port);
+    client.send(post(LOOKUP, "{}", "Connect-Timeout-Ms: 200\r\n").repeat(20));
+    await eventually(() => expect(hanging.started).toHaveLength(20));
+
+    client.socket.destroy();
+
+    await eventually(() => expect(hanging.ended).toHaveLength(20));
+    await eventually(() => expect(hanging.server.calls.inFlight).toBe(0));
+  });
+
+  test("may mix refusals, plain requests and calls", async () => {
+    using client = await open();
+
+    client.send(post(LOOKUP, '{"vin":"1"}') + GET_PING + post("/nothing", "") + post(LOOKUP, '{"vin":"2"}'));
+    const answer = await client.until(/"2"/);
+
+    expect([...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(["200", "200", "404", "200"]);
+  });
+});
+
+describe("a client that closes its side", () => {
+  test("after a request is taken for gone, and its call is cancelled", async () => {
+    await using hanging = await serve({ handlers: { lookup: () => new Promise(() => {}) } });
+    using client = await RawClient.open(hanging.port, { staysOpen: true });
+
+    client.socket.end(post(LOOKUP, "{}"));
+    await client.ended;
+
+    await eventually(() => expect(hanging.ended).toHaveLength(1));
+    expect(hanging.server.calls.inFlight).toBe(0);
+  });
+
+  test("amid a request is answered no more", async () => {
+    using client = await open();
+
+    client.socket.end("GET / HTTP/1.1\r\nHost:");
+
+    expect(await client.all()).toMatch(/^(HTTP\/1\.1 400 Bad Request|$)/);
+  });
+});
+
+describe("a path", () => {
+  test.each([
+    ["\\vehicle.v1.VehicleService\\Remove", "400"],
+    ["/vehicle.v1.VehicleService\\Remove", "404"],
+    [`/x/..${REMOVE}`, "404"],
+    [`/.${REMOVE}`, "404"],
+    [`/${REMOVE}`, "404"],
+    [`${REMOVE}/`, "404"],
+    ["/vehicle.v1.VehicleService/%52emove", "404"],
+    [`${REMOVE}#`, "404"],
+    [`http://localhost\\..${REMOVE}`, "400"],
+    [`http:/${REMOVE}`, "404"],
+    [`ftp://localhost${REMOVE}`, "404"],
+  ])("spelt %s reaches no RPC", async (path, status) => {
+    using client = await open();
+
+    client.send(post(path, '{"vin":"V"}'));
+    const answer = await client.until(/\r\n\r\n/);
+
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(removed).toEqual([]);
+  });
+
+  test.each([`http://localhost${LOOKUP}`, `HTTPS://other:1${LOOKUP}`, `${LOOKUP}?x=1`])(
+    "spelt %s reaches its RPC",
+    async (path) => {
+      using client = await open();
+
+      client.send(post(path, '{"vin":"V"}'));
+
+      expect(await client.until(/\{.*\}/)).toMatch(/^HTTP\/1\.1 200 OK\r\n.*"vin":"V"/s);
+    },
+  );
+});
+
+describe("the Host header", () => {
+  const hosts = ["a b", "[", "[::1", "%", "a:b:c", "a:99999999", "<>", "a@b:c@", "a^b", "a, b", "", "a\r\nHost: a"];
+
+  test.each(hosts)("%j is refused, and the service goes on", async (host) => {
+    const answer = await answerTo(
+      post(LOOKUP, "{}").replace("localhost", host).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"),
+    );
+    const next = await fetch(`http://${server.address}/ping`);
+
+    expect(answer).toMatch(/^HTTP\/1\.1 400 .*The request has no valid Host header\.\n$/s);
+    expect(next.status).toBe(200);
+  });
+
+  test("must be there, and the refusal names the request", async () => {
+    const answer = await answerTo("GET /ping HTTP/1.1\r\nX-Request-Id: mine\r\n\r\n");
+
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(answer).toMatch(/\r\nx-request-id: mine\r\n/);
+    expect(answer).toMatch(/\r\nconnection: close\r\n/i);
+  });
+});
+
+describe("a request that wants something unusual does no harm:", () => {
+  test("an upgrade is answered as if it were none", async () => {
+    using client = await open();
+
+    client.send(
+      "GET /ping HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n\r\n",
+    );
+
+    expect(await client.until(/pong/)).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+  });
+
+  test("a tunnel is not built", async () => {
+    const answer = await answerTo("CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: a\r\n\r\n");
+
+    expect(answer).not.toMatch(/^HTTP\/1\.1 2/);
+  });
+
+  test("an unknown expectation is refused", async () => {
+    using client = await open();
+
+    client.send("GET /ping HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n");
+
+    expect(await client.until(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 417 /);
+  });
+
+  test("HTTP/1.0 is answered and closed", async () => {
+    const answer = await answerTo("GET /ping HTTP/1.0\r\nHost: a\r\n\r\n");
+
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n.*pong\n$/s);
+  });
+
+  test.each(["OPTIONS * HTTP/1.1", "TRACE / HTTP/1.1", "PROPFIND /ping HTTP/1.1"])("%s is refused", async (line) => {
+    using client = await open();
+
+    client.send(`${line}\r\nHost: a\r\n\r\n`);
+
+    expect(await client.until(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 (404|405) /);
+  });
+});
+
+test("an answer that its client does not read is cut, and its handler told", async () => {
+  const told = Promise.withResolvers<void>();
+  await using endless = await serve({
+    handlers: {
+      async *export() {
+        try {
+          for (;;) {
+            yield { part: { case: "data" as const, value: new Uint8Array(256 * 1024) } };
+          }
+        } finally {
+          told.resolve();
+        }
+      },
+    },
+    limits: { watch: { stallTimeoutMs: 100 } },
+  });
+  using client = await RawClient.open(endless.port, { isDeaf: true });
+
+  client.send(
+    "POST /vehicle.v1.VehicleService/Export HTTP/1.1\r\nHost: a\r\nContent-Type: application/connect+proto\r\n" +
+      "Content-Length: 5\r\n\r\n\0\0\0\0\0",
+  );
+  await told.promise;
+
+  await eventually(() => expect(endless.ended).toMatchObject([{ code: 10 }]));
+});
+
+test("refusals that their client does not read are cut", async () => {
+  await using refusing = await serve({
+    connections: { maxOpenPerAddress: 1 },
+    limits: { watch: { stallTimeoutMs: 100 } },
+  });
+  using client = await RawClient.open(refusing.port, { isDeaf: true });
+  // More than all buffers on the way hold.
+  client.send("GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n".repeat(200_000));
+
+  await client.closed;
+
+  await eventually(async () => expect((await fetch(`http://${refusing.address}/`)).status).toBe(404));
+});

@@ -1,0 +1,486 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { Code } from "@connectrpc/connect";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ListenError } from "../../src/server/listener.ts";
+import { answerText } from "../../src/server/exchange.ts";
+import { eventually } from "../support/eventually.ts";
+import { Http2Client } from "../support/http2-client.ts";
+import { RawClient } from "../support/raw-client.ts";
+import type { Served, ServeOptions } from "../support/serve.ts";
+import { serve } from "../support/serve.ts";
+import type { TlsOnDisk } from "../support/tls-on-disk.ts";
+import { writeTls } from "../support/tls-on-disk.ts";
+import { OPENING, PREFACE } from "../support/http2-frames.ts";
+
+const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
+const PING = "GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+/** The type of the frame with which a server of HTTP/2 begins. */
+const SETTINGS = 4;
+const plain = {
+  "GET /ping": { answer: (exchange) => answerText(exchange, 200, "pong") },
+} satisfies ServeOptions["plain"];
+const QUICK = { firstBytesMs: 50, lookMs: 10 };
+
+let disk: TlsOnDisk;
+let open: Served;
+let secure: Served;
+
+beforeAll(async () => {
+  disk = await writeTls();
+  open = await serve({ plain });
+  secure = await serve({ plain, tls: disk.tls });
+});
+afterAll(async () => {
+  await secure[Symbol.asyncDispose]();
+  await open[Symbol.asyncDispose]();
+  await disk[Symbol.asyncDispose]();
+});
+
+/** Whether the server has answered in HTTP/2: its first frame is SETTINGS. */
+async function speaksHttp2(client: RawClient): Promise<boolean> {
+  await client.until((text) => text.length >= 9);
+  return client.bytes[3] === SETTINGS;
+}
+
+describe("the first bytes of a connection decide", () => {
+  test("for HTTP/1.1", async () => {
+    using client = await RawClient.open(open.port);
+
+    const answer = await client.send(PING).all();
+
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(answer).toMatch(/pong\n$/);
+  });
+
+  test("for HTTP/2", async () => {
+    using client = new Http2Client(open.address);
+
+    const { status, body } = await client.request({ ":path": "/ping" });
+
+    expect([status, body.toString()]).toEqual([200, "pong\n"]);
+  });
+
+  test("for HTTP/1.1 when they come one by one", async () => {
+    using client = await RawClient.open(open.port);
+
+    for (const byte of Buffer.from(PING)) {
+      await client.push(Buffer.of(byte));
+    }
+
+    expect(await client.all()).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+  });
+
+  test("for HTTP/2 when they come one by one", async () => {
+    using client = await RawClient.open(open.port);
+
+    for (const byte of OPENING) {
+      await client.push(Buffer.of(byte));
+    }
+
+    expect(await speaksHttp2(client)).toBe(true);
+  });
+
+  test("for HTTP/1.1 when they begin as HTTP/2 does", async () => {
+    using client = await RawClient.open(open.port);
+
+    const answer = await client.send("PRI * HTTP/1.1\r\nHost: localhost\r\n\r\n").all();
+
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+  });
+});
+
+describe("a connection that does not show what it speaks is closed", () => {
+  test.each([
+    ["says nothing", ""],
+    ["begins as HTTP/2 does and goes no further", PREFACE.subarray(0, 10)],
+  ])("when it %s", async (_what, bytes) => {
+    await using server = await serve({ limits: QUICK });
+    using client = await RawClient.open(server.port);
+
+    client.send(bytes);
+    await client.closed;
+
+    expect(client.text).toBe("");
+  });
+
+  test.each([undefined, ["h2"], ["http/1.1"]])(
+    "when it says nothing after its TLS handshake, which offered %j",
+    async (protocols) => {
+      await using server = await serve({ tls: disk.tls, limits: QUICK });
+      using client = await RawClient.open(server.port, { ca: disk.ca, ...(protocols && { protocols }) });
+
+      await client.closed;
+
+      expect(client.text).toBe("");
+    },
+  );
+
+  test("when it says nothing on a port with TLS", async () => {
+    await using server = await serve({ tls: disk.tls, limits: QUICK });
+    using client = await RawClient.open(server.port);
+
+    await client.closed;
+
+    expect(client.text).toBe("");
+  });
+});
+
+describe("with TLS, a connection", () => {
+  test("may choose HTTP/2 in the handshake", async () => {
+    using client = new Http2Client(secure.address, disk.ca);
+
+    const { status } = await client.request({ ":path": "/ping" });
+
+    expect([status, client.session.alpnProtocol]).toEqual([200, "h2"]);
+  });
+
+  test("may choose HTTP/1.1 in the handshake", async () => {
+    using client = await RawClient.open(secure.port, { ca: disk.ca, protocols: ["http/1.1"] });
+
+    expect(await client.send(PING).all()).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+  });
+
+  test.each([
+    ["HTTP/1.1", PING, false],
+    ["HTTP/2", OPENING, true],
+  ])("may choose nothing in the handshake and speak %s", async (_what, bytes, isHttp2) => {
+    using client = await RawClient.open(secure.port, { ca: disk.ca });
+
+    client.send(bytes);
+
+    expect(await speaksHttp2(client)).toBe(isHttp2);
+  });
+
+  test("that offers protocols of which none is spoken here is refused", async () => {
+    await expect(RawClient.open(secure.port, { ca: disk.ca, protocols: ["spdy/3"] })).rejects.toThrow(
+      /no application protocol/,
+    );
+  });
+
+  test("in clear text is told so", async () => {
+    using client = await RawClient.open(secure.port);
+
+    const answer = await client.send(PING).all();
+
+    expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+    expect(answer).toMatch(/\r\n\r\nThis port speaks TLS\. Use https\.\n$/);
+  });
+
+  test("in clear text is closed though its client keeps it open", async () => {
+    using client = await RawClient.open(secure.port, { staysOpen: true });
+
+    await client.send(PING).all();
+    await client.sendUntilClosed();
+
+    expect(client.text).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  test("whose handshake breaks off leaves the others alone", async () => {
+    using broken = await RawClient.open(secure.port);
+    broken.send(Buffer.concat([Buffer.of(0x16), Buffer.alloc(100, 1)]));
+    await broken.closed;
+
+    using client = await RawClient.open(secure.port, { ca: disk.ca });
+
+    expect(await client.send(PING).all()).toMatch(/^HTTP\/1\.1 200/);
+  });
+});
+
+describe("a connection over the limit", () => {
+  const connections = { maxOpenPerAddress: 1 };
+
+  test("is told so over HTTP/1.1, and when to come again", async () => {
+    await using server = await serve({ connections });
+    using _first = await RawClient.open(server.port);
+    using second = await RawClient.open(server.port);
+
+    const answer = await second.send(PING).all();
+
+    expect(answer).toMatch(/^HTTP\/1\.1 429 Too Many Requests\r\nRetry-After: 10\r\nConnection: close\r\n/);
+    expect(answer).toMatch(/\r\n\r\nToo many connections from this address\. /);
+  });
+
+  test("is closed over HTTP/2", async () => {
+    await using server = await serve({ connections });
+    using _first = await RawClient.open(server.port);
+    using second = await RawClient.open(server.port);
+
+    second.send(OPENING);
+    await second.closed;
+
+    expect(second.text).toBe("");
+  });
+
+  test("is closed though its client keeps it open", async () => {
+    await using server = await serve({ connections });
+    using _first = await RawClient.open(server.port);
+    using second = await RawClient.open(server.port, { staysOpen: true });
+
+    await second.send(PING).all();
+    await second.sendUntilClosed();
+
+    expect(second.text).toMatch(/^HTTP\/1\.1 429 /);
+  });
+
+  test("is closed at once with TLS", async () => {
+    await using server = await serve({ connections, tls: disk.tls });
+    using _first = await RawClient.open(server.port);
+    using second = await RawClient.open(server.port);
+
+    await second.closed;
+
+    expect(second.text).toBe("");
+  });
+
+  test("is counted, and warned of once", async () => {
+    await using server = await serve({ connections });
+    using _first = await RawClient.open(server.port);
+
+    for (let count = 0; count < 3; count++) {
+      using refused = await RawClient.open(server.port);
+      await refused.send(PING).all();
+    }
+
+    expect(server.gate.refused).toBe(3);
+    expect(server.logger.lines).toMatchObject([{ level: "warn", fields: { address: "127.0.0.1", count: 1 } }]);
+  });
+
+  test("finds a place when another one has closed", async () => {
+    await using server = await serve({ connections, plain });
+    using first = await RawClient.open(server.port);
+    await first.send(PING).all();
+    await first.closed;
+
+    using second = await RawClient.open(server.port);
+
+    expect(await second.send(PING).all()).toMatch(/^HTTP\/1\.1 200/);
+  });
+});
+
+describe("an address", () => {
+  test("is one of several of the same listener", async () => {
+    await using server = await serve({ plain });
+    const other = await server.server.listen("GRPC_PORT", "127.0.0.1", 0);
+
+    const answers = await Promise.all([server.address, other].map((address) => fetch(`http://${address}/ping`)));
+
+    expect(other).not.toBe(server.address);
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+  });
+
+  test("may be one of IPv6", async () => {
+    await using server = await serve({ plain });
+    const address = await server.server.listen("GRPC_PORT", "::1", 0);
+
+    const answer = await fetch(`http://${address}/ping`);
+
+    expect(address).toMatch(/^\[::1\]:\d+$/);
+    expect(answer.status).toBe(200);
+  });
+
+  test.each([
+    ["127.0.0.1", () => open.port, "the port is in use"],
+    ["192.0.2.1", () => 0, "this machine does not have this address"],
+    ["no-such-host.invalid", () => 0, /the host name is unknown|EAI_AGAIN/],
+  ])("that cannot be had is told in one line: %s", async (host, port, reason) => {
+    await using server = await serve();
+
+    const error: unknown = await server.server.listen("GRPC_PORT", host, port()).catch((caught: unknown) => caught);
+
+    expect(error).toBeInstanceOf(ListenError);
+    expect(String(error)).toMatch(reason);
+    expect(String(error)).toMatch(new RegExp(`^ListenError: GRPC_PORT: cannot listen on ${host}:${port()}: .*$`));
+  });
+
+  test("that cannot be had leaves the others as they are, to be closed by disposing", async () => {
+    const server = await serve({ plain });
+    await server.server.listen("GRPC_PORT", "127.0.0.1", open.port).catch(() => {});
+    const before = await fetch(`http://${server.address}/ping`, { headers: { connection: "close" } });
+
+    await server[Symbol.asyncDispose]();
+
+    expect(before.status).toBe(200);
+    await expect(fetch(`http://${server.address}/ping`)).rejects.toThrow("fetch failed");
+  });
+});
+
+describe("draining", () => {
+  /** Lookups that hang until the test lets them go, unless their VIN is `quick`. */
+  async function startHanging(options: ServeOptions = {}) {
+    const arrived = Promise.withResolvers<void>();
+    const finish = Promise.withResolvers<object>();
+    const server = await serve({
+      ...options,
+      plain,
+      handlers: {
+        lookup: ({ vin }) => {
+          if (vin === "quick") {
+            return {};
+          }
+          arrived.resolve();
+          return finish.promise;
+        },
+      },
+    });
+    return Object.assign(server, { arrived: arrived.promise, finish: () => finish.resolve({ make: "M" }) });
+  }
+
+  const post = (body: string): string =>
+    `POST ${LOOKUP} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n` +
+    `Content-Length: ${body.length}\r\n\r\n${body}`;
+  const RPC = { ":method": "POST", ":path": LOOKUP, "content-type": "application/json" };
+
+  test("takes no more connections on any address", async () => {
+    await using server = await startHanging();
+    const other = await server.server.listen("GRPC_PORT", "127.0.0.1", 0);
+
+    await server.server.drain(10_000);
+
+    for (const address of [server.address, other]) {
+      const socket = connect(Number(address.split(":")[1]), "127.0.0.1");
+      await expect(once(socket, "connect")).rejects.toThrow("ECONNREFUSED");
+    }
+  });
+
+  test("lets a call over HTTP/1.1 finish, and says that its connection ends", async () => {
+    await using server = await startHanging();
+    using client = await RawClient.open(server.port);
+    client.send(post("{}"));
+    await server.arrived;
+
+    const drained = server.server.drain(60_000);
+    server.finish();
+    const answer = await client.all();
+    await drained;
+
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(answer).toMatch(/\r\nconnection: close\r\n/i);
+    expect(answer).toMatch(/"make":"M"/);
+  });
+
+  test("lets every call of a pipeline finish that had come before", async () => {
+    await using server = await startHanging();
+    using client = await RawClient.open(server.port);
+    client.send(post("{}") + post('{"vin":"quick"}') + post('{"vin":"quick"}'));
+    await server.arrived;
+
+    const drained = server.server.drain(60_000);
+    server.finish();
+    const answer = await client.all();
+    await drained;
+
+    expect(answer.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(3);
+  });
+
+  test("sends a connection of HTTP/2 away, and lets its call finish", async () => {
+    await using server = await startHanging();
+    using client = new Http2Client(server.address);
+    const answer = client.request(RPC, "{}");
+    await server.arrived;
+
+    const drained = server.server.drain(60_000);
+    const goaway = await client.goaway;
+    server.finish();
+    await drained;
+
+    expect(goaway).toBe(0);
+    expect(await answer).toMatchObject({ status: 200 });
+  });
+
+  test("cuts what still runs at the end of the grace", async () => {
+    await using server = await startHanging();
+    using http1 = await RawClient.open(server.port);
+    using http2 = new Http2Client(server.address);
+    http1.send(post("{}"));
+    const answer = http2.request(RPC, "{}");
+    await eventually(() => expect(server.started).toHaveLength(2));
+
+    await server.server.drain(50);
+    await http1.closed;
+
+    expect(http1.text).toBe("");
+    expect(await answer).toMatchObject({ status: undefined });
+    await eventually(() => {
+      expect(server.ended.map(({ code }) => code)).toEqual([Code.Canceled, Code.Canceled]);
+    });
+  });
+
+  test.each([
+    ["has said nothing", ""],
+    ["has begun HTTP/2 and nothing else", PREFACE],
+    ["has sent half of its headers", "GET / HTTP/1.1\r\nHost:"],
+    ["is idle after an answer", "GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+  ])("does not wait for a connection that %s", async (_what, bytes) => {
+    await using server = await startHanging({ limits: { sessions: { goodbyeMs: 10 }, lookMs: 10 } });
+    using client = await RawClient.open(server.port);
+    client.send(bytes);
+    if (bytes.includes("ping")) {
+      await client.until(/pong/);
+    }
+    // Comes after, so that the server has seen both.
+    await fetch(`http://${server.address}/ping`, { headers: { connection: "close" } });
+
+    await server.server.drain(2 ** 30);
+    await client.ended;
+
+    expect(client.hasEnded).toBe(true);
+  });
+
+  test("does not wait for a connection in its TLS handshake", async () => {
+    await using server = await serve({ tls: disk.tls });
+    using client = await RawClient.open(server.port);
+    client.send(Buffer.of(0x16, 3, 1));
+    using other = await RawClient.open(server.port, { ca: disk.ca });
+    await other.send(PING).all();
+
+    await server.server.drain(2 ** 30);
+    await client.closed;
+
+    expect(client.text).toBe("");
+  });
+
+  test("answers a request whose body arrives meanwhile", async () => {
+    await using server = await startHanging();
+    using client = await RawClient.open(server.port);
+    const request = post('{"vin":"quick"}');
+    client.send(request.slice(0, -5));
+    await eventually(() => expect(server.started).toHaveLength(1));
+
+    const drained = server.server.drain(60_000);
+    client.send(request.slice(-5));
+    await drained;
+
+    expect(await client.all()).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+  });
+
+  test("is cut short by disposing", async () => {
+    await using server = await startHanging();
+    using client = await RawClient.open(server.port);
+    client.send(post("{}"));
+    await server.arrived;
+
+    const drained = server.server.drain(2 ** 30);
+    await server[Symbol.asyncDispose]();
+    await drained;
+    await client.closed;
+
+    expect(client.text).toBe("");
+  });
+});
+
+test("disposing closes every connection at once, also amid a handshake", async () => {
+  const server = await serve({ tls: disk.tls });
+  using silent = await RawClient.open(server.port);
+  using half = await RawClient.open(server.port);
+  using http1 = await RawClient.open(server.port, { ca: disk.ca });
+  using http2 = new Http2Client(server.address, disk.ca);
+  half.send(Buffer.of(0x16, 3, 1));
+  http1.send("GET / HTTP/1.1\r\n");
+  await http2.request({ ":path": "/" });
+
+  await server[Symbol.asyncDispose]();
+
+  await Promise.all([silent.closed, half.closed, http1.closed, http2.closed]);
+  expect([silent, half, http1].map(({ text }) => text)).toEqual(["", "", ""]);
+});

@@ -1,0 +1,113 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createHealthzHandler, createMetricsHandler, createReadyzHandler, recent } from "../../src/server/probes.ts";
+import { createMetrics } from "../../src/telemetry/metrics.ts";
+import { plainRequest } from "../support/plain-request.ts";
+import type { Served } from "../support/serve.ts";
+import { serve } from "../support/serve.ts";
+
+let server: Served;
+const metrics = createMetrics({
+  vpic: () => undefined,
+  cacheFaults: () => ({ reads: 0, writes: 0 }),
+  calls: () => ({ inFlight: 7, refused: 3 }),
+  refusedConnections: () => 5,
+});
+
+beforeAll(async () => {
+  server = await serve({
+    plain: {
+      "GET /healthz": createHealthzHandler(),
+      "GET /metrics": createMetricsHandler(metrics),
+      "GET /readyz": createReadyzHandler(
+        () => false,
+        () => Promise.resolve(undefined),
+      ),
+      "GET /troubled": createReadyzHandler(
+        () => false,
+        () => Promise.resolve("the cache does not answer"),
+      ),
+      "GET /stopping": createReadyzHandler(
+        () => true,
+        () => Promise.reject(new Error("asked while it stops")),
+      ),
+    },
+  });
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+const LINE = { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" };
+
+test("/healthz says that the process answers", async () => {
+  const answer = await plainRequest(server.address, "GET", "/healthz");
+
+  expect(answer).toMatchObject({ status: 200, body: "ok\n", headers: LINE });
+});
+
+describe("/readyz", () => {
+  test("says that the service is ready", async () => {
+    const answer = await plainRequest(server.address, "GET", "/readyz");
+
+    expect(answer).toMatchObject({ status: 200, body: "ready\n", headers: LINE });
+  });
+
+  test("says what does not work, and is ready all the same", async () => {
+    const answer = await plainRequest(server.address, "GET", "/troubled");
+
+    expect(answer).toMatchObject({ status: 200, body: "ready; the cache does not answer\n" });
+  });
+
+  test("is a 503 while the service stops, and asks nothing else", async () => {
+    const answer = await plainRequest(server.address, "GET", "/stopping");
+
+    expect(answer).toMatchObject({ status: 503, body: "stopping\n", headers: LINE });
+    expect(server.logger.lines).toEqual([]);
+  });
+});
+
+test("/metrics is in Prometheus' format, and not kept by caches", async () => {
+  const answer = await plainRequest(server.address, "GET", "/metrics");
+
+  expect(answer.headers).toMatchObject({
+    "content-type": "text/plain; version=0.0.4; charset=utf-8",
+    "cache-control": "no-store",
+  });
+  expect(answer.body).toMatch(/^vehicle_calls_in_flight 7$/m);
+  expect(answer.body).toMatch(/^# HELP /m);
+});
+
+describe("work that everyone may ask for", () => {
+  test("is shared by all who ask within 100 ms of its beginning, and done again for those who come later", async () => {
+    let nowMs = 5_000;
+    let done = 0;
+    const ask = recent(
+      100,
+      () => Promise.resolve(++done),
+      () => nowMs,
+    );
+    const results: number[] = [];
+
+    for (const ms of [0, 99, 1, 99, 1]) {
+      nowMs += ms;
+      results.push(await ask());
+    }
+
+    expect(results).toEqual([1, 1, 2, 2, 3]);
+  });
+
+  test("may fail for all of them, and is done again later", async () => {
+    let nowMs = 0;
+    const outcomes = [Promise.reject(new Error("away")), Promise.resolve("here")];
+    const ask = recent(
+      100,
+      () => outcomes.shift() ?? Promise.reject(new Error("asked too often")),
+      () => nowMs,
+    );
+
+    const failures = await Promise.allSettled([ask(), ask()]);
+    nowMs = 100;
+    const later = await ask();
+
+    expect(failures.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    expect(later).toBe("here");
+  });
+});

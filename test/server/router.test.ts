@@ -1,0 +1,266 @@
+import * as fc from "fast-check";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ownHosts } from "../../src/access/listen-safety.ts";
+import { answerText } from "../../src/server/exchange.ts";
+import type { PlainHandler } from "../../src/server/router.ts";
+import { eventually } from "../support/eventually.ts";
+import { Http2Client } from "../support/http2-client.ts";
+import { plainRequest } from "../support/plain-request.ts";
+import { RawClient } from "../support/raw-client.ts";
+import type { Served } from "../support/serve.ts";
+import { serve } from "../support/serve.ts";
+
+const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
+const BATCH = "/vehicle.v1.VehicleService/BatchLookup";
+const ok: PlainHandler = { answer: (exchange) => answerText(exchange, 200, "ok") };
+const secret = new Error("secret");
+
+let server: Served;
+beforeAll(async () => {
+  server = await serve({
+    handlers: { lookup: ({ vin }) => ({ vin }) },
+    plain: {
+      "GET /": ok,
+      "GET /healthz": ok,
+      "GET /broken": { answer: () => Promise.reject(secret) },
+      "GET /thrown": {
+        answer: () => {
+          throw secret;
+        },
+      },
+      "GET /half": {
+        answer: async (exchange) => {
+          exchange.writeHead(200, {});
+          exchange.response.write("half");
+          throw secret;
+        },
+      },
+      "GET /slow": { maxMs: 50, answer: () => new Promise(() => {}) },
+    },
+    isOwnHost: ownHosts({ host: "127.0.0.1", hasTokens: false, allowAnonymous: false }, false),
+    connections: { maxNewPerAddress: Infinity, maxOpenPerAddress: Infinity },
+  });
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+let log: Served["logger"]["lines"];
+beforeEach(() => {
+  log = server.logger.lines;
+  log.length = 0;
+});
+afterEach(() => {
+  log.length = 0;
+});
+
+/** The same request over both versions of HTTP. */
+async function ask(version: string, method: string, path: string, headers: Record<string, string> = {}) {
+  if (version === "1.1") {
+    return plainRequest(server.address, method, path, headers);
+  }
+  using client = new Http2Client(server.address);
+  const answer = await client.request({ ":method": method, ":path": path, ...headers });
+  return { ...answer, body: answer.body.toString() };
+}
+
+describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
+  test("plain routes are served whatever the query, with HEAD where there is GET", async () => {
+    const get = await ask(version, "GET", "/healthz?verbose");
+    const head = await ask(version, "HEAD", "/healthz");
+
+    expect([get.status, get.body]).toEqual([200, "ok\n"]);
+    expect([head.status, head.body, head.headers["content-length"]]).toEqual([200, "", "3"]);
+  });
+
+  test("what is not found is told what there is", async () => {
+    const answer = await ask(version, "GET", "/nothing");
+
+    expect([answer.status, answer.body]).toEqual([
+      404,
+      "Nothing is served here. RPCs are at /package.Service/Method.\n",
+    ]);
+  });
+
+  test.each(["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])(
+    "%s of a plain route is told the methods",
+    async (method) => {
+      const answer = await ask(version, method, "/healthz");
+
+      expect([answer.status, answer.body, answer.headers.allow]).toEqual([405, "Use GET or HEAD.\n", "GET, HEAD"]);
+    },
+  );
+
+  test.each([
+    ["PUT", LOOKUP, "POST, GET"],
+    ["GET", "/vehicle.v1.VehicleService/Remove", "POST"],
+    ["GET", BATCH, "POST"],
+    ["DELETE", BATCH, "POST"],
+    ["HEAD", LOOKUP, "POST, GET"],
+  ])("%s of %s is told that it is an RPC, and the methods", async (method, path, allow) => {
+    const answer = await ask(version, method, path);
+
+    expect([answer.status, answer.headers.allow]).toEqual([405, allow]);
+    expect(answer.body).toBe(method === "HEAD" ? "" : `This is an RPC: use ${allow}.\n`);
+  });
+
+  test.each([
+    [LOOKUP, "application/json, application/proto, application/grpc-web+proto, application/grpc-web+json"],
+    [
+      BATCH,
+      "application/connect+json, application/connect+proto, application/grpc-web+proto, application/grpc-web+json",
+    ],
+  ])("another content type for %s is told those that there are", async (path, types) => {
+    const answer = await ask(version, "POST", path, { "content-type": "text/html" });
+
+    expect([answer.status, answer.headers["accept-post"]]).toEqual([415, types]);
+    expect(answer.body).toBe(`This content type is not supported. Use one of ${types}.\n`);
+  });
+
+  test("an unknown method of a service is not found", async () => {
+    const answer = await ask(version, "POST", "/vehicle.v1.VehicleService/Nothing", {
+      "content-type": "application/json",
+    });
+
+    expect(answer.status).toBe(404);
+  });
+
+  test.each([
+    ["what is not found", "GET", "/nothing", 404],
+    ["a method that is not allowed", "POST", "/healthz", 405],
+    ["a content type that is not", "POST", LOOKUP, 415],
+    ["a plain route", "GET", "/healthz", 200],
+    ["a failure", "GET", "/broken", 500],
+  ])("every answer names its request: %s", async (_what, method, path, status) => {
+    const named = await ask(version, method, path, { "x-request-id": "mine" });
+    const unnamed = await ask(version, method, path, { "x-request-id": "not a word" });
+
+    expect([named.status, named.headers["x-request-id"]]).toEqual([status, "mine"]);
+    expect(unnamed.headers["x-request-id"]).toMatch(/^[\da-f-]{36}$/);
+  });
+
+  test.each(["/broken", "/thrown"])(
+    "a route that fails says nothing of the cause, and the log has it: %s",
+    async (path) => {
+      const answer = await ask(version, "GET", path, { "x-request-id": "mine" });
+
+      expect([answer.status, answer.body]).toEqual([500, "Internal error. Quote request id mine when reporting it.\n"]);
+      expect(log).toMatchObject([{ level: "error", fields: { requestId: "mine", path, err: secret } }]);
+    },
+  );
+
+  test("a route that takes too long is ended", async () => {
+    const answer = await ask(version, "GET", "/slow");
+
+    expect([answer.status, answer.body]).toEqual([504, "The answer took too long.\n"]);
+  });
+});
+
+test("a route that fails half-way is cut over HTTP/1.1", async () => {
+  using client = await RawClient.open(server.port);
+
+  await client.send("GET /half HTTP/1.1\r\nHost: localhost\r\n\r\n").closed;
+
+  expect(client.text).toMatch(/^HTTP\/1\.1 200 OK.*half\r\n$/s);
+  expect(log).toMatchObject([{ level: "error", fields: { err: secret } }]);
+});
+
+test("a route that fails half-way is reset over HTTP/2", async () => {
+  using client = new Http2Client(server.address);
+
+  expect(await client.request({ ":path": "/half" })).toMatchObject({ status: 200, code: 8 });
+});
+
+test("gRPC over HTTP/1.1 is told to use HTTP/2", async () => {
+  const answer = await ask("1.1", "POST", LOOKUP, { "content-type": "application/grpc+proto" });
+
+  expect([answer.status, answer.body]).toEqual([415, "gRPC needs HTTP/2. Over HTTP/1.1 use Connect or gRPC-Web.\n"]);
+});
+
+test("a method whose client streams needs HTTP/2", async () => {
+  const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+
+  const answer = await ask("1.1", "POST", path, { "content-type": "application/connect+json" });
+
+  expect([answer.status, answer.body]).toEqual([505, "A method whose client streams needs HTTP/2.\n"]);
+});
+
+describe("without tokens and TLS, a request", () => {
+  const names = [
+    "127.0.0.1",
+    "127.0.0.1:8080",
+    "127.8.8.8",
+    "localhost",
+    "LOCALHOST:8080",
+    "vehicles.localhost:8080",
+    "[::1]",
+    "[::1]:8080",
+    "[::ffff:127.0.0.1]",
+  ];
+  const others = [
+    "evil.example",
+    "evil.example:8080",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example",
+    "notlocalhost",
+    "192.0.2.1",
+    "0.0.0.0",
+    "[::]",
+    "[2001:db8::1]:8080",
+  ];
+
+  test.each(names)("for %s is answered", async (host) => {
+    expect(await ask("1.1", "GET", "/", { host })).toMatchObject({ status: 200 });
+    expect(await ask("2", "GET", "/", { ":authority": host })).toMatchObject({ status: 200 });
+  });
+
+  test.each(others)("for %s is misdirected, unless it is a probe", async (host) => {
+    const misdirected = { status: 421, body: expect.stringContaining("loopback") };
+
+    expect(await ask("1.1", "GET", "/", { host })).toMatchObject(misdirected);
+    expect(await ask("2", "GET", "/", { ":authority": host })).toMatchObject(misdirected);
+    expect(await ask("1.1", "POST", LOOKUP, { host, "content-type": "application/json" })).toMatchObject(misdirected);
+    expect(await ask("1.1", "GET", "/healthz?verbose", { host })).toMatchObject({ status: 200, body: "ok\n" });
+  });
+});
+
+test("any host and any target are answered, and nothing else happens", async () => {
+  const printable = fc.string({
+    unit: fc.integer({ min: 0x21, max: 0xff }).map((code) => String.fromCharCode(code)),
+  });
+
+  await fc.assert(
+    fc.asyncProperty(printable, fc.constantFrom(LOOKUP, ""), printable, async (host, path, target) => {
+      using client = await RawClient.open(server.port);
+      const request = `GET ${path}${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
+
+      const answer = await client.send(Buffer.from(request, "latin1")).all();
+
+      expect(answer).toMatch(/^HTTP\/1\.1 [24]\d\d /);
+    }),
+    { numRuns: 200 },
+  );
+  expect(log).toEqual([]);
+});
+
+test("plain requests are answered in the turn of their connection", async () => {
+  const waiting: (() => void)[] = [];
+  await using hanging = await serve({
+    plain: { "GET /": { answer: (exchange) => void waiting.push(() => answerText(exchange, 200, "ok")) } },
+  });
+  using client = await RawClient.open(hanging.port);
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20));
+
+  await eventually(() => expect(waiting).toHaveLength(8));
+  for (const answer of waiting) {
+    // Those that begin meanwhile are answered as well.
+    answer();
+    await new Promise(setImmediate);
+  }
+  await eventually(() => {
+    for (const answer of waiting) {
+      answer();
+    }
+    expect(waiting).toHaveLength(20);
+  });
+
+  expect(await client.until((text) => text.match(/ 200 OK/g)?.length === 20)).not.toMatch(/ [45]\d\d /);
+});

@@ -1,0 +1,485 @@
+import { once } from "node:events";
+import { constants } from "node:http2";
+import { Code } from "@connectrpc/connect";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { answerText } from "../../src/server/exchange.ts";
+import { eventually } from "../support/eventually.ts";
+import { answerOf, Http2Client } from "../support/http2-client.ts";
+import { RawClient } from "../support/raw-client.ts";
+import type { Served, ServeOptions } from "../support/serve.ts";
+import { serve } from "../support/serve.ts";
+import type { TlsOnDisk } from "../support/tls-on-disk.ts";
+import { writeTls } from "../support/tls-on-disk.ts";
+import {
+  callHeaders,
+  data,
+  FrameReader,
+  grpcMessage,
+  headers,
+  indexed,
+  literal,
+  OPENING,
+  PREFACE,
+  remembered,
+  resetStream,
+} from "../support/http2-frames.ts";
+
+const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
+const BATCH = "/vehicle.v1.VehicleService/BatchLookup";
+const GO_AWAY = 7;
+const PING = 6;
+const SETTINGS = 4;
+const SETTINGS_ACK = Buffer.of(0, 0, 0, 4, 1, 0, 0, 0, 0);
+const RST_STREAM = 3;
+const RPC = { ":method": "POST", ":path": LOOKUP, "content-type": "application/json" };
+const STREAM = { ":method": "POST", ":path": BATCH, "content-type": "application/connect+json" };
+const PING_PATH = { ":path": "/ping" };
+const plain = {
+  "GET /ping": { answer: (exchange) => answerText(exchange, 200, "pong") },
+} satisfies ServeOptions["plain"];
+
+let disk: TlsOnDisk;
+let stack: AsyncDisposableStack;
+
+beforeAll(async () => {
+  disk = await writeTls();
+});
+afterAll(() => disk[Symbol.asyncDispose]());
+beforeEach(() => {
+  stack = new AsyncDisposableStack();
+});
+afterEach(() => stack.disposeAsync());
+
+/** A connection's beginning and a call, in one packet. */
+const OPENING_AND_CALL = Buffer.concat([
+  OPENING,
+  headers(1, callHeaders(LOOKUP, "localhost", "20S", "application/grpc-web+proto")),
+  data(1, grpcMessage(Buffer.alloc(0)), true),
+]);
+
+/** A client that does no more than it is told: it answers no ping, and keeps its side open. */
+class BareClient {
+  readonly raw: RawClient;
+  /** The types of the frames of the connection that have come. */
+  readonly frames: number[] = [];
+  /** Which streams have been answered. */
+  readonly answered: number[] = [];
+
+  constructor(raw: RawClient) {
+    this.raw = raw;
+    const reader = new FrameReader((type, isEnd, stream) => {
+      if (stream === 0) {
+        this.frames.push(type);
+      } else if (isEnd) {
+        this.answered.push(stream);
+      }
+    });
+    raw.socket.on("data", (bytes: Buffer) => reader.push(bytes));
+  }
+
+  /** Resolves when a frame of the type has come. */
+  async frame(type: number): Promise<void> {
+    await this.raw.until(() => this.frames.includes(type));
+  }
+}
+
+describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
+  let finish = Promise.withResolvers<object>();
+
+  async function start(sessions: NonNullable<ServeOptions["limits"]>["sessions"], more: ServeOptions = {}) {
+    finish = Promise.withResolvers();
+    return stack.use(
+      await serve({
+        plain,
+        handlers: { lookup: () => finish.promise },
+        ...(wire === "TLS" && { tls: disk.tls }),
+        limits: { lookMs: 10, sessions: { goodbyeMs: 30, ...sessions } },
+        ...more,
+      }),
+    );
+  }
+
+  async function open(server: Served, first: Uint8Array): Promise<BareClient> {
+    const options = wire === "TLS" ? { ca: disk.ca, protocols: ["h2"] } : {};
+    const client = new BareClient(stack.use(await RawClient.open(server.port, { ...options, staysOpen: true })));
+    client.raw.send(first);
+    return client;
+  }
+
+  test.each([
+    ["is idle", OPENING],
+    [
+      "has begun the headers of a call and no more",
+      Buffer.concat([OPENING, headers(1, callHeaders(LOOKUP)).subarray(0, 40)]),
+    ],
+  ])("that %s is told so, and ended", async (_what, first) => {
+    const server = await start({ idleMs: 50 });
+
+    const client = await open(server, first);
+    await client.raw.ended;
+
+    expect(client.frames).toContain(GO_AWAY);
+  });
+
+  test("with a call is not idle, and is ended when it has none any more", async () => {
+    const server = await start({ idleMs: 50 });
+    const client = await open(server, OPENING_AND_CALL);
+    await eventually(() => expect(server.started).toHaveLength(1));
+    // Comes and goes while the call runs, so that much more than the limit has passed.
+    const other = await open(server, OPENING);
+    await other.raw.ended;
+    const before = client.frames.includes(GO_AWAY);
+
+    finish.resolve({});
+    await client.raw.ended;
+
+    expect(before).toBe(false);
+    expect(client.answered).toEqual([1]);
+    expect(client.frames).toContain(GO_AWAY);
+  });
+
+  test("that says only the preface is cut", async () => {
+    const server = await start({ prefaceMs: 50 });
+
+    const client = await open(server, PREFACE);
+    await client.raw.ended;
+
+    expect(client.answered).toEqual([]);
+  });
+
+  test("that is old is told so, and ended when its last call is", async () => {
+    const server = await start({ ageMs: 50 });
+    const client = await open(server, OPENING_AND_CALL);
+
+    await client.frame(GO_AWAY);
+    const before = [client.raw.hasEnded, client.answered.length];
+    finish.resolve({});
+    await client.raw.ended;
+
+    expect([before, client.answered]).toEqual([[false, 0], [1]]);
+  });
+
+  test("that is old is cut at the end of the grace, whatever runs", async () => {
+    const server = await start({ ageMs: 50, graceMs: 50 });
+
+    const client = await open(server, OPENING_AND_CALL);
+    await client.raw.ended;
+
+    expect(client.answered).toEqual([]);
+    await eventually(() => expect(server.ended).toMatchObject([{ code: Code.Canceled }]));
+  });
+
+  test("that answers no ping is cut", async () => {
+    const server = await start({ pingMs: 50, pongMs: 50 });
+
+    const client = await open(server, OPENING);
+    await client.raw.ended;
+
+    expect(client.frames).toContain(PING);
+  });
+
+  test.each([
+    ["was idle", { idleMs: 50 }, ""],
+    ["broke the protocol", {}, data(0, Buffer.alloc(0), true)],
+    ["said goodbye", {}, Buffer.concat([SETTINGS_ACK, Buffer.of(0, 0, 8, GO_AWAY, ...Buffer.alloc(13))])],
+  ])("that %s and is kept open by its client is cut, and its place is free", async (_what, sessions, bytes) => {
+    const server = await start({ lingerMs: 50, ...sessions }, { connections: { maxOpenPerAddress: 1 } });
+    const kept = await open(server, OPENING);
+    await kept.frame(SETTINGS);
+    kept.raw.send(bytes);
+    await kept.raw.ended;
+
+    await eventually(async () => {
+      const next = await open(server, OPENING);
+      await next.frame(SETTINGS);
+      expect(next.frames).toContain(SETTINGS);
+    });
+  });
+});
+
+describe("a client that answers pings", () => {
+  test("keeps its connection", async () => {
+    const server = stack.use(await serve({ plain, limits: { lookMs: 5, sessions: { pingMs: 10, pongMs: 10_000 } } }));
+    const client = stack.use(new Http2Client(server.address));
+    let pings = 0;
+    client.session.on("ping", () => pings++);
+
+    await eventually(() => expect(pings).toBeGreaterThan(3));
+
+    expect(await client.request(PING_PATH)).toMatchObject({ status: 200 });
+  });
+});
+
+describe("a connection of HTTP/2", () => {
+  let server: Served;
+  let secure: Served;
+  beforeAll(async () => {
+    const options: ServeOptions = {
+      plain,
+      handlers: { lookup: ({ vin }) => ({ vin }) },
+      connections: { maxOpenPerAddress: Infinity, maxNewPerAddress: Infinity },
+    };
+    server = await serve(options);
+    secure = await serve({ ...options, tls: disk.tls });
+  });
+  afterAll(async () => {
+    await secure[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
+  });
+
+  test("may have 100 streams and headers of 16 KiB", async () => {
+    const client = stack.use(new Http2Client(server.address));
+
+    const [settings] = await once(client.session, "remoteSettings");
+
+    expect(settings).toMatchObject({ maxConcurrentStreams: 100, maxHeaderListSize: 16 * 1_024 });
+  });
+
+  test("may have 60 headers of its callers' own", async () => {
+    const client = stack.use(new Http2Client(server.address));
+    const traces = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`x-trace-${index}`, "f".repeat(64)]));
+
+    expect(await client.request({ ...RPC, ...traces }, "{}")).toMatchObject({ status: 200 });
+  });
+
+  test("is refused headers of more than 16 KiB", async () => {
+    const client = stack.use(new Http2Client(server.address));
+    await once(client.session, "remoteSettings");
+
+    const { status } = await client.request({ ...RPC, x: "~".repeat(17 * 1_024) }, "{}");
+
+    expect([431, undefined]).toContain(status);
+  });
+
+  const call = callHeaders(LOOKUP);
+  const hundredTimes = Buffer.concat(Array.from({ length: 100 }, () => indexed(62)));
+  test.each([
+    [
+      "headers of 300 KB in a packet",
+      headers(1, Buffer.concat([call, remembered("x", "b".repeat(3_000)), hundredTimes.subarray(80)])),
+    ],
+    [
+      "one header again and again, of which Node keeps the first",
+      headers(1, Buffer.concat([call, remembered("authorization", "b".repeat(3_000)), hundredTimes.subarray(80)])),
+    ],
+    [
+      "streams that it opens and resets as fast as it can",
+      Buffer.concat(
+        Array.from({ length: 5_000 }, (_, index) =>
+          Buffer.concat([headers(2 * index + 1, call), resetStream(2 * index + 1)]),
+        ),
+      ),
+    ],
+  ])("is closed when it sends %s, and others are served", async (_what, bytes) => {
+    const client = stack.use(await RawClient.open(server.port));
+
+    client.send(Buffer.concat([OPENING, bytes]));
+    await client.closed;
+
+    const other = stack.use(new Http2Client(server.address));
+    expect(await other.request(RPC, "{}")).toMatchObject({ status: 200 });
+  });
+
+  test("has each call reset that has more headers than Node takes, and others are served", async () => {
+    const client = stack.use(await RawClient.open(server.port));
+    const resets: number[] = [];
+    const reader = new FrameReader((type, _isEnd, stream) => type === RST_STREAM && resets.push(stream));
+    client.socket.on("data", (bytes: Buffer) => reader.push(bytes));
+    const block = Buffer.concat([call, remembered("x", "y"), hundredTimes]);
+    const streams = Array.from({ length: 150 }, (_, index) => 2 * index + 1);
+
+    client.send(Buffer.concat([OPENING, ...streams.map((stream) => headers(stream, block, true))]));
+    await client.until(() => resets.length === streams.length);
+
+    const other = stack.use(new Http2Client(server.address));
+    expect(resets).toEqual(streams);
+    expect(await other.request(RPC, "{}")).toMatchObject({ status: 200 });
+  });
+
+  test("has a call whose trailers are too long answered or ended, and others are served", async () => {
+    const client = stack.use(await RawClient.open(server.port));
+    const bomb = Buffer.concat([remembered("x", "b".repeat(3_000)), hundredTimes.subarray(10)]);
+    let isOver = false;
+    const reader = new FrameReader((type, isEnd, stream) => {
+      isOver ||= stream === 1 && (isEnd || type === RST_STREAM);
+    });
+    client.socket.on("data", (bytes: Buffer) => reader.push(bytes));
+
+    client.send(Buffer.concat([OPENING, headers(1, call), headers(1, bomb, true)]));
+    await client.until(() => isOver);
+
+    const other = stack.use(new Http2Client(server.address));
+    expect(await other.request(RPC, "{}")).toMatchObject({ status: 200 });
+  });
+
+  const authorities = ["a b", "[", "[::1", "%", "a:b:c", "a:99999999", "<>", "a@b:c@", "a^b", ""];
+
+  test.each(authorities)("is refused the authority %j, and the service goes on", async (authority) => {
+    const client = stack.use(new Http2Client(server.address));
+
+    const answer = await client.request({ ...RPC, ":authority": authority }, "{}");
+    const next = stack.use(new Http2Client(server.address));
+
+    expect([400, undefined]).toContain(answer.status);
+    expect(await next.request(RPC, "{}")).toMatchObject({ status: 200 });
+  });
+
+  test.each(["[", "a:b:c", "a:99999999", "%"])("is refused the authority %j byte for byte, too", async (authority) => {
+    const client = stack.use(await RawClient.open(server.port));
+    const block = callHeaders(LOOKUP, authority, "2S", "application/json");
+
+    client.send(Buffer.concat([OPENING, headers(1, block), data(1, Buffer.from("{}"), true)]));
+    await client.until(/The request has no valid Host header/);
+
+    expect(client.text).toMatch(/The request has no valid Host header/);
+  });
+
+  test("is refused a request with a host and without an authority that is valid", async () => {
+    const client = stack.use(await RawClient.open(server.port));
+    const block = Buffer.concat([
+      literal(":method", "GET"),
+      literal(":scheme", "http"),
+      literal(":path", "/ping"),
+      literal("host", "a:b:c"),
+    ]);
+
+    client.send(Buffer.concat([OPENING, headers(1, block, true)]));
+    await client.until(/no valid Host header/);
+
+    expect(client.text).toMatch(/no valid Host header/);
+  });
+
+  test("may end a request without a body", async () => {
+    const client = stack.use(new Http2Client(secure.address, disk.ca));
+
+    expect(await client.request({ ...RPC, "content-type": "application/proto" }, "")).toMatchObject({ status: 200 });
+  });
+
+  test("goes on when a request is refused before its body has come", async () => {
+    const client = stack.use(new Http2Client(server.address));
+    const refused = client.open({ ...RPC, "content-type": "text/html" });
+    refused.write(Buffer.alloc(100_000));
+
+    const answer = await answerOf(refused);
+
+    expect(answer).toMatchObject({ status: 415, code: constants.NGHTTP2_NO_ERROR });
+    expect(await client.request(RPC, "{}")).toMatchObject({ status: 200 });
+  });
+
+  test("is answered HEAD without a body", async () => {
+    const client = stack.use(new Http2Client(server.address));
+
+    const answer = await client.request({ ":method": "HEAD", ":path": "/ping" });
+
+    expect(answer).toMatchObject({ status: 200, headers: { "content-length": "5" } });
+    expect(answer.body).toHaveLength(0);
+  });
+});
+
+describe("a request over HTTP/2 that does not come", () => {
+  test.each([
+    ["to an RPC", RPC, 504],
+    ["to a plain route", { ":path": "/never" }, 408],
+  ])("%s is told so", async (_what, request, status) => {
+    const server = stack.use(
+      await serve({
+        plain: { "GET /never": { answer: () => new Promise(() => {}) } },
+        limits: { watch: { arrivalTimeoutMs: 50 } },
+      }),
+    );
+    const client = stack.use(new Http2Client(server.address));
+
+    const answer = await answerOf(client.open({ ...request, "x-request-id": "mine" }));
+
+    expect(answer).toMatchObject({ status, headers: { "x-request-id": "mine" } });
+  });
+});
+
+describe("streams that are reset", () => {
+  test("while their calls run have them cancelled", async () => {
+    const server = stack.use(await serve({ handlers: { lookup: () => new Promise(() => {}) } }));
+    const client = stack.use(new Http2Client(server.address));
+    const stream = client.open(RPC);
+    stream.end("{}");
+    await eventually(() => expect(server.started).toHaveLength(1));
+
+    stream.close(constants.NGHTTP2_CANCEL);
+
+    await eventually(() => expect(server.ended).toMatchObject([{ code: Code.Canceled }]));
+    expect(server.server.calls.inFlight).toBe(0);
+  });
+
+  test("before their request has come take no place", async () => {
+    const server = stack.use(await serve({ maxCalls: 1, handlers: { lookup: () => ({}) } }));
+    const client = stack.use(new Http2Client(server.address));
+    const stream = client.open(RPC);
+    await eventually(() => expect(server.started).toHaveLength(1));
+
+    stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+
+    await eventually(() => expect(server.ended).toHaveLength(1));
+    expect(await client.request(RPC, "{}")).toMatchObject({ status: 200 });
+  });
+});
+
+describe("a client that lets the server send no bodies", () => {
+  const WINDOW = { initialWindowSize: 0 };
+  const stalled = { watch: { stallTimeoutMs: 50 } };
+
+  test.each([
+    ["a unary answer", RPC, "{}"],
+    ["a stream", STREAM, Buffer.from("\0\0\0\0\u0002{}")],
+    ["an answer of gRPC-Web", { ...RPC, "content-type": "application/grpc-web+proto" }, Buffer.alloc(5)],
+    ["a plain answer", PING_PATH, undefined],
+    ["what is not found", { ":path": "/nothing" }, undefined],
+    ["a content type that is refused", { ...RPC, "content-type": "text/html" }, "{}"],
+  ])("has its stream reset after the stall limit: %s", async (_what, request, body) => {
+    const server = stack.use(
+      await serve({
+        plain,
+        limits: stalled,
+        handlers: {
+          lookup: () => ({ make: "M" }),
+          async *batchLookup() {
+            yield { vin: "a" };
+          },
+        },
+      }),
+    );
+    const client = stack.use(new Http2Client(server.address, undefined, WINDOW));
+
+    const answer = await client.request(request, body);
+
+    expect(answer.status).toBeDefined();
+    expect(answer).toMatchObject({ code: constants.NGHTTP2_CANCEL });
+  });
+
+  test("has its stream reset when its call was refused for want of a place", async () => {
+    const server = stack.use(await serve({ limits: stalled, maxCalls: 0 }));
+    const client = stack.use(new Http2Client(server.address, undefined, WINDOW));
+
+    expect(await client.request(RPC, "{}")).toMatchObject({ status: 429, code: constants.NGHTTP2_CANCEL });
+  });
+
+  test("has its stream reset at the deadline of the call", async () => {
+    const server = stack.use(await serve({ handlers: { lookup: () => ({ make: "M" }) } }));
+    const client = stack.use(new Http2Client(server.address, undefined, WINDOW));
+
+    const answer = await client.request({ ...RPC, "connect-timeout-ms": "50" }, "{}");
+
+    expect(answer).toMatchObject({ code: constants.NGHTTP2_CANCEL });
+  });
+
+  test("gets its answer whole when it reads late, but before the limit", async () => {
+    const server = stack.use(await serve({ handlers: { lookup: () => ({ make: "M" }) } }));
+    const client = stack.use(new Http2Client(server.address, undefined, WINDOW));
+    const stream = client.open(RPC);
+    const answer = answerOf(stream);
+    stream.end("{}");
+    await once(stream, "response");
+
+    client.session.settings({ initialWindowSize: 65_535 });
+
+    expect((await answer).body.toString()).toBe('{"make":"M"}');
+  });
+});

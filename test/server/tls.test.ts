@@ -1,0 +1,358 @@
+import { generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
+import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { SecureVersion, TLSSocket } from "node:tls";
+import { connect } from "node:tls";
+import type { Transport } from "@connectrpc/connect";
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { loadConfig } from "../../src/config.ts";
+import { TlsCertificates, TlsFilesError } from "../../src/server/tls.ts";
+import { createAuthority } from "../support/certificates.ts";
+import { eventually } from "../support/eventually.ts";
+import { MemoryLogger } from "../support/memory-logger.ts";
+import type { Served } from "../support/serve.ts";
+import { serve } from "../support/serve.ts";
+import { ServiceProcess } from "../support/service-process.ts";
+import { SteadyCalls } from "../support/steady-calls.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { TlsCallers } from "../support/tls-callers.ts";
+import { OPENING } from "../support/http2-frames.ts";
+
+const authority = createAuthority();
+const first = authority.issue("first");
+const second = authority.issue("second");
+const { privateKey: withPassphrase } = generateKeyPairSync("ec", {
+  namedCurve: "P-256",
+  publicKeyEncoding: { type: "spki", format: "pem" },
+  privateKeyEncoding: { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "secret" },
+});
+
+interface Files {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly clientCaFile: string;
+}
+
+let stack: AsyncDisposableStack;
+let path: string;
+let files: Files;
+let logger: MemoryLogger;
+
+beforeEach(async () => {
+  stack = new AsyncDisposableStack();
+  ({ path } = stack.use(await temporaryDirectory()));
+  files = { certFile: join(path, "cert.pem"), keyFile: join(path, "key.pem"), clientCaFile: join(path, "ca.pem") };
+  await writeFile(files.certFile, first.cert);
+  await writeFile(files.keyFile, first.key);
+  await writeFile(files.clientCaFile, authority.cert);
+  logger = new MemoryLogger();
+});
+afterEach(() => stack.disposeAsync());
+
+/** A server with the files' certificate, which looks at them every 10 ms. */
+async function start({
+  certFile,
+  keyFile,
+  clientCaFile,
+}: Omit<Files, "clientCaFile"> & Partial<Files> = files): Promise<Served> {
+  const tls = stack.use(await TlsCertificates.open({ certFile, keyFile, clientCaFile, logger, pollMs: 10 }));
+  return stack.use(
+    await serve({
+      tls,
+      handlers: { lookup: ({ vin }) => ({ vin }) },
+      // One of the callers makes a connection for each call.
+      connections: { maxNewPerAddress: Infinity, maxOpenPerAddress: Infinity },
+    }),
+  );
+}
+
+async function startWithoutClientCertificates(): Promise<Served> {
+  return start({ certFile: files.certFile, keyFile: files.keyFile });
+}
+
+interface Shown {
+  readonly cert?: string;
+  readonly key?: string;
+  readonly session?: Buffer | undefined;
+}
+
+/** Shakes hands, and keeps the connection. */
+async function shakeHands(
+  { port }: Served,
+  shown: Shown & { readonly minVersion?: SecureVersion; readonly maxVersion?: SecureVersion } = {},
+): Promise<TLSSocket> {
+  const socket = connect({ host: "127.0.0.1", port, ca: authority.cert, ALPNProtocols: ["h2"], ...shown });
+  socket.resume();
+  await once(socket, "secureConnect");
+  socket.on("error", () => {});
+  return socket;
+}
+
+async function certificateOf(server: Served): Promise<unknown> {
+  const socket = await shakeHands(server);
+  const { subject } = socket.getPeerCertificate();
+  socket.destroy();
+  return subject.CN;
+}
+
+/** Whether a client gets an answer. With TLS 1.3 it has shaken hands before the server has looked at its certificate. */
+async function isLetIn(server: Served, shown: Shown): Promise<boolean> {
+  const socket = await shakeHands(server, shown);
+  socket.write(OPENING);
+  const verdict = await Promise.race([
+    new Promise<boolean>((resolve) => {
+      socket.once("data", () => resolve(true));
+    }),
+    new Promise<boolean>((resolve) => {
+      socket.once("close", () => resolve(false));
+    }),
+  ]);
+  socket.destroy();
+  return verdict;
+}
+
+describe("the files cannot serve", () => {
+  test.each([
+    ["certFile", undefined, "TLS_CERT_FILE: cannot be read (ENOENT)"],
+    ["keyFile", undefined, "TLS_KEY_FILE: cannot be read (ENOENT)"],
+    ["clientCaFile", undefined, "TLS_CLIENT_CA_FILE: cannot be read (ENOENT)"],
+    ["certFile", "", "TLS_CERT_FILE: has no certificate in PEM, or a damaged one"],
+    ["certFile", first.cert.replace("MII", "MIX"), "TLS_CERT_FILE: has no certificate in PEM, or a damaged one"],
+    ["certFile", second.cert, "TLS_KEY_FILE: not the private key of the certificate in TLS_CERT_FILE"],
+    ["keyFile", second.key, "TLS_KEY_FILE: not the private key of the certificate in TLS_CERT_FILE"],
+    ["keyFile", "no key", "TLS_KEY_FILE: has no private key in PEM, or a damaged one"],
+    ["keyFile", withPassphrase, "TLS_KEY_FILE: has a passphrase; allowed are keys without one"],
+    ["clientCaFile", "nobody", "TLS_CLIENT_CA_FILE: has no certificate in PEM, or a damaged one"],
+  ] as const)("with this %s: %j", async (name, text, message) => {
+    const faulty = join(path, "faulty.pem");
+    if (text !== undefined) {
+      await writeFile(faulty, text);
+    }
+
+    const opening = TlsCertificates.open({ ...files, [name]: faulty, logger });
+
+    await expect(opening).rejects.toThrow(new TlsFilesError(message));
+  });
+
+  test("and the process says so in one line, and ends with 1", async () => {
+    await writeFile(files.keyFile, second.key);
+
+    await using service = await ServiceProcess.fail({
+      DATA_DIR: path,
+      SOURCES: "vpic",
+      TLS_CERT_FILE: files.certFile,
+      TLS_KEY_FILE: files.keyFile,
+    });
+
+    expect(service.exitCode).toBe(1);
+    expect(service.log.at(-1)).toMatchObject({
+      msg: "cannot start",
+      reason: "TLS_KEY_FILE: not the private key of the certificate in TLS_CERT_FILE",
+    });
+  });
+});
+
+test.each([
+  [{ TLS_CERT_FILE: "cert.pem" }, "TLS_KEY_FILE: needed with TLS_CERT_FILE"],
+  [{ TLS_KEY_FILE: "key.pem" }, "TLS_CERT_FILE: needed with TLS_KEY_FILE"],
+  [{ TLS_CLIENT_CA_FILE: "ca.pem" }, "TLS_CLIENT_CA_FILE: needs TLS_CERT_FILE and TLS_KEY_FILE"],
+])("one file without the other is a fault of the configuration: %j", (env, fault) => {
+  expect(() => loadConfig(env)).toThrow(fault);
+});
+
+test("an expired certificate is warned of", async () => {
+  const expired = authority.issue("old", -1_000);
+  await writeFile(files.certFile, expired.cert);
+  await writeFile(files.keyFile, expired.key);
+
+  await start();
+
+  expect(logger.lines).toMatchObject([{ level: "warn", message: "the TLS certificate has expired" }]);
+});
+
+test("TLS 1.2 is spoken, and nothing older", async () => {
+  const server = await startWithoutClientCertificates();
+
+  const socket = await shakeHands(server, { maxVersion: "TLSv1.2" });
+
+  expect(socket.getProtocol()).toBe("TLSv1.2");
+  socket.destroy();
+  await expect(shakeHands(server, { minVersion: "TLSv1.1", maxVersion: "TLSv1.1" })).rejects.toThrow(
+    /version|protocol/i,
+  );
+});
+
+const TRANSPORTS: Readonly<
+  Record<string, (server: Served, nodeOptions: Shown & { readonly ca: string }) => Transport>
+> = {
+  "gRPC over HTTP/2": ({ address }, nodeOptions) => createGrpcTransport({ baseUrl: `https://${address}`, nodeOptions }),
+  "Connect over HTTP/1.1": ({ address }, nodeOptions) =>
+    createConnectTransport({ baseUrl: `https://${address}`, httpVersion: "1.1", nodeOptions }),
+  "Connect over HTTP/2": ({ address }, nodeOptions) =>
+    createConnectTransport({ baseUrl: `https://${address}`, httpVersion: "2", nodeOptions }),
+  "gRPC-Web over HTTP/1.1": ({ address }, nodeOptions) =>
+    createGrpcWebTransport({ baseUrl: `https://${address}`, httpVersion: "1.1", nodeOptions }),
+  "gRPC-Web over HTTP/2": ({ address }, nodeOptions) =>
+    createGrpcWebTransport({ baseUrl: `https://${address}`, httpVersion: "2", nodeOptions }),
+};
+
+describe.each(Object.entries(TRANSPORTS))("%s with TLS", (_name, transportTo) => {
+  test("is served", async () => {
+    const server = await startWithoutClientCertificates();
+    const client = createClient(VehicleService, transportTo(server, { ca: authority.cert }));
+
+    await expect(client.lookup({ vin: "V" })).resolves.toMatchObject({ vin: "V" });
+  });
+
+  test("is served with a client's certificate where one is asked for, and refused without", async () => {
+    const server = await start();
+    const lookupAs = (shown: Shown) =>
+      createClient(VehicleService, transportTo(server, { ca: authority.cert, ...shown })).lookup({ vin: "V" });
+
+    const known = await lookupAs(authority.issue("a client"));
+
+    expect(known.vin).toBe("V");
+    await expect(lookupAs({})).rejects.toThrow(/alert|aborted|reset|closed|unavailable/i);
+    await expect(lookupAs(createAuthority().issue("a stranger"))).rejects.toThrow(
+      /alert|aborted|reset|closed|unavailable/i,
+    );
+    expect(server.started).toHaveLength(1);
+  });
+});
+
+describe("while a certificate is replaced, no call fails, and new connections get the new one:", () => {
+  /** The ways in which certificates are rotated. */
+  const rotations: Readonly<Record<string, () => Promise<void>>> = {
+    "in place, the key some time after the certificate": async () => {
+      await writeFile(files.certFile, second.cert);
+      await untilRefused();
+      await writeFile(files.keyFile, second.key);
+    },
+    "by renaming, the certificate some time after the key": async () => {
+      await writeFile(join(path, "key.next"), second.key);
+      await writeFile(join(path, "cert.next"), second.cert);
+      await rename(join(path, "key.next"), files.keyFile);
+      await untilRefused();
+      await rename(join(path, "cert.next"), files.certFile);
+    },
+  };
+
+  /** Until the pair that does not fit has been seen. */
+  async function untilRefused(): Promise<void> {
+    await eventually(() =>
+      expect(logger.lines).toContainEqual({
+        level: "error",
+        message: "the TLS files cannot be used; the previously loaded ones remain in use",
+        fields: { reason: "TLS_KEY_FILE: not the private key of the certificate in TLS_CERT_FILE" },
+      }),
+    );
+  }
+
+  async function callWhile(server: Served, rotate: () => Promise<void>): Promise<readonly string[]> {
+    const addresses = { grpcAddress: server.address, httpAddress: server.address };
+    using callers = new TlsCallers(addresses, "V", { ca: authority.cert });
+    await using calls = new SteadyCalls(callers.lookups);
+    await calls.more(1);
+    const before = await certificateOf(server);
+    await rotate();
+    await eventually(async () => expect(await certificateOf(server)).toBe("second"));
+    await calls.more(2);
+    expect(before).toBe("first");
+    return calls.stop();
+  }
+
+  test.each(Object.entries(rotations))("%s", async (_name, rotate) => {
+    const server = await startWithoutClientCertificates();
+
+    const failures = await callWhile(server, rotate);
+
+    expect(failures).toEqual([]);
+    expect(logger.lines.at(-1)).toMatchObject({ level: "info", message: "the TLS certificate has changed" });
+  });
+
+  test("by swapping the directory, as secrets are mounted", async () => {
+    const old = join(path, "..v1");
+    const next = join(path, "..v2");
+    const data = join(path, "..data");
+    const mount = join(path, "mount");
+    for (const [directory, pair] of [
+      [old, first],
+      [next, second],
+    ] as const) {
+      await mkdir(directory);
+      await writeFile(join(directory, "cert.pem"), pair.cert);
+      await writeFile(join(directory, "key.pem"), pair.key);
+    }
+    await symlink(old, data);
+    await mkdir(mount);
+    await symlink(join(data, "cert.pem"), join(mount, "cert.pem"));
+    await symlink(join(data, "key.pem"), join(mount, "key.pem"));
+    const server = await start({ certFile: join(mount, "cert.pem"), keyFile: join(mount, "key.pem") });
+
+    const failures = await callWhile(server, async () => {
+      await symlink(next, `${data}.next`);
+      await rename(`${data}.next`, data);
+    });
+
+    expect(failures).toEqual([]);
+    expect(logger.lines.filter(({ level }) => level === "error")).toEqual([]);
+  });
+});
+
+describe("while the authority of clients is replaced", () => {
+  const oldClients = createAuthority("old clients");
+  const newClients = createAuthority("new clients");
+  const [oldClient, newClient] = [oldClients.issue("a client"), newClients.issue("a client")];
+
+  test("clients of both get in as long as both are in the file", async () => {
+    await writeFile(files.clientCaFile, oldClients.cert);
+    const server = await start();
+    const before = [await isLetIn(server, oldClient), await isLetIn(server, newClient)];
+
+    await writeFile(files.clientCaFile, oldClients.cert + newClients.cert);
+    await eventually(async () => expect(await isLetIn(server, newClient)).toBe(true));
+
+    expect(before).toEqual([true, false]);
+    expect(await isLetIn(server, oldClient)).toBe(true);
+  });
+
+  test("clients of one that was taken out do not get in, nor resume a session; open connections go on", async () => {
+    await writeFile(files.clientCaFile, oldClients.cert + newClients.cert);
+    const server = await start();
+    const before = await shakeHands(server, oldClient);
+    const [session] = await once(before, "session");
+    const resumed = await shakeHands(server, { ...oldClient, session });
+    const wasResumed = resumed.isSessionReused();
+    before.destroy();
+    resumed.destroy();
+    const addresses = { grpcAddress: server.address, httpAddress: server.address };
+    using callers = new TlsCallers(addresses, "V", { ca: authority.cert, ...oldClient });
+    const { "a connection for each call": _, ...onOpenConnections } = callers.lookups;
+    await using calls = new SteadyCalls(onOpenConnections);
+    await calls.more(1);
+
+    await writeFile(files.clientCaFile, newClients.cert);
+    await eventually(async () => expect(await isLetIn(server, oldClient)).toBe(false));
+    await calls.more(2);
+
+    expect(wasResumed).toBe(true);
+    expect(await isLetIn(server, { ...oldClient, session })).toBe(false);
+    expect(await isLetIn(server, newClient)).toBe(true);
+    expect(await calls.stop()).toEqual([]);
+  });
+});
+
+test("a server that was closed follows its files no more", async () => {
+  const tls = stack.use(await TlsCertificates.open({ ...files, logger, pollMs: 10 }));
+  const server = await serve({ tls });
+  await server[Symbol.asyncDispose]();
+
+  await writeFile(files.certFile, second.cert);
+  await writeFile(files.keyFile, second.key);
+
+  await eventually(() => expect(logger.lines.at(-1)).toMatchObject({ message: "the TLS certificate has changed" }));
+});

@@ -1,0 +1,113 @@
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { connect } from "node:net";
+import { connect as connectTls } from "node:tls";
+
+export interface RawClientOptions {
+  /** PEM of who signed the server's certificate; with it, the client speaks TLS. */
+  readonly ca?: string | undefined;
+  /** What is offered in the TLS handshake. Default: nothing. */
+  readonly protocols?: string[];
+  /** Whether the client keeps its side open when the server closes its own. */
+  readonly staysOpen?: boolean;
+  /** Whether it reads nothing. */
+  readonly isDeaf?: boolean;
+}
+
+/** A client that sends what it is told to, byte by byte if need be, and keeps what it gets. */
+export class RawClient implements Disposable {
+  readonly socket: Socket;
+  /** Resolves when the connection has closed, however it ended. */
+  readonly closed: Promise<void>;
+  /** Resolves when the server has closed its side, or all of the connection. */
+  readonly ended: Promise<void>;
+  #received = Buffer.alloc(0);
+  #hasEnded = false;
+
+  private constructor(socket: Socket, isDeaf: boolean) {
+    this.socket = socket;
+    socket.on("error", () => {});
+    this.closed = new Promise((resolve) => {
+      socket.once("close", () => resolve());
+    });
+    this.ended = new Promise((resolve) => {
+      const end = (): void => {
+        this.#hasEnded = true;
+        resolve();
+      };
+      socket.once("end", end);
+      socket.once("close", end);
+    });
+    if (!isDeaf) {
+      socket.on("data", (bytes: Buffer) => {
+        this.#received = Buffer.concat([this.#received, bytes]);
+      });
+    }
+  }
+
+  static async open(port: number, { ca, protocols, staysOpen, isDeaf }: RawClientOptions = {}): Promise<RawClient> {
+    const options = { port, host: "127.0.0.1", allowHalfOpen: staysOpen ?? false };
+    const socket =
+      ca === undefined
+        ? connect(options)
+        : connectTls({ ...options, ca, servername: "localhost", ...(protocols && { ALPNProtocols: protocols }) });
+    const client = new RawClient(socket.setNoDelay(true), isDeaf ?? false);
+    await once(socket, ca === undefined ? "connect" : "secureConnect");
+    return client;
+  }
+
+  get bytes(): Buffer {
+    return this.#received;
+  }
+
+  get text(): string {
+    return this.#received.toString("latin1");
+  }
+
+  /** Whether the server has closed its side. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  send(bytes: string | Uint8Array): this {
+    this.socket.write(bytes);
+    return this;
+  }
+
+  /** Sends, and resolves when the bytes are with the system. */
+  async push(bytes: string | Uint8Array): Promise<void> {
+    await new Promise((resolve) => {
+      this.socket.write(bytes, resolve);
+    });
+  }
+
+  /** Reads until what has come fits, or the connection has ended; gives all that has come. */
+  async until(wanted: RegExp | ((text: string) => boolean)): Promise<string> {
+    const fits = (): boolean => (typeof wanted === "function" ? wanted(this.text) : wanted.test(this.text));
+    while (!fits() && !this.#hasEnded) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const go = (): void => resolve();
+      this.socket.once("data", go);
+      await Promise.race([promise, this.ended]);
+      this.socket.off("data", go);
+    }
+    return this.text;
+  }
+
+  /** All that is answered on the connection until its end. */
+  async all(): Promise<string> {
+    await this.ended;
+    return this.text;
+  }
+
+  /** Goes on sending until the server, which has closed its side, has closed the other one as well. */
+  async sendUntilClosed(): Promise<void> {
+    const sending = setInterval(() => this.send("x"), 10);
+    await this.closed;
+    clearInterval(sending);
+  }
+
+  [Symbol.dispose](): void {
+    this.socket.destroy();
+  }
+}

@@ -1,0 +1,30 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+import type { TestProject } from "vitest/node";
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** Where to ask for what all test files share. */
+    readonly sharedServers: string;
+  }
+}
+
+/**
+ * Offers what is too expensive for each test file to have one of its own: a PostgreSQL, a Chromium and an unpacked
+ * snapshot. Each is started when the first test asks for it, and stopped when the run ends.
+ */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const servers = fork(fileURLToPath(new URL("shared-servers-process.ts", import.meta.url)), { execArgv: [] });
+  const ended = once(servers, "exit");
+  const [address] = await Promise.race([
+    once(servers, "message"),
+    ended.then(() => Promise.reject(new Error("the shared servers did not start"))),
+  ]);
+  project.provide("sharedServers", String(address));
+  return async () => {
+    servers.disconnect();
+    await ended;
+  };
+}

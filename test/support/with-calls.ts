@@ -1,0 +1,26 @@
+import type { Interceptor } from "@connectrpc/connect";
+import { Call, contextValuesOf } from "../../src/rpc/call.ts";
+import { requestIdOf } from "../../src/rpc/request-id.ts";
+import { OPEN_RULE } from "./test-server.ts";
+
+/** Gives each request its Call, as the service's own transports do, on transports that stay in memory. */
+export const withCalls: Interceptor = (next) => (request) => {
+  const { method, service, header } = request;
+  const impl = (): never => {
+    throw new Error("the method is implemented elsewhere");
+  };
+  const call = new Call({
+    method: {
+      name: `${service.typeName}/${method.name}`,
+      // Nobody calls it by this.
+      spec: { kind: "unary", impl, method: { ...method, methodKind: "unary" } },
+      rule: OPEN_RULE,
+    },
+    protocol: "connect",
+    requestId: requestIdOf(header.get("x-request-id") ?? undefined),
+    address: "127.0.0.1",
+    authorization: undefined,
+    timeoutMs: undefined,
+  });
+  return next({ ...request, contextValues: contextValuesOf(call) });
+};

@@ -1,0 +1,117 @@
+import { join } from "node:path";
+import type { ConnectError, Transport } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import Database from "better-sqlite3";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.ts";
+import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { errorOf } from "../support/error-of.ts";
+import type { ReceivedRequest } from "../support/fake-vpic.ts";
+import { HOSTILE_VINS, LOOK_ALIKES } from "./hostile-vins.ts";
+import { CACHED_VIN } from "./requests.ts";
+import { Target } from "./target.ts";
+
+const HANG_MS = 120_000;
+const INVALID_ARGUMENT: number = Code.InvalidArgument;
+const COLD_VINS = ["1FUJGLDR9CSBM1234", "2NKHHM6X8FM123456", "3AKJHHDR5JSJK1234"];
+const LOOKUP_QUERY = "/vehicle.v1.VehicleService/Lookup?connect=v1&encoding=json&message=";
+
+const http1 = ({ url }: Target) => ({ baseUrl: url, httpVersion: "1.1" as const });
+const DOORS: Readonly<Record<string, (target: Target) => Transport>> = {
+  gRPC: ({ url }) => createGrpcTransport({ baseUrl: url }),
+  "gRPC-Web": (target) => createGrpcWebTransport(http1(target)),
+  Connect: (target) => createConnectTransport(http1(target)),
+  "Connect with JSON": (target) => createConnectTransport({ ...http1(target), useBinaryFormat: false }),
+  "Connect with GET": (target) => createConnectTransport({ ...http1(target), useHttpGet: true }),
+};
+
+describe("row 9: texts that are no VINs", { timeout: HANG_MS }, () => {
+  let target: Target;
+
+  beforeAll(async () => {
+    target = await Target.start({ env: { LOG_LEVEL: "debug" } });
+  });
+
+  afterAll(() => target[Symbol.asyncDispose]());
+
+  test.each(Object.entries(DOORS))("are refused over %s, alone and in a batch", async (_name, transport) => {
+    const client = createClient(VehicleService, transport(target));
+    const vins = [...HOSTILE_VINS, ...LOOK_ALIKES, CACHED_VIN, ...COLD_VINS];
+
+    const errors: ConnectError[] = [];
+    for (const vin of HOSTILE_VINS) {
+      errors.push(await errorOf(client.lookup({ vin })), await errorOf(client.remove({ vin })));
+    }
+    const batch = await Array.fromAsync(client.batchLookup({ vins }));
+
+    expect(errors.filter((error) => !blamesVin(error))).toEqual([]);
+    const refused = batch.filter(
+      ({ index, result: { case: kind, value } }) =>
+        kind === "error" && value.code === INVALID_ARGUMENT && value.message.startsWith(`vins[${index}]: `),
+    );
+    expect(refused).toHaveLength(HOSTILE_VINS.length + LOOK_ALIKES.length);
+    expect(batch.filter(({ result }) => result.case === "vehicle")).toHaveLength(1 + COLD_VINS.length);
+  });
+
+  test("are refused in queries as a hand may write them, escaped and not", async () => {
+    const queries = HOSTILE_VINS.flatMap((vin) => {
+      const message = JSON.stringify({ vin });
+      return [encodeURIComponent(message), message.replaceAll(/[\s#%&]/g, encodeURIComponent)];
+    });
+
+    const answers = await Promise.all(
+      queries.map(async (query) => {
+        const response = await fetch(`${target.url}${LOOKUP_QUERY}${query}`);
+        return { query, status: response.status, text: await response.text() };
+      }),
+    );
+
+    expect(answers.filter(({ status, text }) => status !== 400 || !text.includes('"invalid_argument"'))).toEqual([]);
+  });
+
+  test("reach neither vPIC, nor the log, nor the cache", () => {
+    const output = [...target.service.log.map((entry) => JSON.stringify(entry)), target.service.stderr].join("\n");
+    // Those that are part of other things say nothing.
+    const texts = [...HOSTILE_VINS, ...LOOK_ALIKES].filter((vin) => vin.length > 10 && !CACHED_VIN.includes(vin));
+    using database = new OpenDatabase(join(target.dataDir, "vehicles.db"));
+
+    expect(target.vpic.requests.length).toBeGreaterThan(0);
+    expect(target.vpic.requests.filter((request) => !isOnTemplate(request))).toEqual([]);
+    expect(target.service.log.length).toBeGreaterThan(HOSTILE_VINS.length);
+    expect(texts.filter((vin) => output.includes(JSON.stringify(vin).slice(1, -1)))).toEqual([]);
+    expect(target.service.stderr).toBe("");
+    expect(database.vins()).toEqual([CACHED_VIN, ...COLD_VINS].toSorted());
+  });
+});
+
+function blamesVin(error: ConnectError): boolean {
+  const fields = error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
+  return error.code === Code.InvalidArgument && fields.some(({ field }) => field === "vin");
+}
+
+function isOnTemplate({ method, path, body }: ReceivedRequest): boolean {
+  return method === "GET"
+    ? body === "" &&
+        /^\/api\/vehicles\/DecodeVinValues\/[A-HJ-NPR-Z0-9]{17}\?format=json(?:&modelyear=\d{4})?$/.test(path)
+    : method === "POST" &&
+        path === "/api/vehicles/DecodeVINValuesBatch/" &&
+        /^format=json&data=[A-HJ-NPR-Z0-9]{17}(?:%3B[A-HJ-NPR-Z0-9]{17}(?:%2C\d{4})?)*$/.test(body);
+}
+
+/** The cache's rows as they are on disk. */
+class OpenDatabase implements Disposable {
+  readonly #database: Database.Database;
+
+  constructor(path: string) {
+    this.#database = new Database(path, { readonly: true });
+  }
+
+  vins(): string[] {
+    return this.#database.prepare("select vin from vehicles order by vin").pluck().all().map(String);
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+}
