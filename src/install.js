@@ -68,7 +68,7 @@ async function installMissing(options) {
   }
   // Without the link npm 10 takes the package for damaged and replaces it.
   linkNode(options);
-  // Whoever has the development packages keeps them.
+  // Development packages that are installed stay installed.
   const withDev = options.withDev || Object.values(readInstalled(root)).some(({ dev }) => dev === true);
   process.stderr.write("Installing packages. This can take a minute.\n");
   return run("npm", [

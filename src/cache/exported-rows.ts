@@ -120,7 +120,7 @@ async function* readSqlite(database: Database.Database): AsyncGenerator<readonly
   }
 }
 
-/** Blocks nobody: readers and writers go on. When all is moved, the next write begins the log anew. */
+/** Does not block readers or writers. When all is moved, the next write starts the log again. */
 function moveLogIntoDatabase(database: Database.Database): void {
   database.pragma("wal_checkpoint(PASSIVE)");
 }

@@ -46,7 +46,7 @@ const LOG_INTERVAL_MS = 10_000;
 /**
  * A store whose faults do not fail a Lookup: a read that fails is a miss, a write that fails is dropped and counted.
  * Only `remove` and `ping` report faults, as StoreUnavailableError. A database that was lost is replaced, one that could
- * not be opened is tried again; meanwhile nobody waits for it.
+ * not be opened is tried again; callers do not wait for it meanwhile.
  */
 export class ResilientStore implements VehicleStore, AsyncDisposable {
   readonly #options: ResilientStoreOptions;
@@ -240,7 +240,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
     this.#opening = store
       .discard()
       .catch((error: unknown) => {
-        logger.warn("the lost database could not be put away", { err: error });
+        logger.warn("the lost database could not be renamed", { err: error });
       })
       .then(() => this.#tryToOpen());
   }

@@ -62,7 +62,7 @@ interface CheckpointState {
   readonly busy: number;
   /** Pages in the log. */
   readonly log: number;
-  /** Pages of it that are in the database too: when all are, the next write begins the log anew. */
+  /** Pages of it that are in the database too: when all are, the next write starts the log again. */
   readonly checkpointed: number;
 }
 

@@ -77,7 +77,7 @@ export class Call {
     return this.#controller.signal;
   }
 
-  /** Whether the answer is complete, or nobody waits for it any more. */
+  /** Whether the answer is complete or its client has gone. */
   get hasEnded(): boolean {
     return this.#hasEnded;
   }

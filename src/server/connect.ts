@@ -1,4 +1,3 @@
-import type { Registry } from "@bufbuild/protobuf";
 import type { ConnectRouterOptions, MethodImplSpec } from "@connectrpc/connect";
 import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
 import { compressionGzip } from "@connectrpc/connect-node";
@@ -13,7 +12,7 @@ import type { CallHost } from "./call-host.ts";
 import type { ErrorAnswer, ErrorForm } from "./connect-errors.ts";
 import { encodeEnd, encodeError, readEndError, readUnaryError } from "./connect-errors.ts";
 import type { Exchange } from "./exchange.ts";
-import { answerBytes, answerStream, answerText, chunksOf } from "./exchange.ts";
+import { answerBytes, answerStream, answerText, chunksOf, toHeaders } from "./exchange.ts";
 import { GrowingBuffer } from "./growing-buffer.ts";
 import { ServedCall } from "./served-call.ts";
 
@@ -33,19 +32,14 @@ interface ConnectMethod {
   readonly contentTypes: string;
 }
 
-export interface ConnectOptions {
-  /** What `google.protobuf.Any` may hold in JSON. Default: nothing. */
-  readonly registry?: Registry | undefined;
-}
-
 /** Serves methods over Connect and gRPC-Web, by Connect's own handlers. */
 export class ConnectServer {
   readonly #host: CallHost;
   readonly #methods: ReadonlyMap<string, ConnectMethod>;
 
-  constructor(methods: readonly ServedMethod[], host: CallHost, options: ConnectOptions = {}) {
+  constructor(methods: readonly ServedMethod[], host: CallHost) {
     this.#host = host;
-    this.#methods = new Map(methods.map((served) => [`/${served.name}`, toConnectMethod(served, host, options)]));
+    this.#methods = new Map(methods.map((served) => [`/${served.name}`, toConnectMethod(served, host)]));
   }
 
   /** Whether a path is that of a method. */
@@ -60,13 +54,7 @@ export class ConnectServer {
       return;
     }
     const form = formOf(exchange, method);
-    const timeoutHeader = form === "grpc-web" ? "grpc-timeout" : "connect-timeout-ms";
-    const { timeoutMs } = parseTimeout(form, exchange.headers[timeoutHeader]?.toString() ?? null);
-    const header = toHeaders(exchange);
-    if (timeoutMs !== undefined) {
-      // The call sees to its deadline. A malformed one is left to Connect, which refuses it.
-      header.delete(timeoutHeader);
-    }
+    const { timeoutMs } = parseTimeout(form, exchange.headers[TIMEOUT_HEADER[form]]?.toString() ?? null);
     const call = new Call({
       method: method.served,
       protocol: form === "grpc-web" ? "grpc_web" : "connect",
@@ -76,32 +64,28 @@ export class ConnectServer {
       timeoutMs,
       onEnd: this.#host.onCallEnd,
     });
-    new ConnectCall(call, method, form, header, exchange, this.#host).start();
+    new ConnectCall(call, method, form, exchange, this.#host).start();
   }
 }
+
+const TIMEOUT_HEADER: Readonly<Record<ErrorForm, string>> = {
+  unary: "connect-timeout-ms",
+  stream: "connect-timeout-ms",
+  "grpc-web": "grpc-timeout",
+};
 
 function parseTimeout(form: ErrorForm, value: string | null): { timeoutMs?: number | undefined } {
   const { timeoutMs } = form === "grpc-web" ? parseGrpcTimeout(value, Infinity) : parseConnectTimeout(value, Infinity);
   return { timeoutMs };
 }
 
-function toHeaders({ headers }: Exchange): Headers {
-  const header = new Headers();
-  for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && !name.startsWith(":")) {
-      header.append(name, Array.isArray(value) ? value.join(", ") : value);
-    }
-  }
-  return header;
-}
-
-function toConnectMethod(served: ServedMethod, host: CallHost, { registry }: ConnectOptions): ConnectMethod {
+function toConnectMethod(served: ServedMethod, host: CallHost): ConnectMethod {
   const { spec, rule } = served;
   const handler = routeOf(spec, {
     grpc: false,
     interceptors: [...host.interceptors],
     acceptCompression: [compressionGzip],
-    jsonOptions: { ignoreUnknownFields: false, ...(registry === undefined ? {} : { registry }) },
+    jsonOptions: { ignoreUnknownFields: false },
     readMaxBytes: rule.maxRequestBytes,
     writeMaxBytes: rule.maxResponseBytes,
     ...(rule.compressResponses ? {} : { compressMinBytes: rule.maxResponseBytes }),
@@ -183,16 +167,14 @@ function formOf({ method, headers }: Exchange, { served }: ConnectMethod): Error
 class ConnectCall extends ServedCall {
   readonly #method: ConnectMethod;
   readonly #form: ErrorForm;
-  readonly #header: Headers;
   readonly #exchange: Exchange;
   /** What is here of the request. */
   readonly #received = new GrowingBuffer();
 
-  constructor(call: Call, method: ConnectMethod, form: ErrorForm, header: Headers, exchange: Exchange, host: CallHost) {
+  constructor(call: Call, method: ConnectMethod, form: ErrorForm, exchange: Exchange, host: CallHost) {
     super(call, exchange.peer.line, host);
     this.#method = method;
     this.#form = form;
-    this.#header = header;
     this.#exchange = exchange;
     exchange.onClose(() => this.close());
   }
@@ -248,7 +230,7 @@ class ConnectCall extends ServedCall {
       httpVersion: isHttp2 ? "2.0" : "1.1",
       url: `http://localhost${path}${query}`,
       method,
-      header: this.#header,
+      header: this.#requestHeader(),
       body,
       signal: this.call.signal,
       contextValues: contextValuesOf(this.call),
@@ -258,6 +240,16 @@ class ConnectCall extends ServedCall {
     } else {
       await this.#answerStream(answer, this.#form);
     }
+  }
+
+  #requestHeader(): Headers {
+    const header = toHeaders(this.#exchange.headers);
+    const name = TIMEOUT_HEADER[this.#form];
+    if (parseTimeout(this.#form, header.get(name)).timeoutMs !== undefined) {
+      // The call sees to its deadline. A malformed one is left to Connect, which refuses it.
+      header.delete(name);
+    }
+    return header;
   }
 
   protected answerError(error: ConnectError): void {

@@ -36,13 +36,13 @@ export interface Exchange {
   readonly hasAnswered: boolean;
   /** The status of the answer; undefined while there is none. */
   readonly status: number | undefined;
-  /** Whether the answer has gone, or nobody waits for it any more. */
+  /** Whether the answer has been sent or its client has gone. */
   readonly isClosed: boolean;
   /** Bytes of the answer's body so far. */
   writtenBytes: number;
   /** Those of them that its client has not taken yet. */
   readonly pendingBytes: number;
-  /** Headers that every answer to this request has, whoever answers. */
+  /** Headers of every answer to this request. */
   readonly extraHeaders: AnswerHeaders;
   writeHead(status: number, headers: AnswerHeaders): void;
   /** Lets a connection of HTTP/1.1 end with this answer. Over HTTP/2 it goes on: it has other streams. */
@@ -279,6 +279,17 @@ function splitTarget(sent: string): [path: string, query: string] {
   const target = sent.replace(ORIGIN, "");
   const mark = target.indexOf("?");
   return mark === -1 ? [target, ""] : [target.slice(0, mark), target.slice(mark)];
+}
+
+/** The headers of a request as Connect has them; the values of names that end in `-bin` stay base64. */
+export function toHeaders(incoming: IncomingHttpHeaders): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(incoming)) {
+    if (value !== undefined && !name.startsWith(":")) {
+      headers.append(name, Array.isArray(value) ? value.join(", ") : value);
+    }
+  }
+  return headers;
 }
 
 /** Answers with one line of text. */

@@ -12,7 +12,7 @@ import type { ServedMethod } from "../rpc/methods.ts";
 import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/request-id.ts";
 import type { CallHost } from "./call-host.ts";
 import type { Peer } from "./exchange.ts";
-import { chunksOf, closeAfterAnswer, drained, UNLISTED } from "./exchange.ts";
+import { chunksOf, closeAfterAnswer, drained, toHeaders, UNLISTED } from "./exchange.ts";
 import type { GrpcExchange } from "./grpc-handler.ts";
 import { grpcExchangeKey, GrpcUnaryRequest, GrpcUnaryResponse, handlerOf, streamRequestOf } from "./grpc-handler.ts";
 import type { Frame, ReadOptions, WriteOptions } from "./grpc-messages.ts";
@@ -381,17 +381,6 @@ class GrpcCall extends ServedCall implements GrpcExchange {
       closeAfterAnswer(this.#stream, this.writtenBytes > 0);
     }
   }
-}
-
-/** Headers of a request; the values of names that end in `-bin` stay base64, as Connect has them. */
-function toHeaders(incoming: IncomingHttpHeaders): Headers {
-  const headers = new Headers();
-  for (const [name, value] of Object.entries(incoming)) {
-    if (!name.startsWith(":") && value !== undefined) {
-      headers.append(name, Array.isArray(value) ? value.join(", ") : value);
-    }
-  }
-  return headers;
 }
 
 /** Headers that a handler has set; undefined when it has set none. */

@@ -282,7 +282,7 @@ function onFirstBytes(socket: Socket, timeoutMs: number, take: (bytes: Buffer) =
       return;
     }
     seen = seen.byteLength === 0 ? bytes : Buffer.concat([seen, bytes]);
-    // Once, and before anything is put back: whoever reads next decides how.
+    // Once, and before anything is put back: the next reader decides how to read.
     socket.off("readable", onReadable);
     if (take(seen)) {
       stop();

@@ -37,7 +37,7 @@ export interface RouterOptions {
 const FOR_ALL_HOSTS = new Set(["/healthz", "/readyz"]);
 const DEFAULT_MAX_MS = 30_000;
 
-/** Hands every request to whoever answers it. */
+/** Hands every request to its handler. */
 export class Router implements RequestListener {
   readonly #options: RouterOptions;
   readonly #cors: Cors;

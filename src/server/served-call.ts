@@ -28,7 +28,7 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
 
   abstract readonly writtenBytes: number;
   abstract readonly pendingBytes: number;
-  /** Whether the answer is complete, or nobody waits for it any more. */
+  /** Whether the answer is complete or its client has gone. */
   protected abstract readonly isOver: boolean;
   /** Reads the request as far as it is read before the call begins, and calls {@link arrive} then. */
   protected abstract read(): void;

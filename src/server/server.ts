@@ -1,4 +1,3 @@
-import type { Registry } from "@bufbuild/protobuf";
 import type { ConnectError, Interceptor } from "@connectrpc/connect";
 import type { Call } from "../rpc/call.ts";
 import type { Gate } from "../rpc/interceptors.ts";
@@ -34,8 +33,6 @@ export interface ServerOptions {
   readonly tls?: TlsCertificates | undefined;
   readonly origins?: AllowedOrigins | undefined;
   readonly isOwnHost?: ((host: string) => boolean) | undefined;
-  /** What `google.protobuf.Any` may hold in JSON. */
-  readonly registry?: Registry | undefined;
   readonly onCallStart?: ((call: Call) => void) | undefined;
   readonly onCallEnd?: ((call: Call) => void) | undefined;
   /** Deviations from the usual limits, for tests. */
@@ -73,7 +70,7 @@ export class Server implements AsyncDisposable {
     };
     const router = new Router({
       grpc: new GrpcServer(methods, host),
-      connect: new ConnectServer(methods, host, { registry: options.registry }),
+      connect: new ConnectServer(methods, host),
       plain: options.plain?.(host) ?? {},
       watch: this.#watch,
       logger,
