@@ -67,6 +67,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
 
   const connections = new ConnectionGate({ limits: config.connections, logger });
   const metrics = createMetrics({
+    version: VERSION,
     vpic: () => sources.vpicState(),
     cacheFaults: () => store.faults(),
     calls: () => server.calls,
@@ -141,9 +142,9 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       logger,
       ...observeCalls(metrics, logger),
       plain: (host) => ({
-        "GET /": createPageHandler(() => sources.describe()),
+        "GET /": createPageHandler(() => `Version ${VERSION}. Data: ${sources.describe()}.`),
         "GET /export.parquet": createExportHandler({ exports, spool, methods, host, logger, stallMs: stallTimeoutMs }),
-        "GET /healthz": createHealthzHandler(),
+        "GET /healthz": createHealthzHandler(VERSION),
         "GET /metrics": createMetricsHandler(metrics),
         "GET /readyz": createReadyzHandler(
           () => isDraining,
@@ -156,7 +157,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   const grpcAddress = await server.listen("GRPC_PORT", host, config.grpcPort);
   const httpAddress = await server.listen("HTTP_PORT", host, config.httpPort);
   const secured = config.tls.certFile === undefined ? {} : { tls: true };
-  logger.info("listening", { grpc: grpcAddress, http: httpAddress, ...secured });
+  logger.info("listening", { version: VERSION, grpc: grpcAddress, http: httpAddress, ...secured });
 
   const running = starting.move();
   return {

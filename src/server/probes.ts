@@ -6,9 +6,9 @@ import type { PlainHandler } from "./router.ts";
 /** Everyone may ask, as often as they like: a flood of requests makes no more work than one in this time, in ms. */
 const SHARED_MS = 100;
 
-/** Answers 200 as long as the process can answer at all. */
-export function createHealthzHandler(): PlainHandler {
-  return { answer: (exchange) => answerLine(exchange, 200, "ok") };
+/** Answers 200 with the version for as long as the process responds. */
+export function createHealthzHandler(version: string): PlainHandler {
+  return { answer: (exchange) => answerLine(exchange, 200, `ok; version ${version}`) };
 }
 
 /**

@@ -1,27 +1,27 @@
 import { fileURLToPath } from "node:url";
 
-/** Where the service is installed, as stack frames and messages spell it. */
+/** The directory of the service, as stack frames and messages spell it. */
 const ROOT_URL = new URL("../../", import.meta.url).href;
 const ROOT_PATH = fileURLToPath(ROOT_URL);
 
-/** How many causes of causes are followed. */
+/** How deep causes of causes are followed. */
 const MAX_DEPTH = 5;
 
-/** What a log line says of an error. */
+/** An error as it appears in a log line. */
 export interface LoggedError {
   readonly type: string;
   readonly message: string;
   readonly code?: string | number;
-  /** Its frames, without the message; files of the service are relative to where it is installed. */
+  /** The frames without the message. File names are relative to the directory of the service. */
   readonly stack: string;
   readonly cause?: LoggedError | string;
-  /** Those that it stands for. */
+  /** The errors that an AggregateError holds. */
   readonly errors?: readonly (LoggedError | string)[];
 }
 
 /**
- * Makes of an error what may be logged. Whatever else drivers hang on their errors stays out: statements, parameters,
- * rows and addresses are among it.
+ * Turns an error into what may be logged. Other properties are left out, because database drivers put statements,
+ * parameters, rows and addresses there.
  */
 export function toLoggedError(error: unknown, depth = 0): LoggedError | string {
   if (!(error instanceof Error)) {
@@ -41,7 +41,7 @@ export function toLoggedError(error: unknown, depth = 0): LoggedError | string {
   };
 }
 
-/** Without the message, which the first lines repeat. */
+/** The stack without its first lines, which repeat the message. */
 function framesOf({ stack = "" }: Error): string {
   const frames = stack.split("\n").filter((line) => /^\s+at /.test(line));
   return withoutRoot(frames.join("\n"));

@@ -2,10 +2,10 @@ import { pino } from "pino";
 import { toLoggedError } from "./logged-error.ts";
 import { currentRequestId } from "./request-context.ts";
 
-/** Data that goes with a log line; an error goes under `err`. */
+/** Fields of a log line. An error goes under `err`. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** A structured logger: messages are static, what varies is in the fields. */
+/** A structured logger: messages are static, data goes into the fields. */
 export interface Logger {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -13,23 +13,23 @@ export interface Logger {
   error(message: string, fields?: LogFields): void;
 }
 
-/** A logger that takes what must be known later, of who did what. */
+/** A logger that also records who did what. */
 export interface AuditLogger extends Logger {
-  /** Written whatever the level, as `info`. */
+  /** Writes at every log level, as `info`. */
   audit(message: string, fields?: LogFields): void;
 }
 
-/** From the most talkative to none. */
+/** From the most verbose to none. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
-/** The least level that is written, audit apart. */
+/** The lowest level that is written. Audit lines are written at every level. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /**
- * A logger that writes one JSON object a line, with `level` as a word and `time` in ISO 8601, and `requestId` where it
- * writes on behalf of a request.
+ * Creates a logger that writes one JSON object per line, with `level` as a word and `time` in ISO 8601. Lines written on
+ * behalf of a request have its `requestId`.
  *
- * @param destination where the lines go; standard output when left out.
+ * @param destination receives the lines. Default: standard output.
  */
 export function createLogger(level: LogLevel, destination?: { write(line: string): void }): AuditLogger {
   const options = {

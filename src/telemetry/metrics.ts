@@ -1,18 +1,20 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
-/** What is read whenever somebody asks for the metrics. */
+/** What is read for each scrape of the metrics. */
 export interface MetricReaders {
-  /** How the vPIC source does; undefined when vPIC is no source. */
+  /** The version of this service. */
+  readonly version: string;
+  /** State of the vPIC source; undefined when vPIC is not a source. */
   readonly vpic: () => VpicReading | undefined;
-  /** Operations of the cache that failed or were left out because of a fault, since the start. */
+  /** Cache operations that failed, or were skipped because of a fault, since the start. */
   readonly cacheFaults: () => { readonly reads: number; readonly writes: number };
-  /** Calls in flight, and those that found no place since the start. */
+  /** Calls in flight, and calls refused for want of a place since the start. */
   readonly calls: () => { readonly inFlight: number; readonly refused: number };
-  /** Connections that were refused since the start. */
+  /** Connections refused since the start. */
   readonly refusedConnections: () => number;
 }
 
-/** What tells calls apart. Every value is one of few. */
+/** Labels of calls. Each has few values. */
 export interface CallLabels {
   /** Such as `unary` or `server_stream`. */
   readonly type: string;
@@ -32,7 +34,7 @@ interface VpicReading {
 
 const BREAKER_STATES = ["closed", "half-open", "open"] as const;
 
-/** Metrics in the text format of Prometheus, and what counts them. */
+/** Counts, and renders the metrics in the text format of Prometheus. */
 export interface Metrics {
   readonly contentType: string;
   render(): Promise<string>;
@@ -41,7 +43,7 @@ export interface Metrics {
   callEnded(labels: CallLabels, code: string, seconds: number): void;
   /**
    * @param result `fresh`, `stale`, `decoded`, `not_decoded` or `failed`
-   * @param source who decoded it, or `none`
+   * @param source the source that decoded it, or `none`
    */
   lookedUp(result: string, source: string): void;
   /** @param outcome `answered`, `cancelled` or the kind of the fault */
@@ -52,8 +54,8 @@ const CALL_LABELS = ["grpc_type", "grpc_service", "grpc_method", "rpc_protocol"]
 const CALL_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const VPIC_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8];
 
-/** Makes the service's metrics, and those that every Node process has. */
-export function createMetrics({ vpic, cacheFaults, calls, refusedConnections }: MetricReaders): Metrics {
+/** Creates the metrics of the service and those of its Node process. */
+export function createMetrics({ version, vpic, cacheFaults, calls, refusedConnections }: MetricReaders): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const gauge = (name: string, help: string, read: () => number | undefined): void => {
@@ -70,6 +72,12 @@ export function createMetrics({ vpic, cacheFaults, calls, refusedConnections }: 
     });
     registry.registerMetric(metric);
   };
+  new Gauge({
+    name: "vehicle_build_info",
+    help: "1, with the version of this service as a label",
+    labelNames: ["version"],
+    registers: [registry],
+  }).set({ version }, 1);
   for (const state of BREAKER_STATES) {
     const name = `vehicle_vpic_breaker_${state.replace("-", "_")}`;
     gauge(name, `1 while vPIC's circuit breaker is ${state}`, () => {
@@ -77,23 +85,31 @@ export function createMetrics({ vpic, cacheFaults, calls, refusedConnections }: 
       return reading === undefined ? undefined : Number(reading.breaker === state);
     });
   }
-  gauge("vehicle_vpic_available_requests", "requests that vPIC's budget lets go now", () => vpic()?.availableRequests);
-  gauge("vehicle_vpic_waiting_requests", "requests that wait for a place or the budget", () => vpic()?.waitingRequests);
-  gauge("vehicle_vpic_gathering_vins", "VINs that wait for others to go with", () => vpic()?.gatheringVins);
-  gauge("vehicle_vpic_running_requests", "requests to vPIC under way", () => vpic()?.runningRequests);
-  gauge("vehicle_cache_read_faults", "reads of the cache that failed since the start", () => cacheFaults().reads);
-  gauge("vehicle_cache_write_faults", "writes to the cache that failed since the start", () => cacheFaults().writes);
-  gauge("vehicle_calls_in_flight", "calls that are running or waiting for their turn", () => calls().inFlight);
+  gauge(
+    "vehicle_vpic_available_requests",
+    "requests to vPIC that the budget allows now",
+    () => vpic()?.availableRequests,
+  );
+  gauge(
+    "vehicle_vpic_waiting_requests",
+    "requests to vPIC that wait for a place or for the budget",
+    () => vpic()?.waitingRequests,
+  );
+  gauge("vehicle_vpic_gathering_vins", "VINs that wait to be sent to vPIC in one batch", () => vpic()?.gatheringVins);
+  gauge("vehicle_vpic_running_requests", "requests to vPIC in progress", () => vpic()?.runningRequests);
+  gauge("vehicle_cache_read_faults", "cache reads that failed, since the start", () => cacheFaults().reads);
+  gauge("vehicle_cache_write_faults", "cache writes that failed, since the start", () => cacheFaults().writes);
+  gauge("vehicle_calls_in_flight", "calls that run or wait for their turn", () => calls().inFlight);
   gauge(
     "vehicle_calls_refused",
     "calls refused because too many were in flight, since the start",
     () => calls().refused,
   );
-  gauge("vehicle_connections_refused", "connections refused since the start", refusedConnections);
+  gauge("vehicle_connections_refused", "connections refused, since the start", refusedConnections);
   const registers = [registry];
   const lookups = new Counter({
     name: "vehicle_lookups_total",
-    help: "VINs looked up, those of batches included",
+    help: "VINs looked up, including those in batches",
     labelNames: ["result", "source"],
     registers,
   });
@@ -121,7 +137,7 @@ export function createMetrics({ vpic, cacheFaults, calls, refusedConnections }: 
   };
 }
 
-/** The names are those of go-grpc-middleware, which dashboards know. */
+/** Uses the names of go-grpc-middleware, because existing dashboards use them. */
 function createCallMetrics(registers: Registry[]): Pick<Metrics, "callStarted" | "callEnded"> {
   const countOf = new Map<CallLabels, CallCount>();
   const started = new Counter({
@@ -152,7 +168,7 @@ function createCallMetrics(registers: Registry[]): Pick<Metrics, "callStarted" |
   });
   const seconds = new Histogram({
     name: "grpc_server_handling_seconds",
-    help: "duration of calls from their headers to their true end",
+    help: "duration of calls from the headers to the true end",
     labelNames: CALL_LABELS,
     buckets: CALL_SECONDS,
     registers,
@@ -187,7 +203,7 @@ function createCallMetrics(registers: Registry[]): Pick<Metrics, "callStarted" |
   };
 }
 
-/** Calls since the last collection: adding to a Counter for each call would cost several times as much. */
+/** Calls since the last scrape. Adding to a Counter for each call would cost several times as much. */
 interface CallCount {
   readonly labels: Record<(typeof CALL_LABELS)[number], string>;
   started: number;

@@ -3,14 +3,14 @@ import { AsyncLocalStorage } from "node:async_hooks";
 const requestIds = new AsyncLocalStorage<string>();
 
 /**
- * Does work on behalf of a request: every line that the work logs names it, however deep down and however late. Work that
- * several requests share is on behalf of the one that set it off.
+ * Runs work on behalf of a request. Every line that the work logs has the request's id, including lines of later
+ * asynchronous steps. Shared work runs on behalf of the request that started it.
  */
 export function onBehalfOf<Result>(requestId: string, work: () => Result): Result {
   return requestIds.run(requestId, work);
 }
 
-/** The id of the request on whose behalf this runs; undefined when there is none. */
+/** The id of the request on whose behalf this code runs, if any. */
 export function currentRequestId(): string | undefined {
   return requestIds.getStore();
 }

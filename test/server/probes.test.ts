@@ -7,6 +7,7 @@ import { serve } from "../support/serve.ts";
 
 let server: Served;
 const metrics = createMetrics({
+  version: "1.2.3",
   vpic: () => undefined,
   cacheFaults: () => ({ reads: 0, writes: 0 }),
   calls: () => ({ inFlight: 7, refused: 3 }),
@@ -16,7 +17,7 @@ const metrics = createMetrics({
 beforeAll(async () => {
   server = await serve({
     plain: {
-      "GET /healthz": createHealthzHandler(),
+      "GET /healthz": createHealthzHandler("1.2.3"),
       "GET /metrics": createMetricsHandler(metrics),
       "GET /readyz": createReadyzHandler(
         () => false,
@@ -37,10 +38,10 @@ afterAll(() => server[Symbol.asyncDispose]());
 
 const LINE = { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" };
 
-test("/healthz says that the process answers", async () => {
+test("/healthz says that the process responds, and in which version", async () => {
   const answer = await plainRequest(server.address, "GET", "/healthz");
 
-  expect(answer).toMatchObject({ status: 200, body: "ok\n", headers: LINE });
+  expect(answer).toMatchObject({ status: 200, body: "ok; version 1.2.3\n", headers: LINE });
 });
 
 describe("/readyz", () => {
@@ -72,6 +73,7 @@ test("/metrics is in Prometheus' format, and not kept by caches", async () => {
     "cache-control": "no-store",
   });
   expect(answer.body).toMatch(/^vehicle_calls_in_flight 7$/m);
+  expect(answer.body).toMatch(/^vehicle_build_info\{version="1.2.3"\} 1$/m);
   expect(answer.body).toMatch(/^# HELP /m);
 });
 

@@ -4,6 +4,7 @@ import { directoryWithSnapshot } from "../support/shared.ts";
 import type { TestApp } from "../support/test-app.ts";
 import { startTestApp } from "../support/test-app.ts";
 import { runProgram } from "./clients/run-program.ts";
+import packageJson from "../../package.json" with { type: "json" };
 
 const BUF = fileURLToPath(new URL("../../node_modules/.bin/buf", import.meta.url));
 const LOOKUP = "vehicle.v1.VehicleService/Lookup";
@@ -27,6 +28,12 @@ beforeAll(async () => {
 });
 
 afterAll(() => running.disposeAsync());
+
+test("the log line `listening` shows the version and both addresses", () => {
+  const line = app.logger.lines.find(({ message }) => message === "listening");
+
+  expect(line?.fields).toEqual({ version: packageJson.version, grpc: app.grpcAddress, http: app.httpAddress });
+});
 
 describe.each([
   ["GRPC_PORT", "grpcAddress"],
@@ -78,12 +85,22 @@ describe.each([
   });
 
   test.each([
-    ["/healthz", 200, "ok\n"],
+    ["/healthz", 200, `ok; version ${packageJson.version}\n`],
     ["/readyz", 200, "ready\n"],
   ])("%s answers %d", async (path, status, body) => {
     const response = await fetch(`http://${app[port]}${path}`);
 
     expect([response.status, await response.text()]).toEqual([status, body]);
+  });
+
+  test.each([
+    ["/healthz", `version ${packageJson.version}\n`],
+    ["/", `Version ${packageJson.version}.`],
+    ["/metrics", `vehicle_build_info{version="${packageJson.version}"} 1\n`],
+  ])("%s shows the version", async (path, shown) => {
+    const response = await fetch(`http://${app[port]}${path}`);
+
+    expect(await response.text()).toContain(shown);
   });
 
   test("/ is a page that names the date of the data and runs no foreign script", async () => {
