@@ -3,7 +3,7 @@ import { openSnapshot } from "./snapshot/snapshot-source.ts";
 import type { SnapshotSource } from "./snapshot/snapshot-source.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import { SourceUnavailableError } from "./vehicle/errors.ts";
-import { withSuggestedVin } from "./vehicle/suggestion.ts";
+import { withLikelyVin } from "./vehicle/likely-vin.ts";
 import type { VehicleSource } from "./vehicle/vehicle.ts";
 import { VERSION } from "./version.ts";
 import type { VpicObserver } from "./vpic/vpic-observer.ts";
@@ -38,7 +38,7 @@ export function openSources(config: Config, logger: Logger, observer: VpicObserv
     : undefined;
   const sources = config.sources.flatMap((name) => (name === "vpic" ? vpic : snapshot) ?? []);
   return {
-    inOrder: snapshot === undefined ? sources : sources.map((source) => withSuggestedVin(source, asJudge(snapshot))),
+    inOrder: snapshot === undefined ? sources : sources.map((source) => withLikelyVin(source, asJudge(snapshot))),
     vpicState: () => vpic?.state(),
     describe: () => config.sources.map((name) => describe(name, snapshot)).join("; then "),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),

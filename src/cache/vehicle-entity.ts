@@ -29,6 +29,10 @@ export const VehicleEntity = defineEntity({
     suggestedVin: p.text(),
     possibleValues: p.text(),
     additionalText: p.text(),
+    /** Null when there is none, and in rows of version 0.1.0. */
+    likelyVin: p.text().nullable(),
+    /** Null unless the source is `snapshot`, and in rows of version 0.1.0. */
+    dataDate: p.text().nullable(),
     /** A JSON object of strings. */
     attributes: p.text(),
   },

@@ -14,7 +14,7 @@ export function columnsOf(view: View): readonly string[] {
 }
 
 /** A value of a row; PostgreSQL gives big integers as text. */
-export type Cell = string | number;
+export type Cell = string | number | null;
 
 /** Where in a row a property stands. */
 const AT = {
@@ -31,6 +31,8 @@ const AT = {
   suggestedVin: at("suggestedVin"),
   possibleValues: at("possibleValues"),
   additionalText: at("additionalText"),
+  likelyVin: at("likelyVin"),
+  dataDate: at("dataDate"),
   attributes: at("attributes"),
 } satisfies Partial<Record<VehicleProperty, number>>;
 
@@ -64,6 +66,8 @@ export function toRow(query: VehicleQuery, decode: Decode): Cell[] {
     suggestedVin: toText(verdict.suggestedVin),
     possibleValues: toText(verdict.possibleValues),
     additionalText: toText(verdict.additionalText),
+    likelyVin: decode.likelyVin ?? null,
+    dataDate: decode.dataDate ?? null,
     attributes: JSON.stringify(decode.attributes),
   };
   return PROPERTIES.map((property) => record[property]);
@@ -85,6 +89,8 @@ export function fromRow(query: VehicleQuery, row: readonly unknown[]): CachedVeh
   const suggestedVin = row[AT.suggestedVin];
   const possibleValues = row[AT.possibleValues];
   const additionalText = row[AT.additionalText];
+  const likelyVin = row[AT.likelyVin] ?? undefined;
+  const dataDate = row[AT.dataDate] ?? undefined;
   if (
     row[AT.vin] !== query.vin ||
     Number(row[AT.modelYearHint]) !== (query.modelYear ?? 0) ||
@@ -98,12 +104,26 @@ export function fromRow(query: VehicleQuery, row: readonly unknown[]): CachedVeh
     !isText(text) ||
     !isText(suggestedVin) ||
     !isText(possibleValues) ||
-    !isText(additionalText)
+    !isText(additionalText) ||
+    !isOptionalText(likelyVin) ||
+    !isOptionalText(dataDate)
   ) {
     return undefined;
   }
   const verdict = { codes, text, suggestedVin, possibleValues, additionalText };
-  const vehicle = { vin: query.vin, make, model, modelYear, bodyClass, source, decodedAt, verdict };
+  const vehicle = {
+    vin: query.vin,
+    make,
+    model,
+    modelYear,
+    bodyClass,
+    source,
+    decodedAt,
+    verdict,
+    likelyVin,
+    // Version 0.1.0 does not clear the date when a decode of vPIC replaces one of the snapshot.
+    dataDate: source === "snapshot" ? dataDate : undefined,
+  };
   if (row.length <= AT.attributes) {
     return vehicle;
   }
@@ -154,6 +174,10 @@ function isAttributes(value: unknown): value is Attributes {
 
 function isText(value: unknown): value is string {
   return typeof value === "string";
+}
+
+function isOptionalText(value: unknown): value is string | undefined {
+  return value === undefined || isText(value);
 }
 
 function isSource(value: unknown): value is SourceName {

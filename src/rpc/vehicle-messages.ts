@@ -29,7 +29,9 @@ export function toLookupResponse(
       suggestedVin: verdict.suggestedVin,
       possibleValues: verdict.possibleValues,
       additionalText: verdict.additionalText,
+      likelyVin: vehicle.likelyVin ?? "",
     },
     attributes: view === "full" ? { ...vehicle.attributes } : {},
+    dataDate: vehicle.dataDate ?? "",
   };
 }

@@ -33,6 +33,7 @@ export function toDecode(data: VpicData, query: VehicleQuery, pass: Pass, decode
     bodyClass: currentBodyClass(valueOf(data, items, ELEMENT.bodyClass)),
     source: "snapshot",
     decodedAt,
+    dataDate: data.dataDate,
     verdict: toVerdict(pass.codes, pass.findings),
     attributes: toAttributes(data, query.vin, items),
   };

@@ -37,6 +37,10 @@ export interface Vehicle {
   /** When the source decoded it, in ms since the epoch. */
   readonly decodedAt: number;
   readonly verdict: Verdict;
+  /** Our own guess at the VIN that was meant; undefined when there is none. Never acted on. */
+  readonly likelyVin?: string | undefined;
+  /** The date of NHTSA's data, such as `2026-02-17`; undefined when vPIC decoded it. */
+  readonly dataDate?: string | undefined;
 }
 
 /** What a source says of a VIN. Also made for a VIN it cannot decode: see {@link isDecoded}. */

@@ -61,6 +61,24 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(await vehicles.find({ vin: TRUCK }, "full")).toEqual(decode);
     });
 
+    test("gives back our guess and the date of the snapshot's data in both views", async () => {
+      const known = { source: "snapshot", likelyVin: OTHER_TRUCK, dataDate: "2026-02-17" } as const;
+
+      await store(vehicles, { vin: TRUCK }, decodeOf(TRUCK, known));
+
+      expect(await vehicles.find({ vin: TRUCK }, "basic")).toMatchObject(known);
+      expect(await vehicles.findMany([{ vin: TRUCK }], "full")).toMatchObject([known]);
+    });
+
+    test("forgets our guess and the date with the decode that had them", async () => {
+      const snapshot = decodeOf(TRUCK, { source: "snapshot", likelyVin: OTHER_TRUCK, dataDate: "2026-02-17" });
+      await store(vehicles, { vin: TRUCK }, snapshot);
+
+      await store(vehicles, { vin: TRUCK }, decodeOf(TRUCK));
+
+      expect(await vehicles.find({ vin: TRUCK }, "full")).toEqual(decodeOf(TRUCK));
+    });
+
     test("leaves the attributes out of the basic view", async () => {
       const { attributes: _, ...basic } = decodeOf(TRUCK);
 

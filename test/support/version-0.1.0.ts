@@ -37,7 +37,8 @@ export function createTables(kind: "sqlite" | "postgres"): string[] {
 
 /** Stores a Peterbilt of 2014, decoded at noon, when the VIN's generation is still this one. */
 export function put(vin: Vin, decodedAt: number, generation: number): string {
-  return `insert into vehicles
+  return `insert into vehicles (vin, model_year_hint, make, model, model_year, body_class, source, is_negative,
+      decoded_at, verdict_codes, verdict_text, suggested_vin, possible_values, additional_text, attributes)
     select '${vin}', 0, 'PETERBILT', '388', '2014', 'Truck-Tractor', 'vpic', 0, ${decodedAt}, '0',
     '0 - VIN decoded clean. Check Digit (9th position) is correct', '', '', '',
     '{"EngineCylinders":"6","Manufacturer":"PETERBILT MOTORS COMPANY"}' where ${GENERATION(vin)} = ${generation}

@@ -19,7 +19,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file vehicle/v1/vehicle_service.proto.
  */
 export const file_vehicle_v1_vehicle_service: GenFile = /*@__PURE__*/
-  fileDesc("CiB2ZWhpY2xlL3YxL3ZlaGljbGVfc2VydmljZS5wcm90bxIKdmVoaWNsZS52MSKhAQoNTG9va3VwUmVxdWVzdBILCgN2aW4YASABKAkSFwoKbW9kZWxfeWVhchgCIAEoBUgAiAEBEi8KB21heF9hZ2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IAYgBARIeCgR2aWV3GAQgASgOMhAudmVoaWNsZS52MS5WaWV3Qg0KC19tb2RlbF95ZWFyQgoKCF9tYXhfYWdlIu8CCg5Mb29rdXBSZXNwb25zZRILCgN2aW4YASABKAkSDAoEbWFrZRgCIAEoCRINCgVtb2RlbBgDIAEoCRISCgptb2RlbF95ZWFyGAQgASgJEhIKCmJvZHlfY2xhc3MYBSABKAkSDgoGY2FjaGVkGAYgASgIEg0KBXN0YWxlGAcgASgIEiIKBnNvdXJjZRgIIAEoDjISLnZlaGljbGUudjEuU291cmNlEi8KC2RlY29kZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgd2ZXJkaWN0GAogASgLMhMudmVoaWNsZS52MS5WZXJkaWN0Ej4KCmF0dHJpYnV0ZXMYCyADKAsyKi52ZWhpY2xlLnYxLkxvb2t1cFJlc3BvbnNlLkF0dHJpYnV0ZXNFbnRyeRoxCg9BdHRyaWJ1dGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJvCgdWZXJkaWN0Eg0KBWNvZGVzGAEgAygFEgwKBHRleHQYAiABKAkSFQoNc3VnZ2VzdGVkX3ZpbhgDIAEoCRIXCg9wb3NzaWJsZV92YWx1ZXMYBCABKAkSFwoPYWRkaXRpb25hbF90ZXh0GAUgASgJIn8KEkJhdGNoTG9va3VwUmVxdWVzdBIMCgR2aW5zGAEgAygJEi8KB21heF9hZ2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IAIgBARIeCgR2aWV3GAMgASgOMhAudmVoaWNsZS52MS5WaWV3QgoKCF9tYXhfYWdlIroBChNCYXRjaExvb2t1cFJlc3BvbnNlEg0KBWluZGV4GAEgASgNEgsKA3ZpbhgCIAEoCRItCgd2ZWhpY2xlGAMgASgLMhoudmVoaWNsZS52MS5Mb29rdXBSZXNwb25zZUgAEiMKBWVycm9yGAQgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIABIpCgplcnJvcl9pbmZvGAUgASgLMhUuZ29vZ2xlLnJwYy5FcnJvckluZm9CCAoGcmVzdWx0IhwKDVJlbW92ZVJlcXVlc3QSCwoDdmluGAEgASgJIi4KDlJlbW92ZVJlc3BvbnNlEgsKA3ZpbhgBIAEoCRIPCgdyZW1vdmVkGAIgASgIIg8KDUV4cG9ydFJlcXVlc3QiWAoORXhwb3J0UmVzcG9uc2USLgoIbWV0YWRhdGEYASABKAsyGi52ZWhpY2xlLnYxLkV4cG9ydE1ldGFkYXRhSAASDgoEZGF0YRgCIAEoDEgAQgYKBHBhcnQikQEKDkV4cG9ydE1ldGFkYXRhEhEKCWZpbGVfbmFtZRgBIAEoCRISCgptZWRpYV90eXBlGAIgASgJEhEKCXJvd19jb3VudBgDIAEoAxISCgpzaXplX2J5dGVzGAQgASgDEjEKDXNuYXBzaG90X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKkYKBlNvdXJjZRIWChJTT1VSQ0VfVU5TUEVDSUZJRUQQABIPCgtTT1VSQ0VfVlBJQxABEhMKD1NPVVJDRV9TTkFQU0hPVBACKjsKBFZpZXcSFAoQVklFV19VTlNQRUNJRklFRBAAEg4KClZJRVdfQkFTSUMQARINCglWSUVXX0ZVTEwQAjK7AgoOVmVoaWNsZVNlcnZpY2USRAoGTG9va3VwEhkudmVoaWNsZS52MS5Mb29rdXBSZXF1ZXN0GhoudmVoaWNsZS52MS5Mb29rdXBSZXNwb25zZSIDkAIBElUKC0JhdGNoTG9va3VwEh4udmVoaWNsZS52MS5CYXRjaExvb2t1cFJlcXVlc3QaHy52ZWhpY2xlLnYxLkJhdGNoTG9va3VwUmVzcG9uc2UiA5ACATABEkQKBlJlbW92ZRIZLnZlaGljbGUudjEuUmVtb3ZlUmVxdWVzdBoaLnZlaGljbGUudjEuUmVtb3ZlUmVzcG9uc2UiA5ACAhJGCgZFeHBvcnQSGS52ZWhpY2xlLnYxLkV4cG9ydFJlcXVlc3QaGi52ZWhpY2xlLnYxLkV4cG9ydFJlc3BvbnNlIgOQAgEwAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_error_details, file_google_rpc_status]);
+  fileDesc("CiB2ZWhpY2xlL3YxL3ZlaGljbGVfc2VydmljZS5wcm90bxIKdmVoaWNsZS52MSKhAQoNTG9va3VwUmVxdWVzdBILCgN2aW4YASABKAkSFwoKbW9kZWxfeWVhchgCIAEoBUgAiAEBEi8KB21heF9hZ2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IAYgBARIeCgR2aWV3GAQgASgOMhAudmVoaWNsZS52MS5WaWV3Qg0KC19tb2RlbF95ZWFyQgoKCF9tYXhfYWdlIoIDCg5Mb29rdXBSZXNwb25zZRILCgN2aW4YASABKAkSDAoEbWFrZRgCIAEoCRINCgVtb2RlbBgDIAEoCRISCgptb2RlbF95ZWFyGAQgASgJEhIKCmJvZHlfY2xhc3MYBSABKAkSDgoGY2FjaGVkGAYgASgIEg0KBXN0YWxlGAcgASgIEiIKBnNvdXJjZRgIIAEoDjISLnZlaGljbGUudjEuU291cmNlEi8KC2RlY29kZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgd2ZXJkaWN0GAogASgLMhMudmVoaWNsZS52MS5WZXJkaWN0Ej4KCmF0dHJpYnV0ZXMYCyADKAsyKi52ZWhpY2xlLnYxLkxvb2t1cFJlc3BvbnNlLkF0dHJpYnV0ZXNFbnRyeRIRCglkYXRhX2RhdGUYDCABKAkaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEigwEKB1ZlcmRpY3QSDQoFY29kZXMYASADKAUSDAoEdGV4dBgCIAEoCRIVCg1zdWdnZXN0ZWRfdmluGAMgASgJEhcKD3Bvc3NpYmxlX3ZhbHVlcxgEIAEoCRIXCg9hZGRpdGlvbmFsX3RleHQYBSABKAkSEgoKbGlrZWx5X3ZpbhgGIAEoCSJDCgxWZWhpY2xlUXVlcnkSCwoDdmluGAEgASgJEhcKCm1vZGVsX3llYXIYAiABKAVIAIgBAUINCgtfbW9kZWxfeWVhciKqAQoSQmF0Y2hMb29rdXBSZXF1ZXN0EgwKBHZpbnMYASADKAkSLwoHbWF4X2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkgAiAEBEh4KBHZpZXcYAyABKA4yEC52ZWhpY2xlLnYxLlZpZXcSKQoHcXVlcmllcxgEIAMoCzIYLnZlaGljbGUudjEuVmVoaWNsZVF1ZXJ5QgoKCF9tYXhfYWdlIroBChNCYXRjaExvb2t1cFJlc3BvbnNlEg0KBWluZGV4GAEgASgNEgsKA3ZpbhgCIAEoCRItCgd2ZWhpY2xlGAMgASgLMhoudmVoaWNsZS52MS5Mb29rdXBSZXNwb25zZUgAEiMKBWVycm9yGAQgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIABIpCgplcnJvcl9pbmZvGAUgASgLMhUuZ29vZ2xlLnJwYy5FcnJvckluZm9CCAoGcmVzdWx0IhwKDVJlbW92ZVJlcXVlc3QSCwoDdmluGAEgASgJIi4KDlJlbW92ZVJlc3BvbnNlEgsKA3ZpbhgBIAEoCRIPCgdyZW1vdmVkGAIgASgIIg8KDUV4cG9ydFJlcXVlc3QiWAoORXhwb3J0UmVzcG9uc2USLgoIbWV0YWRhdGEYASABKAsyGi52ZWhpY2xlLnYxLkV4cG9ydE1ldGFkYXRhSAASDgoEZGF0YRgCIAEoDEgAQgYKBHBhcnQikQEKDkV4cG9ydE1ldGFkYXRhEhEKCWZpbGVfbmFtZRgBIAEoCRISCgptZWRpYV90eXBlGAIgASgJEhEKCXJvd19jb3VudBgDIAEoAxISCgpzaXplX2J5dGVzGAQgASgDEjEKDXNuYXBzaG90X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKkYKBlNvdXJjZRIWChJTT1VSQ0VfVU5TUEVDSUZJRUQQABIPCgtTT1VSQ0VfVlBJQxABEhMKD1NPVVJDRV9TTkFQU0hPVBACKjsKBFZpZXcSFAoQVklFV19VTlNQRUNJRklFRBAAEg4KClZJRVdfQkFTSUMQARINCglWSUVXX0ZVTEwQAjK7AgoOVmVoaWNsZVNlcnZpY2USRAoGTG9va3VwEhkudmVoaWNsZS52MS5Mb29rdXBSZXF1ZXN0GhoudmVoaWNsZS52MS5Mb29rdXBSZXNwb25zZSIDkAIBElUKC0JhdGNoTG9va3VwEh4udmVoaWNsZS52MS5CYXRjaExvb2t1cFJlcXVlc3QaHy52ZWhpY2xlLnYxLkJhdGNoTG9va3VwUmVzcG9uc2UiA5ACATABEkQKBlJlbW92ZRIZLnZlaGljbGUudjEuUmVtb3ZlUmVxdWVzdBoaLnZlaGljbGUudjEuUmVtb3ZlUmVzcG9uc2UiA5ACAhJGCgZFeHBvcnQSGS52ZWhpY2xlLnYxLkV4cG9ydFJlcXVlc3QaGi52ZWhpY2xlLnYxLkV4cG9ydFJlc3BvbnNlIgOQAgEwAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_error_details, file_google_rpc_status]);
 
 /**
  * LookupRequest names the VIN to decode.
@@ -28,17 +28,17 @@ export const file_vehicle_v1_vehicle_service: GenFile = /*@__PURE__*/
  */
 export type LookupRequest = Message<"vehicle.v1.LookupRequest"> & {
   /**
-   * The VIN: 17 letters and digits without I, O and Q. Surrounding blanks are
-   * dropped and lower case is accepted.
+   * The VIN: 17 letters and digits without I, O and Q. Surrounding white space and a
+   * byte-order mark are dropped, and lower case is accepted.
    *
    * @generated from field: string vin = 1;
    */
   vin: string;
 
   /**
-   * The model year, when the caller knows it for certain: 1981 to the year after
-   * next. It takes precedence over the year that the VIN implies. Leave it unset
-   * otherwise: a wrong guess turns a clean decode into a wrong one.
+   * The model year, when the caller knows it for certain: 1980 to two years from now.
+   * It takes precedence over the year that the VIN implies. Leave it unset otherwise:
+   * a wrong guess turns a clean decode into a wrong one.
    *
    * @generated from field: optional int32 model_year = 2;
    */
@@ -152,6 +152,14 @@ export type LookupResponse = Message<"vehicle.v1.LookupResponse"> & {
    * @generated from field: map<string, string> attributes = 11;
    */
   attributes: { [key: string]: string };
+
+  /**
+   * The date of NHTSA's data that the VIN was decoded with, such as "2026-02-17".
+   * Empty unless the source is SOURCE_SNAPSHOT: the live vPIC web API gives no date.
+   *
+   * @generated from field: string data_date = 12;
+   */
+  dataDate: string;
 };
 
 /**
@@ -162,7 +170,7 @@ export const LookupResponseSchema: GenMessage<LookupResponse> = /*@__PURE__*/
   messageDesc(file_vehicle_v1_vehicle_service, 1);
 
 /**
- * Verdict is vPIC's own judgement of a VIN.
+ * Verdict is vPIC's own judgement of a VIN, and our guess at what was meant.
  *
  * @generated from message vehicle.v1.Verdict
  */
@@ -183,7 +191,7 @@ export type Verdict = Message<"vehicle.v1.Verdict"> & {
   text: string;
 
   /**
-   * A VIN that is likely meant instead, possibly with "!" for unknown characters.
+   * The VIN that NHTSA suggests instead, possibly with "!" for unknown characters.
    * Empty when there is none. It is never acted on.
    *
    * @generated from field: string suggested_vin = 3;
@@ -191,7 +199,8 @@ export type Verdict = Message<"vehicle.v1.Verdict"> & {
   suggestedVin: string;
 
   /**
-   * The characters that are possible at the positions in error, such as "(4:KLMNR)".
+   * The characters that NHTSA finds possible at the positions in error, such as
+   * "(4:KLMNR)".
    *
    * @generated from field: string possible_values = 4;
    */
@@ -203,6 +212,15 @@ export type Verdict = Message<"vehicle.v1.Verdict"> & {
    * @generated from field: string additional_text = 5;
    */
   additionalText: string;
+
+  /**
+   * Our own guess at the VIN that was meant, when the check digit is wrong, the VIN
+   * does not decode well, and one change of it does. Empty when there is none, and for
+   * European VINs, which have no check digit. It is never acted on.
+   *
+   * @generated from field: string likely_vin = 6;
+   */
+  likelyVin: string;
 };
 
 /**
@@ -213,13 +231,43 @@ export const VerdictSchema: GenMessage<Verdict> = /*@__PURE__*/
   messageDesc(file_vehicle_v1_vehicle_service, 2);
 
 /**
- * BatchLookupRequest names the VINs to decode.
+ * VehicleQuery names one VIN of a batch, with its model year if known.
+ *
+ * @generated from message vehicle.v1.VehicleQuery
+ */
+export type VehicleQuery = Message<"vehicle.v1.VehicleQuery"> & {
+  /**
+   * The VIN, in the form that Lookup accepts.
+   *
+   * @generated from field: string vin = 1;
+   */
+  vin: string;
+
+  /**
+   * The model year, under the conditions of LookupRequest.model_year. Unset means that
+   * the VIN tells it.
+   *
+   * @generated from field: optional int32 model_year = 2;
+   */
+  modelYear?: number | undefined;
+};
+
+/**
+ * Describes the message vehicle.v1.VehicleQuery.
+ * Use `create(VehicleQuerySchema)` to create a new message.
+ */
+export const VehicleQuerySchema: GenMessage<VehicleQuery> = /*@__PURE__*/
+  messageDesc(file_vehicle_v1_vehicle_service, 3);
+
+/**
+ * BatchLookupRequest names the VINs to decode, in exactly one of its two lists.
  *
  * @generated from message vehicle.v1.BatchLookupRequest
  */
 export type BatchLookupRequest = Message<"vehicle.v1.BatchLookupRequest"> & {
   /**
    * The VINs, 1 to 5,000. A VIN that stands more than once is answered at each index.
+   * Empty when queries is filled.
    *
    * @generated from field: repeated string vins = 1;
    */
@@ -239,6 +287,14 @@ export type BatchLookupRequest = Message<"vehicle.v1.BatchLookupRequest"> & {
    * @generated from field: vehicle.v1.View view = 3;
    */
   view: View;
+
+  /**
+   * The VINs with a model year for each, 1 to 5,000. The same VIN with another model
+   * year is another query. Empty when vins is filled.
+   *
+   * @generated from field: repeated vehicle.v1.VehicleQuery queries = 4;
+   */
+  queries: VehicleQuery[];
 };
 
 /**
@@ -246,7 +302,7 @@ export type BatchLookupRequest = Message<"vehicle.v1.BatchLookupRequest"> & {
  * Use `create(BatchLookupRequestSchema)` to create a new message.
  */
 export const BatchLookupRequestSchema: GenMessage<BatchLookupRequest> = /*@__PURE__*/
-  messageDesc(file_vehicle_v1_vehicle_service, 3);
+  messageDesc(file_vehicle_v1_vehicle_service, 4);
 
 /**
  * BatchLookupResponse is the answer for one VIN of the batch.
@@ -306,7 +362,7 @@ export type BatchLookupResponse = Message<"vehicle.v1.BatchLookupResponse"> & {
  * Use `create(BatchLookupResponseSchema)` to create a new message.
  */
 export const BatchLookupResponseSchema: GenMessage<BatchLookupResponse> = /*@__PURE__*/
-  messageDesc(file_vehicle_v1_vehicle_service, 4);
+  messageDesc(file_vehicle_v1_vehicle_service, 5);
 
 /**
  * RemoveRequest names the VIN to remove.
@@ -327,7 +383,7 @@ export type RemoveRequest = Message<"vehicle.v1.RemoveRequest"> & {
  * Use `create(RemoveRequestSchema)` to create a new message.
  */
 export const RemoveRequestSchema: GenMessage<RemoveRequest> = /*@__PURE__*/
-  messageDesc(file_vehicle_v1_vehicle_service, 5);
+  messageDesc(file_vehicle_v1_vehicle_service, 6);
 
 /**
  * RemoveResponse tells what was removed.
@@ -355,7 +411,7 @@ export type RemoveResponse = Message<"vehicle.v1.RemoveResponse"> & {
  * Use `create(RemoveResponseSchema)` to create a new message.
  */
 export const RemoveResponseSchema: GenMessage<RemoveResponse> = /*@__PURE__*/
-  messageDesc(file_vehicle_v1_vehicle_service, 6);
+  messageDesc(file_vehicle_v1_vehicle_service, 7);
 
 /**
  * ExportRequest is empty: the whole cache is exported.
@@ -370,7 +426,7 @@ export type ExportRequest = Message<"vehicle.v1.ExportRequest"> & {
  * Use `create(ExportRequestSchema)` to create a new message.
  */
 export const ExportRequestSchema: GenMessage<ExportRequest> = /*@__PURE__*/
-  messageDesc(file_vehicle_v1_vehicle_service, 7);
+  messageDesc(file_vehicle_v1_vehicle_service, 8);
 
 /**
  * ExportResponse is one part of an export.
@@ -407,7 +463,7 @@ export type ExportResponse = Message<"vehicle.v1.ExportResponse"> & {
  * Use `create(ExportResponseSchema)` to create a new message.
  */
 export const ExportResponseSchema: GenMessage<ExportResponse> = /*@__PURE__*/
-  messageDesc(file_vehicle_v1_vehicle_service, 8);
+  messageDesc(file_vehicle_v1_vehicle_service, 9);
 
 /**
  * ExportMetadata describes the file that follows.
@@ -456,7 +512,7 @@ export type ExportMetadata = Message<"vehicle.v1.ExportMetadata"> & {
  * Use `create(ExportMetadataSchema)` to create a new message.
  */
 export const ExportMetadataSchema: GenMessage<ExportMetadata> = /*@__PURE__*/
-  messageDesc(file_vehicle_v1_vehicle_service, 9);
+  messageDesc(file_vehicle_v1_vehicle_service, 10);
 
 /**
  * Source says who decoded a VIN.
@@ -571,7 +627,8 @@ export const VehicleService: GenService<{
    * Every VIN gets exactly one answer, and one bad VIN spoils nothing.
    *
    * Errors: INVALID_ARGUMENT with BadRequest when there is no VIN or there are more
-   * than 5,000. What is wrong with a single VIN comes as that VIN's own error.
+   * than 5,000, or when both lists are filled. What is wrong with a single VIN comes
+   * as that VIN's own error.
    *
    * @generated from rpc vehicle.v1.VehicleService.BatchLookup
    */

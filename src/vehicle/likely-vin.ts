@@ -25,16 +25,16 @@ export function likelyVins(vin: Vin): Vin[] {
  *
  * @param judge a source that is quick and costs nothing; when it cannot answer, nothing is suggested.
  */
-export function withSuggestedVin(source: VehicleSource, judge: VehicleSource): VehicleSource {
+export function withLikelyVin(source: VehicleSource, judge: VehicleSource): VehicleSource {
   return {
     name: source.name,
     async decode(query, signal) {
       const decode = await source.decode(query, signal);
-      if (!decode.verdict.codes.includes(WRONG_CHECK_DIGIT) || decode.verdict.suggestedVin !== "") {
+      if (!decode.verdict.codes.includes(WRONG_CHECK_DIGIT)) {
         return decode;
       }
-      const suggestedVin = await findLikelyVin(decode, query, judge, signal);
-      return suggestedVin === undefined ? decode : { ...decode, verdict: { ...decode.verdict, suggestedVin } };
+      const likelyVin = await findLikelyVin(decode, query, judge, signal);
+      return likelyVin === undefined ? decode : { ...decode, likelyVin };
     },
   };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
-import { likelyVins, withSuggestedVin } from "../../src/vehicle/suggestion.ts";
+import { likelyVins, withLikelyVin } from "../../src/vehicle/likely-vin.ts";
 import type { Verdict } from "../../src/vehicle/vehicle.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { aVehicle } from "../support/a-vehicle.ts";
@@ -31,16 +31,16 @@ describe("likelyVins", () => {
   });
 });
 
-describe("withSuggestedVin", () => {
+describe("withLikelyVin", () => {
   const vin = parseVin("1XPWD40X1ED21S307");
 
   test("suggests the likely VIN that can be decoded clean", async () => {
     const vpic = new ScriptedSource("vpic", () => aVehicle({ vin, verdict: wrongCheckDigit }));
     const judge = new ScriptedSource("snapshot");
 
-    const decode = await withSuggestedVin(vpic, judge).decode({ vin }, signal);
+    const decode = await withLikelyVin(vpic, judge).decode({ vin }, signal);
 
-    expect(decode.verdict).toEqual({ ...wrongCheckDigit, suggestedVin: "1XPWD40X1ED215307" });
+    expect(decode).toMatchObject({ verdict: wrongCheckDigit, likelyVin: "1XPWD40X1ED215307" });
     expect(decode.vin).toBe(vin);
   });
 
@@ -51,30 +51,29 @@ describe("withSuggestedVin", () => {
       aVehicle({ vin: query.vin, model: query.vin.startsWith("1XPWD40X") ? "388" : "389" }),
     );
 
-    const decode = await withSuggestedVin(vpic, judge).decode({ vin: swapped }, signal);
+    const decode = await withLikelyVin(vpic, judge).decode({ vin: swapped }, signal);
 
     expect(judge.asked.map(({ vin: asked }) => asked)).toContain("1XPWD04X1ED251307");
-    expect(decode.verdict.suggestedVin).toBe("1XPWD40X1ED215307");
+    expect(decode.likelyVin).toBe("1XPWD40X1ED215307");
   });
 
   test.each([
-    ["nothing when no likely VIN can be decoded clean", wrongCheckDigit, wrongCheckDigit, ""],
-    ["nothing for a VIN without fault", clean, clean, ""],
-    ["what the source suggests", { ...wrongCheckDigit, suggestedVin: "1XPWD40X!ED215307" }, clean, "1XPWD40X!ED215307"],
-  ])("suggests %s", async (_, verdict, judged, expected) => {
+    ["when no likely VIN can be decoded clean", wrongCheckDigit, wrongCheckDigit],
+    ["for a VIN without fault", clean, clean],
+  ])("guesses nothing %s", async (_, verdict, judged) => {
     const vpic = new ScriptedSource("vpic", () => aVehicle({ vin, verdict }));
     const judge = new ScriptedSource("snapshot", (query) => aVehicle({ vin: query.vin, verdict: judged }));
 
-    const decode = await withSuggestedVin(vpic, judge).decode({ vin }, signal);
+    const decode = await withLikelyVin(vpic, judge).decode({ vin }, signal);
 
-    expect(decode.verdict.suggestedVin).toBe(expected);
+    expect(decode.likelyVin).toBeUndefined();
   });
 
   test("gives the decode as it is when nobody can judge", async () => {
     const vpic = new ScriptedSource("vpic", () => aVehicle({ vin, verdict: wrongCheckDigit }));
     const judge = new ScriptedSource("snapshot", () => Promise.reject(new SourceUnavailableError("not unpacked")));
 
-    const decode = await withSuggestedVin(vpic, judge).decode({ vin }, signal);
+    const decode = await withLikelyVin(vpic, judge).decode({ vin }, signal);
 
     expect(decode.verdict).toEqual(wrongCheckDigit);
   });
