@@ -61,9 +61,11 @@ const vehicleRules: Rules<typeof VehicleService> = {
   batchLookup: {
     ...usual,
     scope: "lookup",
-    // Larger batches are refused before any of their VINs is looked at, but all of them are read.
+    // A larger batch is refused before any of its VINs is looked at, but it is read to its end.
     costOf: (request) =>
-      isMessage(request, BatchLookupRequestSchema) ? Math.min(request.vins.length, LARGEST_BATCH) : 1,
+      isMessage(request, BatchLookupRequestSchema)
+        ? Math.min(request.vins.length + request.queries.length, LARGEST_BATCH)
+        : 1,
     maxRequestBytes: 256 * KIB,
     defaultTimeoutMs: 5 * MINUTE_MS,
     maxTimeoutMs: 5 * MINUTE_MS,

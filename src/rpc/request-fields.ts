@@ -1,19 +1,37 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { durationMs } from "@bufbuild/protobuf/wkt";
+import type { BatchLookupRequest } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { View as ViewMessage } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { InvalidFieldError } from "../vehicle/errors.ts";
-import type { View } from "../vehicle/vehicle.ts";
+import type { VehicleQuery, View } from "../vehicle/vehicle.ts";
+import { parseVin } from "../vehicle/vin.ts";
 
-const FIRST_MODEL_YEAR = 1981;
+/** The first year that the service itself may answer. */
+const FIRST_MODEL_YEAR = 1980;
+const MODEL_YEARS_AHEAD = 2;
 /** How many VINs a batch may have. */
 export const LARGEST_BATCH = 5_000;
 
-/** @throws InvalidFieldError unless it is unset or from 1981 to the year after next. */
-export function parseModelYear(modelYear: number | undefined, now: number): number | undefined {
-  const lastModelYear = new Date(now).getUTCFullYear() + 2;
+/** The fields of a query, as the caller sent them. */
+interface QueryFields {
+  readonly vin: string;
+  readonly modelYear?: number | undefined;
+}
+
+/**
+ * @param now ms since the epoch.
+ * @param path where the fields stand in the request, such as `queries[3].`. Default: in the request itself.
+ * @throws InvalidFieldError when the VIN is malformed, or the model year is set and not from 1980 to two years from now.
+ */
+export function parseQuery({ vin, modelYear }: QueryFields, now: number, path = ""): VehicleQuery {
+  return { vin: parseVin(vin, `${path}vin`), modelYear: parseModelYear(modelYear, now, `${path}model_year`) };
+}
+
+function parseModelYear(modelYear: number | undefined, now: number, field: string): number | undefined {
+  const lastModelYear = new Date(now).getUTCFullYear() + MODEL_YEARS_AHEAD;
   if (modelYear !== undefined && (modelYear < FIRST_MODEL_YEAR || modelYear > lastModelYear)) {
     throw new InvalidFieldError(
-      "model_year",
+      field,
       `${modelYear} is not a model year from ${FIRST_MODEL_YEAR} to ${lastModelYear}; leave it unset when it is not known`,
     );
   }
@@ -45,14 +63,48 @@ export function parseView(view: ViewMessage): View {
   }
 }
 
-/** @throws InvalidFieldError unless there are 1 to 5,000 VINs. */
-export function checkBatchSize(size: number): void {
+/** The queries of a batch. */
+export interface BatchQueries {
+  readonly size: number;
+  /** @throws InvalidFieldError when the query at the index is malformed. */
+  readonly queryAt: (index: number) => VehicleQuery;
+  /** The VIN at the index, as the caller sent it. */
+  readonly vinAt: (index: number) => string;
+}
+
+/**
+ * @param now ms since the epoch.
+ * @throws InvalidFieldError unless exactly one list is filled, with at most 5,000 VINs.
+ */
+export function parseBatch({ vins, queries }: BatchLookupRequest, now: number): BatchQueries {
+  if (vins.length > 0 && queries.length > 0) {
+    throw new InvalidFieldError("queries", "fill either vins or queries, not both");
+  }
+  if (queries.length > 0) {
+    checkBatchSize("queries", queries.length);
+    const fieldsAt = (index: number): QueryFields => queries[index] ?? { vin: "" };
+    return {
+      size: queries.length,
+      queryAt: (index) => parseQuery(fieldsAt(index), now, `queries[${index}].`),
+      vinAt: (index) => fieldsAt(index).vin,
+    };
+  }
+  checkBatchSize("vins", vins.length);
+  const vinAt = (index: number): string => vins[index] ?? "";
+  return {
+    size: vins.length,
+    queryAt: (index) => ({ vin: parseVin(vinAt(index), `vins[${index}]`) }),
+    vinAt,
+  };
+}
+
+function checkBatchSize(field: string, size: number): void {
   if (size === 0) {
-    throw new InvalidFieldError("vins", `at least one VIN is required, and at most ${LARGEST_BATCH}`);
+    throw new InvalidFieldError(field, `at least one VIN is required, and at most ${LARGEST_BATCH}`);
   }
   if (size > LARGEST_BATCH) {
     throw new InvalidFieldError(
-      "vins",
+      field,
       `${size} VINs are too many for one batch; send at most ${LARGEST_BATCH} at a time`,
     );
   }

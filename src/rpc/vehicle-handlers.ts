@@ -11,7 +11,7 @@ import { canCarryAny, toBatchLookupResponse } from "./batch-messages.ts";
 import type { Call } from "./call.ts";
 import { callOf } from "./call.ts";
 import { streamExport } from "./export-handler.ts";
-import { checkBatchSize, parseMaxAge, parseModelYear, parseView } from "./request-fields.ts";
+import { parseBatch, parseMaxAge, parseQuery, parseView } from "./request-fields.ts";
 import { toLookupResponse } from "./vehicle-messages.ts";
 
 /** What the handlers call. */
@@ -42,7 +42,7 @@ export function createVehicleHandlers({
   return {
     async lookup(request, context) {
       const view = parseView(request.view);
-      const query = { vin: parseVin(request.vin), modelYear: parseModelYear(request.modelYear, now()) };
+      const query = parseQuery(request, now());
       const maxAgeMs = parseMaxAge(request.maxAge);
 
       let result: LookupResult;
@@ -60,11 +60,11 @@ export function createVehicleHandlers({
     async *batchLookup(request, context) {
       const view = parseView(request.view);
       const maxAgeMs = parseMaxAge(request.maxAge);
-      const { vins } = request;
-      checkBatchSize(vins.length);
+      const { size, queryAt, vinAt } = parseBatch(request, now());
 
       const answers = lookupBatch(lookup, {
-        vins,
+        size,
+        queryAt,
         view,
         maxAgeMs,
         timeoutMs: callOf(context.values).timeoutMs(),
@@ -86,7 +86,7 @@ export function createVehicleHandlers({
         } else {
           countError(answer.error);
         }
-        yield toBatchLookupResponse(answer, vins[answer.index] ?? "", rowOptions);
+        yield toBatchLookupResponse(answer, vinAt(answer.index), rowOptions);
       }
     },
 

@@ -1,38 +1,38 @@
-import type { CachedVehicle, View } from "./vehicle.ts";
+import type { CachedVehicle, VehicleQuery, View } from "./vehicle.ts";
 import type { LookupRequest, LookupResult, VehicleLookup } from "./vehicle-lookup.ts";
-import type { Vin } from "./vin.ts";
-import { parseVin } from "./vin.ts";
 import { inWindow } from "./window.ts";
 
-/** The VINs of one batch, and the terms that hold for all of them. */
+/** The queries of one batch, and the terms that hold for all of them. */
 export interface BatchRequest {
-  /** As the caller sent them. */
-  readonly vins: readonly string[];
+  /** How many queries there are. */
+  readonly size: number;
+  /** Reads the query at an index, from 0. What it throws is the answer at that index. */
+  readonly queryAt: (index: number) => VehicleQuery;
   readonly view: View;
   readonly maxAgeMs?: number | undefined;
   readonly timeoutMs?: number | undefined;
   readonly signal: AbortSignal;
 }
 
-/** What became of one VIN: a result, or the error that a Lookup would have thrown. */
+/** A result, or the error that a Lookup would have thrown. */
 type Outcome = { readonly result: LookupResult } | { readonly error: unknown };
 
-/** The outcome for the VIN at an index. */
+/** The outcome of the query at an index. */
 export type BatchAnswer = Outcome & { readonly index: number };
 
 /** After how many rows other callers get their turn. */
 const ROWS_PER_TURN = 100;
-/** How many VINs are read from the cache at once. */
+/** How many queries are read from the cache at once. */
 const READ_SIZE = 250;
 /** How many decodes are under way, or done and not yet read by the caller: two seconds of vPIC's usual budget. */
 const WINDOW_SIZE = 500;
 
 /**
- * Looks a batch up. Malformed VINs and hits are answered first, the others as their sources deliver. A VIN that stands
- * more than once is decoded once and answered at each index.
+ * Looks a batch up. Malformed queries and hits are answered first, the others as their sources deliver. Equal queries
+ * are decoded once and answered at each index.
  *
- * A slow reader holds the work up: no more than a window of decodes goes ahead of it. A reader that leaves ends the
- * work that nobody else waits for.
+ * Work stays at most a window of decodes ahead of the reader. When the reader leaves, decodes that no other caller waits
+ * for are stopped.
  */
 export async function* lookupBatch(lookup: VehicleLookup, request: BatchRequest): AsyncGenerator<BatchAnswer> {
   let rows = 0;
@@ -47,31 +47,29 @@ export async function* lookupBatch(lookup: VehicleLookup, request: BatchRequest)
 }
 
 async function* answerEach(lookup: VehicleLookup, request: BatchRequest): AsyncGenerator<BatchAnswer> {
-  const indexesByVin = new Map<Vin, number[]>();
-  for (const [index, text] of request.vins.entries()) {
-    const parsed = parseRow(text, index);
-    if ("error" in parsed) {
-      yield parsed;
+  const reader = new AbortController();
+  const signal = AbortSignal.any([request.signal, reader.signal]);
+  const indexesByKey = new Map<string, number[]>();
+  const requests: LookupRequest[] = [];
+  for (let index = 0; index < request.size; index++) {
+    const query = readQuery(request, index);
+    if ("error" in query) {
+      yield { index, error: query.error };
+      continue;
+    }
+    const indexes = indexesByKey.get(keyOf(query));
+    if (indexes === undefined) {
+      indexesByKey.set(keyOf(query), [index]);
+      const { view, maxAgeMs, timeoutMs } = request;
+      requests.push({ query, view, maxAgeMs, timeoutMs, signal, keep: false });
     } else {
-      const indexes = indexesByVin.get(parsed.vin) ?? [];
       indexes.push(index);
-      indexesByVin.set(parsed.vin, indexes);
     }
   }
 
-  const reader = new AbortController();
-  const signal = AbortSignal.any([request.signal, reader.signal]);
-  const toLookupRequest = (vin: Vin): LookupRequest => ({
-    query: { vin },
-    view: request.view,
-    maxAgeMs: request.maxAgeMs,
-    timeoutMs: request.timeoutMs,
-    signal,
-    keep: false,
-  });
   try {
-    for await (const [vin, outcome] of lookupEach(lookup, [...indexesByVin.keys()].map(toLookupRequest))) {
-      for (const index of indexesByVin.get(vin) ?? []) {
+    for await (const [query, outcome] of lookupEach(lookup, requests)) {
+      for (const index of indexesByKey.get(keyOf(query)) ?? []) {
         yield { index, ...outcome };
       }
     }
@@ -80,21 +78,22 @@ async function* answerEach(lookup: VehicleLookup, request: BatchRequest): AsyncG
   }
 }
 
-function parseRow(
-  text: string,
-  index: number,
-): { readonly vin: Vin } | { readonly index: number; readonly error: unknown } {
+function readQuery(request: BatchRequest, index: number): VehicleQuery | { readonly error: unknown } {
   try {
-    return { vin: parseVin(text, `vins[${index}]`) };
+    return request.queryAt(index);
   } catch (error) {
-    return { index, error };
+    return { error };
   }
+}
+
+function keyOf({ vin, modelYear }: VehicleQuery): string {
+  return `${vin} ${modelYear ?? ""}`;
 }
 
 async function* lookupEach(
   lookup: VehicleLookup,
   requests: readonly LookupRequest[],
-): AsyncGenerator<readonly [Vin, Outcome]> {
+): AsyncGenerator<readonly [VehicleQuery, Outcome]> {
   const misses: { readonly request: LookupRequest; readonly entry: CachedVehicle | undefined }[] = [];
   for (let start = 0; start < requests.length; start += READ_SIZE) {
     const chunk = requests.slice(start, start + READ_SIZE);
@@ -105,7 +104,7 @@ async function* lookupEach(
       if (outcome === undefined) {
         misses.push({ request, entry });
       } else {
-        yield [request.query.vin, outcome];
+        yield [request.query, outcome];
       }
     }
     await othersTurn();
@@ -113,7 +112,7 @@ async function* lookupEach(
   yield* inWindow(misses, WINDOW_SIZE, async ({ request, entry }) => {
     const outcome = await decodedOutcome(lookup, request, entry);
     request.signal.throwIfAborted();
-    return [request.query.vin, outcome] as const;
+    return [request.query, outcome] as const;
   });
 }
 
@@ -142,7 +141,7 @@ async function decodedOutcome(
   }
 }
 
-/** Lets whatever else waits for the event loop run first. */
+/** Lets the event loop run everything else that is due. */
 function othersTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

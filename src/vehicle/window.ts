@@ -2,7 +2,7 @@
  * Works on items side by side and yields the results as they come.
  *
  * @param size how many items are under way, or done and not yet read, at the same time.
- * @throws what `work` throws first; the others go on unheard.
+ * @throws what `work` throws first; the results of the others are dropped.
  */
 export async function* inWindow<T, R>(
   items: Iterable<T>,

@@ -81,6 +81,10 @@ function setUp(store = new MemoryStore(), transportOptions: { readonly useBinary
   return { client: createClient(VehicleService, transport), source, store, logger };
 }
 
+function copies<T>(count: number, value: T): T[] {
+  return Array.from({ length: count }, () => value);
+}
+
 function detailsOf(answer: BatchLookupResponse | undefined): Any[] {
   return answer?.result.case === "error" ? answer.result.value.details : [];
 }
@@ -126,8 +130,8 @@ describe("Lookup", () => {
   test.each([
     ["vin", { vin: "" }, "a VIN is required"],
     ["vin", { vin: "1XPWD40XIED215307" }, '"I" at position 9'],
-    ["model_year", { vin: VIN, modelYear: 1980 }, "1980 is not a model year from 1981 to 2028"],
-    ["model_year", { vin: VIN, modelYear: 2029 }, "2029 is not a model year from 1981 to 2028"],
+    ["model_year", { vin: VIN, modelYear: 1979 }, "1979 is not a model year from 1980 to 2028"],
+    ["model_year", { vin: VIN, modelYear: 2029 }, "2029 is not a model year from 1980 to 2028"],
     ["max_age", { vin: VIN, maxAge: durationFromMs(-1) }, "negative"],
     ["view", Object.assign(create(LookupRequestSchema, { vin: VIN }), { view: 7 }), "7 is not a view"],
   ])("refuses a bad %s and asks no source (%#)", async (field, request, description) => {
@@ -140,6 +144,27 @@ describe("Lookup", () => {
       { fieldViolations: [{ field, description: expect.stringContaining(description) }] },
     ]);
     expect(source.asked).toHaveLength(0);
+  });
+
+  test.each([1980, 2028])("accepts the model year %d", async (modelYear) => {
+    const { client, source } = setUp();
+
+    await client.lookup({ vin: "ZCGAA1A10AA000123", modelYear });
+
+    expect(source.asked).toEqual([{ vin: "ZCGAA1A10AA000123", modelYear }]);
+  });
+
+  test("tells the date of the snapshot's data and our own guess, also from the cache", async () => {
+    const { client, source } = setUp();
+    source.script = ({ vin }) =>
+      aVehicle({ vin, source: "snapshot", dataDate: "2026-02-17", likelyVin: "1XPWD49X1ED215307" });
+
+    const answers = [await client.lookup({ vin: VIN }), await client.lookup({ vin: VIN })];
+
+    expect(answers).toMatchObject([
+      { cached: false, dataDate: "2026-02-17", verdict: { likelyVin: "1XPWD49X1ED215307", suggestedVin: "" } },
+      { cached: true, dataDate: "2026-02-17", verdict: { likelyVin: "1XPWD49X1ED215307", suggestedVin: "" } },
+    ]);
   });
 
   test("says what vPIC said of a VIN that nobody can decode", async () => {
@@ -244,18 +269,48 @@ describe("BatchLookup", () => {
     ]);
   });
 
-  test.each([
-    [0, "at least one VIN is required, and at most 5000"],
-    [5_001, "5001 VINs are too many for one batch; send at most 5000 at a time"],
-  ])("refuses %d VINs", async (count, description) => {
-    const { client } = setUp();
+  test("answers queries, each with its model year, as it does VINs", async () => {
+    const { client, source } = setUp();
+    const queries = [
+      { vin: VIN, modelYear: 2014 },
+      { vin: "1xpwd40x1ed215307" },
+      { vin: VIN, modelYear: 2014 },
+      { vin: VIN, modelYear: 1979 },
+      { vin: "1XPWD40XIED215307" },
+    ];
 
-    const error = await errorOf(
-      Array.fromAsync(client.batchLookup({ vins: Array.from({ length: count }, () => VIN) })),
-    );
+    const answers = await Array.fromAsync(client.batchLookup({ queries }));
+
+    const byIndex = answers.toSorted((a, b) => a.index - b.index);
+    expect(byIndex.map(({ index, vin, result }) => [index, vin, result.case])).toEqual([
+      [0, VIN, "vehicle"],
+      [1, "1xpwd40x1ed215307", "vehicle"],
+      [2, VIN, "vehicle"],
+      [3, VIN, "error"],
+      [4, "1XPWD40XIED215307", "error"],
+    ]);
+    expect(byIndex.slice(3).map(({ result }) => (result.case === "error" ? result.value.message : ""))).toEqual([
+      expect.stringMatching(/^queries\[3\]\.model_year: 1979 is not a model year from 1980 to 2028/),
+      expect.stringMatching(/^queries\[4\]\.vin: "I" at position 9/),
+    ]);
+    expect(source.asked).toEqual([{ vin: VIN, modelYear: 2014 }, { vin: VIN }]);
+  });
+
+  test.each([
+    ["no VIN", {}, "vins", "at least one VIN is required, and at most 5000"],
+    ["5,001 VINs", { vins: copies(5_001, VIN) }, "vins", "5001 VINs are too many for one batch"],
+    ["5,001 queries", { queries: copies(5_001, { vin: VIN }) }, "queries", "5001 VINs are too many for one batch"],
+    ["both lists filled", { vins: [VIN], queries: [{ vin: VIN }] }, "queries", "fill either vins or queries, not both"],
+  ])("refuses %s", async (_, request, field, description) => {
+    const { client, source } = setUp();
+
+    const error = await errorOf(Array.fromAsync(client.batchLookup(request)));
 
     expect(error.code).toBe(Code.InvalidArgument);
-    expect(error.findDetails(BadRequestSchema)).toMatchObject([{ fieldViolations: [{ field: "vins", description }] }]);
+    expect(error.findDetails(BadRequestSchema)).toMatchObject([
+      { fieldViolations: [{ field, description: expect.stringContaining(description) }] },
+    ]);
+    expect(source.asked).toEqual([]);
   });
 });
 

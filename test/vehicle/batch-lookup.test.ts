@@ -2,8 +2,9 @@ import { describe, expect, test } from "vitest";
 import { InvalidFieldError, VinNotDecodedError } from "../../src/vehicle/errors.ts";
 import type { BatchAnswer, BatchRequest } from "../../src/vehicle/batch-lookup.ts";
 import { lookupBatch } from "../../src/vehicle/batch-lookup.ts";
-import type { VehicleSource } from "../../src/vehicle/vehicle.ts";
+import type { VehicleQuery, VehicleSource } from "../../src/vehicle/vehicle.ts";
 import { VehicleLookup } from "../../src/vehicle/vehicle-lookup.ts";
+import { parseVin } from "../../src/vehicle/vin.ts";
 import { aVehicle } from "../support/a-vehicle.ts";
 import { manyVins } from "../support/real-vins.ts";
 import { MemoryStore } from "../support/memory-store.ts";
@@ -25,7 +26,8 @@ function setUp(source: VehicleSource): { lookup: VehicleLookup; store: MemorySto
 }
 
 function aBatch(vins: readonly string[], overrides: Partial<BatchRequest> = {}): BatchRequest {
-  return { vins, view: "basic", signal: new AbortController().signal, ...overrides };
+  const queryAt = (index: number): VehicleQuery => ({ vin: parseVin(vins[index] ?? "", `vins[${index}]`) });
+  return { size: vins.length, queryAt, view: "basic", signal: new AbortController().signal, ...overrides };
 }
 
 async function collect(answers: AsyncIterable<BatchAnswer>): Promise<BatchAnswer[]> {
@@ -70,6 +72,19 @@ describe("lookupBatch", () => {
 
     expect(answers.map((answer) => answer.index)).toEqual([0, 1, 2]);
     expect(source.asked).toHaveLength(1);
+  });
+
+  test("decodes a VIN once for each model year that is given with it", async () => {
+    const [vin = raise()] = manyVins(1);
+    const years = [2014, undefined, 2014, 1984];
+    const source = new ScriptedSource("vpic");
+    const { lookup } = setUp(source);
+
+    const queryAt = (index: number): VehicleQuery => ({ vin, modelYear: years[index] });
+    const answers = await collect(lookupBatch(lookup, aBatch([], { size: years.length, queryAt })));
+
+    expect(answers.map((answer) => answer.index)).toEqual([0, 1, 2, 3]);
+    expect(source.asked).toEqual([{ vin, modelYear: 2014 }, { vin }, { vin, modelYear: 1984 }]);
   });
 
   test("gives hits first, although the misses stand before them", async () => {
