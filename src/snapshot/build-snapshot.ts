@@ -1,4 +1,5 @@
 import Database from "better-sqlite3";
+import { RENAMED_LABELS } from "./nhtsa-tables.ts";
 import { SnapshotError } from "./snapshot-error.ts";
 import {
   CREATE_TABLES,
@@ -36,6 +37,7 @@ export function buildSnapshot(sourcePath: string, targetPath: string, origin: Or
   database.exec(CREATE_TABLES);
   database.exec(FILL_SMALL_TABLES);
   fillLookups(database);
+  renameLabels(database);
   database.exec(FILL_PATTERNS);
   writeOrigin(database, origin);
   database.exec("COMMIT");
@@ -87,6 +89,20 @@ function fillLookups(database: Database.Database): void {
       database
         .prepare(`INSERT INTO lookup SELECT ?, CAST(Id AS TEXT), Name FROM source.${quoted} WHERE Name IS NOT NULL`)
         .run(name);
+    }
+  }
+}
+
+/** Writes today's names. In a newer database they stand already, and nothing is found to change. */
+function renameLabels(database: Database.Database): void {
+  const rename = database.prepare("UPDATE lookup SET name = ? WHERE table_name = ? AND name = ?");
+  const renameType = database.prepare("UPDATE wmi SET vehicle_type = ? WHERE vehicle_type = ?");
+  for (const [table, names] of Object.entries(RENAMED_LABELS)) {
+    for (const [old, current] of Object.entries(names)) {
+      rename.run(current, table, old);
+      if (table === "VehicleType") {
+        renameType.run(current, old);
+      }
     }
   }
 }

@@ -1,5 +1,5 @@
-import { ELEMENT } from "./elements.ts";
 import type { Item } from "./item.ts";
+import { ELEMENT } from "./nhtsa-tables.ts";
 import type { FormulaPattern, MatchingPattern, VpicData, Wmi } from "./vpic-data.ts";
 import { byPriorityAndAge } from "./winners.ts";
 
@@ -26,7 +26,7 @@ function toItem(pattern: MatchingPattern): Item {
     isCountedPattern: true,
     priority: pattern.yearFrom,
     changedOn: pattern.changedOn,
-    literalKeys: pattern.glob.slice(0, -1).replaceAll("?", ""),
+    keys: pattern.glob.slice(0, -1).replaceAll("?", "*"),
   };
 }
 
@@ -46,7 +46,7 @@ function engineCandidates(data: VpicData, candidates: readonly Item[]): Item[] {
     isCountedPattern: true,
     priority: ENGINE_MODEL_PRIORITY,
     changedOn: row.changedOn,
-    literalKeys: engine.literalKeys,
+    keys: engine.keys,
   }));
 }
 
@@ -64,6 +64,6 @@ function readFormula(pattern: FormulaPattern, key: string): Item {
     isCountedPattern: true,
     priority: FORMULA_PRIORITY,
     changedOn: pattern.changedOn,
-    literalKeys: pattern.keys.replaceAll("*", ""),
+    keys: pattern.keys,
   };
 }

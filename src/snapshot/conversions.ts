@@ -1,5 +1,6 @@
 import { calculate } from "./decimal.ts";
 import type { Item } from "./item.ts";
+import { ELEMENT } from "./nhtsa-tables.ts";
 import { byPriorityAndAge } from "./winners.ts";
 
 /** A row of vPIC's table Conversion: how one variable follows from another. */
@@ -36,9 +37,18 @@ export function convert(items: readonly Item[], conversions: readonly Conversion
       attributeId: value,
       value,
       isCountedPattern: false,
+      isInexact: !isExact(item),
     });
   }
   return converted;
+}
+
+/**
+ * Litres are rounded to a tenth, and a maker may have stated cubic inches that the embedded data lacks. Only cubic
+ * centimetres to the last digit are what NHTSA itself converts from.
+ */
+function isExact(item: Item): boolean {
+  return item.elementId === ELEMENT.displacementCc && !item.attributeId.trim().endsWith("0");
 }
 
 function evaluate(formula: string, x: string): string {

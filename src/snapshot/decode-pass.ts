@@ -1,9 +1,7 @@
 import { collectCandidates } from "./candidates.ts";
 import { convert } from "./conversions.ts";
-import { defaultsOf } from "./defaults.ts";
-import { ELEMENT, NOT_APPLICABLE } from "./elements.ts";
-import { weightOf, type ErrorCode } from "./error-codes.ts";
 import type { Item } from "./item.ts";
+import { DEFAULTS, ELEMENT, NOT_APPLICABLE, type ErrorCode } from "./nhtsa-tables.ts";
 import { judge, type Findings } from "./verdict.ts";
 import { patternKeyOf } from "./vin-parts.ts";
 import type { VpicData, Wmi } from "./vpic-data.ts";
@@ -28,8 +26,8 @@ export interface Pass {
   readonly score: Score;
 }
 
-/** How passes compare, the most telling first; more is better. */
-export type Score = readonly [errors: number, elements: number, patterns: number, year: number];
+/** How much a pass has found: the weights of its variables, its patterns, and its year. */
+type Score = readonly [elements: number, patterns: number, year: number];
 
 /** Decodes a VIN for one year, as NHTSA's spVinDecode_Core does. */
 export function decodePass(data: VpicData, attempt: Attempt): Pass {
@@ -46,7 +44,7 @@ export function decodePass(data: VpicData, attempt: Attempt): Pass {
     items,
   };
   const codes = judge(findings);
-  return { findings, codes, score: scoreOf(data, items, codes, attempt.year) };
+  return { findings, codes, score: scoreOf(data, items, attempt.year) };
 }
 
 function collectItems(data: VpicData, wmi: Wmi, attempt: Attempt): Item[] {
@@ -56,7 +54,7 @@ function collectItems(data: VpicData, wmi: Wmi, attempt: Attempt): Item[] {
   items.push(...makeItems(data, wmi, items));
   items.push(...convert(items, data.conversions));
   const known = new Set(items.map((item) => item.elementId));
-  for (const fallback of defaultsOf(wmi.vehicleTypeId)) {
+  for (const fallback of DEFAULTS[wmi.vehicleTypeId ?? 0] ?? []) {
     if (!known.has(fallback.elementId)) {
       items.push(givenItem(fallback.elementId, fallback.attributeId, fallback.value));
     }
@@ -95,7 +93,7 @@ function givenItem(elementId: number, attributeId: string, value: string | undef
     isCountedPattern: false,
     priority: 100,
     changedOn: "",
-    literalKeys: "",
+    keys: "",
   };
 }
 
@@ -103,7 +101,7 @@ function upper(name: string | null): string {
   return (name ?? "").toUpperCase();
 }
 
-function scoreOf(data: VpicData, items: readonly Item[], codes: readonly ErrorCode[], year: number | undefined): Score {
+function scoreOf(data: VpicData, items: readonly Item[], year: number | undefined): Score {
   const known = new Set(items.filter((item) => item.value !== "").map((item) => item.elementId));
   let elements = 0;
   for (const elementId of known) {
@@ -112,5 +110,5 @@ function scoreOf(data: VpicData, items: readonly Item[], codes: readonly ErrorCo
   const patterns = items.filter(
     (item) => item.isCountedPattern && item.value !== "" && item.value !== NOT_APPLICABLE,
   ).length;
-  return [weightOf(codes), elements, patterns, year ?? 0];
+  return [elements, patterns, year ?? 0];
 }

@@ -1,16 +1,17 @@
-import { decodePass, type Attempt, type Pass, type Score } from "./decode-pass.ts";
-import { yearOfDescriptor } from "./descriptors.ts";
+import { decodePass, type Attempt, type Pass } from "./decode-pass.ts";
 import { EARLIEST_YEAR, impliedYear, YEARS_PER_CYCLE, yearOfOtherCycle, type ImpliedYear } from "./model-year.ts";
+import { VEHICLE_TYPE, YEAR_OF_DESCRIPTOR } from "./nhtsa-tables.ts";
+import { weightOf } from "./verdict.ts";
 import { descriptorOf, wmiOf } from "./vin-parts.ts";
 import type { VpicData, Wmi } from "./vpic-data.ts";
 
 const YEARS_AHEAD = 2;
-const PASSENGER_CAR = 2;
-const MPV = 7;
-const TRUCK = 3;
 const LIGHT_TRUCK = 1;
 /** Between two passes that are equally good, the one for the year that the caller named wins. */
 const NAMED_YEAR_BONUS = 10_000;
+
+/** What passes are compared by, the most telling first; more is better. */
+type Comparable = readonly [errors: number, elements: number, patterns: number, year: number];
 
 /**
  * Decodes a VIN as NHTSA's spVinDecode does: for the year that it implies, for both years when that is not conclusive,
@@ -36,7 +37,7 @@ export function decodeVin(data: VpicData, vin: string, namedYear: number | undef
   const contradicts = (year: number | undefined): boolean =>
     namedYear !== undefined && year !== undefined && namedYear !== year;
 
-  const setYear = yearOfDescriptor(descriptorOf(vin));
+  const setYear = YEAR_OF_DESCRIPTOR.get(descriptorOf(vin));
   if (setYear !== undefined) {
     return attempt(setYear, true, contradicts(setYear));
   }
@@ -63,9 +64,9 @@ export function decodeVin(data: VpicData, vin: string, namedYear: number | undef
 /** Cars, MPVs and light trucks: their position 7 tells the cycle of years, and their serial number has five digits. */
 function isLightVehicle(wmi: Wmi | undefined): boolean {
   return (
-    wmi?.vehicleTypeId === PASSENGER_CAR ||
-    wmi?.vehicleTypeId === MPV ||
-    (wmi?.vehicleTypeId === TRUCK && wmi.truckTypeId === LIGHT_TRUCK)
+    wmi?.vehicleTypeId === VEHICLE_TYPE.passengerCar ||
+    wmi?.vehicleTypeId === VEHICLE_TYPE.mpv ||
+    (wmi?.vehicleTypeId === VEHICLE_TYPE.truck && wmi.truckTypeId === LIGHT_TRUCK)
   );
 }
 
@@ -92,11 +93,13 @@ function bestOf(passes: readonly Pass[], namedYear: number | undefined): Pass {
   );
 }
 
-function scoreFor({ score, findings }: Pass, namedYear: number | undefined): Score {
+function scoreFor({ score, findings, codes }: Pass, namedYear: number | undefined): Comparable {
   const bonus = namedYear !== undefined && findings.year === namedYear ? NAMED_YEAR_BONUS : 0;
-  return [score[0], score[1], score[2], score[3] + bonus];
+  // A year without a model gives way to the other one, but not when the caller has named it.
+  const errors = namedYear === undefined ? codes : codes.filter((code) => code !== 14);
+  return [weightOf(errors), score[0], score[1], score[2] + bonus];
 }
 
-function compare(a: Score, b: Score): number {
+function compare(a: Comparable, b: Comparable): number {
   return a[0] - b[0] || a[1] - b[1] || a[2] - b[2] || a[3] - b[3];
 }

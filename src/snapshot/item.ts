@@ -7,12 +7,14 @@ export interface Item {
   readonly value?: string | undefined;
   /** Whether a pattern of the VIN's own gave it; items taken from the WMI or the year say nothing of this vehicle. */
   readonly isFromPattern: boolean;
+  /** Whether it may differ from what NHTSA computes, since it was computed from a number that may be rounded. */
+  readonly isInexact?: boolean;
   /** Whether it counts among the patterns when two passes are compared; conversions do not. */
   readonly isCountedPattern: boolean;
   /** The higher wins. */
   readonly priority: number;
   /** When the data was last changed, in a form that sorts; the newer wins. */
   readonly changedOn: string;
-  /** The pattern without its wildcards `*`. */
-  readonly literalKeys: string;
+  /** The pattern, `*` for any character. */
+  readonly keys: string;
 }

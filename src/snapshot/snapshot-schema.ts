@@ -1,7 +1,7 @@
-import { ELEMENTS_NOT_FROM_PATTERNS } from "./elements.ts";
+import { ELEMENTS_NOT_FROM_PATTERNS } from "./nhtsa-tables.ts";
 
 /** Raised whenever the tables below, or how they are filled, change: an unpacked file of another version is rebuilt. */
-export const SNAPSHOT_VERSION = 1;
+export const SNAPSHOT_VERSION = 2;
 
 /** The columns of NHTSA's database that the snapshot is made from. */
 export const SOURCE_COLUMNS: Readonly<Record<string, readonly string[]>> = {

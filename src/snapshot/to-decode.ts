@@ -1,8 +1,7 @@
 import type { Decode, VehicleQuery } from "../vehicle/vehicle.ts";
 import type { Pass } from "./decode-pass.ts";
-import { ELEMENT, NOT_APPLICABLE } from "./elements.ts";
 import type { Item } from "./item.ts";
-import { currentBodyClass } from "./labels.ts";
+import { ELEMENT, NOT_APPLICABLE } from "./nhtsa-tables.ts";
 import { toVerdict } from "./verdict.ts";
 import { descriptorOf } from "./vin-parts.ts";
 import type { VpicData } from "./vpic-data.ts";
@@ -20,6 +19,8 @@ const NOT_ATTRIBUTES: ReadonlySet<number> = new Set([
   ELEMENT.modelYear,
   ELEMENT.bodyClass,
 ]);
+/** Wrong more often than right: the embedded data has them by engine family only. */
+const NOT_KNOWABLE: ReadonlySet<number> = new Set([ELEMENT.engineHp, ELEMENT.engineKw]);
 const LINE_BREAKS = /[\t\r\n]/g;
 
 /** The best pass as the domain sees it, with look-up ids replaced by their names. */
@@ -30,7 +31,7 @@ export function toDecode(data: VpicData, query: VehicleQuery, pass: Pass, decode
     make: valueOf(data, items, ELEMENT.make),
     model: valueOf(data, items, ELEMENT.model),
     modelYear: valueOf(data, items, ELEMENT.modelYear),
-    bodyClass: currentBodyClass(valueOf(data, items, ELEMENT.bodyClass)),
+    bodyClass: valueOf(data, items, ELEMENT.bodyClass),
     source: "snapshot",
     decodedAt,
     dataDate: data.dataDate,
@@ -48,16 +49,18 @@ function toAttributes(data: VpicData, vin: string, items: readonly Item[]): Reco
     }
     const name = data.nameOf(item.elementId);
     const value = printed(data, item);
-    if (name === undefined || NOT_ATTRIBUTES.has(item.elementId) || value === "" || value === NOT_APPLICABLE) {
+    if (name === undefined || isLeftOut(item) || value === "" || value === NOT_APPLICABLE) {
       continue;
     }
     const earlier = attributes[name];
-    attributes[name] = earlier === undefined ? value : `${earlier}; ${value}`;
+    attributes[name] = earlier === undefined ? value : `${earlier}, ${value}`;
   }
-  if (items.length > 0) {
-    attributes["VehicleDescriptor"] = descriptorOf(vin);
-  }
+  attributes["VehicleDescriptor"] = descriptorOf(vin);
   return attributes;
+}
+
+function isLeftOut({ elementId, isInexact = false }: Item): boolean {
+  return isInexact || NOT_ATTRIBUTES.has(elementId) || NOT_KNOWABLE.has(elementId);
 }
 
 /** Several patterns often carry the same note. */
@@ -77,6 +80,6 @@ function printed(data: VpicData, item: Item): string {
 
 function nameOf(data: VpicData, item: Item): string {
   return item.elementId === ELEMENT.model
-    ? (data.model(item.attributeId)?.name ?? "")
+    ? (data.model(item.attributeId)?.name ?? item.attributeId)
     : data.valueOf(item.elementId, item.attributeId);
 }

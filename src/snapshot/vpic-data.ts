@@ -140,10 +140,13 @@ export class VpicData {
     return this.#elements.get(elementId)?.weight ?? 0;
   }
 
-  /** What an attribute id stands for: the name in the variable's look-up table, or itself when it has none. */
+  /**
+   * What an attribute id stands for: the name in the variable's look-up table, or itself when the variable has no such
+   * table or the table no such row, as vPIC prints it.
+   */
   valueOf(elementId: number, attributeId: string): string {
     const table = this.#elements.get(elementId)?.lookupTable ?? "";
-    return table === "" ? attributeId : (this.#lookups.get(table)?.get(attributeId) ?? "");
+    return table === "" ? attributeId : (this.#lookups.get(table)?.get(attributeId) ?? attributeId);
   }
 }
 

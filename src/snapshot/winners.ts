@@ -1,5 +1,5 @@
-import { ELEMENTS_WITH_MANY_VALUES } from "./elements.ts";
 import type { Item } from "./item.ts";
+import { ELEMENTS_WITH_MANY_VALUES } from "./nhtsa-tables.ts";
 
 /**
  * Leaves of several candidates for one variable the one that wins: the highest priority, then the newest, then the
@@ -30,14 +30,18 @@ export function byPriorityAndAge(a: Item, b: Item): number {
 function beats(challenger: Item, holder: Item): boolean {
   const order =
     byPriorityAndAge(challenger, holder) ||
-    challenger.literalKeys.length - holder.literalKeys.length ||
-    compareTexts(sortingForm(challenger.literalKeys), sortingForm(holder.literalKeys));
+    literalLength(challenger.keys) - literalLength(holder.keys) ||
+    compareTexts(sortingForm(challenger.keys), sortingForm(holder.keys));
   return order < 0;
 }
 
-/** NHTSA's database sorts the bar before digits and letters, and brackets are not looked at. */
-function sortingForm(literalKeys: string): string {
-  return literalKeys.replaceAll(/[[\]]/g, "").replaceAll("|", "+");
+function literalLength(keys: string): number {
+  return keys.replaceAll("*", "").length;
+}
+
+/** NHTSA's database sorts the star, then the bar, before digits and letters; brackets are not compared. */
+function sortingForm(keys: string): string {
+  return keys.replaceAll(/[[\]]/g, "").replaceAll("|", "+");
 }
 
 function compareTexts(a: string, b: string): number {

@@ -20,9 +20,15 @@ function known(elementId: number, attributeId: string, changes: Partial<Item> = 
     isCountedPattern: true,
     priority: 2010,
     changedOn: "2020-01-01",
-    literalKeys: "",
+    keys: "",
     ...changes,
   };
+}
+
+function exact(...items: Item[]): number[] {
+  return convert(items, CONVERSIONS)
+    .filter((item) => item.isInexact !== true)
+    .map((item) => item.elementId);
 }
 
 function converted(...items: Item[]): Record<number, string | undefined> {
@@ -58,6 +64,17 @@ describe("convert", () => {
     const values = converted(known(LITRES, "3.0"), known(CI, "183", { changedOn: "2021-01-01" }));
 
     expect(values).toEqual({ [CC]: "2998.832712" });
+  });
+
+  test.each([
+    ["cubic centimetres to the last digit", known(CC, "3189"), [CI, LITRES]],
+    ["round cubic centimetres", known(CC, "3800"), []],
+    ["litres", known(LITRES, "3.8"), []],
+    ["cubic inches", known(CI, "183"), []],
+  ] as const)("trusts what it computes from %s as far as that is exact", (_, item, trusted) => {
+    const elements = exact(item);
+
+    expect(elements).toEqual(trusted);
   });
 
   test("gives 0, as NHTSA does, where there is nothing to compute with", () => {

@@ -51,6 +51,18 @@ describe("the year", () => {
     expect(vehicle.verdict.text).toContain("12 - Model Year Warning - Model Year entered for decoding with VIN");
   });
 
+  test("may be the first that the service answers, 1980", async () => {
+    const vehicle = await decode("ZCGAA1A10AA000123", 1980);
+
+    expect(vehicle.modelYear).toBe("1980");
+  });
+
+  test("is not that of a pass without a model when the other has one", async () => {
+    const vehicle = await decode("1FDAW4CAXJA111111");
+
+    expect(vehicle).toMatchObject({ model: "F-450", modelYear: "2018" });
+  });
+
   test("is the VIN's when nothing is known for the caller's", async () => {
     const vehicle = await decode("WUAAU34248N006164", 1985);
 
@@ -88,7 +100,7 @@ describe("the verdict", () => {
     const vehicle = await decode("11111111111111111");
 
     expect(isDecoded(vehicle)).toBe(false);
-    expect(vehicle.attributes).toEqual({});
+    expect(vehicle.attributes).toEqual({ VehicleDescriptor: "11111111*11" });
     expect(vehicle.verdict).toMatchObject({ codes: [7], suggestedVin: "", possibleValues: "" });
     expect(vehicle.verdict.text).toMatch(/^7 - Manufacturer is not registered with NHTSA/);
   });
@@ -120,7 +132,7 @@ describe("the verdict", () => {
   test("warns of off-road vehicles, whose check digit need not be right", async () => {
     const vehicle = await decode("4XAXH76A0CA000001");
 
-    expect(vehicle.bodyClass).toMatch(/^Off-road Vehicle/);
+    expect(vehicle.bodyClass).toMatch(/^Off-Road Vehicle/);
     expect(vehicle.verdict.codes).toContain(10);
     expect(vehicle.verdict.text).toContain("10 - Off-Road Vehicle Warning");
   });
@@ -186,7 +198,7 @@ describe("the attributes", () => {
     const sameNoteTwice = await decode("KMHCG45C71U234399");
 
     expect(severalNotes.attributes["OtherRestraintSystemInfo"]).toBe(
-      "2nd row center 3-point manual belts; 2nd row outboard 3-point manual belts",
+      "2nd row center 3-point manual belts, 2nd row outboard 3-point manual belts",
     );
     expect(sameNoteTwice.attributes["OtherRestraintSystemInfo"]).toBe("Depowered Airbags");
   });
@@ -203,10 +215,78 @@ describe("the attributes", () => {
     expect(vehicle.attributes).toMatchObject({
       EngineModel: "D13",
       EngineCylinders: "6",
-      DisplacementCC: "12800.0",
+      DisplacementL: "12.8",
       FuelTypePrimary: "Diesel",
       GVWR: "Class 8: 33,001 lb and above (14,969 kg and above)",
     });
+  });
+});
+
+describe("the labels", () => {
+  test.each([
+    ["9C2RC6901FA000123", "Motorcycle - Touring/Sport Touring"],
+    ["4XASEA57XFA220276", "Off-Road Vehicle - All-Terrain Vehicle [ATV] (Motorcycle-Style)"],
+    ["MH3DP05AXFA000123", "Motorcycle - Dual-Sport/Adventure/Supermoto/On-Off Road"],
+    ["5YNKAAAAXKA000123", "Off-Road Vehicle - Golf Cart"],
+  ])("of body classes are today's: %s is a %s", async (vin, bodyClass) => {
+    const vehicle = await decode(vin);
+
+    expect(vehicle.bodyClass).toBe(bodyClass);
+  });
+
+  test("of attributes are today's", async () => {
+    const boxer = await decode("4S3BMBC66D3028950");
+    const offRoad = await decode("4UF8AXJY8PZ3J8413");
+
+    expect(boxer.attributes["EngineConfiguration"]).toBe("Horizontally Opposed (boxer)");
+    expect(offRoad.attributes["VehicleType"]).toBe("OFF-ROAD VEHICLE");
+  });
+
+  test("are ids where NHTSA has lost the name", async () => {
+    const vehicle = await decode("L5XU10006M1000001");
+
+    expect(vehicle.model).toBe("28450");
+  });
+});
+
+describe("what the data cannot tell", () => {
+  test.each(["1NXBU4EEXAZ201807", "2HKRM3H78CH514622"])("leaves the engine's power of %s out", async (vin) => {
+    const { attributes } = await decode(vin);
+
+    expect(attributes).not.toHaveProperty("EngineHP");
+    expect(attributes).not.toHaveProperty("EngineKW");
+  });
+
+  test.each(["1HGCM82633A004352", "4V4NC9EJXEN171694"])(
+    "leaves out the displacement of %s in other units than that stated",
+    async (vin) => {
+      const { attributes } = await decode(vin);
+
+      expect(attributes).not.toHaveProperty("DisplacementCC");
+      expect(attributes).not.toHaveProperty("DisplacementCI");
+    },
+  );
+
+  test.each([
+    ["5TDGSKFC3RS100013", [0, 14]],
+    // Other codes say already that the decode is not clean.
+    ["5TDGSKFC4RS100013", [1]],
+    ["1T9B5XGBXS8380067", [8]],
+  ])("is said by the codes when there is no model: %s", async (vin, codes) => {
+    const vehicle = await decode(vin);
+
+    expect(vehicle.model).toBe("");
+    expect(vehicle.verdict.codes).toEqual(codes);
+  });
+});
+
+describe("of several patterns", () => {
+  test("the one wins that NHTSA's database sorts first, stars and all", async () => {
+    const tractor = await decode("3AKJF8FG5RJFB7135");
+    const highlander = await decode("5TDBBRCH7M2Z18260");
+
+    expect(tractor.attributes).toMatchObject({ EngineModel: "Cummins X15", FuelTypePrimary: "Diesel" });
+    expect(highlander.attributes["Series"]).toBe("AXUH78L");
   });
 });
 
@@ -244,6 +324,8 @@ describe("any 17 characters that a VIN may have", () => {
 
         expect(second).toEqual(first);
         expect(first.verdict.codes.length).toBeGreaterThan(0);
+        // A bare 0 would say that nothing is missing.
+        expect(first.model === "" && first.verdict.codes.join() === "0").toBe(false);
       }),
       { numRuns: 500 },
     );

@@ -37,6 +37,12 @@ afterAll(async () => {
 });
 
 describe("real VINs", () => {
+  test("are never given an engine's power, which the data has by engine family only", () => {
+    const claims = decodes.filter(({ attributes }) => "EngineHP" in attributes || "EngineKW" in attributes);
+
+    expect(claims).toEqual([]);
+  });
+
   test("are enough to tell", () => {
     expect(facts.length).toBeGreaterThan(200);
   });

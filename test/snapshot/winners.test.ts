@@ -13,7 +13,7 @@ function candidate(attributeId: string, changes: Partial<Item> = {}): Item {
     isCountedPattern: true,
     priority: 2010,
     changedOn: "2020-01-01 10:00:00",
-    literalKeys: "AB",
+    keys: "AB",
     ...changes,
   };
 }
@@ -34,7 +34,7 @@ describe("pickWinners", () => {
 
   test("prefers the newest to the shortest", () => {
     const winners = winnerOf(
-      candidate("shorter", { literalKeys: "A" }),
+      candidate("shorter", { keys: "***A" }),
       candidate("newer", { changedOn: "2020-01-01 10:00:00.083000" }),
     );
 
@@ -42,23 +42,34 @@ describe("pickWinners", () => {
   });
 
   test("prefers the shortest pattern to the alphabetically first", () => {
-    const winners = winnerOf(candidate("first", { literalKeys: "AAA" }), candidate("shorter", { literalKeys: "B" }));
+    const winners = winnerOf(candidate("first", { keys: "AAA" }), candidate("shorter", { keys: "B" }));
 
     expect(winners).toEqual(["shorter"]);
   });
 
-  test("prefers the alphabetically first pattern, brackets aside and the bar before all", () => {
+  test("prefers the alphabetically first pattern, brackets aside", () => {
     const winners = winnerOf(
-      candidate("set", { literalKeys: "[1]" }),
-      candidate("bar", { literalKeys: "A|A" }),
-      candidate("letter", { literalKeys: "AAA" }),
+      candidate("set", { keys: "[1]" }),
+      candidate("bar", { keys: "A|A" }),
+      candidate("letter", { keys: "AAA" }),
     );
 
     expect(winners).toEqual(["set"]);
   });
 
+  test.each([
+    ["***FG", "*F8"],
+    ["**BC", "*AB"],
+    ["A**C", "AAC"],
+    ["*A|", "A*|"],
+  ])("of equal length prefers %s to %s, for the star sorts first", (first, second) => {
+    const winners = winnerOf(candidate(second, { keys: second }), candidate(first, { keys: first }));
+
+    expect(winners).toEqual([first]);
+  });
+
   test("sorts the bar before digits", () => {
-    const winners = winnerOf(candidate("digit", { literalKeys: "A1" }), candidate("bar", { literalKeys: "A|" }));
+    const winners = winnerOf(candidate("digit", { keys: "A1" }), candidate("bar", { keys: "A|" }));
 
     expect(winners).toEqual(["bar"]);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { textOf, weightOf } from "../../src/snapshot/error-codes.ts";
+import { textOf, weightOf } from "../../src/snapshot/verdict.ts";
 
 describe("textOf", () => {
   test("joins NHTSA's words", () => {
