@@ -1,5 +1,6 @@
 import { base64Encode } from "@bufbuild/protobuf/wire";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { Code } from "@connectrpc/connect";
 import { ConnectError } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 import { callOverTransport } from "../service/clients/call-over-transport.ts";
@@ -22,7 +23,7 @@ export interface BrowserCall {
 export type BrowserOutcome =
   | { readonly messages: JsonValue[] }
   | {
-      readonly code: number;
+      readonly code: Code;
       readonly message: string;
       /** The value in base64. */
       readonly details: readonly { readonly type: string; readonly value: string }[];

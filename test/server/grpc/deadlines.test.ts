@@ -207,6 +207,8 @@ test("a call is ended at its deadline though an interceptor waits for ever, and 
 
 test("an error that a handler gives after the deadline changes nothing", async () => {
   const late = Promise.withResolvers<never>();
+  // On a busy machine the deadline may pass before the handler runs.
+  late.promise.catch(() => {});
   script.unary = () => late.promise;
 
   const answer = await client.call(ECHO_PATH.unary, HELLO, { "grpc-timeout": "20m" });

@@ -3,6 +3,7 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { Code, ConnectError, createServiceImplSpec } from "@connectrpc/connect";
 import { callOf } from "../../../src/rpc/call.ts";
 import type { MethodRule } from "../../../src/rpc/methods.ts";
+import { toCode } from "../clients/to-call-error.ts";
 import type { TestServer } from "../start-server.ts";
 import { startServer } from "../start-server.ts";
 import type { Request, ResponseSchema } from "./gen/interop_pb.ts";
@@ -78,7 +79,7 @@ function* answersTo(
   copyHeader("x-grpc-test-echo-initial", requestHeader, responseHeader);
   copyHeader("x-grpc-test-echo-trailing-bin", requestHeader, responseTrailer);
   if (status !== undefined) {
-    throw new ConnectError(status.message, status.code);
+    throw new ConnectError(status.message, toCode(status.code));
   }
   for (const size of responseSizes) {
     yield { payload: new Uint8Array(size) };
