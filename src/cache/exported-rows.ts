@@ -44,11 +44,14 @@ const COLUMNS = [
   "verdict_codes",
   "attributes",
 ] as const satisfies readonly VehicleColumn[];
-const DECODED_AT = COLUMNS.indexOf("decoded_at");
 
 /** Entries without a hint have 0 for it, and so come first of their VIN. */
-const SELECT = `select ${COLUMNS.join(", ")} from vehicles where is_negative = 0`;
-const ROWS_PER_BATCH = 1024;
+const FROM_VEHICLES = "from vehicles where is_negative = 0";
+const SELECT_ROWS = `select ${COLUMNS.join(", ")} ${FROM_VEHICLES}`;
+
+/** A batch ends at the first of these limits, so that rows of any size fit into memory. Bytes are counted roughly. */
+const MAX_ROWS_PER_BATCH = 1_024;
+const MAX_BYTES_PER_BATCH = 1_048_576;
 
 /** In SQLite. This runs in a worker thread, where waiting for a lock blocks nobody. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -102,22 +105,31 @@ async function openSqliteRows(path: string, now: () => number): Promise<Exported
   }
 }
 
-// Pages of a range of keys rather than one open cursor: fewer calls cross into the library.
 async function* readSqlite(database: Database.Database): AsyncGenerator<readonly ExportedRow[]> {
-  const page = database
-    .prepare<[string, number], unknown[]>(`${SELECT} and vin > ? order by vin, model_year_hint limit ?`)
-    .raw(true);
-  const firstPerVin = new FirstPerVin();
-  let lastVin = "";
-  for (;;) {
-    const rows = page.all(lastVin, ROWS_PER_BATCH);
-    if (rows.length === 0) {
-      return;
+  const rows = database.prepare<[], unknown[]>(`${SELECT_ROWS} order by vin, model_year_hint`).raw(true).iterate();
+  const filter = new RowFilter();
+  let batch: ExportedRow[] = [];
+  let characters = 0;
+  for (const row of rows) {
+    if (filter.accepts(row)) {
+      batch.push(row);
+      characters += countCharacters(row);
     }
-    // The next page begins after this VIN, so that its further entries, which are not wanted, may be cut off.
-    lastVin = String(rows.at(-1)?.[0]);
-    yield firstPerVin.take(rows);
+    if (batch.length === MAX_ROWS_PER_BATCH || characters >= MAX_BYTES_PER_BATCH) {
+      yield batch;
+      batch = [];
+      characters = 0;
+    }
   }
+  yield batch;
+}
+
+function countCharacters(row: ExportedRow): number {
+  let characters = 0;
+  for (const cell of row) {
+    characters += typeof cell === "string" ? cell.length : 0;
+  }
+  return characters;
 }
 
 /** Does not block readers or writers. When all is moved, the next write starts the log again. */
@@ -171,37 +183,66 @@ interface PostgresPool {
 
 async function* readPostgres(session: PostgresSession): AsyncGenerator<readonly ExportedRow[]> {
   // In byte order, which is also SQLite's: the file must not depend on the database's language.
-  await session.query({
-    text: `declare vehicle_rows no scroll cursor for ${SELECT} order by vin collate "C", model_year_hint`,
-  });
-  const firstPerVin = new FirstPerVin();
+  const order = `order by vin collate "C", model_year_hint`;
+  // The sizes are read ahead of the rows, because rows can only be fetched by their number.
+  const size = COLUMNS.map((column) => `octet_length(${column}::text)`).join(" + ");
+  await session.query({ text: `declare row_sizes no scroll cursor for select ${size} ${FROM_VEHICLES} ${order}` });
+  await session.query({ text: `declare vehicle_rows no scroll cursor for ${SELECT_ROWS} ${order}` });
+  const filter = new RowFilter();
   for (;;) {
-    const { rows } = await session.query({ text: `fetch ${ROWS_PER_BATCH} from vehicle_rows`, rowMode: "array" });
-    if (rows.length === 0) {
+    const { rows: sizes } = await session.query({
+      text: `fetch ${MAX_ROWS_PER_BATCH} from row_sizes`,
+      rowMode: "array",
+    });
+    if (sizes.length === 0) {
       return;
     }
-    yield firstPerVin.take(rows);
+    for (const count of batchLengths(sizes.map(([bytes]) => Number(bytes)))) {
+      const { rows } = await session.query({ text: `fetch ${count} from vehicle_rows`, rowMode: "array" });
+      yield rows.filter((row) => filter.accepts(row));
+    }
   }
 }
 
-/** Drops every row whose VIN the row before it had, also across batches, and damaged ones. */
-class FirstPerVin {
-  #last: unknown;
+/** Splits rows of these sizes into batches. A batch that is too large has one row. */
+function batchLengths(sizes: readonly number[]): number[] {
+  const lengths: number[] = [];
+  let bytes = Infinity;
+  for (const size of sizes) {
+    bytes += size;
+    if (bytes > MAX_BYTES_PER_BATCH) {
+      lengths.push(0);
+      bytes = size;
+    }
+    lengths[lengths.length - 1] = (lengths.at(-1) ?? 0) + 1;
+  }
+  return lengths;
+}
 
-  /** @param rows in VIN order. */
-  take(rows: readonly unknown[][]): ExportedRow[] {
-    return rows.flatMap((row) => {
-      // PostgreSQL gives big integers as text.
-      row[DECODED_AT] = Number(row[DECODED_AT]);
-      if (row[0] === this.#last || !isSound(row)) {
-        return [];
-      }
-      this.#last = row[0];
-      return [row];
-    });
+const DECODED_AT = COLUMNS.indexOf("decoded_at");
+
+/** Leaves out damaged rows, and rows with the same VIN as the one accepted before. */
+class RowFilter {
+  #lastVin: unknown;
+
+  /** @param row in VIN order. Its time becomes a number: PostgreSQL gives big integers as text. */
+  accepts(row: unknown[]): row is [...ExportedRow] {
+    row[DECODED_AT] = Number(row[DECODED_AT]);
+    const [vin] = row;
+    if (vin === this.#lastVin || !isSound(row)) {
+      return false;
+    }
+    this.#lastVin = vin;
+    return true;
   }
 }
 
-function isSound(row: unknown[]): row is [...ExportedRow] {
-  return row.every((cell, index) => (index === DECODED_AT ? Number.isSafeInteger(cell) : typeof cell === "string"));
+function isSound(row: readonly unknown[]): boolean {
+  for (let index = 0; index < row.length; index++) {
+    const cell = row[index];
+    if (index === DECODED_AT ? !Number.isSafeInteger(cell) : typeof cell !== "string") {
+      return false;
+    }
+  }
+  return true;
 }

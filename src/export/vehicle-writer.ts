@@ -1,18 +1,19 @@
-import { ParquetWriter } from "hyparquet-writer";
-
+import { writeSync } from "node:fs";
+import { zstdCompressSync } from "node:zlib";
+import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import type { ExportedRow } from "../cache/exported-rows.ts";
-import { FileWriter } from "./file-writer.ts";
-import { ENCODING_SCHEMA, FILE_SCHEMA, VehicleColumns } from "./vehicle-columns.ts";
+import { SCHEMA, VehicleColumns } from "./vehicle-columns.ts";
 
 /** Thirty vectors of DuckDB, which reads row groups in parallel. Twice as many take much more memory and gain nothing. */
-const MOST_ROWS_PER_GROUP = 61_440;
-/** What bounds the memory. */
-const MOST_CHARACTERS_PER_GROUP = 8 * 1_048_576;
+const ROWS_PER_GROUP = 61_440;
+/** Limits the memory. */
+const CHARACTERS_PER_GROUP = 8 * 1_048_576;
 const PAGE_BYTES = 1_048_576;
 /** A bound that is cut is still right, but not exact: 16, the default, would cut VINs. */
 const BOUND_BYTES = 32;
+const FLUSH_BYTES = 1_048_576;
 
-/** What the file says of itself. */
+/** The file's own description. */
 export interface FileOrigin {
   readonly service: string;
   readonly version: string;
@@ -20,7 +21,7 @@ export interface FileOrigin {
   readonly snapshotTime: number;
 }
 
-/** Writes vehicles into an open file as Parquet, one row group at a time. */
+/** Writes vehicles into an open file as Parquet, one row group at a time. The file stays open. */
 export class VehicleWriter {
   readonly #parquet: ParquetWriter;
   readonly #file: FileWriter;
@@ -29,34 +30,35 @@ export class VehicleWriter {
   #columns = new VehicleColumns();
   #rowCount = 0;
 
-  /** @param afterGroup is called whenever a row group has been written. */
+  /** @param afterGroup called whenever a row group has been written. */
   constructor(fd: number, origin: FileOrigin, afterGroup: () => void) {
     this.#file = new FileWriter(fd);
     this.#origin = origin;
     this.#afterGroup = afterGroup;
     this.#parquet = new ParquetWriter({
       writer: this.#file,
-      schema: ENCODING_SCHEMA,
-      codec: "SNAPPY",
+      schema: SCHEMA,
+      codec: "ZSTD",
+      compressors: { ZSTD: (bytes) => zstdCompressSync(bytes) },
       statisticsTruncateLength: BOUND_BYTES,
       createdBy: `${origin.service} version ${origin.version}`,
     });
   }
 
+  /** @param rows a batch; it stays in one row group. */
   async add(rows: readonly ExportedRow[]): Promise<void> {
     for (const row of rows) {
       this.#columns.add(row);
-      if (this.#columns.rowCount >= MOST_ROWS_PER_GROUP || this.#columns.characters >= MOST_CHARACTERS_PER_GROUP) {
-        await this.#writeGroup();
-      }
+    }
+    if (this.#columns.rowCount >= ROWS_PER_GROUP || this.#columns.characters >= CHARACTERS_PER_GROUP) {
+      await this.#writeGroup();
     }
   }
 
-  /** Writes what is left and the footer. Without any row the file is still a whole one. */
+  /** Writes the remaining rows and the footer. A file without rows is valid, too. */
   async finish(): Promise<{ readonly rowCount: number; readonly sizeBytes: number }> {
     await this.#writeGroup();
     const { service, version, snapshotTime } = this.#origin;
-    this.#parquet.schema = FILE_SCHEMA;
     this.#parquet.kvMetadata = [
       { key: "service", value: service },
       { key: "version", value: version },
@@ -79,5 +81,37 @@ export class VehicleWriter {
       this.#rowCount += columns.rowCount;
       this.#afterGroup();
     }
+  }
+}
+
+/** Gathers what is written and puts it into an open file, a mebibyte or more at a time. */
+class FileWriter extends ByteWriter {
+  readonly #fd: number;
+
+  constructor(fd: number) {
+    super(2 * FLUSH_BYTES);
+    this.#fd = fd;
+  }
+
+  /** @throws the file system's error, such as ENOSPC. */
+  override ensure(sizeBytes: number): void {
+    if (this.index >= FLUSH_BYTES) {
+      this.#flush();
+    }
+    super.ensure(sizeBytes);
+  }
+
+  override finish(): void {
+    this.#flush();
+  }
+
+  #flush(): void {
+    let written = 0;
+    const bytes = this.getBytes();
+    while (written < bytes.length) {
+      // A disk that fills up takes a part first and refuses the next write.
+      written += writeSync(this.#fd, bytes, written);
+    }
+    this.index = 0;
   }
 }

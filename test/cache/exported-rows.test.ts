@@ -94,6 +94,27 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
     expect(read.map(([vin, , model]) => [vin, model])).toEqual([[first, "of 1985"]]);
   });
 
+  test("rows of 0.9 MB come one or two at a time, small ones by the hundred", async () => {
+    const place = await newPlace(kind);
+    await using vehicles = await openStore(place);
+    const vins = someVins(220);
+    for (const [index, vin] of vins.entries()) {
+      const attributes = index < 200 ? {} : { Note: "x".repeat(900_000) };
+      await store(vehicles, { vin }, decodeOf(vin, { attributes }));
+    }
+
+    await using rows = await openExportedRows(place.location, () => NOON);
+    const batches: number[] = [];
+    for await (const batch of rows.batches()) {
+      batches.push(batch.length);
+    }
+
+    expect(batches[0]).toBeGreaterThanOrEqual(200);
+    expect(batches[0]).toBeLessThanOrEqual(202);
+    expect(Math.max(...batches.slice(1))).toBeLessThanOrEqual(2);
+    expect(batches.reduce((sum, length) => sum + length, 0)).toBe(220);
+  });
+
   test("an empty cache has no rows", async () => {
     const place = await newPlace(kind);
     await using _vehicles = await openStore(place);

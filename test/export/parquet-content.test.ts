@@ -1,8 +1,9 @@
-import { parquetMetadata, parquetReadObjects } from "hyparquet";
-import { expect, test } from "vitest";
+import { parquetMetadata } from "hyparquet";
+import pl from "nodejs-polars";
+import { beforeAll, describe, expect, test } from "vitest";
 
 import { collect, noAbort, openExports } from "./open-exports.ts";
-import { queryParquet } from "./read-parquet.ts";
+import { queryParquet, readWithHyparquet } from "./read-parquet.ts";
 import { VehicleTable } from "./vehicle-table.ts";
 import type { TestRow } from "./vehicle-table.ts";
 
@@ -23,15 +24,11 @@ async function exportBytes(table: VehicleTable): Promise<Buffer> {
   return bytes;
 }
 
-function readWithHyparquet(bytes: Buffer) {
-  return parquetReadObjects({ file: new Uint8Array(bytes).buffer });
-}
-
 function vin(index: number): string {
   return `1XPWD40X${String(index).padStart(9, "0")}`;
 }
 
-function expectedRow(row: TestRow, attributes: unknown) {
+function expectedRow(row: TestRow) {
   return {
     vin: row.vin,
     make: row.make ?? "PETERBILT",
@@ -40,11 +37,11 @@ function expectedRow(row: TestRow, attributes: unknown) {
     body_class: row.bodyClass ?? "Truck-Tractor",
     source: row.source ?? "vpic",
     verdict: row.verdictCodes ?? "0",
-    attributes,
+    attributes: JSON.stringify(row.attributes ?? {}),
   };
 }
 
-test.each([0, 1, 5, 10_000])("DuckDB and hyparquet read the %i rows that are stored, in VIN order", async (count) => {
+test.each([0, 1, 5, 10_000])("DuckDB, hyparquet and Polars read %i stored rows in VIN order", async (count) => {
   await using table = await VehicleTable.create();
   const rows = Array.from({ length: count }, (_, index) => ({
     vin: vin(index),
@@ -56,14 +53,11 @@ test.each([0, 1, 5, 10_000])("DuckDB and hyparquet read the %i rows that are sto
 
   const bytes = await exportBytes(table);
 
-  const objects = await readWithHyparquet(bytes);
-  expect(objects).toEqual(
-    rows.map((row) => Object.assign(expectedRow(row, row.attributes), { decode_time: new Date(row.decodedAt) })),
-  );
+  const expected = rows.map((row) => Object.assign(expectedRow(row), { decode_time: new Date(row.decodedAt) }));
+  expect(await readWithHyparquet(bytes)).toEqual(expected);
+  expect(pl.readParquet(bytes).toRecords()).toEqual(expected);
   const duck = await queryParquet(bytes, "select * exclude (decode_time), epoch_ms(decode_time) as ms from $file");
-  expect(duck).toEqual(
-    rows.map((row) => Object.assign(expectedRow(row, JSON.stringify(row.attributes)), { ms: String(row.decodedAt) })),
-  );
+  expect(duck).toEqual(rows.map((row) => Object.assign(expectedRow(row), { ms: String(row.decodedAt) })));
 });
 
 test.each(Object.entries(HOSTILE))("text with %s comes back as it was", async (_, text) => {
@@ -80,36 +74,58 @@ test.each(Object.entries(HOSTILE))("text with %s comes back as it was", async (_
 
   const bytes = await exportBytes(table);
 
-  const json = JSON.stringify(row.attributes);
-  const duck = await queryParquet(bytes, "select * exclude (decode_time) from $file");
-  expect(duck).toEqual([
-    expectedRow(row, json),
-    expectedRow({ ...row, vin: vin(2) }, json),
-    expectedRow({ vin: vin(3) }, "{}"),
-  ]);
-  expect(await readWithHyparquet(bytes)).toMatchObject([{ make: text, attributes: row.attributes }, {}, {}]);
+  const expected = [expectedRow(row), expectedRow({ ...row, vin: vin(2) }), expectedRow({ vin: vin(3) })];
+  expect(await queryParquet(bytes, "select * exclude (decode_time) from $file")).toEqual(expected);
+  expect(await readWithHyparquet(bytes)).toMatchObject(expected);
+  expect(pl.readParquet(bytes).drop("decode_time").toRecords()).toEqual(expected);
 });
 
-test.each([0, 3])("a file of %i rows has the same schema", async (count) => {
+describe.each([0, 3])("the columns of a file of %i rows", (count) => {
+  const STRINGS = ["vin", "make", "model", "model_year", "body_class", "source", "verdict", "attributes"];
+  const COLUMNS = [...STRINGS.slice(0, 6), "decode_time", ...STRINGS.slice(6)];
+  let bytes: Buffer;
+  beforeAll(async () => {
+    await using table = await VehicleTable.create();
+    table.put(Array.from({ length: count }, (_, index) => ({ vin: vin(index) })));
+    bytes = await exportBytes(table);
+  });
+
+  test("are strings and one time in UTC to DuckDB", async () => {
+    const columns = await queryParquet(bytes, "select column_name, column_type from (describe from $file)");
+
+    expect(columns.map(({ column_name, column_type }) => [column_name, column_type])).toEqual(
+      COLUMNS.map((name) => [name, name === "decode_time" ? "TIMESTAMP WITH TIME ZONE" : "VARCHAR"]),
+    );
+  });
+
+  test("are strings and one time in UTC to Polars", () => {
+    const { schema } = pl.readParquet(bytes);
+
+    expect(Object.entries(schema).map(([name, type]) => [name, String(type)])).toEqual(
+      COLUMNS.map((name) => [name, `DataType(${name === "decode_time" ? "Datetime(ms,UTC)" : "String"})`]),
+    );
+  });
+
+  test("are compressed by ZSTD, and are never null", () => {
+    const { schema, row_groups } = parquetMetadata(new Uint8Array(bytes).buffer);
+
+    expect(schema.slice(1).map(({ name, logical_type }) => [name, logical_type?.type])).toEqual(
+      COLUMNS.map((name) => [name, name === "decode_time" ? "TIMESTAMP" : "STRING"]),
+    );
+    expect(schema.slice(1).map(({ repetition_type }) => repetition_type)).toEqual(COLUMNS.map(() => "REQUIRED"));
+    const codecs = row_groups.flatMap(({ columns }) => columns.map(({ meta_data }) => meta_data?.codec));
+    expect(codecs).toEqual(count === 0 ? [] : COLUMNS.map(() => "ZSTD"));
+  });
+});
+
+test("DuckDB reads an attribute out of its column by name", async () => {
   await using table = await VehicleTable.create();
-  table.put(Array.from({ length: count }, (_, index) => ({ vin: vin(index) })));
+  table.put([{ vin: vin(1), attributes: { EngineCylinders: "6" } }]);
 
   const bytes = await exportBytes(table);
 
-  const columns = await queryParquet(bytes, "select column_name, column_type from (describe from $file)");
-  expect(columns.map(({ column_name, column_type }) => [column_name, column_type])).toEqual([
-    ["vin", "VARCHAR"],
-    ["make", "VARCHAR"],
-    ["model", "VARCHAR"],
-    ["model_year", "VARCHAR"],
-    ["body_class", "VARCHAR"],
-    ["source", "VARCHAR"],
-    ["decode_time", "TIMESTAMP WITH TIME ZONE"],
-    ["verdict", "VARCHAR"],
-    ["attributes", "JSON"],
-  ]);
-  const { schema } = parquetMetadata(new Uint8Array(bytes).buffer);
-  expect(schema.slice(1).every(({ repetition_type }) => repetition_type === "REQUIRED")).toBe(true);
+  const rows = await queryParquet(bytes, "select attributes->>'EngineCylinders' as cylinders from $file");
+  expect(rows).toEqual([{ cylinders: "6" }]);
 });
 
 test("a VIN is exported once, without a year hint if it has such an entry, else with the smallest", async () => {
@@ -178,11 +194,12 @@ test("the file names its origin, its moment and its rows", async () => {
   expect(file.fileName).toMatch(/^vehicles-\d{8}T\d{6}Z\.parquet$/);
 });
 
-test("large texts are spread over several row groups with exact bounds of the VINs", async () => {
+test.each([
+  ["attributes", (text: string) => ({ attributes: { Note: text } })],
+  ["makes", (text: string) => ({ make: text })],
+])("large %s are spread over several row groups with exact bounds of the VINs", async (_, rowOf) => {
   await using table = await VehicleTable.create();
-  table.put(
-    Array.from({ length: 4_000 }, (_, index) => ({ vin: vin(index), attributes: { Note: `${index}`.repeat(2_500) } })),
-  );
+  table.put(Array.from({ length: 4_000 }, (_, index) => ({ vin: vin(index), ...rowOf(`${index}`.repeat(2_500)) })));
 
   const bytes = await exportBytes(table);
 

@@ -1,10 +1,12 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-
+import { zstdDecompressSync } from "node:zlib";
 import { DuckDBInstance } from "@duckdb/node-api";
+import type { AsyncBuffer } from "hyparquet";
+import { parquetReadObjects } from "hyparquet";
 
-/** Runs queries in DuckDB over a Parquet file, whose path stands as `$file` in them. Values come as JSON has them. */
+/** Runs a query in DuckDB over a Parquet file, whose path stands as `$file` in it. Values come as JSON has them. */
 export async function queryParquet(bytes: Uint8Array, query: string) {
   const directory = await mkdtemp(join(tmpdir(), "parquet-"));
   try {
@@ -22,4 +24,13 @@ export async function queryParquet(bytes: Uint8Array, query: string) {
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Reads rows by hyparquet. */
+export function readWithHyparquet(file: AsyncBuffer | Uint8Array, columns?: string[]) {
+  return parquetReadObjects({
+    file: file instanceof Uint8Array ? new Uint8Array(file).buffer : file,
+    compressors: { ZSTD: (bytes) => zstdDecompressSync(bytes) },
+    ...(columns !== undefined && { columns }),
+  });
 }

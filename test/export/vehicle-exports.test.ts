@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -36,10 +37,14 @@ async function readVinsAndMakes(bytes: Buffer): Promise<string[]> {
   return rows.map(({ row }) => (typeof row === "string" ? row : ""));
 }
 
+/** A table of rows of which about 20 bytes each are left when they are compressed. */
 async function tableOf(count: number): Promise<VehicleTable> {
   const table = await VehicleTable.create();
   table.put(
-    Array.from({ length: count }, (_, index) => ({ vin: vin(index), attributes: { Note: `row ${index}`.repeat(20) } })),
+    Array.from({ length: count }, (_, index) => ({
+      vin: vin(index),
+      attributes: { Note: randomBytes(20).toString("hex") },
+    })),
   );
   return table;
 }

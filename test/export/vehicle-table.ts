@@ -1,12 +1,15 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import Database from "better-sqlite3";
 
 import type { DatabaseLocation } from "../../src/cache/database-url.ts";
+import { SqliteStore } from "../../src/cache/sqlite-store.ts";
+import { columnOf, PROPERTIES, type VehicleProperty } from "../../src/cache/vehicle-entity.ts";
+import { silentLogger } from "../support/silent-logger.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
 
-/** A row of the cache as a test sees it; what is not given is filled in. */
+/** A row of the cache as a test sees it. What is missing is filled in. */
 export interface TestRow {
   readonly vin: string;
   readonly modelYearHint?: number;
@@ -21,62 +24,89 @@ export interface TestRow {
   readonly attributes?: Readonly<Record<string, string>>;
 }
 
-const COLUMNS = `vin, model_year_hint, make, model, model_year, body_class, source, is_negative, decoded_at,
-  verdict_codes, verdict_text, suggested_vin, possible_values, additional_text, attributes`;
+const FILE_NAME = "vehicles.db";
+const DEFAULTS = {
+  modelYearHint: 0,
+  make: "PETERBILT",
+  model: "388",
+  modelYear: "2014",
+  bodyClass: "Truck-Tractor",
+  source: "vpic",
+  decodedAt: 1_700_000_000_000,
+  verdictCodes: "0",
+};
 
-/** A database with the cache's tables in a directory of its own, and a connection to write to it. */
+let emptyDatabase: Promise<Buffer> | undefined;
+
+/** A database with the cache's tables, and a connection that writes rows past the store. */
 export class VehicleTable implements AsyncDisposable {
   readonly directory: string;
   readonly location: DatabaseLocation;
   readonly database: Database.Database;
-  readonly #put: Database.Statement;
+  readonly #insert: Database.Statement;
+  readonly #owned: AsyncDisposableStack;
 
-  constructor(directory: string) {
+  /**
+   * @param directory holds a database with the cache's tables, such as a service's.
+   * @param owned disposed of after the connection is closed.
+   */
+  constructor(directory: string, owned = new AsyncDisposableStack()) {
     this.directory = directory;
-    const path = join(directory, "vehicles.db");
+    this.#owned = owned;
+    const path = join(directory, FILE_NAME);
     this.location = { kind: "sqlite", path };
-    this.database = new Database(path);
-    this.database.pragma("journal_mode = WAL");
+    this.database = owned.adopt(new Database(path), (database) => {
+      database.close();
+    });
     this.database.pragma("synchronous = NORMAL");
-    this.database.exec(`create table vehicles (
-      vin text not null, model_year_hint integer not null, make text not null, model text not null,
-      model_year text not null, body_class text not null, source text not null, is_negative integer not null,
-      decoded_at bigint not null, verdict_codes text not null, verdict_text text not null,
-      suggested_vin text not null, possible_values text not null, additional_text text not null,
-      attributes text not null, primary key (vin, model_year_hint))`);
-    this.database.exec("create index vehicles_age on vehicles (source, is_negative, decoded_at)");
-    this.#put = this.database.prepare(
-      `insert or replace into vehicles (${COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '', '', ?)`,
+    this.#insert = this.database.prepare(
+      `insert or replace into vehicles (${PROPERTIES.map(columnOf).join(", ")})
+       values (${PROPERTIES.map(() => "?").join(", ")})`,
     );
   }
 
+  /** An empty table in a new directory, which is removed with it. */
   static async create(): Promise<VehicleTable> {
-    return new VehicleTable(await mkdtemp(join(tmpdir(), "vehicle-export-")));
+    await using stack = new AsyncDisposableStack();
+    const { path } = stack.use(await temporaryDirectory());
+    emptyDatabase ??= createEmptyDatabase();
+    await writeFile(join(path, FILE_NAME), await emptyDatabase);
+    return new VehicleTable(path, stack.move());
   }
 
   /** Writes rows in one transaction. */
   put(rows: Iterable<TestRow>): void {
     this.database.transaction(() => {
       for (const row of rows) {
-        this.#put.run(
-          row.vin,
-          row.modelYearHint ?? 0,
-          row.make ?? "PETERBILT",
-          row.model ?? "388",
-          row.modelYear ?? "2014",
-          row.bodyClass ?? "Truck-Tractor",
-          row.source ?? "vpic",
-          row.isNegative === true ? 1 : 0,
-          row.decodedAt ?? 1_700_000_000_000,
-          row.verdictCodes ?? "0",
-          JSON.stringify(row.attributes ?? {}),
-        );
+        const cells = toCells(row);
+        this.#insert.run(PROPERTIES.map((property) => cells[property]));
       }
     })();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.database.close();
-    await rm(this.directory, { recursive: true, force: true });
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#owned.disposeAsync();
   }
+}
+
+async function createEmptyDatabase(): Promise<Buffer> {
+  await using directory = await temporaryDirectory();
+  const path = join(directory.path, FILE_NAME);
+  const store = await SqliteStore.open({ path, logger: silentLogger, now: Date.now, putPatienceMs: 0 });
+  // Closing moves the write-ahead log into the file.
+  await store[Symbol.asyncDispose]();
+  return readFile(path);
+}
+
+function toCells(row: TestRow): Record<VehicleProperty, string | number> {
+  return {
+    ...DEFAULTS,
+    verdictText: "",
+    suggestedVin: "",
+    possibleValues: "",
+    additionalText: "",
+    ...row,
+    isNegative: row.isNegative === true ? 1 : 0,
+    attributes: JSON.stringify(row.attributes ?? {}),
+  };
 }
