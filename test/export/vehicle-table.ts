@@ -79,7 +79,7 @@ export class VehicleTable implements AsyncDisposable {
     this.database.transaction(() => {
       for (const row of rows) {
         const cells = toCells(row);
-        this.#insert.run(PROPERTIES.map((property) => cells[property]));
+        this.#insert.run(PROPERTIES.map((property) => cells[property] ?? ""));
       }
     })();
   }
@@ -98,13 +98,9 @@ async function createEmptyDatabase(): Promise<Buffer> {
   return readFile(path);
 }
 
-function toCells(row: TestRow): Record<VehicleProperty, string | number> {
+function toCells(row: TestRow): Partial<Record<VehicleProperty, string | number>> {
   return {
     ...DEFAULTS,
-    verdictText: "",
-    suggestedVin: "",
-    possibleValues: "",
-    additionalText: "",
     ...row,
     isNegative: row.isNegative === true ? 1 : 0,
     attributes: JSON.stringify(row.attributes ?? {}),
