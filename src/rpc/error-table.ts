@@ -270,8 +270,8 @@ function detailOf(error: KnownError): MessageDetail {
     return detail(BadRequestSchema, { fieldViolations: [{ field, description }] });
   }
   if (error.reason === "VIN_NOT_DECODED") {
-    const { query, verdict } = error;
-    return errorInfo(error.reason, { vin: query.vin, codes: verdict.codes.join(","), text: verdict.text });
+    const { vin, codes, text } = error;
+    return errorInfo(error.reason, { vin, codes: codes.join(","), text });
   }
   return error.reason === "SCOPE_MISSING" ? errorInfo(error.reason, { scope: error.scope }) : errorInfo(error.reason);
 }

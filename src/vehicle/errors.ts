@@ -1,8 +1,6 @@
-import type { VehicleQuery, Verdict } from "./vehicle.ts";
-
 /**
- * An error that callers are told about, by a reason that is part of the contract; subclasses give it as a literal. Any
- * other error is INTERNAL.
+ * An error that is reported to the caller under a reason that is part of the contract; subclasses give it as a literal.
+ * Any other error is INTERNAL.
  */
 export abstract class DomainError extends Error {
   abstract readonly reason: string;
@@ -24,28 +22,31 @@ export class InvalidFieldError extends DomainError {
   }
 }
 
-/** A well-formed VIN of which no source knows make, model or year. */
+/** No source knows make, model or year of a well-formed VIN. */
 export class VinNotDecodedError extends DomainError {
   override readonly name = "VinNotDecodedError";
   readonly reason = "VIN_NOT_DECODED";
-  readonly query: VehicleQuery;
-  /** The judgement of the source that was asked. */
-  readonly verdict: Verdict;
+  readonly vin: string;
+  /** vPIC's error codes, as the source that was asked gave them. */
+  readonly codes: readonly number[];
+  /** The texts of the codes; may be empty. */
+  readonly text: string;
 
-  constructor(query: VehicleQuery, verdict: Verdict) {
-    super(`no source knows make, model or year of ${query.vin}: ${verdict.text || `codes ${verdict.codes.join(",")}`}`);
-    this.query = query;
-    this.verdict = verdict;
+  constructor(vin: string, { codes, text }: { readonly codes: readonly number[]; readonly text: string }) {
+    super(`no source knows make, model or year of ${vin}: ${text || `codes ${codes.join(",")}`}`);
+    this.vin = vin;
+    this.codes = codes;
+    this.text = text;
   }
 }
 
 /**
- * A source cannot answer now: out of reach, failing, out of budget or not ready. Thrown by sources; what is wrong is
- * in the message and the cause, for the log.
+ * A source cannot answer now: it is out of reach, failing, out of budget or not ready. Thrown by sources. Message and
+ * cause are for the log.
  */
 export class SourceUnavailableError extends Error {
   override readonly name = "SourceUnavailableError";
-  /** When asking again may help, in ms from now; undefined when the source cannot tell. */
+  /** When to ask again, in ms from now; undefined when the source does not know. */
   readonly retryAfterMs: number | undefined;
 
   constructor(message: string, options: ErrorOptions & { retryAfterMs?: number | undefined } = {}) {
@@ -58,7 +59,7 @@ export class SourceUnavailableError extends Error {
 export class NoSourceAvailableError extends DomainError {
   override readonly name = "NoSourceAvailableError";
   readonly reason = "NO_SOURCE_AVAILABLE";
-  /** When asking again may help, in ms from now. */
+  /** When to ask again, in ms from now. */
   readonly retryAfterMs: number;
 
   constructor(retryAfterMs: number, options?: ErrorOptions) {
@@ -67,7 +68,7 @@ export class NoSourceAvailableError extends DomainError {
   }
 }
 
-/** The store cannot do what was asked, now. Reads and writes of a Lookup treat it as a miss; Remove reports it. */
+/** The store is unavailable. A Lookup treats it as a miss; Remove reports it. */
 export class StoreUnavailableError extends DomainError {
   override readonly name = "StoreUnavailableError";
   readonly reason = "CACHE_UNAVAILABLE";

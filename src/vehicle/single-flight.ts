@@ -1,8 +1,8 @@
-/** How one caller takes part in a flight. */
+/** How one caller joins a flight. */
 export interface JoinOptions {
   /**
-   * Whether the flight goes on for the sake of its result when all callers have gone. It is enough that one caller says
-   * so. Default true.
+   * Whether the flight continues when all callers have gone, because its result is worth having. One caller is enough.
+   * Default: true.
    */
   readonly keep?: boolean;
 }
@@ -14,7 +14,7 @@ interface Flight<V> {
   keep: boolean;
 }
 
-/** Lets callers who want the same thing at the same time share one piece of work. */
+/** Lets callers who ask for the same thing at the same time share one piece of work. */
 export class SingleFlight<K, V> {
   readonly #flights = new Map<K, Flight<V>>();
 
@@ -24,11 +24,11 @@ export class SingleFlight<K, V> {
   }
 
   /**
-   * Takes part in the flight of `key`, starting one when there is none. A failure is for those who wait now: the next
-   * caller starts anew.
+   * Joins the flight of `key`, starting one when there is none. A failure is shared by those who wait now; the next
+   * caller starts a new flight.
    *
    * @param start the work; its signal is aborted only when all callers have gone and none of them said `keep`.
-   * @param callerSignal lets this caller go, at once and with the signal's reason, without harm to the others.
+   * @param callerSignal makes this caller leave at once, with the signal's reason; the others are not affected.
    */
   async join(
     key: K,
@@ -64,7 +64,7 @@ export class SingleFlight<K, V> {
     const flight: Flight<V> = { result, controller, callers: 0, keep: false };
     this.#flights.set(key, flight);
     const land = (): void => this.#forget(key, flight);
-    // Both ways are handled here, so that a failure that nobody waits for any more is not an unhandled one.
+    // Handles a failure too: without callers it would be an unhandled rejection.
     result.then(land, land);
     return flight;
   }

@@ -6,14 +6,15 @@ const INTERVAL_MS = 3_600_000;
 const PAUSE_MS = 50;
 const BATCH_SIZE = 500;
 
-/** What a sweeper is made of. */
+/** The parts of a sweeper. */
 export interface SweeperOptions {
   readonly store: Pick<VehicleStore, "sweep">;
   readonly freshness: FreshnessPolicy;
-  /** Told after each sweep that deleted something, and of each fault. */
+  /** Called after each sweep that deleted something. */
   readonly onSwept: (deleted: number) => void;
+  /** Called when the store fails. */
   readonly onFault: (error: unknown) => void;
-  /** Wall clock, ms since the epoch. Default `Date.now`. */
+  /** Wall clock, ms since the epoch. Default: `Date.now`. */
   readonly now?: (() => number) | undefined;
 }
 

@@ -1,7 +1,6 @@
 import { NoSourceAvailableError, SourceUnavailableError, VinNotDecodedError } from "./errors.ts";
 import { judgeFreshness } from "./freshness.ts";
 import type { Freshness, FreshnessPolicy } from "./freshness.ts";
-import { timedOut, withinPatience } from "./patience.ts";
 import { SingleFlight } from "./single-flight.ts";
 import type { CachedVehicle, Decode, VehicleQuery, VehicleSource, VehicleStore, View } from "./vehicle.ts";
 import { isDecoded } from "./vehicle.ts";
@@ -13,34 +12,34 @@ export interface LookupRequest {
   readonly view: View;
   /** The greatest age of a cached answer; see `judgeFreshness`. */
   readonly maxAgeMs?: number | undefined;
-  /** How long the caller waits at most; no limit when left out. */
+  /** The longest time that the caller waits, in ms. Default: no limit. */
   readonly timeoutMs?: number | undefined;
   /** Aborts when the caller has gone. */
   readonly signal: AbortSignal;
-  /** Whether the decode goes on when the caller has gone. Default true; false for work that is one of many. */
+  /** Whether the decode continues when the caller has gone. Default: true. */
   readonly keep?: boolean | undefined;
 }
 
-/** A vehicle, and how it was come by. */
+/** A vehicle and where it came from. */
 export interface LookupResult {
   readonly vehicle: CachedVehicle;
   /** Whether it came from the cache. */
   readonly cached: boolean;
-  /** Whether it is older than it should be, and given because vPIC could not answer. */
+  /** Whether it is too old, and given because vPIC could not answer. */
   readonly stale: boolean;
 }
 
-/** What a {@link VehicleLookup} is made of. */
+/** The parts of a {@link VehicleLookup}. */
 export interface VehicleLookupOptions {
   readonly store: VehicleStore;
-  /** Who is asked, in this order. */
+  /** In the order in which they are asked. */
   readonly sources: readonly VehicleSource[];
   readonly freshness: FreshnessPolicy;
   /** How long a caller waits for vPIC before the next source is asked, in ms. */
   readonly patienceMs: number;
-  /** Told of a source that cannot answer. */
+  /** Called when a source cannot answer. */
   readonly onSourceFault: (source: VehicleSource, error: unknown) => void;
-  /** Wall clock, ms since the epoch. Default `Date.now`. */
+  /** Wall clock, ms since the epoch. Default: `Date.now`. */
   readonly now?: (() => number) | undefined;
 }
 
@@ -48,17 +47,17 @@ export interface VehicleLookupOptions {
 const LONGEST_PATIENCE_MS = 9_000;
 /** The longest time that a timer can be set for. */
 const LONGEST_TIMER_MS = 2_147_483_647;
-/** What is kept of the caller's deadline for the answer to be given in; a quarter of it when that is less. */
+/** The part of the caller's time that is left for sending the answer; at most a quarter of it. */
 const ANSWER_MARGIN_MS = 100;
-/** After a background refresh failed, none is tried for this long. */
+/** The pause after a background refresh that failed. */
 const REFRESH_PAUSE_MS = 1_000;
-/** When to come again, if no source said so. */
+/** When callers should retry, unless a source says so. */
 const DEFAULT_RETRY_AFTER_MS = 5_000;
 
 /**
- * Looks vehicles up: the cache first, then the sources in their order, with one question per key at a time.
+ * Looks vehicles up: in the cache first, then from the sources in their order, with one question per key at a time.
  *
- * Whatever a source answers is stored, also when its caller has gone or was answered by the next source meanwhile.
+ * Every answer of a source is stored, even when its caller has gone or the next source has answered meanwhile.
  */
 export class VehicleLookup {
   readonly #options: VehicleLookupOptions;
@@ -72,20 +71,20 @@ export class VehicleLookup {
   }
 
   /**
-   * @throws VinNotDecodedError when no source knows make, model or year; NoSourceAvailableError when nothing can be
-   *   given now; the reason of the request's signal when aborted.
+   * @throws VinNotDecodedError when no source knows make, model or year; NoSourceAvailableError when nothing is cached
+   *   and no source can answer now; the reason of the request's signal when aborted.
    */
   async lookup(request: LookupRequest): Promise<LookupResult> {
     const entry = await this.#options.store.find(request.query, request.view);
     return this.fromCache(request, entry) ?? this.fromSources(request, entry);
   }
 
-  /** Removes what the cache holds of the VIN; says whether there was something. */
+  /** Removes the VIN's entries from the cache; says whether there were any. */
   remove(vin: Vin): Promise<boolean> {
     return this.#options.store.remove(vin);
   }
 
-  /** The entries that the requests ask for, in their order; all requests want the same view. */
+  /** The cache's entries for the requests, in their order. All requests have the same view. */
   readCache(requests: readonly LookupRequest[]): Promise<(CachedVehicle | undefined)[]> {
     const queries = requests.map((request) => request.query);
     return this.#options.store.findMany(queries, requests[0]?.view ?? "basic");
@@ -102,7 +101,7 @@ export class VehicleLookup {
     return toResult(request.query, entry, { cached: true, stale: false });
   }
 
-  /** The answer of the first source that gives one, or the entry when it is better than what is left to ask. */
+  /** The answer of the first source that gives one; a stale entry ranks before the snapshot. */
   async fromSources(request: LookupRequest, entry: CachedVehicle | undefined): Promise<LookupResult> {
     const isStale = entry !== undefined && this.#judge(request, entry) === "stale";
     const faults: unknown[] = [];
@@ -134,8 +133,7 @@ export class VehicleLookup {
     const patienceMs = this.#patienceFor(source, request.timeoutMs);
     try {
       const question = this.#ask(source, request.query, request.signal, request.keep ?? true);
-      const decode = await withinPatience(question, patienceMs);
-      return decode === timedOut ? undefined : decode;
+      return await withinPatience(question, patienceMs);
     } catch (error) {
       request.signal.throwIfAborted();
       this.#options.onSourceFault(source, error);
@@ -184,9 +182,24 @@ function toResult(
   how: { readonly cached: boolean; readonly stale: boolean },
 ): LookupResult {
   if (!isDecoded(vehicle)) {
-    throw new VinNotDecodedError(query, vehicle.verdict);
+    throw new VinNotDecodedError(query.vin, vehicle.verdict);
   }
   return { vehicle, ...how };
+}
+
+/**
+ * Waits for `promise`, but no longer than `patienceMs`. The promise continues, and may reject later without harm.
+ *
+ * @returns undefined when the time was up first.
+ */
+async function withinPatience<T>(promise: Promise<T>, patienceMs: number): Promise<T | undefined> {
+  const patience = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => patience.resolve(undefined), patienceMs);
+  try {
+    return await Promise.race([promise, patience.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function soonestRetry(faults: readonly unknown[]): number {

@@ -28,7 +28,6 @@ import {
   VinNotDecodedError,
 } from "../../src/vehicle/errors.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
-import { aVehicle } from "../support/a-vehicle.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 
 const VIN = parseVin("1XPWD40X1ED215307");
@@ -46,10 +45,7 @@ function detailsOf<Desc extends DescMessage>({ details }: ErrorDescription, desc
 }
 
 describe("the error table", () => {
-  const notDecoded = new VinNotDecodedError(
-    { vin: VIN },
-    { ...aVehicle().verdict, codes: [7], text: "7 - Manufacturer is not registered" },
-  );
+  const notDecoded = new VinNotDecodedError(VIN, { codes: [7], text: "7 - Manufacturer is not registered" });
 
   test.each([
     [new InvalidFieldError("vin", "a VIN is required"), Code.InvalidArgument, 400, "vin: a VIN is required"],

@@ -6,6 +6,7 @@ import type { VehicleQuery, VehicleSource } from "../../src/vehicle/vehicle.ts";
 import { VehicleLookup } from "../../src/vehicle/vehicle-lookup.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { aVehicle } from "../support/a-vehicle.ts";
+import { eventually } from "../support/eventually.ts";
 import { manyVins } from "../support/real-vins.ts";
 import { MemoryStore } from "../support/memory-store.ts";
 import { byHand, ScriptedSource } from "../support/scripted-source.ts";
@@ -97,6 +98,24 @@ describe("lookupBatch", () => {
 
     const order = answers.map((answer) => "result" in answer && answer.result.cached);
     expect(order).toEqual([...cached.map(() => true), ...cached.map(() => false)]);
+  });
+
+  test("gives misses in the order in which they are decoded", async () => {
+    const { script, answers } = byHand();
+    const { lookup } = setUp(new ScriptedSource("vpic", script));
+
+    const rows = lookupBatch(lookup, aBatch(manyVins(3)));
+    const order = [];
+    let next = rows.next();
+    await eventually(() => expect(answers).toHaveLength(3));
+    for (const index of [2, 0, 1]) {
+      answers[index]?.resolve(aVehicle());
+      order.push((await next).value?.index);
+      next = rows.next();
+    }
+
+    expect(order).toEqual([2, 0, 1]);
+    expect(await next).toEqual({ done: true, value: undefined });
   });
 
   test("gathers its reads of the cache", async () => {

@@ -104,6 +104,19 @@ describe("a miss", () => {
     expect(second).toMatchObject({ cached: true, vehicle: { source: "vpic" } });
   });
 
+  test("is not harmed by a failure of vPIC after its patience, and leaves no timer", async () => {
+    const { script, answers } = byHand();
+    const { lookup } = setUp([new ScriptedSource("vpic", script), new ScriptedSource("snapshot")]);
+
+    const caller = lookup.lookup(aRequest());
+    await vi.advanceTimersByTimeAsync(2_000);
+    answers[0]?.reject(new Error("too late"));
+    const result = await caller;
+
+    expect(result.vehicle.source).toBe("snapshot");
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test("waits for vPIC to the deadline less a tenth of a second when there is no other source", async () => {
     const { lookup } = setUp([new ScriptedSource("vpic", byHand().script)]);
     const outcome = vi.fn<(error: unknown) => void>();
