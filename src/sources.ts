@@ -19,7 +19,7 @@ export interface Sources extends AsyncDisposable {
   describe(): string;
 }
 
-/** Opens the configured sources. With the snapshot among them, VINs that are likely meant are suggested. */
+/** Opens the configured sources. With the snapshot among them, decodes have our own guess at the VIN that was meant. */
 export function openSources(config: Config, logger: Logger, observer: VpicObserver): Sources {
   const stack = new AsyncDisposableStack();
   const snapshot = config.sources.includes("snapshot")
@@ -45,7 +45,7 @@ export function openSources(config: Config, logger: Logger, observer: VpicObserv
   };
 }
 
-/** A suggestion is not worth waiting for the snapshot to be unpacked. */
+/** A guess is not worth waiting for the snapshot to be unpacked. */
 function asJudge(snapshot: SnapshotSource): VehicleSource {
   return {
     name: snapshot.name,

@@ -47,10 +47,12 @@ const SCRIPT = `
       show("Model year", body.modelYear);
       show("Body class", body.bodyClass);
       show("Verdict", body.verdict?.text);
-      show("Suggested VIN", body.verdict?.suggestedVin);
+      show("Suggested by NHTSA", body.verdict?.suggestedVin);
+      show("Likely VIN (our guess)", body.verdict?.likelyVin);
       show("Remark", body.verdict?.additionalText);
       show("Answered by", body.source + (body.cached ? ", cached" : "") + (body.stale ? ", stale" : ""));
       show("Decoded", body.decodeTime);
+      show("Date of the data", body.dataDate);
       for (const name of Object.keys(body.attributes ?? {}).sort()) show(name, body.attributes[name]);
     } catch (error) {
       alert.textContent = error.message;

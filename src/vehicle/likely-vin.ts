@@ -3,87 +3,83 @@ import type { Decode, VehicleQuery, VehicleSource } from "./vehicle.ts";
 import type { Vin } from "./vin.ts";
 import { parseVin } from "./vin.ts";
 
-const WRONG_CHECK_DIGIT = 1;
-const DECODED_CLEAN = 0;
-/** Characters that are taken for each other when a VIN is read off a plate or a paper. */
-const LOOK_ALIKES = ["S5", "Z2", "B8", "G6", "D0", "L1", "T7", "UV"] as const;
-const TWIN = new Map(LOOK_ALIKES.flatMap(([a = "", b = ""]) => [[a, b] as const, [b, a] as const]));
-
+const CODE_CLEAN = 0;
+const CODE_WRONG_CHECK_DIGIT = 1;
+const CODE_UNKNOWN_MANUFACTURER = 7;
+const CHARACTERS = "0123456789ABCDEFGHJKLMNPRSTUVWXYZ";
+const WMI_LENGTH = 3;
+const CHECK_DIGIT_INDEX = 8;
+/** What stands here and later is the serial number, which says nothing of the vehicle. */
+const SERIAL_INDEX = 11;
 /**
- * The VINs with a right check digit that one change of a look-alike, or else one swap of neighbours, makes of this one.
- * The likeliest first.
+ * North American VINs, but for those of small makers (a 9 at position 3): other regions have no check digit, and NHTSA
+ * knows too few vehicles of small makers.
  */
-export function likelyVins(vin: Vin): Vin[] {
-  const candidates = new Set([...withLookAlike(vin), ...withSwap(vin)]);
-  candidates.delete(vin);
-  return [...candidates].filter(hasValidCheckDigit);
-}
+const MUST_BE_RIGHT = /^[1-57].[^9]/;
 
 /**
- * Adds to each decode of a VIN with a wrong check digit the VIN that is likely meant, unless the source suggests one: of
- * the likely ones that `judge` decodes clean, the first that is most alike the vehicle decoded. It is never acted on.
+ * Adds our own guess at the VIN that was meant to a decode with a wrong check digit that found no model: the only VIN
+ * that one other character, or one swap of neighbours, makes of it, and that decodes clean. It is never acted on.
  *
- * @param judge a source that is quick and costs nothing; when it cannot answer, nothing is suggested.
+ * Where the model was found there is no guess: the mistake is most likely in the serial number or the check digit, and
+ * many serial numbers fit.
+ *
+ * @param judge a quick source; when it cannot answer, there is no guess.
  */
 export function withLikelyVin(source: VehicleSource, judge: VehicleSource): VehicleSource {
   return {
     name: source.name,
     async decode(query, signal) {
       const decode = await source.decode(query, signal);
-      if (!decode.verdict.codes.includes(WRONG_CHECK_DIGIT)) {
+      if (!isDoubtful(decode)) {
         return decode;
       }
-      const likelyVin = await findLikelyVin(decode, query, judge, signal);
+      const likelyVin = await findLikelyVin(decode, query, judge, signal).catch(() => undefined);
       return likelyVin === undefined ? decode : { ...decode, likelyVin };
     },
   };
 }
 
+function isDoubtful({ vin, model, verdict }: Decode): boolean {
+  return model === "" && verdict.codes.includes(CODE_WRONG_CHECK_DIGIT) && MUST_BE_RIGHT.test(vin);
+}
+
 async function findLikelyVin(
-  decode: Decode,
+  { verdict }: Decode,
   query: VehicleQuery,
   judge: VehicleSource,
   signal: AbortSignal,
 ): Promise<Vin | undefined> {
-  let best: { readonly vin: Vin; readonly likeness: number } | undefined;
-  for (const vin of likelyVins(query.vin)) {
-    const candidate = await judge.decode({ ...query, vin }, signal).catch(() => undefined);
-    const likeness = candidate === undefined || !isClean(candidate) ? 0 : 1 + likenessOf(decode, candidate);
-    if (likeness > (best?.likeness ?? 0)) {
-      best = { vin, likeness };
+  let found: Vin | undefined;
+  for (const vin of correctionsOf(query.vin)) {
+    if (isClean(await judge.decode({ ...query, vin }, signal))) {
+      if (found !== undefined) {
+        return undefined;
+      }
+      found = vin;
     }
   }
-  return best?.vin;
+  // A manufacturer that NHTSA knows is seldom a mistake.
+  const isSameMaker = found?.slice(0, WMI_LENGTH) === query.vin.slice(0, WMI_LENGTH);
+  return isSameMaker || verdict.codes.includes(CODE_UNKNOWN_MANUFACTURER) ? found : undefined;
 }
 
-/** How much of the vehicle is the same: most mistakes are in the serial number, which says nothing of the vehicle. */
-function likenessOf(a: Decode, b: Decode): number {
-  return (
-    [a.make === b.make, a.model === b.model, a.modelYear === b.modelYear, a.bodyClass === b.bodyClass].filter(Boolean)
-      .length + (haveSameAttributes(a, b) ? 1 : 0)
-  );
-}
-
-function haveSameAttributes(a: Decode, b: Decode): boolean {
-  const names = Object.keys(b.attributes);
-  return names.every((name) => a.attributes[name] === b.attributes[name]);
-}
-
-function isClean(decode: Decode): boolean {
-  return decode.verdict.codes.includes(DECODED_CLEAN) && decode.make !== "" && decode.model !== "";
-}
-
-function* withLookAlike(vin: Vin): Iterable<Vin> {
-  for (const [index, character] of Array.from(vin).entries()) {
-    const twin = TWIN.get(character);
-    if (twin !== undefined) {
-      yield parseVin(`${vin.slice(0, index)}${twin}${vin.slice(index + 1)}`);
+/** The VINs with a right check digit that differ in the part that says what the vehicle is. */
+function correctionsOf(vin: Vin): Vin[] {
+  const corrections = new Set<string>();
+  for (let index = 0; index < SERIAL_INDEX; index++) {
+    const [before, after] = [vin.slice(0, index), vin.slice(index + 1)];
+    if (index !== CHECK_DIGIT_INDEX) {
+      for (const character of CHARACTERS) {
+        corrections.add(before + character + after);
+      }
     }
+    corrections.add(before + after.charAt(0) + vin.charAt(index) + after.slice(1));
   }
+  corrections.delete(vin);
+  return [...corrections].filter(hasValidCheckDigit).map((correction) => parseVin(correction));
 }
 
-function* withSwap(vin: Vin): Iterable<Vin> {
-  for (let index = 0; index + 1 < vin.length; index++) {
-    yield parseVin(`${vin.slice(0, index)}${vin.charAt(index + 1)}${vin.charAt(index)}${vin.slice(index + 2)}`);
-  }
+function isClean({ make, model, modelYear, verdict }: Decode): boolean {
+  return make !== "" && model !== "" && modelYear !== "" && verdict.codes.includes(CODE_CLEAN);
 }

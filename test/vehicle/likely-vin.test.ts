@@ -1,80 +1,72 @@
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
-import { likelyVins, withLikelyVin } from "../../src/vehicle/likely-vin.ts";
-import type { Verdict } from "../../src/vehicle/vehicle.ts";
+import { withLikelyVin } from "../../src/vehicle/likely-vin.ts";
+import type { Decode, VehicleQuery, VehicleSource } from "../../src/vehicle/vehicle.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { aVehicle } from "../support/a-vehicle.ts";
 import { ScriptedSource } from "../support/scripted-source.ts";
 
-const signal = new AbortController().signal;
-const clean = aVehicle().verdict;
-const wrongCheckDigit: Verdict = { ...clean, codes: [1], text: "1 - Check Digit" };
+const MEANT = "1XPWD40X1ED215307";
+const { verdict } = aVehicle();
+const NO_MODEL: Partial<Decode> = { model: "", verdict: { ...verdict, codes: [1, 14] } };
+const NO_MAKER: Partial<Decode> = { make: "", model: "", verdict: { ...verdict, codes: [1, 7] } };
 
-describe("likelyVins", () => {
-  test.each([
-    ["a look-alike", "1XPWD40X1ED21S307"],
-    ["a look-alike", "1XPWD4DX1ED215307"],
-    ["a swap of neighbours", "1XPWD40X1ED251307"],
-    ["a swap of neighbours", "1XPW4D0X1ED215307"],
-  ])("has the VIN that was meant when it differs by %s: %s", (_, mistyped) => {
-    expect(likelyVins(parseVin(mistyped))).toContain("1XPWD40X1ED215307");
-  });
+/** Knows the models of these VINs, and none of any other. */
+function knowing(...vins: readonly string[]): ScriptedSource {
+  return new ScriptedSource("snapshot", ({ vin }) => aVehicle({ vin, ...(vins.includes(vin) ? {} : NO_MODEL) }));
+}
 
-  test("has look-alikes before swaps", () => {
-    const likely = likelyVins(parseVin("1XPWD40X1ED21S307"));
+async function likelyVinOf(typed: string, decoded: Partial<Decode>, judge: VehicleSource): Promise<string | undefined> {
+  const vin = parseVin(typed);
+  const source = new ScriptedSource("vpic", (query: VehicleQuery) => aVehicle({ vin: query.vin, ...decoded }));
+  const decode = await withLikelyVin(source, judge).decode({ vin }, new AbortController().signal);
+  expect(decode).toEqual(aVehicle({ vin, ...decoded, likelyVin: decode.likelyVin }));
+  return decode.likelyVin;
+}
 
-    expect(likely[0]).toBe("1XPWD40X1ED215307");
-  });
-
-  test("never has the VIN itself", () => {
-    expect(likelyVins(parseVin("11111111111111111"))).not.toContain("11111111111111111");
-  });
+test.each([
+  ["another character", "1XPWE40X1ED215307", NO_MODEL],
+  ["a look-alike", "1XPWD4DX1ED215307", NO_MODEL],
+  ["a swap of neighbours", "1XPWD04X1ED215307", NO_MODEL],
+  ["a swap with the check digit", "1XPWD401XED215307", NO_MODEL],
+  ["a manufacturer that does not exist", "1XBWD40X1ED215307", NO_MAKER],
+])("guesses the VIN that was meant when it differs by %s: %s", async (_, typed, decoded) => {
+  expect(await likelyVinOf(typed, decoded, knowing(MEANT))).toBe(MEANT);
 });
 
-describe("withLikelyVin", () => {
-  const vin = parseVin("1XPWD40X1ED21S307");
+test.each([
+  [
+    "the model is known: a swap in the serial number fits as well as any",
+    "1XPWD40X1ED251307",
+    { verdict: { ...verdict, codes: [1] } },
+  ],
+  ["the check digit is right", MEANT, { model: "", verdict: { ...verdict, codes: [14] } }],
+  ["the manufacturer is a known one, and another one would do", "1XBWD40X1ED215307", NO_MODEL],
+  ["the mistake is in the serial number", "1XPWD40X1ED215308", NO_MODEL],
+])("guesses nothing when %s", async (_, typed, decoded) => {
+  expect(await likelyVinOf(typed, decoded, knowing(MEANT))).toBeUndefined();
+});
 
-  test("suggests the likely VIN that can be decoded clean", async () => {
-    const vpic = new ScriptedSource("vpic", () => aVehicle({ vin, verdict: wrongCheckDigit }));
-    const judge = new ScriptedSource("snapshot");
+test("guesses nothing when two VINs fit", async () => {
+  const judge = knowing(MEANT, "1XPWE49X1ED215307");
 
-    const decode = await withLikelyVin(vpic, judge).decode({ vin }, signal);
+  expect(await likelyVinOf("1XPWE40X1ED215307", NO_MODEL, judge)).toBeUndefined();
+});
 
-    expect(decode).toMatchObject({ verdict: wrongCheckDigit, likelyVin: "1XPWD40X1ED215307" });
-    expect(decode.vin).toBe(vin);
-  });
+test.each([
+  ["of European makers", "WVWZZZ3BZWE689725"],
+  ["of Asian makers", "JMZBK12Z501123456"],
+  ["of small makers", "1T9B5XGBXS8380067"],
+])("guesses nothing for VINs %s, and asks nobody", async (_, typed) => {
+  const judge = new ScriptedSource("snapshot");
 
-  test("prefers, of several that can be decoded, the one that differs in its serial number only", async () => {
-    const swapped = parseVin("1XPWD40X1ED251307");
-    const vpic = new ScriptedSource("vpic", () => aVehicle({ vin: swapped, verdict: wrongCheckDigit }));
-    const judge = new ScriptedSource("snapshot", (query) =>
-      aVehicle({ vin: query.vin, model: query.vin.startsWith("1XPWD40X") ? "388" : "389" }),
-    );
+  expect(await likelyVinOf(typed, NO_MODEL, judge)).toBeUndefined();
+  expect(judge.asked).toEqual([]);
+});
 
-    const decode = await withLikelyVin(vpic, judge).decode({ vin: swapped }, signal);
+test("guesses nothing when nobody can judge", async () => {
+  const judge = new ScriptedSource("snapshot", () => Promise.reject(new SourceUnavailableError("not unpacked")));
 
-    expect(judge.asked.map(({ vin: asked }) => asked)).toContain("1XPWD04X1ED251307");
-    expect(decode.likelyVin).toBe("1XPWD40X1ED215307");
-  });
-
-  test.each([
-    ["when no likely VIN can be decoded clean", wrongCheckDigit, wrongCheckDigit],
-    ["for a VIN without fault", clean, clean],
-  ])("guesses nothing %s", async (_, verdict, judged) => {
-    const vpic = new ScriptedSource("vpic", () => aVehicle({ vin, verdict }));
-    const judge = new ScriptedSource("snapshot", (query) => aVehicle({ vin: query.vin, verdict: judged }));
-
-    const decode = await withLikelyVin(vpic, judge).decode({ vin }, signal);
-
-    expect(decode.likelyVin).toBeUndefined();
-  });
-
-  test("gives the decode as it is when nobody can judge", async () => {
-    const vpic = new ScriptedSource("vpic", () => aVehicle({ vin, verdict: wrongCheckDigit }));
-    const judge = new ScriptedSource("snapshot", () => Promise.reject(new SourceUnavailableError("not unpacked")));
-
-    const decode = await withLikelyVin(vpic, judge).decode({ vin }, signal);
-
-    expect(decode.verdict).toEqual(wrongCheckDigit);
-  });
+  expect(await likelyVinOf("1XPWE40X1ED215307", NO_MODEL, judge)).toBeUndefined();
+  expect(judge.asked).toHaveLength(1);
 });
