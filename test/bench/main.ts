@@ -17,6 +17,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   vpic: { script: "vpic.ts", full: [], smoke: [] },
   cache: { script: "cache.ts", full: [], smoke: ["2000"] },
   batch: { script: "batch.ts", full: [], smoke: ["500"] },
+  "new-vins": { script: "new-vins.ts", full: [], smoke: ["500"] },
   export: {
     script: "export.ts",
     full: ["--rows", "1000000", "--rows", "3000000"],
