@@ -1,7 +1,7 @@
-import { statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { type FileHandle, open, rename } from "node:fs/promises";
 
-/** The file of an open database is gone, was replaced or emptied. SQLite itself goes on silently in an unlinked file. */
+/** The file of an open database was removed, replaced or emptied. SQLite itself keeps writing to an unlinked file. */
 export class DatabaseFileLostError extends Error {
   override readonly name = "DatabaseFileLostError";
 }
@@ -22,26 +22,27 @@ export class SqliteFile implements AsyncDisposable {
     this.#identities = COMPANIONS.map((companion) => identify(`${path}${companion}`));
   }
 
-  /** Remembers which files stand at this path now; those of a database with a write-ahead log that is open. */
+  /** @param path of a database that is open and has a write-ahead log. */
   static async of(path: string): Promise<SqliteFile> {
     return new SqliteFile(path, await open(`${path}-wal`, "r+"));
   }
 
-  /** @throws DatabaseFileLostError when another file stands in the place of one, or none, or the database is empty. */
+  /** @throws DatabaseFileLostError when one of the files was removed or replaced, or the database is empty. */
   assertInPlace(): void {
     for (const [index, companion] of COMPANIONS.entries()) {
-      if (identify(`${this.#path}${companion}`) !== this.#identities[index]) {
+      const stats = statsOf(`${this.#path}${companion}`);
+      if (identityOf(stats) !== this.#identities[index]) {
         throw new DatabaseFileLostError(`the database file${companion} was removed or replaced`);
       }
-    }
-    if (isEmpty(this.#path)) {
-      throw new DatabaseFileLostError("the database file was emptied");
+      if (companion === "" && stats?.size === 0) {
+        throw new DatabaseFileLostError("the database file was emptied");
+      }
     }
   }
 
   /**
-   * Returns when what was committed before will survive even the loss of power. Those who come while a flush is under
-   * way share the next one. It does not block the event loop, as `synchronous=FULL` would.
+   * Resolves when everything committed before the call survives even a loss of power. Calls during a flush share the next
+   * one. Does not block the event loop, as `synchronous=FULL` would.
    */
   flush(): Promise<void> {
     this.#nextFlush ??= this.#flushing.then(() => {
@@ -66,8 +67,8 @@ export class SqliteFile implements AsyncDisposable {
 }
 
 /**
- * Renames a database, and what SQLite keeps beside it, to `*.corrupt-<time>`. Does nothing when another process has put
- * a new file in its place.
+ * Renames a database, its log and the log's index to `*.corrupt-<time>`. Does nothing when another process has already
+ * put a new file in its place.
  *
  * @param identity what {@link identify} said of the database.
  * @param now the time in ms since the epoch.
@@ -85,15 +86,22 @@ export async function quarantine(path: string, identity: string | undefined, now
   return `${path}.corrupt-${time}`;
 }
 
-/** Tells one file from another that takes its place; undefined when there is none. */
+/** Identifies the file at this path, to recognise one that replaces it; undefined when there is none. */
 export function identify(path: string): string | undefined {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  return stats === undefined ? undefined : `${stats.dev}:${stats.ino}`;
+  return identityOf(statsOf(path));
 }
 
 /** Whether the file at this path exists and has no content. */
 export function isEmpty(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.size === 0;
+  return statsOf(path)?.size === 0;
+}
+
+function identityOf(stats: Stats | undefined): string | undefined {
+  return stats === undefined ? undefined : `${stats.dev}:${stats.ino}`;
+}
+
+function statsOf(path: string): Stats | undefined {
+  return statSync(path, { throwIfNoEntry: false });
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): void {
