@@ -135,16 +135,20 @@ const put = (index: number): Promise<boolean> => {
   return store.put({ vin }, decodeOf(vin), removals);
 };
 const half = Math.floor(ROWS / 2);
-const putAlone = await costOf(Math.min(2_000, half), put);
 const putMany = await costOf(Math.floor(half / PUTS_AT_ONCE), (run) =>
   Promise.all(Array.from({ length: PUTS_AT_ONCE }, (_, index) => put(half + run * PUTS_AT_ONCE + index))),
 );
+const putAlone = await costOf(Math.min(2_000, half), put);
 const bareFile = new Database(join(directory, "bare.db"));
 bareFile.pragma("journal_mode = WAL");
 bareFile.pragma("synchronous = NORMAL");
 bareFile.exec(bare.prepare<[], string>("select sql from sqlite_schema where name = 'vehicles'").pluck().get() ?? "");
-const columns = Array.from({ length: 15 }, () => "?").join(", ");
-const bareInsert = bareFile.prepare(`insert into vehicles values (${columns})`);
+const columns = ["vin", "model_year_hint", "make", "model", "model_year", "body_class", "source", "is_negative"];
+columns.push("decoded_at", "verdict_codes", "verdict_text", "suggested_vin", "possible_values", "additional_text");
+columns.push("attributes");
+const bareInsert = bareFile.prepare(
+  `insert into vehicles (${columns.join(", ")}) values (${columns.map(() => "?").join(", ")})`,
+);
 const json = JSON.stringify(ATTRIBUTES);
 const barePut = await costOf(ROWS, (index) => {
   const cells = ["FORD", "F-150", "2021", "Pickup", "vpic", 0, 1_780_000_000_000, "0", decodeOf(decoyVin).verdict.text];
