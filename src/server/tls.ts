@@ -15,7 +15,7 @@ interface TlsFiles {
   readonly clientCaFile?: string | undefined;
 }
 
-/** What is wrong with the files: one line for the operator, naming the variables and neither paths nor contents. */
+/** What is wrong with the files: one line for the operator with the variable and the path, and nothing of the contents. */
 export class TlsFilesError extends Error {
   override readonly name = "TlsFilesError";
 }
@@ -114,19 +114,19 @@ async function readTlsFiles({ certFile, keyFile, clientCaFile }: TlsFiles): Prom
   const cert = await read("TLS_CERT_FILE", certFile);
   const key = await read("TLS_KEY_FILE", keyFile);
   const ca = clientCaFile === undefined ? undefined : await read("TLS_CLIENT_CA_FILE", clientCaFile);
-  const [certificate] = parseCertificates("TLS_CERT_FILE", cert);
-  if (!certificate.checkPrivateKey(parseKey(key))) {
-    throw new TlsFilesError("TLS_KEY_FILE: not the private key of the certificate in TLS_CERT_FILE");
+  const [certificate] = parseCertificates("TLS_CERT_FILE", certFile, cert);
+  if (!certificate.checkPrivateKey(parseKey(keyFile, key))) {
+    throw new TlsFilesError(`TLS_KEY_FILE: ${keyFile} is not the private key of the certificate in ${certFile}`);
   }
-  if (ca !== undefined) {
-    parseCertificates("TLS_CLIENT_CA_FILE", ca);
+  if (clientCaFile !== undefined && ca !== undefined) {
+    parseCertificates("TLS_CLIENT_CA_FILE", clientCaFile, ca);
   }
   const context: SecureContextOptions = { cert, key, ca, minVersion: "TLSv1.2" };
   try {
     // OpenSSL has the last word, such as on keys that are too short.
     createSecureContext(context);
   } catch (error) {
-    throw new TlsFilesError(`TLS_CERT_FILE: cannot be used (${systemCodeOf(error)})`);
+    throw new TlsFilesError(`TLS_CERT_FILE: ${certFile} cannot be used (${systemCodeOf(error)})`);
   }
   return { context, validTo: certificate.validToDate };
 }
@@ -135,30 +135,30 @@ async function read(variable: string, path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    throw new TlsFilesError(`${variable}: cannot be read (${systemCodeOf(error)})`);
+    throw new TlsFilesError(`${variable}: cannot read ${path} (${systemCodeOf(error)})`);
   }
 }
 
-function parseCertificates(variable: string, pem: string): [X509Certificate, ...X509Certificate[]] {
+function parseCertificates(variable: string, path: string, pem: string): [X509Certificate, ...X509Certificate[]] {
   try {
     const [first, ...rest] = (pem.match(CERTIFICATES) ?? []).map((each) => new X509Certificate(each));
     if (first !== undefined) {
       return [first, ...rest];
     }
   } catch {
-    // Told below: what OpenSSL says of it helps nobody.
+    // Reported below: OpenSSL's own message does not help.
   }
-  throw new TlsFilesError(`${variable}: has no certificate in PEM, or a damaged one`);
+  throw new TlsFilesError(`${variable}: ${path} has no certificate in PEM, or a damaged one`);
 }
 
-function parseKey(pem: string): KeyObject {
+function parseKey(path: string, pem: string): KeyObject {
   try {
     return createPrivateKey(pem);
   } catch {
     throw new TlsFilesError(
       pem.includes("ENCRYPTED")
-        ? "TLS_KEY_FILE: has a passphrase; allowed are keys without one"
-        : "TLS_KEY_FILE: has no private key in PEM, or a damaged one",
+        ? `TLS_KEY_FILE: ${path} has a passphrase; use a key without one`
+        : `TLS_KEY_FILE: ${path} has no private key in PEM, or a damaged one`,
     );
   }
 }

@@ -117,16 +117,16 @@ async function isLetIn(server: Served, shown: Shown): Promise<boolean> {
 
 describe("the files cannot serve", () => {
   test.each([
-    ["certFile", undefined, "TLS_CERT_FILE: cannot be read (ENOENT)"],
-    ["keyFile", undefined, "TLS_KEY_FILE: cannot be read (ENOENT)"],
-    ["clientCaFile", undefined, "TLS_CLIENT_CA_FILE: cannot be read (ENOENT)"],
-    ["certFile", "", "TLS_CERT_FILE: has no certificate in PEM, or a damaged one"],
-    ["certFile", first.cert.replace("MII", "MIX"), "TLS_CERT_FILE: has no certificate in PEM, or a damaged one"],
-    ["certFile", second.cert, "TLS_KEY_FILE: not the private key of the certificate in TLS_CERT_FILE"],
-    ["keyFile", second.key, "TLS_KEY_FILE: not the private key of the certificate in TLS_CERT_FILE"],
-    ["keyFile", "no key", "TLS_KEY_FILE: has no private key in PEM, or a damaged one"],
-    ["keyFile", withPassphrase, "TLS_KEY_FILE: has a passphrase; allowed are keys without one"],
-    ["clientCaFile", "nobody", "TLS_CLIENT_CA_FILE: has no certificate in PEM, or a damaged one"],
+    ["certFile", undefined, "TLS_CERT_FILE: cannot read FAULTY (ENOENT)"],
+    ["keyFile", undefined, "TLS_KEY_FILE: cannot read FAULTY (ENOENT)"],
+    ["clientCaFile", undefined, "TLS_CLIENT_CA_FILE: cannot read FAULTY (ENOENT)"],
+    ["certFile", "", "TLS_CERT_FILE: FAULTY has no certificate in PEM, or a damaged one"],
+    ["certFile", first.cert.replace("MII", "MIX"), "TLS_CERT_FILE: FAULTY has no certificate in PEM, or a damaged one"],
+    ["certFile", second.cert, "TLS_KEY_FILE: KEY is not the private key of the certificate in FAULTY"],
+    ["keyFile", second.key, "TLS_KEY_FILE: FAULTY is not the private key of the certificate in CERT"],
+    ["keyFile", "no key", "TLS_KEY_FILE: FAULTY has no private key in PEM, or a damaged one"],
+    ["keyFile", withPassphrase, "TLS_KEY_FILE: FAULTY has a passphrase; use a key without one"],
+    ["clientCaFile", "nobody", "TLS_CLIENT_CA_FILE: FAULTY has no certificate in PEM, or a damaged one"],
   ] as const)("with this %s: %j", async (name, text, message) => {
     const faulty = join(path, "faulty.pem");
     if (text !== undefined) {
@@ -135,7 +135,9 @@ describe("the files cannot serve", () => {
 
     const opening = TlsCertificates.open({ ...files, [name]: faulty, logger });
 
-    await expect(opening).rejects.toThrow(new TlsFilesError(message));
+    const paths: Readonly<Record<string, string>> = { FAULTY: faulty, CERT: files.certFile, KEY: files.keyFile };
+    const expected = message.replaceAll(/\b(FAULTY|CERT|KEY)\b/g, (word) => paths[word] ?? word);
+    await expect(opening).rejects.toThrow(new TlsFilesError(expected));
   });
 
   test("and the process says so in one line, and ends with 1", async () => {
@@ -151,7 +153,7 @@ describe("the files cannot serve", () => {
     expect(service.exitCode).toBe(1);
     expect(service.log.at(-1)).toMatchObject({
       msg: "cannot start",
-      reason: "TLS_KEY_FILE: not the private key of the certificate in TLS_CERT_FILE",
+      reason: `TLS_KEY_FILE: ${files.keyFile} is not the private key of the certificate in ${files.certFile}`,
     });
   });
 });
@@ -247,7 +249,9 @@ describe("while a certificate is replaced, no call fails, and new connections ge
       expect(logger.lines).toContainEqual({
         level: "error",
         message: "the TLS files cannot be used; the previously loaded ones remain in use",
-        fields: { reason: "TLS_KEY_FILE: not the private key of the certificate in TLS_CERT_FILE" },
+        fields: {
+          reason: `TLS_KEY_FILE: ${files.keyFile} is not the private key of the certificate in ${files.certFile}`,
+        },
       }),
     );
   }
