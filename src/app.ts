@@ -4,18 +4,18 @@ import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { Health } from "#gen/health/v1/health_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { openAccess } from "./access/open-access.ts";
 import { parseDatabaseUrl } from "./cache/database-url.ts";
 import type { OpenVehicleStore } from "./cache/open-vehicle-store.ts";
 import { openVehicleStore } from "./cache/open-vehicle-store.ts";
 import type { Config, TlsConfig } from "./config.ts";
 import { ExportSpool } from "./export/export-spool.ts";
 import { VehicleExports } from "./export/vehicle-exports.ts";
-import { observeCalls } from "./observe-calls.ts";
-import { openAccess } from "./open-access.ts";
 import { preparedRefusal } from "./rpc/error-table.ts";
 import { createHealthService } from "./rpc/health.ts";
 import { createGate, createInterceptors } from "./rpc/interceptors.ts";
 import { servedMethods } from "./rpc/methods.ts";
+import { observeCalls } from "./rpc/observe-calls.ts";
 import { createReflectionHandlers } from "./rpc/reflection.ts";
 import { createVehicleHandlers } from "./rpc/vehicle-handlers.ts";
 import { ConnectionGate } from "./server/connection-gate.ts";
@@ -30,7 +30,6 @@ import { openSources } from "./sources.ts";
 import { createLogger } from "./telemetry/logger.ts";
 import type { AuditLogger, Logger } from "./telemetry/logger.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
-import { SourceUnavailableError } from "./vehicle/errors.ts";
 import { startSweeper } from "./vehicle/sweeper.ts";
 import { VehicleLookup } from "./vehicle/vehicle-lookup.ts";
 import { VERSION } from "./version.ts";
@@ -41,7 +40,7 @@ export interface App extends AsyncDisposable {
   readonly grpcAddress: string;
   /** `host:port` of the HTTP listener. */
   readonly httpAddress: string;
-  /** Takes no new calls, and waits for those that run, at most this long. */
+  /** Refuses new calls and waits for the running ones, at most this long. */
   drain(graceMs: number): Promise<void>;
 }
 
@@ -50,16 +49,13 @@ export interface Overrides {
   readonly logger?: AuditLogger;
   /** Wall clock, ms since the epoch. */
   readonly now?: () => number;
-  /** How long whoever reads a stream or an export may take nothing, in ms. Default: 30 s. */
+  /** How long the reader of a stream or an export may take nothing, in ms. Default: 30 s. */
   readonly stallTimeoutMs?: number;
-  /** How long connections and requests may take, and how often that is looked at. */
+  /** How long connections and requests may take, and how often that is checked. */
   readonly limits?: ServerLimits;
 }
 
-/**
- * Starts everything, in the order in which the parts build on each other. What was started is stopped again when a
- * later part cannot start.
- */
+/** Starts all parts, in the order in which they build on each other. If one cannot start, those before it are stopped. */
 export async function startApp(config: Config, overrides: Overrides = {}): Promise<App> {
   const { logger = createLogger(config.logLevel), now = Date.now, stallTimeoutMs = 30_000, limits = {} } = overrides;
   const { host, freshness } = config;
@@ -84,7 +80,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     sources: sources.inOrder,
     freshness,
     patienceMs: config.vpic.patienceMs,
-    onSourceFault: (source, error) => logSourceFault(logger, source.name, error),
+    onSourceFault: (source, error) => sources.logFault(source, error),
     now,
   });
   starting.use(
@@ -92,7 +88,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       store,
       freshness,
       now,
-      onSwept: (deleted) => logger.info("swept entries that can no longer be given", { deleted }),
+      onSwept: (deleted) => logger.info("swept expired entries", { deleted }),
       onFault: (err) => logger.warn("cannot sweep the cache", { err }),
     }),
   );
@@ -111,7 +107,8 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   const spool = starting.use(
     new ExportSpool({ create: (client, signal) => exports.createShared(client, signal), now }),
   );
-  const { guard, isOwnHost } = starting.use(await openAccess(config, logger, now));
+  const hasTls = config.tls.certFile !== undefined;
+  const { guard, isOwnHost } = starting.use(await openAccess({ ...config.access, host, hasTls, logger, now }));
   const handlers = createVehicleHandlers({
     lookup,
     exports,
@@ -156,8 +153,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   );
   const grpcAddress = await server.listen("GRPC_PORT", host, config.grpcPort);
   const httpAddress = await server.listen("HTTP_PORT", host, config.httpPort);
-  const secured = config.tls.certFile === undefined ? {} : { tls: true };
-  logger.info("listening", { version: VERSION, grpc: grpcAddress, http: httpAddress, ...secured });
+  logger.info("listening", { version: VERSION, grpc: grpcAddress, http: httpAddress, ...(hasTls && { tls: true }) });
 
   const running = starting.move();
   return {
@@ -192,12 +188,4 @@ async function describeTrouble(store: OpenVehicleStore, sources: Sources): Promi
     ...(breaker === "closed" ? [] : [`vPIC's circuit breaker is ${breaker}`]),
   ];
   return trouble.length === 0 ? undefined : trouble.join("; ");
-}
-
-function logSourceFault(logger: Logger, source: string, err: unknown): void {
-  if (err instanceof SourceUnavailableError) {
-    logger.debug("a source cannot answer", { source, reason: err.message });
-  } else {
-    logger.error("a source failed", { source, err });
-  }
 }

@@ -13,10 +13,12 @@ import { createVpicSource } from "./vpic/vpic-source.ts";
 /** The sources in the configured order, and what the page says of them. */
 export interface Sources extends AsyncDisposable {
   readonly inOrder: readonly VehicleSource[];
-  /** How the vPIC source does, for metrics; undefined when it is none of the sources. */
+  /** The state of the vPIC source, for metrics; undefined when it is not configured. */
   vpicState(): VpicSourceState | undefined;
   /** One line on where the data comes from. */
   describe(): string;
+  /** Logs why a source did not answer: at `debug` when it was unavailable, as an error otherwise. */
+  logFault(source: VehicleSource, error: unknown): void;
 }
 
 /** Opens the configured sources. With the snapshot among them, decodes have our own guess at the VIN that was meant. */
@@ -41,6 +43,13 @@ export function openSources(config: Config, logger: Logger, observer: VpicObserv
     inOrder: snapshot === undefined ? sources : sources.map((source) => withLikelyVin(source, asJudge(snapshot))),
     vpicState: () => vpic?.state(),
     describe: () => config.sources.map((name) => describe(name, snapshot)).join("; then "),
+    logFault: ({ name }, err) => {
+      if (err instanceof SourceUnavailableError) {
+        logger.debug("a source cannot answer", { source: name, reason: err.message });
+      } else {
+        logger.error("a source failed", { source: name, err });
+      }
+    },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }

@@ -1,6 +1,6 @@
 import { Code } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { observeCalls } from "../../src/observe-calls.ts";
+import { observeCalls } from "../../src/rpc/observe-calls.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { clientOf } from "../support/clients.ts";
 import { errorOf } from "../support/error-of.ts";

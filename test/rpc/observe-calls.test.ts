@@ -3,14 +3,14 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { digestOf } from "../src/access/token.ts";
-import { clientOf } from "./support/clients.ts";
-import { EchoHttp2, frame } from "./support/echo-http2.ts";
-import { errorOf } from "./support/error-of.ts";
-import { manyVins } from "./support/real-vins.ts";
-import type { TestApp } from "./support/test-app.ts";
-import { startTestApp } from "./support/test-app.ts";
-import { temporaryDirectory } from "./support/temporary-directory.ts";
+import { digestOf } from "../../src/access/token.ts";
+import { clientOf } from "../support/clients.ts";
+import { EchoHttp2, frame } from "../support/echo-http2.ts";
+import { errorOf } from "../support/error-of.ts";
+import { manyVins } from "../support/real-vins.ts";
+import type { TestApp } from "../support/test-app.ts";
+import { startTestApp } from "../support/test-app.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 // Many calls, and perhaps a busy machine.
 vi.setConfig({ testTimeout: 120_000 });

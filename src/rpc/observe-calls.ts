@@ -1,11 +1,11 @@
 import { Code } from "@connectrpc/connect";
 import type { MethodImplSpec } from "@connectrpc/connect";
-import type { Call, Protocol } from "./rpc/call.ts";
-import type { ServedMethod } from "./rpc/methods.ts";
-import type { Logger } from "./telemetry/logger.ts";
-import type { CallLabels, Metrics } from "./telemetry/metrics.ts";
+import type { Call, Protocol } from "./call.ts";
+import type { ServedMethod } from "./methods.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { CallLabels, Metrics } from "../telemetry/metrics.ts";
 
-/** What metrics call the kinds of methods. */
+/** The values of `grpc_type`. */
 const TYPES: Readonly<Record<MethodImplSpec["kind"], string>> = {
   unary: "unary",
   server_streaming: "server_stream",
@@ -13,7 +13,7 @@ const TYPES: Readonly<Record<MethodImplSpec["kind"], string>> = {
   bidi_streaming: "bidi_stream",
 };
 
-/** Counts every RPC, and logs its end at `debug`. Plain requests are logged only. */
+/** Counts every RPC and logs its end at `debug`. Plain requests are only logged. */
 export function observeCalls(
   metrics: Pick<Metrics, "callStarted" | "callEnded">,
   logger: Logger,

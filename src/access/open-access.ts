@@ -1,0 +1,53 @@
+import type { AuditLogger } from "../telemetry/logger.ts";
+import { AccessGuard, toStrangersRates } from "./access-guard.ts";
+import { isOpenToAll, ownHosts } from "./listen-safety.ts";
+import { RateLimiter } from "./rate-limiter.ts";
+import { TokensFile } from "./tokens-file.ts";
+
+export interface AccessOptions {
+  /** An address or a host name, as in HOST. */
+  readonly host: string;
+  /** Without it, no caller needs a token. */
+  readonly tokensFile: string | undefined;
+  /** Whether a service without tokens may be reached from beyond loopback. */
+  readonly allowAnonymous: boolean;
+  readonly hasTls: boolean;
+  /** The rate of a caller with a token. */
+  readonly requestsPerSecond: number;
+  readonly burst: number;
+  readonly logger: AuditLogger;
+  /** The time in ms since the epoch. */
+  readonly now: () => number;
+}
+
+/** Decides who may call, and how often. Disposing of it stops watching the tokens file. */
+export interface Access extends Disposable {
+  readonly guard: AccessGuard;
+  /** Whether HTTP requests may be for this host; undefined when they may be for any. */
+  readonly isOwnHost: ((host: string) => boolean) | undefined;
+}
+
+/**
+ * Reads the tokens, if there are any. Logs, at every log level, when anyone may do everything.
+ *
+ * @throws TokensFileError when the file cannot be read or is malformed.
+ */
+export async function openAccess(options: AccessOptions): Promise<Access> {
+  const { host, tokensFile, allowAnonymous, hasTls, requestsPerSecond, burst, logger, now } = options;
+  const tokens = tokensFile === undefined ? undefined : await TokensFile.open({ path: tokensFile, logger });
+  const safety = { host, hasTokens: tokens !== undefined, allowAnonymous };
+  if (isOpenToAll(safety)) {
+    logger.audit("no tokens configured: anyone who can reach the service can read, remove and export", { host });
+  }
+  const rates = { perSecond: requestsPerSecond, burst };
+  return {
+    guard: new AccessGuard({
+      tokens,
+      limiter: new RateLimiter(rates),
+      strangers: new RateLimiter(toStrangersRates(rates)),
+      now,
+    }),
+    isOwnHost: ownHosts(safety, hasTls),
+    [Symbol.dispose]: () => tokens?.[Symbol.dispose](),
+  };
+}
