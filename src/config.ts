@@ -112,7 +112,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   return config;
 }
 
-/** Names every variable with its default, in the README's order, and builds the configuration from what `read` gives. */
+/** Names every variable with its default, in the order of docs/configuration.md, and builds the configuration from what `read` gives. */
 export function readConfig(read: VariableReader): Config {
   const host = read("HOST", "127.0.0.1", parseHost);
   const grpcPort = read("GRPC_PORT", "50051", parsePort);

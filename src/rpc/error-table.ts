@@ -50,7 +50,7 @@ interface ErrorRule {
   readonly isFault?: true;
 }
 
-/** What callers are told for each reason: the one table, for RPCs and for plain HTTP. The README has it in words. */
+/** What callers are told for each reason: the one table, for RPCs and for plain HTTP. docs/errors.md has it in words. */
 export const ERROR_TABLE: Readonly<Record<Reason, ErrorRule>> = {
   INVALID_FIELD: { code: Code.InvalidArgument },
   MALFORMED_REQUEST: { code: Code.InvalidArgument, message: "the request could not be parsed" },

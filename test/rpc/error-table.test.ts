@@ -177,10 +177,10 @@ describe("the error table", () => {
     expect(logger.lines).toMatchObject([{ level: "error", fields: { err: error } }]);
   });
 
-  test("is in the README, every reason with its code", async () => {
-    const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
+  test("is in the documentation, every reason with its code", async () => {
+    const page = await readFile(new URL("../../docs/errors.md", import.meta.url), "utf8");
 
-    const rows = [...readme.matchAll(/^\| ([A-Z_]+) \| (`[A-Z_]+`(?:, `[A-Z_]+`)*|BadRequest[^|]*) \|/gm)].flatMap(
+    const rows = [...page.matchAll(/^\| ([A-Z_]+) \| (`[A-Z_]+`(?:, `[A-Z_]+`)*|BadRequest[^|]*) \|/gm)].flatMap(
       ([, code = "", reasons = ""]) =>
         reasons
           .split(", ")

@@ -17,7 +17,7 @@ interface Refusal {
   readonly details?: readonly { readonly type: string; readonly value: string }[];
 }
 
-/** How buf is told which protocol to speak, and where the schema comes from: the README's ways. */
+/** Flags for the protocol and for where the schema comes from. */
 const WAYS = {
   gRPC: ["--protocol", "grpc"],
   "gRPC-Web": ["--protocol", "grpcweb", "--schema", "proto"],

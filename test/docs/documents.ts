@@ -1,0 +1,56 @@
+import { readdir, readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** A fenced block of a document. */
+export interface Block {
+  /** Such as `sh`. */
+  readonly language: string;
+  readonly text: string;
+  /** Of its first line, from 1. */
+  readonly line: number;
+}
+
+/** A Markdown file of the project. */
+export interface Document {
+  /** Relative to the root. */
+  readonly path: string;
+  readonly text: string;
+  /** Without its blocks. */
+  readonly prose: string;
+  readonly blocks: readonly Block[];
+}
+
+const BLOCK = /^```(\w*)\n(.*?)^```$/gms;
+
+/** The documents in the order in which a newcomer reads them. */
+export async function readDocuments(): Promise<Document[]> {
+  const pages = (await readdir(`${ROOT}docs`)).map((name) => `docs/${name}`);
+  return await Promise.all(["README.md", ...pages.toSorted(), "SECURITY.md", "CHANGELOG.md"].map(readDocument));
+}
+
+/** @param path relative to the root */
+export async function readDocument(path: string): Promise<Document> {
+  const text = await readFile(ROOT + path, "utf8");
+  const blocks = [...text.matchAll(BLOCK)].map(({ 1: language = "", 2: content = "", index }) => ({
+    language,
+    text: content,
+    line: text.slice(0, index).split("\n").length + 1,
+  }));
+  return { path, text, prose: text.replaceAll(BLOCK, ""), blocks };
+}
+
+/** The commands of a block of `sh`: one per line, with its continuation lines and without its comment. */
+export function commandsOf({ text }: Block): string[] {
+  return text
+    .replaceAll("\\\n", " ")
+    .split("\n")
+    .map((line) =>
+      line
+        .replace(/ {2,}#.*/, "")
+        .trim()
+        .replaceAll(/ {2,}/g, " "),
+    )
+    .filter((line) => line !== "");
+}

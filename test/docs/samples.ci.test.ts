@@ -1,0 +1,3 @@
+import { describeSamples } from "./describe-samples.ts";
+
+describeSamples(["npm", "npx", "printf", "export", "curl"]);

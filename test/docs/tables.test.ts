@@ -1,0 +1,88 @@
+import { expect, test } from "vitest";
+import { readConfig } from "../../src/config.ts";
+import { USAGE } from "../../src/cli/export-arguments.ts";
+import { SCHEMA } from "../../src/export/vehicle-columns.ts";
+import { createMetrics } from "../../src/telemetry/metrics.ts";
+import packageJson from "../../package.json" with { type: "json" };
+import { readDocument } from "./documents.ts";
+
+/** Every variable with its default, in the order of the configuration. */
+const VARIABLES: string[][] = [];
+readConfig((name, defaultText, parse) => {
+  VARIABLES.push([name, defaultText]);
+  return parse(defaultText);
+});
+
+/** The variables in a document's table, with their defaults. */
+async function variablesOf(path: string): Promise<string[][]> {
+  const { text } = await readDocument(path);
+  return [...text.matchAll(/^\| `([A-Z_]+)` \| (?:`([^`]*)`)? *\|/gm)].map(([, name = "", value = ""]) => [
+    name,
+    value,
+  ]);
+}
+
+test("the configuration's table has every variable with its default, in the order of the code", async () => {
+  expect(await variablesOf("docs/configuration.md")).toEqual(VARIABLES);
+});
+
+test("the README's settings are ten of these, with the same defaults", async () => {
+  const settings = await variablesOf("README.md");
+
+  expect(settings).toHaveLength(10);
+  expect(VARIABLES).toEqual(expect.arrayContaining(settings));
+});
+
+test("every dependency has its reason, and nothing else has one", async () => {
+  const packages = Object.keys({ ...packageJson.dependencies, ...packageJson.optionalDependencies });
+  const { text } = await readDocument("docs/development.md");
+  const [, section = ""] = text.split("## Dependencies\n");
+
+  const names = [...section.matchAll(/^\| (`[^|]*`) \|/gm)].flatMap(([, cell = ""]) =>
+    cell.split(", ").map((name) => name.replaceAll("`", "")),
+  );
+
+  expect(names.toSorted()).toEqual(packages.toSorted());
+});
+
+test("every metric of the service is in the operations' table, and nothing else", async () => {
+  const metrics = createMetrics({
+    version: "1.2.3",
+    vpic: () => undefined,
+    cacheFaults: () => ({ reads: 0, writes: 0 }),
+    calls: () => ({ inFlight: 0, refused: 0 }),
+    refusedConnections: () => 0,
+  });
+  const { text } = await readDocument("docs/operations.md");
+
+  const described = [...text.matchAll(/^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|/gm)].flatMap(([, cell = ""]) =>
+    cell.replaceAll("`", "").split(", "),
+  );
+
+  const rendered = [...(await metrics.render()).matchAll(/^# HELP (\w+)/gm)].map(([, name = ""]) => name);
+  const own = rendered.filter((name) => !/^(process|nodejs)_/.test(name));
+  expect(described.toSorted()).toEqual(own.toSorted());
+});
+
+test("the columns of the export are in its table, in their order", async () => {
+  const { text } = await readDocument("docs/export.md");
+  const [, section = ""] = text.split("## Columns\n");
+
+  const columns = [...section.matchAll(/^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|/gm)].flatMap(([, cell = ""]) =>
+    cell.replaceAll("`", "").split(", "),
+  );
+
+  const [, ...schema] = SCHEMA;
+  expect(columns).toEqual(schema.map(({ name }) => name));
+});
+
+test("every option of the export command is in its table", async () => {
+  const { text } = await readDocument("docs/export.md");
+
+  const described = [...text.matchAll(/^\| (`--[^|]*) \|/gm)].flatMap(([, cell = ""]) =>
+    cell.replaceAll("`", "").split(", "),
+  );
+
+  const options = new Set([...USAGE.matchAll(/--[a-z][a-z-]+/g)].map(([option]) => option));
+  expect(described.toSorted()).toEqual([...options].toSorted());
+});
