@@ -270,8 +270,9 @@ function detailOf(error: KnownError): MessageDetail {
     return detail(BadRequestSchema, { fieldViolations: [{ field, description }] });
   }
   if (error.reason === "VIN_NOT_DECODED") {
-    const { vin, codes, text } = error;
-    return errorInfo(error.reason, { vin, codes: codes.join(","), text });
+    const { vin, codes, text, likelyVin } = error;
+    const guess = likelyVin === undefined ? {} : { likely_vin: likelyVin };
+    return errorInfo(error.reason, { vin, codes: codes.join(","), text, ...guess });
   }
   return error.reason === "SCOPE_MISSING" ? errorInfo(error.reason, { scope: error.scope }) : errorInfo(error.reason);
 }

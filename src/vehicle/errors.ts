@@ -31,12 +31,20 @@ export class VinNotDecodedError extends DomainError {
   readonly codes: readonly number[];
   /** The texts of the codes; may be empty. */
   readonly text: string;
+  /** Our own guess at the VIN that was meant. */
+  readonly likelyVin: string | undefined;
 
-  constructor(vin: string, { codes, text }: { readonly codes: readonly number[]; readonly text: string }) {
-    super(`no source knows make, model or year of ${vin}: ${text || `codes ${codes.join(",")}`}`);
+  constructor(
+    vin: string,
+    { codes, text }: { readonly codes: readonly number[]; readonly text: string },
+    likelyVin?: string,
+  ) {
+    const guess = likelyVin === undefined ? "" : `; our guess is that ${likelyVin} was meant`;
+    super(`no source knows make, model or year of ${vin}: ${text || `codes ${codes.join(",")}`}${guess}`);
     this.vin = vin;
     this.codes = codes;
     this.text = text;
+    this.likelyVin = likelyVin;
   }
 }
 

@@ -182,7 +182,7 @@ function toResult(
   how: { readonly cached: boolean; readonly stale: boolean },
 ): LookupResult {
   if (!isDecoded(vehicle)) {
-    throw new VinNotDecodedError(query.vin, vehicle.verdict);
+    throw new VinNotDecodedError(query.vin, vehicle.verdict, vehicle.likelyVin);
   }
   return { vehicle, ...how };
 }

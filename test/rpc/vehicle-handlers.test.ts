@@ -100,7 +100,7 @@ describe("Lookup", () => {
   test("answers with everything but the attributes", async () => {
     const { client } = setUp();
 
-    const answer = await client.lookup({ vin: " 1xpwd40x1ed215307 " });
+    const answer = await client.lookup({ vin: "\uFEFF 1xpwd40x1ed215307 " });
 
     expect(answer).toEqual(
       create(LookupResponseSchema, {
@@ -182,6 +182,22 @@ describe("Lookup", () => {
         metadata: { codes: "7,11", text: "7 - Manufacturer is not registered" },
       },
     ]);
+  });
+
+  test("tells our own guess with a VIN that nobody can decode, also from the cache", async () => {
+    const { client, source } = setUp();
+    source.script = ({ vin }) => aVehicle({ vin, make: "", model: "", modelYear: "", likelyVin: VIN });
+
+    const errors = [
+      await errorOf(client.lookup({ vin: "1XBWD40X1ED215307" })),
+      await errorOf(client.lookup({ vin: "1XBWD40X1ED215307" })),
+    ];
+
+    for (const error of errors) {
+      expect(error.rawMessage).toMatch(/; our guess is that 1XPWD40X1ED215307 was meant$/);
+      expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ metadata: { likely_vin: VIN } }]);
+    }
+    expect(source.asked).toHaveLength(1);
   });
 
   test("says when to come again when no source can answer", async () => {

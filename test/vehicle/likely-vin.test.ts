@@ -1,8 +1,10 @@
-import { expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
 import { withLikelyVin } from "../../src/vehicle/likely-vin.ts";
 import type { Decode, VehicleQuery, VehicleSource } from "../../src/vehicle/vehicle.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
+import type { SnapshotSource } from "../../src/snapshot/snapshot-source.ts";
+import { unpackBundledSnapshot } from "../snapshot/unpacked-snapshot.ts";
 import { aVehicle } from "../support/a-vehicle.ts";
 import { ScriptedSource } from "../support/scripted-source.ts";
 
@@ -69,4 +71,42 @@ test("guesses nothing when nobody can judge", async () => {
 
   expect(await likelyVinOf("1XPWE40X1ED215307", NO_MODEL, judge)).toBeUndefined();
   expect(judge.asked).toHaveLength(1);
+});
+
+describe("with the embedded data", () => {
+  let snapshot: SnapshotSource;
+
+  beforeAll(async () => {
+    snapshot = await unpackBundledSnapshot();
+  });
+
+  afterAll(async () => {
+    await snapshot[Symbol.asyncDispose]();
+  });
+
+  test.each([
+    ["a mistyped model", "19UVA66214A009530", "19UUA66214A009530"],
+    ["a mistyped manufacturer", "1BHHC16X61S185147", "1B7HC16X61S185147"],
+  ])("the guess at %s is right: %s", async (_, typed, meant) => {
+    const decode = await withLikelyVin(snapshot, snapshot).decode(
+      { vin: parseVin(typed) },
+      new AbortController().signal,
+    );
+
+    expect(decode.likelyVin).toBe(meant);
+  });
+
+  test.each([
+    ["an engine that the model does not have", "1FBNE3BE1CDB23596"],
+    ["a swap in the serial number", "2T1BURHE0JC060752"],
+    ["a wrong check digit alone", "1XPWD40X2ED215307"],
+    ["a European VIN", "WVWZZZ3BZWE689725"],
+  ])("there is no guess for %s: %s", async (_, typed) => {
+    const decode = await withLikelyVin(snapshot, snapshot).decode(
+      { vin: parseVin(typed) },
+      new AbortController().signal,
+    );
+
+    expect(decode.likelyVin).toBeUndefined();
+  });
 });

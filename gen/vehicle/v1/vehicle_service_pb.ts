@@ -610,7 +610,8 @@ export const VehicleService: GenService<{
    * Lookup decodes one VIN, from the cache when it holds a fresh answer.
    *
    * Errors: INVALID_ARGUMENT with BadRequest when a field is malformed; NOT_FOUND
-   * with ErrorInfo VIN_NOT_DECODED when no source knows make, model or year;
+   * with ErrorInfo VIN_NOT_DECODED when no source knows make, model or year (our own
+   * guess at what was meant, if there is one, is in its metadata as likely_vin);
    * UNAVAILABLE with ErrorInfo NO_SOURCE_AVAILABLE and RetryInfo when nothing is
    * cached and no source can answer now.
    *
