@@ -43,6 +43,8 @@ async function main() {
     // Standard output is the program's.
     run: (program, args) => run(program, args, { cwd: ROOT, stdio: ["ignore", 2, 2] }),
   });
+  // A signal from here until the program runs ends the launcher, which has nothing to pass it on to.
+  stopPassing();
   if (installed.code !== 0) {
     fail("The packages are not installed.");
     endAs(installed);
@@ -63,7 +65,8 @@ async function main() {
 }
 
 /**
- * Runs a program to its end. Signals are passed on to it.
+ * Runs a program to its end, and passes signals on to it. A terminal sends a Ctrl-C to all processes, and npm sends its
+ * own copy, which may come late: so each signal is passed on once, and one that comes after the end does nothing.
  *
  * @param {string} program
  * @param {readonly string[]} args
@@ -73,26 +76,29 @@ async function main() {
 function run(program, args, options) {
   return new Promise((resolve) => {
     const child = spawn(program, args, options);
-    /** @param {NodeJS.Signals} signal */
-    const pass = (signal) => {
-      child.kill(signal);
-    };
-    /** @param {Ending} ending */
-    const end = (ending) => {
-      for (const signal of SIGNALS) {
-        process.off(signal, pass);
-      }
-      resolve(ending);
-    };
+    /** @type {Set<NodeJS.Signals>} */
+    const passed = new Set();
     for (const signal of SIGNALS) {
-      process.on(signal, pass);
+      process.on(signal, () => {
+        if (!passed.has(signal)) {
+          passed.add(signal);
+          child.kill(signal);
+        }
+      });
     }
-    child.on("exit", (code, signal) => end({ code, signal }));
+    child.on("exit", (code, signal) => resolve({ code, signal }));
     child.on("error", (error) => {
       process.stderr.write(`Cannot run ${program}: ${error.message}\n`);
-      end({ code: 1, signal: null });
+      resolve({ code: 1, signal: null });
     });
   });
+}
+
+/** Lets signals end this process again. */
+function stopPassing() {
+  for (const signal of SIGNALS) {
+    process.removeAllListeners(signal);
+  }
 }
 
 /**
@@ -106,6 +112,7 @@ function endAs({ code, signal }) {
   } else {
     // Process 1 of a container survives its own signal.
     process.exitCode = 128 + constants.signals[signal];
+    stopPassing();
     process.kill(process.pid, signal);
   }
 }

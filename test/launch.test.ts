@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
+import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
@@ -30,6 +31,24 @@ const NPM = `#!/bin/sh
 echo "$@" >> npm.log
 ls node_modules >> found.log
 cp next-installed.json node_modules/.package-lock.json
+`;
+
+/** A program that prints each signal it gets. */
+const PRINT_SIGNALS = `
+for (const signal of ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"]) {
+  process.on(signal, () => console.log(signal));
+}
+setInterval(() => {}, 1000);
+console.log("ready");
+`;
+
+/** Holds a process at its very end until there is a file "go-on". */
+const HOLD_END = `
+process.on("exit", () => {
+  const { existsSync, writeSync } = require("node:fs");
+  writeSync(1, "about to end\\n");
+  while (!existsSync("go-on")) {}
+});
 `;
 
 interface ProjectOptions {
@@ -86,9 +105,13 @@ class Project implements AsyncDisposable {
   }
 
   spawn(...args: string[]): ChildProcessByStdio<null, Readable, Readable> {
+    return this.spawnWith({}, ...args);
+  }
+
+  spawnWith(env: NodeJS.ProcessEnv, ...args: string[]): ChildProcessByStdio<null, Readable, Readable> {
     const child = spawn(process.execPath, ["src/launch.js", ...args], {
       cwd: this.path,
-      env: { PATH: [join(this.path, "bin"), process.env["PATH"]].join(delimiter) },
+      env: { PATH: [join(this.path, "bin"), process.env["PATH"]].join(delimiter), ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#children.push(child);
@@ -223,16 +246,35 @@ describe("the launcher", () => {
     expect(signal).toBe("SIGKILL");
   });
 
-  test.each(["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const)("passes %s on", async (signal) => {
+  test("passes each signal on, and only once: npm sends its own copy of a Ctrl-C, which the terminal has sent", async () => {
     await using project = await Project.create();
-    const wait = "setInterval(() => {}, 1000); console.log('ready')";
-    const program = `process.on("${signal}", () => process.exit(7)); ${wait}`;
-    const child = project.spawn("node", "-e", program);
-    await seen(child.stdout, "ready");
+    const child = project.spawn("node", "-e", PRINT_SIGNALS);
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+    const nextLine = async (): Promise<string> => (await lines.next()).value ?? "no more";
+    const printed = [await nextLine()];
 
-    child.kill(signal);
+    for (const signal of ["SIGHUP", "SIGINT", "SIGQUIT"] as const) {
+      child.kill(signal);
+      printed.push(await nextLine());
+      child.kill(signal);
+    }
+    child.kill("SIGTERM");
+    printed.push(await nextLine());
 
-    expect((await resultOf(child)).code).toBe(7);
+    expect(printed).toEqual(["ready", "SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"]);
+  });
+
+  test("ends with the program's exit code when a signal comes after the program's end", async () => {
+    await using project = await Project.create();
+    await project.write("hold-end.cjs", HOLD_END);
+    const child = project.spawnWith({ NODE_OPTIONS: `--require=${join(project.path, "hold-end.cjs")}` }, "true");
+    await seen(child.stdout, "about to end");
+
+    const result = resultOf(child);
+    child.kill("SIGINT");
+    await project.write("go-on", "");
+
+    expect(await result).toMatchObject({ code: 0, signal: null });
   });
 });
 
