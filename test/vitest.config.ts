@@ -12,6 +12,8 @@ export default defineConfig({
     expect: { poll: { timeout: 30_000, interval: 20 } },
     // Most tests wait for something more than they compute.
     maxWorkers: 2,
+    // Loading the packages anew for each file would cost more than most files take. Tests keep no state in modules.
+    isolate: false,
     projects: [
       { extends: true, test: { name: "tests", include: ["test/**/*.test.ts"], exclude: [slow] } },
       // Only .ci/run runs it.

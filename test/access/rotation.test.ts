@@ -49,6 +49,7 @@ async function start(tokensFile: string, setting: Setting = {}): Promise<TestApp
       TLS_KEY_FILE: join(directory.path, "key.pem"),
       // One of the callers makes a connection for each call.
       CONNECTIONS_PER_ADDRESS: "unlimited",
+      VPIC_PATIENCE: "60s",
     },
     ...setting,
   });
@@ -140,9 +141,10 @@ describe("when the file of tokens is changed", () => {
     async () => {
       const path = join(directory.path, "running");
       await writeFile(path, line("kept") + line("removed"));
-      await using app = await start(path, {
-        vpic: { respondWith: ({ vins }) => (vins.includes(SLOW_VIN) ? { kind: "answer", delayMs: 6_000 } : undefined) },
-      });
+      const answered = Promise.withResolvers<undefined>();
+      const respondWith: FakeVpicOptions["respondWith"] = ({ vins }) =>
+        vins.includes(SLOW_VIN) ? { kind: "answer", until: answered.promise } : undefined;
+      await using app = await start(path, { vpic: { respondWith } });
       using removed = callersWith("removed", app);
       using later = callersWith("removed", app);
       const headers = { authorization: "Bearer removed" };
@@ -154,6 +156,7 @@ describe("when the file of tokens is changed", () => {
 
       await writeFile(path, line("kept"));
       await vi.waitFor(async () => expect(await outcomesOf(later)).toEqual(all("Unauthenticated")), SOON);
+      answered.resolve(undefined);
 
       expect(await Promise.all(running)).toEqual(running.map(() => ["vehicle", "vehicle"]));
     },

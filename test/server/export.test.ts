@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { constants } from "node:http2";
 import { Code } from "@connectrpc/connect";
 import { asyncBufferFromUrl } from "hyparquet";
@@ -137,25 +138,6 @@ describe("a plain GET", () => {
 
     expect([status, headers["content-length"]]).toEqual([200, String(body.length)]);
     expect(await queryParquet(body, "select count(*)::int as count from $file")).toEqual([{ count: 2_000 }]);
-  });
-
-  test("leaves no file behind", async () => {
-    const { url, table } = await start(10);
-
-    await bodyOf(await fetch(url));
-
-    await eventually(async () => expect(await filesIn(exportDirectory(table))).toEqual([]));
-  });
-
-  test("counts no more as an export when it is done", async () => {
-    const { url } = await start(10, { exports: { limits: { perClient: 1, perProcess: 1 } } });
-    await bodyOf(await fetch(url));
-
-    await eventually(async () => {
-      const next = await fetch(url);
-      await bodyOf(next);
-      expect(next.status).toBe(200);
-    });
   });
 });
 
@@ -414,7 +396,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
     using client = await RawClient.open(server.port, { isDeaf: true });
 
     client.send(request);
-    await eventually(() => expect(server.ended).toMatchObject([{ code: Code.Canceled }]));
+    await eventually(() => expect(server.ended.map((call) => call.code)).toEqual([Code.Canceled]));
 
     await eventually(async () => expect(await filesIn(exportDirectory(server.table))).toHaveLength(kept));
   });
@@ -487,17 +469,16 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
   });
 
   test("that reads slower than an export may take is cut off", async () => {
-    const server = await start(0, { rule: { maxTimeoutMs: 5_000, defaultTimeoutMs: 5_000 } });
+    const server = await start(0, { rule: { maxTimeoutMs: 600_000, defaultTimeoutMs: 600_000 } });
     fillUp(server.table, MORE_THAN_BUFFERS);
     using client = await RawClient.open(server.port, { isDeaf: true });
     client.send(request);
-    // A little at a time, so that it never stalls: all of it would take minutes.
-    const reading = setInterval(() => client.socket.read(1_024), 10);
+    await once(client.socket, "readable");
 
-    await eventually(() => expect(server.ended).toHaveLength(1));
-    clearInterval(reading);
-
-    // Where writing it has taken all the time, the answer was a 504.
-    expect([Code.Canceled, Code.DeadlineExceeded]).toContain(server.ended[0]?.code);
+    // One look ends the answer, which is not taken, and a later one cuts it.
+    await eventually(() => {
+      server.endOverdueIn(600_000);
+      expect(server.ended.map((call) => call.code)).toEqual([Code.Canceled]);
+    });
   });
 });

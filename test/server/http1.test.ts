@@ -134,16 +134,6 @@ describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
 });
 
 describe("a request whose body", () => {
-  test("does not come is told so, and its connection is closed", async () => {
-    using client = await RawClient.open(hasty.port);
-
-    const answer = await client.send(post(LOOKUP, "{}").slice(0, -1)).all();
-
-    expect(answer).toMatch(/^HTTP\/1\.1 504 Gateway Timeout\r\n/);
-    expect(answer).toMatch(/\r\nconnection: close\r\n/i);
-    expect(answer).toMatch(/"code":"deadline_exceeded"/);
-  });
-
   test("does not come, and is for a plain route, is told so", async () => {
     await using slow = await serve({
       plain: { "GET /never": { answer: () => new Promise(() => {}) } },
@@ -396,32 +386,9 @@ describe("a path", () => {
     expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
     expect(removed).toEqual([]);
   });
-
-  test.each([`http://localhost${LOOKUP}`, `HTTPS://other:1${LOOKUP}`, `${LOOKUP}?x=1`])(
-    "spelt %s reaches its RPC",
-    async (path) => {
-      using client = await open();
-
-      client.send(post(path, '{"vin":"V"}'));
-
-      expect(await client.until(/\{.*\}/)).toMatch(/^HTTP\/1\.1 200 OK\r\n.*"vin":"V"/s);
-    },
-  );
 });
 
 describe("the Host header", () => {
-  const hosts = ["a b", "[", "[::1", "%", "a:b:c", "a:99999999", "<>", "a@b:c@", "a^b", "a, b", "", "a\r\nHost: a"];
-
-  test.each(hosts)("%j is refused, and the service goes on", async (host) => {
-    const answer = await answerTo(
-      post(LOOKUP, "{}").replace("localhost", host).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"),
-    );
-    const next = await fetch(`http://${server.address}/ping`);
-
-    expect(answer).toMatch(/^HTTP\/1\.1 400 .*The request has no valid Host header\.\n$/s);
-    expect(next.status).toBe(200);
-  });
-
   test("must be there, and the refusal names the request", async () => {
     const answer = await answerTo("GET /ping HTTP/1.1\r\nX-Request-Id: mine\r\n\r\n");
 
@@ -495,7 +462,7 @@ test("an answer that its client does not read is cut, and its handler told", asy
   );
   await told.promise;
 
-  await eventually(() => expect(endless.ended).toMatchObject([{ code: 10 }]));
+  await eventually(() => expect(endless.ended.map((call) => call.code)).toEqual([10]));
 });
 
 test("refusals that their client does not read are cut", async () => {

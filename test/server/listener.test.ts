@@ -20,7 +20,6 @@ const SETTINGS = 4;
 const plain = {
   "GET /ping": { answer: (exchange) => answerText(exchange, 200, "pong") },
 } satisfies ServeOptions["plain"];
-const QUICK = { firstBytesMs: 50, lookMs: 10 };
 
 let disk: TlsOnDisk;
 let open: Served;
@@ -61,16 +60,6 @@ describe("the first bytes of a connection decide", () => {
     expect([status, body.toString()]).toEqual([200, "pong\n"]);
   });
 
-  test("for HTTP/1.1 when they come one by one", async () => {
-    using client = await RawClient.open(open.port);
-
-    for (const byte of Buffer.from(PING)) {
-      await client.push(Buffer.of(byte));
-    }
-
-    expect(await client.all()).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
-  });
-
   test("for HTTP/2 when they come one by one", async () => {
     using client = await RawClient.open(open.port);
 
@@ -87,42 +76,6 @@ describe("the first bytes of a connection decide", () => {
     const answer = await client.send("PRI * HTTP/1.1\r\nHost: localhost\r\n\r\n").all();
 
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
-  });
-});
-
-describe("a connection that does not show what it speaks is closed", () => {
-  test.each([
-    ["says nothing", ""],
-    ["begins as HTTP/2 does and goes no further", PREFACE.subarray(0, 10)],
-  ])("when it %s", async (_what, bytes) => {
-    await using server = await serve({ limits: QUICK });
-    using client = await RawClient.open(server.port);
-
-    client.send(bytes);
-    await client.closed;
-
-    expect(client.text).toBe("");
-  });
-
-  test.each([undefined, ["h2"], ["http/1.1"]])(
-    "when it says nothing after its TLS handshake, which offered %j",
-    async (protocols) => {
-      await using server = await serve({ tls: disk.tls, limits: QUICK });
-      using client = await RawClient.open(server.port, { ca: disk.ca, ...(protocols && { protocols }) });
-
-      await client.closed;
-
-      expect(client.text).toBe("");
-    },
-  );
-
-  test("when it says nothing on a port with TLS", async () => {
-    await using server = await serve({ tls: disk.tls, limits: QUICK });
-    using client = await RawClient.open(server.port);
-
-    await client.closed;
-
-    expect(client.text).toBe("");
   });
 });
 
@@ -212,17 +165,6 @@ describe("a connection over the limit", () => {
     expect(second.text).toBe("");
   });
 
-  test("is closed though its client keeps it open", async () => {
-    await using server = await serve({ connections });
-    using _first = await RawClient.open(server.port);
-    using second = await RawClient.open(server.port, { staysOpen: true });
-
-    await second.send(PING).all();
-    await second.sendUntilClosed();
-
-    expect(second.text).toMatch(/^HTTP\/1\.1 429 /);
-  });
-
   test("is closed at once with TLS", async () => {
     await using server = await serve({ connections, tls: disk.tls });
     using _first = await RawClient.open(server.port);
@@ -259,16 +201,6 @@ describe("a connection over the limit", () => {
 });
 
 describe("an address", () => {
-  test("is one of several of the same listener", async () => {
-    await using server = await serve({ plain });
-    const other = await server.server.listen("GRPC_PORT", "127.0.0.1", 0);
-
-    const answers = await Promise.all([server.address, other].map((address) => fetch(`http://${address}/ping`)));
-
-    expect(other).not.toBe(server.address);
-    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
-  });
-
   test("may be one of IPv6", async () => {
     await using server = await serve({ plain });
     const address = await server.server.listen("GRPC_PORT", "::1", 0);
@@ -291,17 +223,6 @@ describe("an address", () => {
     expect(error).toBeInstanceOf(ListenError);
     expect(String(error)).toMatch(reason);
     expect(String(error)).toMatch(new RegExp(`^ListenError: GRPC_PORT: cannot listen on ${host}:${port()}: .*$`));
-  });
-
-  test("that cannot be had leaves the others as they are, to be closed by disposing", async () => {
-    const server = await serve({ plain });
-    await server.server.listen("GRPC_PORT", "127.0.0.1", open.port).catch(() => {});
-    const before = await fetch(`http://${server.address}/ping`, { headers: { connection: "close" } });
-
-    await server[Symbol.asyncDispose]();
-
-    expect(before.status).toBe(200);
-    await expect(fetch(`http://${server.address}/ping`)).rejects.toThrow("fetch failed");
   });
 });
 
@@ -341,22 +262,6 @@ describe("draining", () => {
       const socket = connect(Number(address.split(":")[1]), "127.0.0.1");
       await expect(once(socket, "connect")).rejects.toThrow("ECONNREFUSED");
     }
-  });
-
-  test("lets a call over HTTP/1.1 finish, and says that its connection ends", async () => {
-    await using server = await startHanging();
-    using client = await RawClient.open(server.port);
-    client.send(post("{}"));
-    await server.arrived;
-
-    const drained = server.server.drain(60_000);
-    server.finish();
-    const answer = await client.all();
-    await drained;
-
-    expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
-    expect(answer).toMatch(/\r\nconnection: close\r\n/i);
-    expect(answer).toMatch(/"make":"M"/);
   });
 
   test("lets every call of a pipeline finish that had come before", async () => {

@@ -1,4 +1,3 @@
-import * as fc from "fast-check";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ownHosts } from "../../src/access/listen-safety.ts";
 import { answerText } from "../../src/server/exchange.ts";
@@ -220,25 +219,6 @@ describe("without tokens and TLS, a request", () => {
     expect(await ask("1.1", "POST", LOOKUP, { host, "content-type": "application/json" })).toMatchObject(misdirected);
     expect(await ask("1.1", "GET", "/healthz?verbose", { host })).toMatchObject({ status: 200, body: "ok\n" });
   });
-});
-
-test("any host and any target are answered, and nothing else happens", async () => {
-  const printable = fc.string({
-    unit: fc.integer({ min: 0x21, max: 0xff }).map((code) => String.fromCharCode(code)),
-  });
-
-  await fc.assert(
-    fc.asyncProperty(printable, fc.constantFrom(LOOKUP, ""), printable, async (host, path, target) => {
-      using client = await RawClient.open(server.port);
-      const request = `GET ${path}${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
-
-      const answer = await client.send(Buffer.from(request, "latin1")).all();
-
-      expect(answer).toMatch(/^HTTP\/1\.1 [24]\d\d /);
-    }),
-    { numRuns: 200 },
-  );
-  expect(log).toEqual([]);
 });
 
 test("plain requests are answered in the turn of their connection", async () => {

@@ -19,15 +19,12 @@ import {
   indexed,
   literal,
   OPENING,
-  PREFACE,
   remembered,
-  resetStream,
 } from "../support/http2-frames.ts";
 
 const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
 const BATCH = "/vehicle.v1.VehicleService/BatchLookup";
 const GO_AWAY = 7;
-const PING = 6;
 const SETTINGS = 4;
 const SETTINGS_ACK = Buffer.of(0, 0, 0, 4, 1, 0, 0, 0, 0);
 const RST_STREAM = 3;
@@ -138,15 +135,6 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
     expect(client.frames).toContain(GO_AWAY);
   });
 
-  test("that says only the preface is cut", async () => {
-    const server = await start({ prefaceMs: 50 });
-
-    const client = await open(server, PREFACE);
-    await client.raw.ended;
-
-    expect(client.answered).toEqual([]);
-  });
-
   test("that is old is told so, and ended when its last call is", async () => {
     const server = await start({ ageMs: 50 });
     const client = await open(server, OPENING_AND_CALL);
@@ -166,16 +154,7 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
     await client.raw.ended;
 
     expect(client.answered).toEqual([]);
-    await eventually(() => expect(server.ended).toMatchObject([{ code: Code.Canceled }]));
-  });
-
-  test("that answers no ping is cut", async () => {
-    const server = await start({ pingMs: 50, pongMs: 50 });
-
-    const client = await open(server, OPENING);
-    await client.raw.ended;
-
-    expect(client.frames).toContain(PING);
+    await eventually(() => expect(server.ended.map((call) => call.code)).toEqual([Code.Canceled]));
   });
 
   test.each([
@@ -235,13 +214,6 @@ describe("a connection of HTTP/2", () => {
     expect(settings).toMatchObject({ maxConcurrentStreams: 100, maxHeaderListSize: 16 * 1_024 });
   });
 
-  test("may have 60 headers of its callers' own", async () => {
-    const client = stack.use(new Http2Client(server.address));
-    const traces = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`x-trace-${index}`, "f".repeat(64)]));
-
-    expect(await client.request({ ...RPC, ...traces }, "{}")).toMatchObject({ status: 200 });
-  });
-
   test("is refused headers of more than 16 KiB", async () => {
     const client = stack.use(new Http2Client(server.address));
     await once(client.session, "remoteSettings");
@@ -253,33 +225,6 @@ describe("a connection of HTTP/2", () => {
 
   const call = callHeaders(LOOKUP);
   const hundredTimes = Buffer.concat(Array.from({ length: 100 }, () => indexed(62)));
-  test.each([
-    [
-      "headers of 300 KB in a packet",
-      headers(1, Buffer.concat([call, remembered("x", "b".repeat(3_000)), hundredTimes.subarray(80)])),
-    ],
-    [
-      "one header again and again, of which Node keeps the first",
-      headers(1, Buffer.concat([call, remembered("authorization", "b".repeat(3_000)), hundredTimes.subarray(80)])),
-    ],
-    [
-      "streams that it opens and resets as fast as it can",
-      Buffer.concat(
-        Array.from({ length: 5_000 }, (_, index) =>
-          Buffer.concat([headers(2 * index + 1, call), resetStream(2 * index + 1)]),
-        ),
-      ),
-    ],
-  ])("is closed when it sends %s, and others are served", async (_what, bytes) => {
-    const client = stack.use(await RawClient.open(server.port));
-
-    client.send(Buffer.concat([OPENING, bytes]));
-    await client.closed;
-
-    const other = stack.use(new Http2Client(server.address));
-    expect(await other.request(RPC, "{}")).toMatchObject({ status: 200 });
-  });
-
   test("has each call reset that has more headers than Node takes, and others are served", async () => {
     const client = stack.use(await RawClient.open(server.port));
     const resets: number[] = [];
@@ -312,18 +257,6 @@ describe("a connection of HTTP/2", () => {
     expect(await other.request(RPC, "{}")).toMatchObject({ status: 200 });
   });
 
-  const authorities = ["a b", "[", "[::1", "%", "a:b:c", "a:99999999", "<>", "a@b:c@", "a^b", ""];
-
-  test.each(authorities)("is refused the authority %j, and the service goes on", async (authority) => {
-    const client = stack.use(new Http2Client(server.address));
-
-    const answer = await client.request({ ...RPC, ":authority": authority }, "{}");
-    const next = stack.use(new Http2Client(server.address));
-
-    expect([400, undefined]).toContain(answer.status);
-    expect(await next.request(RPC, "{}")).toMatchObject({ status: 200 });
-  });
-
   test.each(["[", "a:b:c", "a:99999999", "%"])("is refused the authority %j byte for byte, too", async (authority) => {
     const client = stack.use(await RawClient.open(server.port));
     const block = callHeaders(LOOKUP, authority, "2S", "application/json");
@@ -349,12 +282,6 @@ describe("a connection of HTTP/2", () => {
     expect(client.text).toMatch(/no valid Host header/);
   });
 
-  test("may end a request without a body", async () => {
-    const client = stack.use(new Http2Client(secure.address, disk.ca));
-
-    expect(await client.request({ ...RPC, "content-type": "application/proto" }, "")).toMatchObject({ status: 200 });
-  });
-
   test("goes on when a request is refused before its body has come", async () => {
     const client = stack.use(new Http2Client(server.address));
     const refused = client.open({ ...RPC, "content-type": "text/html" });
@@ -364,15 +291,6 @@ describe("a connection of HTTP/2", () => {
 
     expect(answer).toMatchObject({ status: 415, code: constants.NGHTTP2_NO_ERROR });
     expect(await client.request(RPC, "{}")).toMatchObject({ status: 200 });
-  });
-
-  test("is answered HEAD without a body", async () => {
-    const client = stack.use(new Http2Client(server.address));
-
-    const answer = await client.request({ ":method": "HEAD", ":path": "/ping" });
-
-    expect(answer).toMatchObject({ status: 200, headers: { "content-length": "5" } });
-    expect(answer.body).toHaveLength(0);
   });
 });
 
@@ -405,7 +323,7 @@ describe("streams that are reset", () => {
 
     stream.close(constants.NGHTTP2_CANCEL);
 
-    await eventually(() => expect(server.ended).toMatchObject([{ code: Code.Canceled }]));
+    await eventually(() => expect(server.ended.map((call) => call.code)).toEqual([Code.Canceled]));
     expect(server.server.calls.inFlight).toBe(0);
   });
 
@@ -452,13 +370,6 @@ describe("a client that lets the server send no bodies", () => {
 
     expect(answer.status).toBeDefined();
     expect(answer).toMatchObject({ code: constants.NGHTTP2_CANCEL });
-  });
-
-  test("has its stream reset when its call was refused for want of a place", async () => {
-    const server = stack.use(await serve({ limits: stalled, maxCalls: 0 }));
-    const client = stack.use(new Http2Client(server.address, undefined, WINDOW));
-
-    expect(await client.request(RPC, "{}")).toMatchObject({ status: 429, code: constants.NGHTTP2_CANCEL });
   });
 
   test("has its stream reset at the deadline of the call", async () => {

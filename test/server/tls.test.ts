@@ -203,13 +203,6 @@ const TRANSPORTS: Readonly<
 };
 
 describe.each(Object.entries(TRANSPORTS))("%s with TLS", (_name, transportTo) => {
-  test("is served", async () => {
-    const server = await startWithoutClientCertificates();
-    const client = createClient(VehicleService, transportTo(server, { ca: authority.cert }));
-
-    await expect(client.lookup({ vin: "V" })).resolves.toMatchObject({ vin: "V" });
-  });
-
   test("is served with a client's certificate where one is asked for, and refused without", async () => {
     const server = await start();
     const lookupAs = (shown: Shown) =>

@@ -40,50 +40,46 @@ describe("the process", () => {
     expect(vpic.requests).toHaveLength(1);
   });
 
-  test.each(["SIGTERM", "SIGINT"] as const)(
-    "on %s says that it stops serving, finishes what runs, and ends with 0",
-    async (signal) => {
-      const stopped = Promise.withResolvers<undefined>();
-      await using directory = await temporaryDirectory();
-      await using vpic = await startFakeVpic({
-        // An export of these is more than a connection holds while nobody reads it.
-        facts: Object.fromEntries(VINS.map((vin) => [vin, { Note: randomBytes(1_500).toString("hex") }])),
-        respondWith: ({ vins }) =>
-          vins.includes(VIN) ? { kind: "answer", until: stopped.promise } : { kind: "answer" },
-      });
-      await using service = await ServiceProcess.start({
-        DATA_DIR: directory.path,
-        SOURCES: "vpic",
-        VPIC_URL: vpic.url,
-        VPIC_PATIENCE: "60s",
-        VPIC_REQUESTS_PER_SECOND: "1000",
-        SHUTDOWN_GRACE: ENDLESS_GRACE,
-      });
-      await Array.fromAsync(clientOf(service).batchLookup({ vins: VINS }));
+  test("on SIGTERM says that it stops serving, finishes what runs, and ends with 0", async () => {
+    const stopped = Promise.withResolvers<undefined>();
+    await using directory = await temporaryDirectory();
+    await using vpic = await startFakeVpic({
+      // An export of these is more than a connection holds while nobody reads it.
+      facts: Object.fromEntries(VINS.map((vin) => [vin, { Note: randomBytes(1_500).toString("hex") }])),
+      respondWith: ({ vins }) => (vins.includes(VIN) ? { kind: "answer", until: stopped.promise } : { kind: "answer" }),
+    });
+    await using service = await ServiceProcess.start({
+      DATA_DIR: directory.path,
+      SOURCES: "vpic",
+      VPIC_URL: vpic.url,
+      VPIC_PATIENCE: "60s",
+      VPIC_REQUESTS_PER_SECOND: "1000",
+      SHUTDOWN_GRACE: ENDLESS_GRACE,
+    });
+    await Array.fromAsync(clientOf(service).batchLookup({ vins: VINS }));
 
-      const watches = await Promise.all(PROTOCOLS.map((protocol) => openWatch(service, protocol)));
-      const exports = await Promise.all([openExport(service, "grpc"), openExport(service, "connect")]);
-      const lookups = Promise.all(
-        PROTOCOLS.map((protocol) => clientOf(swapPorts(service), protocol).lookup({ vin: VIN }, { timeoutMs: 30_000 })),
-      );
-      await expect.poll(() => vpic.vins).toContain(VIN);
-      const exited = service.stop(signal);
-      const farewells = await Promise.all(watches.map((next) => next()));
-      const ends = await Promise.all(watches.map((next) => errorOf(next())));
-      stopped.resolve(undefined);
+    const watches = await Promise.all(PROTOCOLS.map((protocol) => openWatch(service, protocol)));
+    const exports = await Promise.all([openExport(service, "grpc"), openExport(service, "connect")]);
+    const lookups = Promise.all(
+      PROTOCOLS.map((protocol) => clientOf(swapPorts(service), protocol).lookup({ vin: VIN }, { timeoutMs: 30_000 })),
+    );
+    await expect.poll(() => vpic.vins).toContain(VIN);
+    const exited = service.stop();
+    const farewells = await Promise.all(watches.map((next) => next()));
+    const ends = await Promise.all(watches.map((next) => errorOf(next())));
+    stopped.resolve(undefined);
 
-      expect(farewells).toEqual(PROTOCOLS.map(() => ServingStatus.NOT_SERVING));
-      expect(ends.map(({ message }) => message)).toEqual(PROTOCOLS.map(() => expect.stringContaining("[unavailable]")));
-      expect((await lookups).map(({ vin }) => vin)).toEqual(PROTOCOLS.map(() => VIN));
-      for (const { sizeBytes, readRest } of exports) {
-        expect(await readRest()).toBe(sizeBytes);
-      }
-      expect(await exited).toBe(0);
-      expect(service.log.map(({ msg }) => msg)).toEqual(expect.arrayContaining(["stopping", "stopped"]));
-    },
-  );
+    expect(farewells).toEqual(PROTOCOLS.map(() => ServingStatus.NOT_SERVING));
+    expect(ends.map(({ message }) => message)).toEqual(PROTOCOLS.map(() => expect.stringContaining("[unavailable]")));
+    expect((await lookups).map(({ vin }) => vin)).toEqual(PROTOCOLS.map(() => VIN));
+    for (const { sizeBytes, readRest } of exports) {
+      expect(await readRest()).toBe(sizeBytes);
+    }
+    expect(await exited).toBe(0);
+    expect(service.log.map(({ msg }) => msg)).toEqual(expect.arrayContaining(["stopping", "stopped"]));
+  });
 
-  test("ends reflection streams on SIGTERM, whose clients would hold them open", async () => {
+  test("on SIGINT ends reflection streams, whose clients would hold them open, and idle connections", async () => {
     const released = Promise.withResolvers<undefined>();
     await using directory = await temporaryDirectory();
     await using service = await ServiceProcess.start({
@@ -98,8 +94,9 @@ describe("the process", () => {
     const stream = createClient(ServerReflection, TRANSPORTS.grpc(service)).serverReflectionInfo(requests());
     const answers = stream[Symbol.asyncIterator]();
     const first = await answers.next();
+    await openIdleConnections(service);
 
-    const exited = service.stop();
+    const exited = service.stop("SIGINT");
     const end = await answers.next().then(
       () => "ok",
       (error: unknown) => Code[ConnectError.from(error).code],
@@ -111,33 +108,6 @@ describe("the process", () => {
     expect(await exited).toBe(0);
   });
 
-  test("does not wait for connections without a request on SIGTERM", async () => {
-    await using directory = await temporaryDirectory();
-    await using service = await ServiceProcess.start({
-      DATA_DIR: directory.path,
-      SOURCES: "vpic",
-      SHUTDOWN_GRACE: ENDLESS_GRACE,
-    });
-    for (const address of [service.grpcAddress, service.httpAddress]) {
-      for (const bytes of ["", "GET / HTTP/1.1\r\nHost:", "PRI * HT"]) {
-        const socket = connect(Number(address.split(":")[1]), "127.0.0.1");
-        socket.on("error", () => {});
-        socket.write(bytes);
-        socket.resume();
-      }
-      // These are kept open, and say that those before them have been accepted.
-      for (const bytes of ["GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", OPENING]) {
-        const socket = connect(Number(address.split(":")[1]), "127.0.0.1");
-        socket.write(bytes);
-        await once(socket, "data");
-        socket.on("error", () => {});
-        socket.resume();
-      }
-    }
-
-    expect(await service.stop()).toBe(0);
-  });
-
   test("tells every fault of its configuration on standard error, and ends with 1", async () => {
     await using service = await ServiceProcess.fail({ HOST: "no host", VPIC_PATIENCE: "soon" });
 
@@ -146,27 +116,44 @@ describe("the process", () => {
     expect(service.stderr).toContain('VPIC_PATIENCE: found "soon"');
   });
 
-  test.each(["GRPC_PORT", "HTTP_PORT"])(
-    "says in one line that the port of %s is in use, and ends with 1",
-    async (name) => {
-      await using directory = await temporaryDirectory();
-      await using occupier = createServer().listen(0, "127.0.0.1");
-      await once(occupier, "listening");
-      const port = portOf(occupier);
+  test("says in one line that a port is in use, and ends with 1", async () => {
+    await using directory = await temporaryDirectory();
+    await using occupier = createServer().listen(0, "127.0.0.1");
+    await once(occupier, "listening");
+    const port = portOf(occupier);
 
-      await using service = await ServiceProcess.fail({
-        DATA_DIR: directory.path,
-        SOURCES: "vpic",
-        [name]: String(port),
-      });
+    await using service = await ServiceProcess.fail({
+      DATA_DIR: directory.path,
+      SOURCES: "vpic",
+      HTTP_PORT: String(port),
+    });
 
-      expect(service.exitCode).toBe(1);
-      expect(service.log.filter(({ level }) => level === "error")).toMatchObject([
-        { msg: "cannot start", reason: expect.stringMatching(new RegExp(`${name}.*${port}.*in use`)) },
-      ]);
-    },
-  );
+    expect(service.exitCode).toBe(1);
+    expect(service.log.filter(({ level }) => level === "error")).toMatchObject([
+      { msg: "cannot start", reason: expect.stringMatching(new RegExp(`HTTP_PORT.*${port}.*in use`)) },
+    ]);
+  });
 });
+
+/** Opens connections on both ports that have no request, and others that have had one. */
+async function openIdleConnections({ grpcAddress, httpAddress }: Addresses): Promise<void> {
+  for (const address of [grpcAddress, httpAddress]) {
+    for (const bytes of ["", "GET / HTTP/1.1\r\nHost:", "PRI * HT"]) {
+      const socket = connect(Number(address.split(":")[1]), "127.0.0.1");
+      socket.on("error", () => {});
+      socket.write(bytes);
+      socket.resume();
+    }
+    // These are kept open, and say that those before them have been accepted.
+    for (const bytes of ["GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", OPENING]) {
+      const socket = connect(Number(address.split(":")[1]), "127.0.0.1");
+      socket.write(bytes);
+      await once(socket, "data");
+      socket.on("error", () => {});
+      socket.resume();
+    }
+  }
+}
 
 /** Each port by the other one's name. */
 function swapPorts({ grpcAddress, httpAddress }: Addresses): Addresses {

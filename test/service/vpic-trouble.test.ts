@@ -9,7 +9,7 @@ import { clientOf } from "../support/clients.ts";
 import { errorOf } from "../support/error-of.ts";
 import { portOf } from "../support/port-of.ts";
 import { manyVins } from "../support/real-vins.ts";
-import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { directoryWithSnapshot } from "../support/shared.ts";
 import type { TestApp, TestAppOptions } from "../support/test-app.ts";
 import { startTestApp } from "../support/test-app.ts";
 
@@ -73,16 +73,16 @@ test.each(["grpc", "grpc-web", "connect"] as const)(
 );
 
 describe("with a snapshot", () => {
-  let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
+  let directory: Awaited<ReturnType<typeof directoryWithSnapshot>>;
   let apps = 0;
 
   beforeAll(async () => {
-    directory = await temporaryDirectory();
+    directory = await directoryWithSnapshot();
   });
 
   afterAll(() => directory[Symbol.asyncDispose]());
 
-  /** Starts a service with a cache of its own, and waits for the snapshot, which is unpacked once for all. */
+  /** Starts a service with a cache of its own, and waits for the snapshot. */
   async function start({ env, ...options }: TestAppOptions): Promise<TestApp> {
     const app = await startTestApp({
       ...options,

@@ -13,7 +13,7 @@ const service = describeService();
 const strings = { input: StringValueSchema, output: StringValueSchema };
 
 /** Its methods. */
-export const ECHO = {
+const ECHO = {
   unary: { ...methodNamed("Unary"), ...strings, methodKind: "unary" as const },
   serverStream: { ...methodNamed("ServerStream"), ...strings, methodKind: "server_streaming" as const },
   clientStream: { ...methodNamed("ClientStream"), ...strings, methodKind: "client_streaming" as const },

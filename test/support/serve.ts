@@ -48,6 +48,8 @@ export interface Served extends AsyncDisposable {
   readonly started: Call[];
   /** Calls that have ended. */
   readonly ended: Call[];
+  /** Ends what would be overdue so many ms later: deadlines, requests that do not arrive, and readers that stall. */
+  endOverdueIn(ms: number): void;
 }
 
 /** Starts the real server with a test's own handlers of VehicleService, reflection, and plain routes. */
@@ -59,6 +61,7 @@ export async function serve({
   hasTokens = false,
   burst = Infinity,
   logger = new MemoryLogger(),
+  limits,
   ...passed
 }: ServeOptions = {}): Promise<Served> {
   const methods = servedMethods(
@@ -78,6 +81,13 @@ export async function serve({
   const gate = new ConnectionGate({ limits: connections, logger });
   const started: Call[] = [];
   const ended: Call[] = [];
+  let aheadMs = 0;
+  // One look is ahead of time. Later calls must not find their deadlines passed.
+  const now = (): number => {
+    const ms = performance.now() + aheadMs;
+    aheadMs = 0;
+    return ms;
+  };
   const server = new Server({
     methods,
     interceptors: createInterceptors({ guard, logger }),
@@ -88,6 +98,7 @@ export async function serve({
     plain: (host) => (typeof plain === "function" ? plain(host, methods) : plain),
     onCallStart: (call) => void started.push(call),
     onCallEnd: (call) => void ended.push(call),
+    limits: { ...limits, watch: { now, ...limits?.watch } },
     ...passed,
   });
   const address = await server.listen("HTTP_PORT", "127.0.0.1", 0);
@@ -99,6 +110,7 @@ export async function serve({
     gate,
     started,
     ended,
+    endOverdueIn: (ms) => void (aheadMs = ms),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }

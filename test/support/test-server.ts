@@ -45,6 +45,8 @@ export interface TestServer extends AsyncDisposable {
   readonly ended: readonly Call[];
   /** Resolves when so many calls have ended since the start. */
   whenEnded(calls: number): Promise<void>;
+  /** Ends what would be overdue so many ms later: deadlines, requests that do not arrive, and readers that stall. */
+  endOverdueIn(ms: number): void;
 }
 
 /** Starts the service's own server with a test's methods on a free port: no tokens, no rates, no limit of connections. */
@@ -54,6 +56,13 @@ export async function startTestServer(
 ): Promise<TestServer> {
   const ended: Call[] = [];
   const waiting = new Set<() => void>();
+  let aheadMs = 0;
+  // One look is ahead of time. Later calls must not find their deadlines passed.
+  const now = (): number => {
+    const ms = performance.now() + aheadMs;
+    aheadMs = 0;
+    return ms;
+  };
   const unlimited = { maxOpen: Infinity, maxOpenPerAddress: Infinity, maxNewPerAddress: Infinity };
   const limiter = new RateLimiter({ perSecond: 1_000_000, burst: 1_000_000 });
   const guard = new AccessGuard({ tokens: undefined, limiter, strangers: limiter });
@@ -64,6 +73,7 @@ export async function startTestServer(
     overloaded: preparedRefusal({ reason: "OVERLOADED", retryAfterMs: 1_000 }),
     connections: new ConnectionGate({ limits: unlimited, logger }),
     ...options,
+    limits: { ...options.limits, watch: { now, ...options.limits?.watch } },
     logger,
     onCallEnd(call) {
       ended.push(call);
@@ -89,6 +99,7 @@ export async function startTestServer(
       await promise;
       waiting.delete(look);
     },
+    endOverdueIn: (ms) => void (aheadMs = ms),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }

@@ -29,7 +29,7 @@ export const rowsOfClaims: readonly Row[] = [
   {
     number: "4",
     title: "claims of 4 GiB, gzip bombs and one-byte DATA",
-    test: "always",
+    test: "ci",
     async run(arena) {
       const findings: Finding[] = [];
       for (const door of DOORS) {

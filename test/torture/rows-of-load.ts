@@ -5,25 +5,16 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { BatchLookupRequestSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { digestOf } from "../../src/access/token.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import type { Outcome } from "../bench/calls/load.ts";
+import { Load } from "../bench/calls/load.ts";
 import type { Burst } from "./burst.ts";
 import { callOn, sendBurst } from "./burst.ts";
 import type { Finding } from "./finding.ts";
 import { counted, exactly, measured } from "./finding.ts";
-import type { LoadResults } from "./load.ts";
-import { LoadClient } from "./load.ts";
-import { quantile } from "./probe.ts";
 import { BATCH_LOOKUP, LOOKUP, LOOKUP_MESSAGE } from "./requests.ts";
 import type { Arena, Row } from "./row.ts";
 import { Target } from "./target.ts";
 
-const CALLERS = 1_000;
-const CLOSED_S = 10;
-/** Enough to keep the service busy, and too few for it to refuse any. */
-const AT_PEAK = 64;
-const WARM_UP_S = 4;
-/** Shorter than the time for which a machine is fast or slow. */
-const TURN_S = 1;
-const TURNS = 10;
 const BURSTS = 5;
 const SOAK_PER_SECOND = 200;
 const SOAK_WARM_UP_S = 120;
@@ -32,14 +23,8 @@ const SOAK_SAMPLE_S = 5;
 const SECRET = "vs_torture";
 const AUTHORIZATION = `Bearer ${SECRET}`;
 
-/** More calls than usual, all of them allowed. */
+/** More calls than usual, all of them allowed. `npm run bench -- calls` has the rest: row 10. */
 export const rowsOfLoad: readonly Row[] = [
-  {
-    number: "10",
-    title: "1,000 callers in closed loop; three times the capacity of new VINs",
-    test: "never",
-    run: async () => [await keepCalling(), await overload()],
-  },
   {
     number: "10b",
     title: "95 connections with 100 calls each at once, and batches of 5,000 malformed VINs",
@@ -107,65 +92,32 @@ async function endureBurst(
   };
 }
 
-async function keepCalling(): Promise<Finding> {
-  await using target = await Target.start({ isWarm: true });
-  await using client = await LoadClient.start({ address: target.service.grpcAddress, connections: 10, isCached: true });
-  const { goodMs, refused } = await client.closed(CALLERS, CLOSED_S);
-  return {
-    what: `${CALLERS} callers over 10 connections, each waiting for its answer`,
-    figures: [
-      exactly("refused", refused, 0),
-      measured("answers/s", goodMs.length / CLOSED_S),
-      measured("p99 ms", quantile(goodMs, 0.99)),
-    ],
-  };
-}
-
-/** The machine is not as fast at all times, so two processes take turns, one at its peak, the other under overload. */
-async function overload(): Promise<Finding> {
-  const env = { SOURCES: "snapshot" };
-  await using busy = await Target.start({ env });
-  await using flooded = await Target.start({ env });
-  const load = { connections: 20, isCached: false };
-  await using steady = await LoadClient.start({ address: busy.service.grpcAddress, ...load });
-  await using rash = await LoadClient.start({ address: flooded.service.grpcAddress, ...load });
-  const threeTimes = ({ goodMs }: LoadResults, seconds: number): number => (3 * goodMs.length) / seconds;
-  await rash.open(threeTimes(await steady.closed(AT_PEAK, WARM_UP_S), WARM_UP_S), WARM_UP_S);
-  const total = { peak: 0, good: 0, refused: 0, sent: 0 };
-  for (let turn = 0; turn < TURNS; turn++) {
-    const peak = await steady.closed(AT_PEAK, TURN_S);
-    const { goodMs, refused } = await rash.open(threeTimes(peak, TURN_S), TURN_S);
-    total.peak += peak.goodMs.length;
-    total.good += goodMs.length;
-    total.refused += refused;
-  }
-  return {
-    what: `three times the capacity of new VINs, ${Math.round(total.peak / TURNS / TURN_S)} calls/s at peak`,
-    figures: [
-      measured("good of peak", total.good / total.peak, { atLeast: 0.7 }),
-      measured("good and refused of peak", (total.good + total.refused) / total.peak),
-    ],
-  };
-}
-
 async function soak(): Promise<Finding> {
   await using target = await Target.start({ isWarm: true });
-  await using client = await LoadClient.start({ address: target.service.grpcAddress, connections: 10, isCached: true });
-  await client.open(SOAK_PER_SECOND, SOAK_WARM_UP_S);
+  await using load = Load.start();
+  const call = (seconds: number): Promise<Outcome> =>
+    load.run({
+      target: { protocol: "gRPC", address: target.service.grpcAddress },
+      request: "cached Lookup",
+      connections: 10,
+      callsEach: 100,
+      pace: { kind: "open", perSecond: SOAK_PER_SECOND, seconds },
+    });
+  await call(SOAK_WARM_UP_S);
   const samples: { readonly minutes: number; readonly mib: number }[] = [];
   const startedAt = performance.now();
-  const calls = client.open(SOAK_PER_SECOND, SOAK_S);
+  const calls = call(SOAK_S);
   while (samples.length < SOAK_S / SOAK_SAMPLE_S) {
     await pause(SOAK_SAMPLE_S * 1_000);
     samples.push({ minutes: (performance.now() - startedAt) / 60_000, mib: await target.memoryMib() });
   }
-  const { goodMs, refused } = await calls;
+  const { good, refused, lost } = await calls;
   return {
-    what: `${goodMs.length} calls in ${SOAK_S} s`,
+    what: `${good.count} calls in ${SOAK_S} s`,
     figures: [
-      exactly("refused", refused, 0),
+      exactly("refused or lost", refused + lost, 0),
       measured("memory MiB/min", slopeOf(samples), { atMost: 1 }),
-      measured("p99 ms", quantile(goodMs, 0.99)),
+      measured("p99 ms", good.p99Ms),
     ],
   };
 }

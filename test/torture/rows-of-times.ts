@@ -1,20 +1,10 @@
-import { once } from "node:events";
-import { createServer, type Socket } from "node:net";
-import { join } from "node:path";
-
-import Database from "better-sqlite3";
-
-import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { clientOf } from "../support/clients.ts";
 import { errorOf } from "../support/error-of.ts";
 import { startFakeVpic } from "../support/fake-vpic.ts";
-import { portOf } from "../support/port-of.ts";
 import { manyVins } from "../support/real-vins.ts";
 import { ServiceProcess } from "../support/service-process.ts";
-import { silentLogger } from "../support/silent-logger.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
-import { decodeOf, store } from "../support/vehicle-samples.ts";
 import type { Finding } from "./finding.ts";
 import { measured } from "./finding.ts";
 import type { Row } from "./row.ts";
@@ -30,20 +20,10 @@ export const rowsOfTimes: readonly Row[] = [
     title: "promised times",
     test: "never",
     async run() {
-      return [
-        await answerWithoutVpic(),
-        await keepDeadlines(),
-        await answerBatches(),
-        await openSilentPostgres(),
-        await writeToLockedSqlite(),
-      ];
+      return [await answerWithoutVpic(), await keepDeadlines()];
     },
   },
 ];
-
-function timed(what: string, name: string, value: number, atMost: number): Finding {
-  return { what, figures: [measured(name, value, { atMost })] };
-}
 
 /** How long something takes, in ms. */
 async function timeOf(work: () => Promise<unknown>): Promise<number> {
@@ -79,54 +59,5 @@ async function keepDeadlines(): Promise<Finding> {
   await using service = await ServiceProcess.start({ DATA_DIR: directory.path, SOURCES: "vpic", VPIC_URL: vpic.url });
   const client = clientOf(service);
   const value = await timeOf(() => errorOf(client.lookup({ vin: VIN }, { timeoutMs: 1_200 })));
-  return timed("a deadline of 1.2 s", "ended ms", value, 1_300);
-}
-
-/** A batch begins with its hits, and asks vPIC for the rest in few requests. */
-async function answerBatches(): Promise<Finding> {
-  await using directory = await temporaryDirectory();
-  await using vpic = await startFakeVpic({ delayMs: 200 });
-  await using service = await ServiceProcess.start({ DATA_DIR: directory.path, SOURCES: "vpic", VPIC_URL: vpic.url });
-  const client = clientOf(service);
-  const vins = manyVins(1_200);
-  const cold = await timeOf(() => Array.fromAsync(client.batchLookup({ vins: vins.slice(0, 1_000) })));
-  vpic.delayMs = 500;
-  const answers = client.batchLookup({ vins: vins.slice(900, 1_100) })[Symbol.asyncIterator]();
-  const first = await timeOf(() => answers.next());
-  await Array.fromAsync({ [Symbol.asyncIterator]: () => answers });
-  return {
-    what: "batches at 200 ms a request to vPIC",
-    figures: [
-      measured("1,000 new VINs ms", cold, { atMost: 6_000 }),
-      measured("first answer of one that is half cached ms", first, { atMost: 50 }),
-    ],
-  };
-}
-
-async function openSilentPostgres(): Promise<Finding> {
-  const sockets = new Set<Socket>();
-  const silent = createServer((socket) => sockets.add(socket)).listen(0, "127.0.0.1");
-  await once(silent, "listening");
-  const databaseUrl = `postgres://postgres@127.0.0.1:${portOf(silent)}/vehicles`;
-  const value = await timeOf(async () => {
-    await using vehicles = await openVehicleStore({ databaseUrl, logger: silentLogger });
-    await vehicles.find({ vin: VIN }, "basic");
-  });
-  for (const socket of sockets) {
-    socket.destroy();
-  }
-  silent.close();
-  return timed("a PostgreSQL that has fallen silent", "start and first miss ms", value, 2_000);
-}
-
-async function writeToLockedSqlite(): Promise<Finding> {
-  await using directory = await temporaryDirectory();
-  const path = join(directory.path, "vehicles.db");
-  await using vehicles = await openVehicleStore({ databaseUrl: `sqlite:${path}`, logger: silentLogger });
-  await vehicles.ping();
-  const other = new Database(path);
-  other.exec("begin immediate");
-  const value = await timeOf(() => store(vehicles, { vin: VIN }, decodeOf(VIN)));
-  other.close();
-  return timed("a SQLite file that another process has locked", "blocked ms", value, 500);
+  return { what: "a deadline of 1.2 s", figures: [measured("ended ms", value, { atMost: 1_300 })] };
 }

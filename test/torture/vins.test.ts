@@ -6,37 +6,48 @@ import Database from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { createLogger } from "../../src/telemetry/logger.ts";
 import { errorOf } from "../support/error-of.ts";
 import type { ReceivedRequest } from "../support/fake-vpic.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import type { TestApp } from "../support/test-app.ts";
+import { startTestApp } from "../support/test-app.ts";
 import { HOSTILE_VINS, LOOK_ALIKES } from "./hostile-vins.ts";
 import { CACHED_VIN } from "./requests.ts";
-import { Target } from "./target.ts";
 
 const HANG_MS = 120_000;
 const INVALID_ARGUMENT: number = Code.InvalidArgument;
 const COLD_VINS = ["1FUJGLDR9CSBM1234", "2NKHHM6X8FM123456", "3AKJHHDR5JSJK1234"];
 const LOOKUP_QUERY = "/vehicle.v1.VehicleService/Lookup?connect=v1&encoding=json&message=";
 
-const http1 = ({ url }: Target) => ({ baseUrl: url, httpVersion: "1.1" as const });
-const DOORS: Readonly<Record<string, (target: Target) => Transport>> = {
-  gRPC: ({ url }) => createGrpcTransport({ baseUrl: url }),
-  "gRPC-Web": (target) => createGrpcWebTransport(http1(target)),
-  Connect: (target) => createConnectTransport(http1(target)),
-  "Connect with JSON": (target) => createConnectTransport({ ...http1(target), useBinaryFormat: false }),
-  "Connect with GET": (target) => createConnectTransport({ ...http1(target), useHttpGet: true }),
+const http1 = (baseUrl: string) => ({ baseUrl, httpVersion: "1.1" as const });
+const DOORS: Readonly<Record<string, (url: string) => Transport>> = {
+  gRPC: (baseUrl) => createGrpcTransport({ baseUrl }),
+  "gRPC-Web": (url) => createGrpcWebTransport(http1(url)),
+  Connect: (url) => createConnectTransport(http1(url)),
+  "Connect with JSON": (url) => createConnectTransport({ ...http1(url), useBinaryFormat: false }),
+  "Connect with GET": (url) => createConnectTransport({ ...http1(url), useHttpGet: true }),
 };
 
 describe("row 9: texts that are no VINs", { timeout: HANG_MS }, () => {
-  let target: Target;
+  const running = new AsyncDisposableStack();
+  const written: string[] = [];
+  let dataDir: string;
+  let app: TestApp;
+  let url: string;
 
   beforeAll(async () => {
-    target = await Target.start({ env: { LOG_LEVEL: "debug" } });
+    ({ path: dataDir } = running.use(await temporaryDirectory()));
+    const log = createLogger("debug", { write: (line) => written.push(line) });
+    const env = { DATA_DIR: dataDir, RATE_LIMIT_PER_SECOND: "1000000", RATE_LIMIT_BURST: "1000000" };
+    app = running.use(await startTestApp({ env, log }));
+    url = `http://${app.httpAddress}`;
   });
 
-  afterAll(() => target[Symbol.asyncDispose]());
+  afterAll(() => running.disposeAsync());
 
   test.each(Object.entries(DOORS))("are refused over %s, alone and in a batch", async (_name, transport) => {
-    const client = createClient(VehicleService, transport(target));
+    const client = createClient(VehicleService, transport(url));
     const vins = [...HOSTILE_VINS, ...LOOK_ALIKES, CACHED_VIN, ...COLD_VINS];
 
     const errors: ConnectError[] = [];
@@ -62,7 +73,7 @@ describe("row 9: texts that are no VINs", { timeout: HANG_MS }, () => {
 
     const answers = await Promise.all(
       queries.map(async (query) => {
-        const response = await fetch(`${target.url}${LOOKUP_QUERY}${query}`);
+        const response = await fetch(`${url}${LOOKUP_QUERY}${query}`);
         return { query, status: response.status, text: await response.text() };
       }),
     );
@@ -71,16 +82,16 @@ describe("row 9: texts that are no VINs", { timeout: HANG_MS }, () => {
   });
 
   test("reach neither vPIC, nor the log, nor the cache", () => {
-    const output = [...target.service.log.map((entry) => JSON.stringify(entry)), target.service.stderr].join("\n");
+    const output = written.join("");
     // Those that are part of other things say nothing.
     const texts = [...HOSTILE_VINS, ...LOOK_ALIKES].filter((vin) => vin.length > 10 && !CACHED_VIN.includes(vin));
-    using database = new OpenDatabase(join(target.dataDir, "vehicles.db"));
+    using database = new OpenDatabase(join(dataDir, "vehicles.db"));
 
-    expect(target.vpic.requests.length).toBeGreaterThan(0);
-    expect(target.vpic.requests.filter((request) => !isOnTemplate(request))).toEqual([]);
-    expect(target.service.log.length).toBeGreaterThan(HOSTILE_VINS.length);
+    expect(app.vpic.requests.length).toBeGreaterThan(0);
+    expect(app.vpic.requests.filter((request) => !isOnTemplate(request))).toEqual([]);
+    expect(written.length).toBeGreaterThan(HOSTILE_VINS.length);
     expect(texts.filter((vin) => output.includes(JSON.stringify(vin).slice(1, -1)))).toEqual([]);
-    expect(target.service.stderr).toBe("");
+    expect(written.every((line) => /^[ -~]+\n$/.test(line))).toBe(true);
     expect(database.vins()).toEqual([CACHED_VIN, ...COLD_VINS].toSorted());
   });
 });

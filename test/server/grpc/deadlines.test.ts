@@ -59,17 +59,20 @@ const KINDS = Object.entries(ECHO_PATH);
 
 describe.each(KINDS)("the deadline of a %s call", (kind, path) => {
   test.each([
-    ["the client's", {}, { "grpc-timeout": "50m" }],
-    ["the method's usual one", { defaultTimeoutMs: 50 }, {}],
-    ["the method's latest one", { maxTimeoutMs: 50 }, { "grpc-timeout": "1H" }],
+    ["the client's", {}, { "grpc-timeout": "1M" }],
+    ["the method's usual one", { defaultTimeoutMs: 60_000 }, {}],
+    ["the method's latest one", { maxTimeoutMs: 60_000 }, { "grpc-timeout": "1H" }],
   ])("ends it when it is %s, though its handler never ends", async (_whose, rule, headers) => {
     const handler = hang();
     await using strict = await startTestServer(script.methods(rule));
     using other = new EchoHttp2(strict.address);
 
-    const answer = await other.call(path, HELLO, headers);
-
+    const call = other.call(path, HELLO, headers);
     const { signal } = await handler;
+
+    strict.endOverdueIn(60_000);
+
+    const answer = await call;
     const expected = kind === "unary" || kind === "clientStream" ? [] : ["first"];
     expect(answer.messages.map(decodeEcho)).toEqual(expected);
     expect([answer.status, answer.message]).toEqual([status.DEADLINE_EXCEEDED, "the deadline has passed"]);
@@ -188,17 +191,22 @@ test("a client that takes nothing of its answer is cut off at the deadline", asy
 test("a call is ended at its deadline though an interceptor waits for ever, and the interceptor sees its signal", async () => {
   hang().catch(() => {});
   const seen: unknown[] = [];
+  const reached = Promise.withResolvers<void>();
   const note: Interceptor = (next) => async (request) => {
     request.signal.addEventListener("abort", () => seen.push("aborted"));
+    reached.resolve();
     return await next(request);
   };
   await using noting = await startTestServer(script.methods(), { interceptors: [note] });
   using other = new EchoHttp2(noting.address);
 
   // Without the service's own interceptor nobody ends the wait for the handler, but the watch ends the call.
-  const stream = other.open(ECHO_PATH.unary, { "grpc-timeout": "50m" });
+  const stream = other.open(ECHO_PATH.unary, { "grpc-timeout": "1M" });
   const closed = once(stream, "close");
   stream.end(HELLO);
+  await reached.promise;
+
+  noting.endOverdueIn(60_000);
   await closed;
 
   expect(seen).toEqual(["aborted"]);

@@ -33,8 +33,17 @@ const LONG_BATCH = { vins: Array.from({ length: 800 }, () => BATCH_VIN) };
 const COMPRESSED_AT_MOST = 7_000;
 const PLAIN_AT_LEAST = 14_000;
 
-/** What every client must be able to do on both ports. One service answers them all. */
-export function describeClients(kinds: readonly ClientKind[], { withTls = false } = {}): void {
+export interface ClientsOptions {
+  readonly withTls?: boolean;
+  /** Whether each client uses only one of the ports, by turns. Default: each uses both. */
+  readonly takesTurns?: boolean;
+}
+
+/** What every client must be able to do. One service answers them all. */
+export function describeClients(
+  kinds: readonly ClientKind[],
+  { withTls = false, takesTurns = false }: ClientsOptions = {},
+): void {
   let stack: AsyncDisposableStack;
   let app: TestApp;
   let stub: TestServer;
@@ -63,6 +72,7 @@ export function describeClients(kinds: readonly ClientKind[], { withTls = false 
   afterAll(() => stack.disposeAsync());
 
   describe.each(PORTS)("on %s", (_portName, port) => {
+    const clients = kinds.filter((_, index) => !takesTurns || PORTS[index % PORTS.length]?.[1] === port);
     let relay: Relay;
 
     beforeAll(async () => {
@@ -71,7 +81,7 @@ export function describeClients(kinds: readonly ClientKind[], { withTls = false 
 
     afterAll(() => relay[Symbol.asyncDispose]());
 
-    describe.each(kinds.map((kind) => [kind.name, kind] as const))("%s", (_name, kind) => {
+    describe.each(clients.map((kind) => [kind.name, kind] as const))("%s", (_name, kind) => {
       let client: RealClient;
 
       beforeAll(async () => {
