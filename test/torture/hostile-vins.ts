@@ -34,8 +34,6 @@ export const HOSTILE_VINS: readonly string[] = [
   `\uFEFF${START}`,
   `\u202E${START}`,
   `${START}\u00A0`,
-  `${START}7\u00A0`,
-  `${START}7\u3000`,
   "' OR '1'='1' -- a",
   "'; DROP TABLE vehicles;--",
   '1XPWD40X"; DELETE',
