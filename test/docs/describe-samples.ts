@@ -33,10 +33,10 @@ export const NOT_RUN: Readonly<Record<string, string>> = {
 const PRINTED: Readonly<Record<string, RegExp>> = {
   [String.raw`curl -H 'content-type: application/json' -d '{"vin": "1XPWD40X1ED215307"}' http://127.0.0.1:8080/vehicle.v1.VehicleService/Lookup`]:
     answerPattern(),
-  "npx node lookup.ts": /^PETERBILT 388 2014\n$/,
-  "npx node lookup-grpc.js": /make: 'PETERBILT'/,
-  "npx node batch.ts": /^(?=[^]*^1XKWDB0X57J211825 KENWORTH)(?=[^]*^not a VIN .*17)/m,
-  "npx node lookup-file.ts": /^(?=[^]*^1XKWDB0X57J211825 KENWORTH)(?=[^]*^1XPWD40X1ED215307 PETERBILT)/m,
+  "npx node try/lookup.ts": /^PETERBILT 388 2014\n$/,
+  "npx node try/lookup-grpc.js": /make: 'PETERBILT'/,
+  "npx node try/batch.ts": /^(?=[^]*^1XKWDB0X57J211825 KENWORTH)(?=[^]*^not a VIN .*17)/m,
+  "npx node try/lookup-file.ts": /^(?=[^]*^1XKWDB0X57J211825 KENWORTH)(?=[^]*^1XPWD40X1ED215307 PETERBILT)/m,
 };
 
 /** Stands for the database of replicas. */
@@ -88,7 +88,7 @@ function samplesOf(block: Block, programs: readonly string[]): Sample[] {
         }));
     case "ts":
     case "js":
-      return [{ title: `${title} is saved`, run: (shell) => shell.save(block.text), printed: /^[\w-]+\.[jt]s$/ }];
+      return [{ title: `${title} is saved`, run: (shell) => shell.save(block.text), printed: /^try\/[\w-]+\.[jt]s$/ }];
     case "sql":
       return [{ title, run: (shell) => runQueries(shell, block), printed: /^(\[\{.*\n)+$/ }];
     default:

@@ -68,9 +68,9 @@ describe("the documentation", () => {
   });
 
   test.each(blocksOf("ts", "js"))("runs or imports every program: line $line", ({ text }) => {
-    const [, file = ""] = /^\/\/ (\S+)\n/.exec(text) ?? [];
+    const [, file = ""] = /^\/\/ try\/(\S+)\n/.exec(text) ?? [];
 
-    expect(everything).toMatch(new RegExp(`^npx node ${file}$|from "\\./${file}"`, "m"));
+    expect(everything).toMatch(new RegExp(`^npx node try/${file}$|from "\\./${file}"`, "m"));
   });
 
   test.each(blocksOf("mermaid"))("draws directories that exist: line $line", ({ text }) => {

@@ -2,7 +2,7 @@ import type { ChildProcessByStdio } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -78,6 +78,7 @@ export class Shell implements AsyncDisposable {
   /** Writes a program to the file that its first line names, and gives this name. */
   async save(program: string): Promise<string> {
     const [, name = ""] = /^\/\/ (\S+)\n/.exec(program) ?? [];
+    await mkdir(dirname(join(this.directory, name)), { recursive: true });
     await writeFile(join(this.directory, name), this.#withPorts(program));
     return name;
   }
