@@ -100,13 +100,11 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       service: VehicleService.typeName,
       version: VERSION,
       logger,
-      stallMs: stallTimeoutMs,
+      faultReporter: () => store.faultReporter(),
     }),
   );
 
-  const spool = starting.use(
-    new ExportSpool({ create: (client, signal) => exports.createShared(client, signal), now }),
-  );
+  const spool = starting.use(new ExportSpool({ create: (client, signal) => exports.createShared(client, signal) }));
   const hasTls = config.tls.certFile !== undefined;
   const { guard, isOwnHost } = starting.use(await openAccess({ ...config.access, host, hasTls, logger, now }));
   const handlers = createVehicleHandlers({
@@ -140,7 +138,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       ...observeCalls(metrics, logger),
       plain: (host) => ({
         "GET /": createPageHandler(() => `Version ${VERSION}. Data: ${sources.describe()}.`),
-        "GET /export.parquet": createExportHandler({ exports, spool, methods, host, logger, stallMs: stallTimeoutMs }),
+        "GET /export.parquet": createExportHandler({ exports, spool, methods, host, logger }),
         "GET /healthz": createHealthzHandler(VERSION),
         "GET /metrics": createMetricsHandler(metrics),
         "GET /readyz": createReadyzHandler(

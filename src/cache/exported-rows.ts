@@ -132,9 +132,16 @@ function countCharacters(row: ExportedRow): number {
   return characters;
 }
 
-/** Does not block readers or writers. When all is moved, the next write starts the log again. */
+/**
+ * Does not block readers or writers. When all is moved, the next write starts the log again. A full disk prevents it, but
+ * reading goes on.
+ */
 function moveLogIntoDatabase(database: Database.Database): void {
-  database.pragma("wal_checkpoint(PASSIVE)");
+  try {
+    database.pragma("wal_checkpoint(PASSIVE)");
+  } catch {
+    // If the database is damaged, reading it will show.
+  }
 }
 
 function readNumber(database: Database.Database, pragma: string): number {

@@ -27,6 +27,8 @@ export interface OpenVehicleStore extends VehicleStore, AsyncDisposable {
   ping(): Promise<void>;
   /** For metrics. */
   faults(): StoreFaults;
+  /** See ResilientStore. */
+  faultReporter(): (fault: unknown) => void;
 }
 
 const PING_EVERY_MS = 1_000;

@@ -81,6 +81,20 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
     return { reads: this.#reads.count, writes: this.#writes.count };
   }
 
+  /**
+   * For those who read the database past this store, such as exports. To be called before they read.
+   *
+   * @returns reports a fault: the database that was open at the call is replaced if the fault shows that it is lost.
+   */
+  faultReporter(): (fault: unknown) => void {
+    const store = this.#store;
+    return (fault) => {
+      if (store !== undefined) {
+        this.#recover(store, fault);
+      }
+    };
+  }
+
   // Of the many reads each is one async function and, on SQLite, nothing else: no closure, no clock.
   async find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined> {
     const store = this.#readable();

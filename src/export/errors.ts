@@ -1,10 +1,10 @@
 import { DomainError } from "../vehicle/errors.ts";
 
-/** Too many exports run. */
+/** Too many exports are running. */
 export class ExportLimitError extends DomainError {
   override readonly name = "ExportLimitError";
   readonly reason = "TOO_MANY_EXPORTS";
-  /** When asking again may help, in ms from now. */
+  /** When a retry may succeed, in ms from now. */
   readonly retryAfterMs: number;
 
   constructor(message: string, retryAfterMs: number) {
@@ -19,13 +19,7 @@ export class ExportStorageError extends DomainError {
   readonly reason = "NO_ROOM_FOR_EXPORT";
 }
 
-/** The reader of an export took nothing for too long and was cut off. */
-export class ExportStalledError extends DomainError {
-  override readonly name = "ExportStalledError";
-  readonly reason = "EXPORT_STALLED";
-}
-
-/** The export could not be made; why is in the message and the cause, for the log. */
+/** The export could not be written. Message and cause are for the log. */
 export class ExportFailedError extends Error {
   override readonly name = "ExportFailedError";
 }

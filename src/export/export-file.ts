@@ -1,86 +1,70 @@
-import type { ParquetFile } from "./parquet-file.ts";
-import { StallWatch } from "./stall-watch.ts";
+import { randomUUID } from "node:crypto";
+import type { FileHandle } from "node:fs/promises";
+import { ExportFailedError } from "./errors.ts";
+import type { WrittenFile } from "./export-worker.ts";
 
-/**
- * An export for one reader, who reads it once and disposes it. A reader that takes nothing for too long loses it: the
- * file is deleted and {@link stalled} is aborted, whether or not the reader ever asks again.
- */
+const CHUNK_BYTES = 65_536;
+
+/** A finished Parquet file without a name. Any number of readers may read it at once; disposing deletes it. */
 export class ExportFile implements AsyncDisposable {
-  readonly #file: ParquetFile;
-  readonly #watch: StallWatch;
-  readonly #slot: Disposable;
-  #disposal: Promise<void> | undefined;
+  readonly #handle: FileHandle;
+  readonly #onDelete: () => void;
+  #deletion: Promise<void> | undefined;
+  /** Unique across processes. */
+  readonly id = randomUUID();
+  readonly fileName: string;
+  readonly mediaType = "application/vnd.apache.parquet";
+  readonly rowCount: number;
+  readonly sizeBytes: number;
+  /** The time of the cache's state in the file, in ms since the epoch. */
+  readonly snapshotTime: number;
 
   /**
-   * @param file is owned from now on.
-   * @param slot is given back when the file is deleted.
+   * @param handle owned from now on.
+   * @param onDelete called once, when the file is deleted.
    */
-  constructor(file: ParquetFile, slot: Disposable, stallMs: number) {
-    this.#file = file;
-    this.#slot = slot;
-    this.#watch = new StallWatch(stallMs);
-    this.#watch.signal.addEventListener("abort", () => {
-      void this[Symbol.asyncDispose]();
-    });
-  }
-
-  /** Tells files apart, of other processes too. */
-  get id(): string {
-    return this.#file.id;
-  }
-
-  get fileName(): string {
-    return this.#file.fileName;
-  }
-
-  get mediaType(): string {
-    return this.#file.mediaType;
-  }
-
-  get rowCount(): number {
-    return this.#file.rowCount;
-  }
-
-  get sizeBytes(): number {
-    return this.#file.sizeBytes;
-  }
-
-  /** The moment whose state of the cache the file shows, in ms since the epoch. */
-  get snapshotTime(): number {
-    return this.#file.snapshotTime;
-  }
-
-  /** Aborted with ExportStalledError when the reader has stalled: what it reads through is to be closed. */
-  get stalled(): AbortSignal {
-    return this.#watch.signal;
+  constructor(handle: FileHandle, { rowCount, sizeBytes, snapshotTime }: WrittenFile, onDelete: () => void) {
+    this.#handle = handle;
+    this.#onDelete = onDelete;
+    this.fileName = toFileName(snapshotTime);
+    this.rowCount = rowCount;
+    this.sizeBytes = sizeBytes;
+    this.snapshotTime = snapshotTime;
   }
 
   /**
-   * The file's bytes, 64 KiB at a time, each chunk when it is asked for.
+   * Reads 64 KiB at a time, each chunk when it is asked for. A reader that stalls is the business of the server, which
+   * ends its call.
    *
-   * @throws ExportStalledError when the reader took nothing for too long; the reason of `signal` when aborted.
+   * @param start position of the first byte. Default: 0.
+   * @param end position after the last byte. Default: the file's size.
+   * @throws Error when the file is deleted meanwhile.
    */
-  chunks(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-    return this.read(0, this.sizeBytes, signal);
-  }
-
-  /** As {@link chunks}, from `start` to before `end`. */
-  read(start: number, end: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-    return this.#file.read(start, end, this.#watch, signal);
-  }
-
-  /** Deletes the file. */
-  [Symbol.asyncDispose](): Promise<void> {
-    this.#disposal ??= this.#dispose();
-    return this.#disposal;
-  }
-
-  async #dispose(): Promise<void> {
-    this.#watch[Symbol.dispose]();
-    try {
-      await this.#file[Symbol.asyncDispose]();
-    } finally {
-      this.#slot[Symbol.dispose]();
+  async *read(start = 0, end = this.sizeBytes): AsyncGenerator<Uint8Array> {
+    for (let position = start; position < end;) {
+      const chunk = await this.#readAt(position, Math.min(CHUNK_BYTES, end - position));
+      position += chunk.length;
+      yield chunk;
     }
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#deletion ??= this.#handle.close().finally(this.#onDelete);
+    return this.#deletion;
+  }
+
+  async #readAt(position: number, lengthBytes: number): Promise<Uint8Array> {
+    // A new buffer each time: the chunk before may still be on its way to the client.
+    const { bytesRead, buffer } = await this.#handle.read(new Uint8Array(lengthBytes), 0, lengthBytes, position);
+    if (bytesRead === 0) {
+      throw new ExportFailedError("the file of the export is shorter than it was");
+    }
+    return buffer.subarray(0, bytesRead);
+  }
+}
+
+/** Such as `vehicles-20261122T101500Z.parquet`. */
+function toFileName(snapshotTime: number): string {
+  const time = new Date(snapshotTime).toISOString().replace(/\.\d+/, "").replaceAll(/[-:]/g, "");
+  return `vehicles-${time}.parquet`;
 }

@@ -1,27 +1,27 @@
 import { ExportLimitError } from "./errors.ts";
-import type { ParquetFile } from "./parquet-file.ts";
+import type { ExportFile } from "./export-file.ts";
 
 export interface ExportSpoolOptions {
-  /** Writes the file of a client. */
-  readonly create: (client: string, signal: AbortSignal) => Promise<ParquetFile>;
+  /** Writes a client's file. */
+  readonly create: (client: string, signal: AbortSignal) => Promise<ExportFile>;
   /** How long a file is kept after its last use. Default: 60 s. */
   readonly keepMs?: number;
-  /** From which age on a file is not given to new readers. Default: 5 min. */
+  /** How old a file may be for new readers. Default: 5 min. */
   readonly maxAgeMs?: number;
-  /** How many files are kept at most. Default: 4. */
+  /** Default: 4. */
   readonly maxFiles?: number;
-  /** The time in ms since the epoch. */
-  readonly now: () => number;
+  /** A monotonic clock, in ms. Default: the process's. */
+  readonly elapsedMs?: () => number;
 }
 
-/** A file of the spool, which stays at least until this is disposed. */
+/** A file that is kept at least until this is disposed. */
 export interface SpooledFile extends Disposable {
-  readonly file: ParquetFile;
+  readonly file: ExportFile;
 }
 
 interface Entry {
   readonly client: string;
-  readonly file: Promise<ParquetFile>;
+  readonly file: Promise<ExportFile>;
   readonly createdAt: number;
   users: number;
   expiry: NodeJS.Timeout | undefined;
@@ -33,8 +33,8 @@ const DEFAULT_MAX_FILES = 4;
 const RETRY_AFTER_MS = 5_000;
 
 /**
- * Keeps a finished export of each client for a short time, so that a reader that comes with many requests for parts of
- * the file, sees one file. Clients never see each other's.
+ * Keeps a finished export of each client for a short time, so that a reader that asks for many parts of the file gets
+ * parts of the same file. Clients never see each other's files.
  */
 export class ExportSpool implements AsyncDisposable {
   readonly #options: ExportSpoolOptions;
@@ -47,10 +47,10 @@ export class ExportSpool implements AsyncDisposable {
   }
 
   /**
-   * The client's file; it is written when there is none. A writing that began is not ended by anybody who leaves: the
-   * next request will want the file.
+   * Opens the client's file. It is written first if there is none; a client that leaves does not stop that, because its
+   * next request will need the file.
    *
-   * @throws what `create` throws; ExportLimitError when every file that is kept is being read.
+   * @throws what `create` throws; ExportLimitError when every kept file is being read.
    */
   async open(client: string): Promise<SpooledFile> {
     const entry = this.#fresh(client) ?? this.#add(client);
@@ -86,7 +86,7 @@ export class ExportSpool implements AsyncDisposable {
   #fresh(client: string): Entry | undefined {
     const entry = this.#entries.get(client);
     const maxAgeMs = this.#options.maxAgeMs ?? DEFAULT_MAX_AGE_MS;
-    return entry !== undefined && this.#options.now() - entry.createdAt < maxAgeMs ? entry : undefined;
+    return entry !== undefined && this.#elapsedMs() - entry.createdAt < maxAgeMs ? entry : undefined;
   }
 
   #add(client: string): Entry {
@@ -97,19 +97,23 @@ export class ExportSpool implements AsyncDisposable {
     if (this.#entries.size >= (this.#options.maxFiles ?? DEFAULT_MAX_FILES)) {
       this.#evict();
     }
-    const { create, now } = this.#options;
-    return { client, file: create(client, this.#stop.signal), createdAt: now(), users: 0, expiry: undefined };
+    const file = this.#options.create(client, this.#stop.signal);
+    return { client, file, createdAt: this.#elapsedMs(), users: 0, expiry: undefined };
+  }
+
+  #elapsedMs(): number {
+    return this.#options.elapsedMs?.() ?? performance.now();
   }
 
   #evict(): void {
     const idle = this.#entries.values().find(({ users }) => users === 0);
     if (idle === undefined) {
-      throw new ExportLimitError("as many exported files as may be kept are being read", RETRY_AFTER_MS);
+      throw new ExportLimitError("all kept exports are being read", RETRY_AFTER_MS);
     }
     void this.#remove(idle);
   }
 
-  /** Takes an entry away from new readers; the file goes with the last of those it has. */
+  /** Hides an entry from new readers. The file is deleted after its last reader. */
   #retire(entry: Entry): void {
     this.#entries.delete(entry.client);
     if (entry.users === 0) {

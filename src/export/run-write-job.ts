@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
-
+import { StoreUnavailableError } from "../vehicle/errors.ts";
 import { ExportFailedError, ExportStorageError } from "./errors.ts";
-import type { WriteJob, WriteReport, WrittenFile } from "./write-job.ts";
+import type { WriteJob, WriteReport, WrittenFile } from "./export-worker.ts";
 
 const WORKER = new URL("export-worker.ts", import.meta.url);
 
@@ -9,20 +9,21 @@ const WORKER = new URL("export-worker.ts", import.meta.url);
 const HEAP_LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 };
 
 /**
- * Has a worker thread write the vehicles. When it returns or throws, the thread has ended and writes no more.
+ * Lets a worker thread write the vehicles. When this returns or throws, the thread has ended.
  *
- * @param entry the module that the thread runs.
- * @throws ExportStorageError without room, ExportFailedError for anything else, the reason of `signal` when aborted.
+ * @param entry the module that the thread runs. Default: `export-worker.ts`.
+ * @throws ExportStorageError when the disk has no room; StoreUnavailableError when the cache cannot be read, with the
+ *   database's error as its cause; ExportFailedError for anything else; the reason of `signal` when aborted.
  */
 export async function runWriteJob(job: WriteJob, signal: AbortSignal, entry = WORKER): Promise<WrittenFile> {
   signal.throwIfAborted();
-  const worker = new Worker(entry, {
-    workerData: job,
-    resourceLimits: HEAP_LIMITS,
-    name: "export",
-  });
+  const worker = new Worker(entry, { workerData: job, resourceLimits: HEAP_LIMITS, name: "export" });
   try {
-    return toFile(await waitForReport(worker, signal));
+    const report = await waitForReport(worker, signal);
+    if (report.kind === "written") {
+      return report.file;
+    }
+    throw errorOf(report);
   } finally {
     await worker.terminate();
   }
@@ -49,15 +50,16 @@ async function waitForReport(worker: Worker, signal: AbortSignal): Promise<Write
   }
 }
 
-function toFile(report: WriteReport): WrittenFile {
-  if (report.kind === "written") {
-    return report.file;
+function errorOf(report: Exclude<WriteReport, { kind: "written" }>): Error {
+  if (report.kind === "no-room") {
+    return new ExportStorageError(report.message);
   }
-  throw report.kind === "no-room"
-    ? new ExportStorageError(report.message)
-    : new ExportFailedError("the export could not be written", { cause: report.error });
+  const cause = toError(report.error);
+  return report.kind === "unreadable"
+    ? new StoreUnavailableError("the cache cannot be read", { cause: Object.assign(cause, { code: report.code }) })
+    : new ExportFailedError("the export could not be written", { cause });
 }
 
-function toError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error("aborted", { cause: reason });
+function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error("not an error", { cause: thrown });
 }

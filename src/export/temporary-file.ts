@@ -1,28 +1,43 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, rm } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
+import { mkdir, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { ExportStorageError } from "./errors.ts";
 
 const PREFIX = "export-";
 const SUFFIX = ".parquet.tmp";
 const OWNER_ONLY = 0o600;
 
-/**
- * Makes an empty file that has no name: it is gone when its handle is closed, and also when the process is killed.
- *
- * Where an open file cannot be unlinked, the name stays until {@link removeLeftovers} of the next start.
- */
-export async function openTemporaryFile(directory: string): Promise<FileHandle> {
-  await mkdir(directory, { recursive: true });
-  const path = join(directory, `${PREFIX}${randomUUID()}${SUFFIX}`);
-  const handle = await open(path, "wx+", OWNER_ONLY);
-  await removeIfPossible(path);
-  return handle;
+/** Those of the file system, SQLite and PostgreSQL. */
+const DISK_FULL = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL", "53100"]);
+
+/** Whether an error means that a disk is full. */
+export function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && typeof error.code === "string" && DISK_FULL.has(error.code);
 }
 
 /**
- * Removes names that a process killed between making a file and unlinking it left behind. It does not matter whether
- * another process is about to unlink one: it has the file open, and needs the name no more.
+ * Creates an empty file without a name: it is gone when its handle is closed, and when the process is killed.
+ *
+ * Where an open file cannot be unlinked, the name stays until {@link removeLeftovers} of the next start.
+ *
+ * @throws ExportStorageError when the disk is full.
+ */
+export async function openTemporaryFile(directory: string): Promise<FileHandle> {
+  const path = join(directory, `${PREFIX}${randomUUID()}${SUFFIX}`);
+  try {
+    await mkdir(directory, { recursive: true });
+    const handle = await open(path, "wx+", OWNER_ONLY);
+    await removeIfPossible(path);
+    return handle;
+  } catch (error) {
+    throw isDiskFull(error) ? new ExportStorageError("the disk is full", { cause: error }) : error;
+  }
+}
+
+/**
+ * Removes names left behind by processes that were killed between creating a file and unlinking it. Another process that
+ * is about to unlink its file does not mind: it has the file open and needs the name no more.
  */
 export async function removeLeftovers(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });

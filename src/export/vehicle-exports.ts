@@ -1,87 +1,95 @@
 import { once } from "node:events";
-
 import type { DatabaseLocation } from "../cache/database-url.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import { ExportFailedError } from "./errors.ts";
+import { StoreUnavailableError } from "../vehicle/errors.ts";
+import { ExportFailedError, ExportLimitError } from "./errors.ts";
 import { ExportFile } from "./export-file.ts";
-import { ExportSlots } from "./export-slots.ts";
-import type { ExportLimits } from "./export-slots.ts";
-import { ParquetFile } from "./parquet-file.ts";
 import { runWriteJob } from "./run-write-job.ts";
 import { openTemporaryFile, removeLeftovers } from "./temporary-file.ts";
 
 export interface VehicleExportsOptions {
   readonly location: DatabaseLocation;
-  /** Where the files are while they are written and read. Made when missing. */
+  /** Where files are while they are written and read. Created when missing. */
   readonly directory: string;
-  /** What the files name as their origin. */
+  /** The origin that files name. */
   readonly service: string;
   readonly version: string;
   readonly logger: Logger;
-  /** Default: 2 exports of a client and 4 in all at once. */
+  /** Called before the database is read. The result is told what was wrong with it. Default: nobody is told. */
+  readonly faultReporter?: () => (fault: unknown) => void;
+  /** Default: 2 exports per client and 4 in all at once. */
   readonly limits?: ExportLimits;
-  /** How long a reader may take nothing. Default: 30 s. */
-  readonly stallMs?: number;
-  /** How much room an export must leave on the disk, so that the cache can go on. Default: 128 MiB. */
+  /** How much space an export must leave on the disk, so that the cache can go on. Default: 128 MiB. */
   readonly keepFreeBytes?: number;
 }
 
+/** How many exports may run at once. */
+interface ExportLimits {
+  readonly perClient: number;
+  readonly perProcess: number;
+}
+
 const DEFAULT_LIMITS: ExportLimits = { perClient: 2, perProcess: 4 };
-const DEFAULT_STALL_MS = 30_000;
 const DEFAULT_KEEP_FREE_BYTES = 128 * 1_048_576;
 
-/** Exports the cache as Parquet files. Disposing ends what runs and deletes every file. */
+/** Exports the cache as Parquet files. Disposing ends running exports and deletes every file. */
 export class VehicleExports implements AsyncDisposable {
   readonly #options: VehicleExportsOptions;
   readonly #slots: ExportSlots;
   readonly #stop = new AbortController();
   #lastTurn: Promise<void> = Promise.resolve();
-  readonly #writing = new Set<Promise<ParquetFile>>();
-  readonly #files = new Set<ParquetFile>();
+  readonly #writing = new Set<Promise<ExportFile>>();
+  readonly #files = new Set<ExportFile>();
 
   private constructor(options: VehicleExportsOptions) {
     this.#options = options;
     this.#slots = new ExportSlots(options.limits ?? DEFAULT_LIMITS);
   }
 
-  /** Makes the directory and removes what a killed process left there. */
+  /** Creates the directory and removes files that a killed process left there. Does not fail: exports will. */
   static async start(options: VehicleExportsOptions): Promise<VehicleExports> {
-    await removeLeftovers(options.directory);
+    try {
+      await removeLeftovers(options.directory);
+    } catch (error) {
+      options.logger.warn("cannot prepare the directory for exports", { err: error });
+    }
     return new VehicleExports(options);
   }
 
   /**
-   * Writes the cache into a file, for one reader. It counts as an export of the client until the file is disposed.
+   * Writes the cache into a file for one reader. It counts as an export of the client until the file is disposed.
    *
-   * @param client whose export it is, in any spelling that tells clients apart.
-   * @throws ExportLimitError, ExportStorageError, ExportFailedError; the reason of `signal` when aborted.
+   * @param client any name that tells clients apart.
+   * @throws ExportLimitError, ExportStorageError, StoreUnavailableError, ExportFailedError; the reason of `signal` when
+   *   aborted.
    */
   async create(client: string, signal: AbortSignal): Promise<ExportFile> {
-    using stack = new DisposableStack();
-    const slot = stack.use(this.#slots.take(client));
-    const file = new ExportFile(await this.#write(signal), slot, this.#options.stallMs ?? DEFAULT_STALL_MS);
-    // From now on the slot is the file's.
-    stack.move();
-    return file;
+    const slot = this.#slots.take(client);
+    try {
+      return await this.#write(signal, () => slot[Symbol.dispose]());
+    } catch (error) {
+      slot[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /**
    * Writes the cache into a file that the caller may keep for many readers. It counts as an export of the client only
-   * while it is written. See {@link create} for what it throws.
+   * while it is written. Throws as {@link create} does.
    */
-  async createShared(client: string, signal: AbortSignal): Promise<ParquetFile> {
+  async createShared(client: string, signal: AbortSignal): Promise<ExportFile> {
     using _slot = this.#slots.take(client);
     return await this.#write(signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort(new ExportFailedError("the service stops"));
+    this.#stop.abort(new ExportFailedError("the service is stopping"));
     await Promise.allSettled(this.#writing);
     await Promise.all(Array.from(this.#files, (file) => file[Symbol.asyncDispose]()));
   }
 
-  async #write(signal: AbortSignal): Promise<ParquetFile> {
-    const writing = this.#writeInTurn(AbortSignal.any([signal, this.#stop.signal]));
+  async #write(signal: AbortSignal, onDelete?: () => void): Promise<ExportFile> {
+    const writing = this.#writeInTurn(AbortSignal.any([signal, this.#stop.signal]), onDelete);
     this.#writing.add(writing);
     try {
       const file = await writing;
@@ -94,29 +102,89 @@ export class VehicleExports implements AsyncDisposable {
   }
 
   // One at a time: memory and processor are used once, and between two of them the database's log can be emptied.
-  #writeInTurn(signal: AbortSignal): Promise<ParquetFile> {
+  #writeInTurn(signal: AbortSignal, onDelete?: () => void): Promise<ExportFile> {
     const turn = this.#lastTurn;
-    const writing = waitFor(turn, signal).then(() => this.#writeFile(signal));
+    const writing = waitFor(turn, signal).then(() => this.#writeFile(signal, onDelete));
     // Without a result: each would hold the one before it.
     this.#lastTurn = Promise.allSettled([turn, writing]).then(noop);
     return writing;
   }
 
-  async #writeFile(signal: AbortSignal): Promise<ParquetFile> {
-    const { location, directory, service, version } = this.#options;
+  async #writeFile(signal: AbortSignal, onDelete?: () => void): Promise<ExportFile> {
+    const { location, directory, service, version, logger, faultReporter } = this.#options;
     const keepFreeBytes = this.#options.keepFreeBytes ?? DEFAULT_KEEP_FREE_BYTES;
     signal.throwIfAborted();
     await using stack = new AsyncDisposableStack();
     const handle = stack.use(await openTemporaryFile(directory));
+    const reportFault = faultReporter?.();
     const job = { location, fd: handle.fd, directory, keepFreeBytes, service, version };
-    const written = await runWriteJob(job, signal);
-    const file = new ParquetFile(handle, written, () => {
-      this.#files.delete(file);
-    });
-    this.#files.add(file);
-    // From now on the handle is the file's.
-    stack.move();
-    return file;
+    try {
+      const written = await runWriteJob(job, signal);
+      const file: ExportFile = new ExportFile(handle, written, () => {
+        this.#files.delete(file);
+        onDelete?.();
+      });
+      this.#files.add(file);
+      // From now on the handle is the file's.
+      stack.move();
+      return file;
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) {
+        logger.warn("the cache cannot be read for an export", { err: error.cause });
+        reportFault?.(error.cause);
+      }
+      throw error;
+    }
+  }
+}
+
+/** An export takes seconds. */
+const RETRY_AFTER_MS = 5_000;
+
+/** Counts running exports. */
+class ExportSlots {
+  readonly #limits: ExportLimits;
+  readonly #takenBy = new Map<string, number>();
+  #taken = 0;
+
+  constructor(limits: ExportLimits) {
+    this.#limits = limits;
+  }
+
+  /**
+   * Takes a slot until the result is disposed.
+   *
+   * @throws ExportLimitError when none is free.
+   */
+  take(client: string): Disposable {
+    const ofClient = this.#takenBy.get(client) ?? 0;
+    if (ofClient >= this.#limits.perClient) {
+      throw new ExportLimitError(`${ofClient} exports of this client are running already`, RETRY_AFTER_MS);
+    }
+    if (this.#taken >= this.#limits.perProcess) {
+      throw new ExportLimitError(`${this.#taken} exports are running already`, RETRY_AFTER_MS);
+    }
+    this.#takenBy.set(client, ofClient + 1);
+    this.#taken++;
+    let isTaken = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (isTaken) {
+          isTaken = false;
+          this.#release(client);
+        }
+      },
+    };
+  }
+
+  #release(client: string): void {
+    this.#taken--;
+    const left = (this.#takenBy.get(client) ?? 1) - 1;
+    if (left > 0) {
+      this.#takenBy.set(client, left);
+    } else {
+      this.#takenBy.delete(client);
+    }
   }
 }
 

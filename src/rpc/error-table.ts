@@ -69,7 +69,6 @@ export const ERROR_TABLE: Readonly<Record<Reason, ErrorRule>> = {
     isFault: true,
   },
   TOO_MANY_EXPORTS: { code: Code.ResourceExhausted, message: "too many exports are running" },
-  EXPORT_STALLED: { code: Code.Aborted, message: "the export was not read for too long; start it again" },
   RATE_LIMITED: { code: Code.ResourceExhausted, message: "rate limit exceeded" },
   TOO_MANY_STREAMS: {
     code: Code.ResourceExhausted,

@@ -6,7 +6,7 @@ import type { ExportFile } from "../export/export-file.ts";
 import type { VehicleExports } from "../export/vehicle-exports.ts";
 import { callOf } from "./call.ts";
 
-/** Streams the cache as a Parquet file: what the file is, then its bytes. */
+/** Streams the cache as a Parquet file: first its metadata, then its bytes. */
 export async function* streamExport(
   exports: VehicleExports,
   context: HandlerContext,
@@ -15,7 +15,7 @@ export async function* streamExport(
   await using file = await exports.create(caller?.name ?? address, context.signal);
 
   yield { part: { case: "metadata", value: toMetadata(file) } };
-  for await (const data of file.chunks(context.signal)) {
+  for await (const data of file.read()) {
     yield { part: { case: "data", value: data } };
   }
 }

@@ -1,8 +1,8 @@
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { requireScope } from "../access/access-guard.ts";
 import type { ExportSpool } from "../export/export-spool.ts";
+import type { ExportFile } from "../export/export-file.ts";
 import type { VehicleExports } from "../export/vehicle-exports.ts";
-import { StallWatch } from "../export/stall-watch.ts";
 import { auditCall } from "../rpc/audit.ts";
 import { Call } from "../rpc/call.ts";
 import { describeError } from "../rpc/error-table.ts";
@@ -17,19 +17,17 @@ import type { PlainHandler } from "./router.ts";
 export interface ExportHandlerOptions {
   readonly exports: VehicleExports;
   readonly spool: ExportSpool;
-  /** The methods served; the rule of Export holds here, too. */
+  /** The served methods. The rule of Export applies here, too. */
   readonly methods: readonly ServedMethod[];
   readonly host: CallHost;
   readonly logger: AuditLogger;
-  /** How long a reader may take nothing, in ms. Default: 30 s. */
-  readonly stallMs?: number | undefined;
 }
 
 /**
- * Serves `GET /export.parquet`, under the same rule of access, rate and audit as the Export RPC.
+ * Serves `GET /export.parquet`. Access, rate and audit are those of the Export RPC.
  *
- * A plain GET is an export of its own. HEAD, ranges and conditions are answered from a file that is kept for the client a
- * short while, so that many requests of one reader see the same file; reading it is not an export for the limits.
+ * A plain GET writes a new file. HEAD, ranges and conditions are answered from a file that is kept for the client for a
+ * short time, so that many requests of one reader get the same file. Reading it does not count as an export.
  */
 export function createExportHandler(options: ExportHandlerOptions): PlainHandler {
   const { methods, host } = options;
@@ -60,7 +58,7 @@ export function createExportHandler(options: ExportHandlerOptions): PlainHandler
   };
 }
 
-/** Ends a call whose answer has gone or whose client has, unless it has failed before. */
+/** Ends a call when its answer is sent or its client has gone, unless it failed before. */
 function endCall({ response, status = 0 }: Exchange, call: Call): void {
   if (!response.writableFinished) {
     call.cancel();
@@ -86,12 +84,12 @@ async function answerCall(exchange: Exchange, call: Call, options: ExportHandler
   requireScope(caller, "export");
   await (wantsKeptFile(exchange)
     ? sendKept(exchange, caller.name, options)
-    : sendOwn(exchange, caller.name, call.signal, options));
+    : sendNew(exchange, caller.name, call.signal, options));
 }
 
 function answerError(exchange: Exchange, call: Call, error: unknown, { logger }: ExportHandlerOptions): void {
   if (exchange.isClosed || exchange.hasAnswered) {
-    logger.info("export broken off", { err: error });
+    logger.info("export canceled", { err: error });
     exchange.cut();
     return;
   }
@@ -104,39 +102,30 @@ function answerError(exchange: Exchange, call: Call, error: unknown, { logger }:
   call.end(code);
 }
 
-async function sendOwn(
+async function sendNew(
   exchange: Exchange,
   client: string,
   signal: AbortSignal,
   { exports }: ExportHandlerOptions,
 ): Promise<void> {
   await using file = await exports.create(client, signal);
-  file.stalled.addEventListener("abort", () => exchange.cut());
-  const { status, headers } = answerRequest(exchange, file);
-  const send = async function* (): AsyncGenerator<Uint8Array> {
-    yield* file.chunks();
-    // Nothing is read any more: what the last chunk does to its reader must not keep file and slot.
-    await file[Symbol.asyncDispose]();
-  };
-  await answerStream(exchange, status, headers, send());
+  await send(exchange, file);
 }
 
-async function sendKept(
-  exchange: Exchange,
-  client: string,
-  { spool, stallMs = 30_000 }: ExportHandlerOptions,
-): Promise<void> {
+async function sendKept(exchange: Exchange, client: string, { spool }: ExportHandlerOptions): Promise<void> {
   using kept = await spool.open(client);
-  const { status, headers, body } = answerRequest(exchange, kept.file);
+  await send(exchange, kept.file);
+}
+
+async function send(exchange: Exchange, file: ExportFile): Promise<void> {
+  const { status, headers, body } = answerRequest(exchange, file);
   if (body === undefined) {
     exchange.writeHead(status, headers);
     exchange.response.end();
     exchange.discardRest();
-    return;
+  } else {
+    await answerStream(exchange, status, headers, file.read(body.start, body.end));
   }
-  using watch = new StallWatch(stallMs);
-  watch.signal.addEventListener("abort", () => exchange.cut());
-  await answerStream(exchange, status, headers, kept.file.read(body.start, body.end, watch));
 }
 
 /** From `start` to before `end`. */
@@ -150,8 +139,8 @@ const SINGLE_RANGE = /^bytes=(\d*)-(\d*)$/;
 /**
  * Reads a `Range` header (RFC 9110, 14.2).
  *
- * @returns the range, cut to the file; `unsatisfiable` when it begins behind the end; `whole` for what may be ignored:
- *   several ranges, other units and what is no range.
+ * @returns the range, cut to the file; `unsatisfiable` when it starts after the end; `whole` for headers to ignore: several
+ *   ranges, other units and malformed ones.
  */
 function parseRange(header: string, sizeBytes: number): ByteRange | "unsatisfiable" | "whole" {
   const [, first = "", last = ""] = SINGLE_RANGE.exec(header.trim()) ?? [];
@@ -170,30 +159,21 @@ function parseSuffix(lengthBytes: number, sizeBytes: number): ByteRange | "unsat
   return lengthBytes > 0 ? { start: Math.max(0, sizeBytes - lengthBytes), end: sizeBytes } : "unsatisfiable";
 }
 
-/** What an answer needs to know of a file. */
-interface ServedFile {
-  readonly id: string;
-  readonly fileName: string;
-  readonly mediaType: string;
-  readonly sizeBytes: number;
-  readonly snapshotTime: number;
-}
-
-/** What an HTTP answer says and which bytes of the file it carries, if any. */
+/** The head of an answer, and which bytes of the file follow. */
 interface ExportAnswer {
   readonly status: 200 | 206 | 304 | 416;
   readonly headers: AnswerHeaders;
   readonly body: ByteRange | undefined;
 }
 
-/** Whether a request asks for the file, not only once for all of it: such a reader must see one file each time. */
+/** Whether the reader may come back for more of the same file. */
 function wantsKeptFile({ method, headers }: Exchange): boolean {
   const isConditional = headers["if-range"] !== undefined || headers["if-none-match"] !== undefined;
   return method === "HEAD" || headers.range !== undefined || isConditional;
 }
 
 /** Answers a GET or HEAD of a file: conditions and single ranges of RFC 9110. */
-function answerRequest({ method, headers }: Exchange, file: ServedFile): ExportAnswer {
+function answerRequest({ method, headers }: Exchange, file: ExportFile): ExportAnswer {
   const etag = `"${file.id}"`;
   const common = {
     etag: etag,

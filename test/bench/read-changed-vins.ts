@@ -4,6 +4,6 @@ import { queryParquet } from "../export/read-parquet.ts";
 
 /** The VINs of the vehicles in an export that the benchmark has rewritten, in the file's order. */
 export async function readChangedVins(file: ExportFile): Promise<unknown[]> {
-  const rows = await queryParquet(await collect(file.chunks()), "select vin from $file where make = 'CHANGED'");
+  const rows = await queryParquet(await collect(file.read()), "select vin from $file where make = 'CHANGED'");
   return rows.map(({ vin }) => vin);
 }

@@ -19,7 +19,7 @@ const HOSTILE = {
 async function exportBytes(table: VehicleTable): Promise<Buffer> {
   await using exports = await openExports(table);
   await using file = await exports.create("client", noAbort());
-  const bytes = await collect(file.chunks());
+  const bytes = await collect(file.read());
   expect(bytes.length).toBe(file.sizeBytes);
   return bytes;
 }
@@ -180,7 +180,7 @@ test("the file names its origin, its moment and its rows", async () => {
   await using exports = await openExports(table);
   await using file = await exports.create("client", noAbort());
 
-  const bytes = await collect(file.chunks());
+  const bytes = await collect(file.read());
 
   const { key_value_metadata, created_by } = parquetMetadata(new Uint8Array(bytes).buffer);
   expect(created_by).toBe("vehicle-service version 1.2.3");

@@ -5,22 +5,14 @@ import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 
-import {
-  ExportFailedError,
-  ExportLimitError,
-  ExportStalledError,
-  ExportStorageError,
-} from "../../src/export/errors.ts";
+import { ExportFailedError, ExportLimitError, ExportStorageError } from "../../src/export/errors.ts";
+import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import { filesIn } from "./open-files.ts";
 import { collect, exportDirectory, noAbort, openExports } from "./open-exports.ts";
 import { queryParquet } from "./read-parquet.ts";
 import { VehicleTable } from "./vehicle-table.ts";
-
-afterEach(() => {
-  vi.useRealTimers();
-});
 
 function vin(index: number): string {
   return `1XPWD40X${String(index).padStart(9, "0")}`;
@@ -54,7 +46,7 @@ test("the bytes come in chunks of 64 KiB, each read when it is asked for", async
   await using exports = await openExports(table);
   await using file = await exports.create("client", noAbort());
 
-  const chunks = await Array.fromAsync(file.chunks());
+  const chunks = await Array.fromAsync(file.read());
 
   expect(chunks.length).toBeGreaterThan(2);
   expect(new Set(chunks.slice(0, -1).map(({ length }) => length))).toEqual(new Set([65_536]));
@@ -65,7 +57,7 @@ test("a part of the file is the same bytes as in the whole", async () => {
   await using table = await tableOf(20_000);
   await using exports = await openExports(table);
   await using file = await exports.create("client", noAbort());
-  const whole = await collect(file.chunks());
+  const whole = await collect(file.read());
 
   const part = await collect(file.read(10, 100_000));
 
@@ -114,7 +106,7 @@ test("an export that fails gives its place back and leaves no file", async () =>
   await using table = await tableOf(1);
   await using exports = await openExports(table, { limits: { perClient: 1, perProcess: 1 } });
   table.database.exec("alter table vehicles rename to elsewhere");
-  await expect(exports.create("client", noAbort())).rejects.toBeInstanceOf(ExportFailedError);
+  await expect(exports.create("client", noAbort())).rejects.toBeInstanceOf(StoreUnavailableError);
   table.database.exec("alter table elsewhere rename to vehicles");
 
   await using file = await exports.create("client", noAbort());
@@ -127,7 +119,7 @@ test("nothing is left of a file that was read and disposed", async () => {
   await using table = await tableOf(100);
   await using exports = await openExports(table);
   const file = await exports.create("client", noAbort());
-  await collect(file.chunks());
+  await collect(file.read());
   const during = await filesIn(exportDirectory(table));
 
   await file[Symbol.asyncDispose]();
@@ -167,19 +159,6 @@ test("files are written one after the other, and who waits may leave at once", a
   expect([file.rowCount, last.rowCount]).toEqual([10_000, 10_000]);
 });
 
-test("reading stops with the reason when the reader's signal is aborted", async () => {
-  await using table = await tableOf(20_000);
-  await using exports = await openExports(table);
-  await using file = await exports.create("client", noAbort());
-  const reader = new AbortController();
-  const chunks = file.chunks(reader.signal);
-  await chunks.next();
-
-  reader.abort(new Error("enough"));
-
-  await expect(chunks.next()).rejects.toThrow("enough");
-});
-
 test("disposing the exports ends those that are written and deletes those that are read", async () => {
   await using table = await tableOf(10_000);
   const exports = await openExports(table);
@@ -188,52 +167,8 @@ test("disposing the exports ends those that are written and deletes those that a
   const [outcome] = await Promise.all([Promise.allSettled([creating]), exports[Symbol.asyncDispose]()]);
 
   expect(outcome).toEqual([{ status: "rejected", reason: expect.any(ExportFailedError) }]);
-  await expect(file.chunks().next()).rejects.toThrow("closed");
+  await expect(file.read().next()).rejects.toThrow("closed");
   expect(await filesIn(exportDirectory(table))).toEqual([]);
-});
-
-test("a reader that takes nothing for 30 s loses the file, though it never asks again", async () => {
-  await using table = await tableOf(20_000);
-  await using exports = await openExports(table);
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-  await using file = await exports.create("client", noAbort());
-  const chunks = file.chunks();
-  await vi.advanceTimersByTimeAsync(29_000);
-  await chunks.next();
-  await vi.advanceTimersByTimeAsync(29_999);
-  const isStalledBefore = file.stalled.aborted;
-
-  await vi.advanceTimersByTimeAsync(1);
-
-  expect([isStalledBefore, file.stalled.aborted]).toEqual([false, true]);
-  await file[Symbol.asyncDispose]();
-  expect(await filesIn(exportDirectory(table))).toEqual([]);
-  await expect(chunks.next()).rejects.toBeInstanceOf(ExportStalledError);
-});
-
-test("a reader that never asks for a chunk is cut off too, and its place is free", async () => {
-  await using table = await tableOf(1);
-  await using exports = await openExports(table, { limits: { perClient: 1, perProcess: 1 } });
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-  await using first = await exports.create("client", noAbort());
-
-  await vi.advanceTimersByTimeAsync(30_000);
-
-  await first[Symbol.asyncDispose]();
-  await using second = await exports.create("client", noAbort());
-  expect(second.rowCount).toBe(1);
-});
-
-test("a reader that has it all is not waited for", async () => {
-  await using table = await tableOf(1);
-  await using exports = await openExports(table);
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-  await using file = await exports.create("client", noAbort());
-  await collect(file.chunks());
-
-  await vi.advanceTimersByTimeAsync(60_000);
-
-  expect(file.stalled.aborted).toBe(false);
 });
 
 test("without room on the disk nothing is written", async () => {
@@ -291,7 +226,7 @@ test("rows that change or go meanwhile are in the export as they were at one mom
 
   await using file = await creating;
 
-  const rows = await readVinsAndMakes(await collect(file.chunks()));
+  const rows = await readVinsAndMakes(await collect(file.read()));
   const boundary = Number(rows.find((row) => row.endsWith("PETERBILT"))?.slice(8, 17));
   const expected = Array.from({ length: 30_000 }, (_, index) => index)
     .filter((index) => index >= boundary || index % 3 !== 0)

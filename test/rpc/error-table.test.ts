@@ -10,7 +10,7 @@ import {
 } from "#gen/google/rpc/error_details_pb.ts";
 import { ScopeMissingError } from "../../src/access/errors.ts";
 import type { Refusal } from "../../src/access/refusal.ts";
-import { ExportLimitError, ExportStalledError, ExportStorageError } from "../../src/export/errors.ts";
+import { ExportLimitError, ExportStorageError } from "../../src/export/errors.ts";
 import type { ErrorDescription } from "../../src/rpc/error-table.ts";
 import {
   codeOf,
@@ -69,7 +69,6 @@ describe("the error table", () => {
       507,
       "not enough disk space for an export; contact the operator",
     ],
-    [new ExportStalledError("30 s"), Code.Aborted, 409, "the export was not read for too long; start it again"],
     [
       new ScopeMissingError("export"),
       Code.PermissionDenied,

@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { constants } from "node:http2";
+import { join } from "node:path";
 import { Code } from "@connectrpc/connect";
 import { asyncBufferFromUrl } from "hyparquet";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -17,6 +19,7 @@ import { MemoryLogger } from "../support/memory-logger.ts";
 import { RawClient } from "../support/raw-client.ts";
 import type { Served, ServeOptions } from "../support/serve.ts";
 import { serve } from "../support/serve.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { bearer } from "../support/some-tokens.ts";
 
 const PATH = "/export.parquet";
@@ -26,6 +29,8 @@ const KINDS = [
   ["of its own", {}, 0, 200],
   ["that is kept", { range: "bytes=0-" }, 1, 206],
 ] as const;
+
+const STALLED_SOON = { watch: { stallTimeoutMs: 100 } };
 
 let stack: AsyncDisposableStack;
 beforeEach(() => {
@@ -46,7 +51,6 @@ interface Options extends ServeOptions {
   readonly maxFiles?: number;
   /** Whether files that are to be kept are never done. */
   readonly hangs?: boolean;
-  readonly stallMs?: number;
 }
 
 function vin(index: number): string {
@@ -55,15 +59,13 @@ function vin(index: number): string {
 
 /** A server that exports so many rows. */
 async function start(rows: number, options: Options = {}, owner = stack): Promise<ExportServer> {
-  const { exports = {}, maxFiles = 4, hangs = false, stallMs, ...more } = options;
+  const { exports = {}, maxFiles = 4, hangs = false, ...more } = options;
   const table = owner.use(await VehicleTable.create());
   table.put(Array.from({ length: rows }, (_, index) => ({ vin: vin(index), attributes: { Note: `row ${index}` } })));
   const logger = new MemoryLogger();
   const clock = { now: 1_800_000_000_000 };
   const created: string[] = [];
-  const vehicles = owner.use(
-    await openExports(table, { logger, ...(stallMs !== undefined && { stallMs }), ...exports }),
-  );
+  const vehicles = owner.use(await openExports(table, { logger, ...exports }));
   const spool = owner.use(
     new ExportSpool({
       create: (client, signal) => {
@@ -75,17 +77,16 @@ async function start(rows: number, options: Options = {}, owner = stack): Promis
         }
         return vehicles.createShared(client, signal);
       },
-      now: () => clock.now,
+      elapsedMs: () => clock.now,
       maxFiles,
     }),
   );
   const server = owner.use(
     await serve({
       logger,
-      ...(stallMs !== undefined && { limits: { watch: { stallTimeoutMs: stallMs } } }),
       ...more,
       plain: (host, methods) => ({
-        "GET /export.parquet": createExportHandler({ exports: vehicles, spool, methods, host, logger, stallMs }),
+        "GET /export.parquet": createExportHandler({ exports: vehicles, spool, methods, host, logger }),
       }),
     }),
   );
@@ -295,8 +296,9 @@ describe("an export that cannot be had is refused by the error table, before any
   });
 
   test("a fault, of which the caller learns nothing", async () => {
-    const { url, table, logger } = await start(1);
-    table.database.exec("drop table vehicles");
+    const directory = join(stack.use(await temporaryDirectory()).path, "a file");
+    await writeFile(directory, "");
+    const { url, logger } = await start(1, { exports: { directory } });
 
     const response = await fetch(url, { headers: { "x-request-id": "mine" } });
 
@@ -391,7 +393,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
   const request = `${GET}${lines.join("")}\r\n`;
 
   test("that takes nothing is cut off, and nothing is left", async () => {
-    const server = await start(0, { stallMs: 100 });
+    const server = await start(0, { limits: STALLED_SOON });
     fillUp(server.table, MORE_THAN_BUFFERS);
     using client = await RawClient.open(server.port, { isDeaf: true });
 
@@ -403,7 +405,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
 
   test("that takes nothing of a short one is cut off, and counts no more", async () => {
     const server = await start(10, {
-      stallMs: 100,
+      limits: STALLED_SOON,
       maxFiles: 1,
       hasTokens: true,
       exports: { limits: { perClient: 1, perProcess: 1 } },
