@@ -5,28 +5,30 @@ import { parseVin } from "./vin.ts";
 
 const CODE_CLEAN = 0;
 const CODE_WRONG_CHECK_DIGIT = 1;
-const CODE_UNKNOWN_MANUFACTURER = 7;
+const CODE_UNKNOWN_MAKER = 7;
 const CHARACTERS = "0123456789ABCDEFGHJKLMNPRSTUVWXYZ";
 const WMI_LENGTH = 3;
 const CHECK_DIGIT_INDEX = 8;
-/** What stands here and later is the serial number, which says nothing of the vehicle. */
+/** From here on stands the serial number, which does not describe the vehicle. */
 const SERIAL_INDEX = 11;
 /**
- * North American VINs, but for those of small makers (a 9 at position 3): other regions have no check digit, and NHTSA
- * knows too few vehicles of small makers.
+ * North American VINs without those of small makers, which have a 9 at position 3. In other regions position 9 is free,
+ * and NHTSA has no data for most vehicles of small makers.
  */
-const MUST_BE_RIGHT = /^[1-57].[^9]/;
+const HAS_CHECK_DIGIT_AND_DATA = /^[1-57].[^9]/;
 
 /**
- * Adds our own guess at the VIN that was meant to a decode with a wrong check digit that found no model: the only VIN
- * that one other character, or one swap of neighbours, makes of it, and that decodes clean. It is never acted on.
+ * Adds our own guess at the VIN that was meant, when the check digit is wrong and no model was found. The guess is the only
+ * VIN that differs by one character or one swap of neighbours and decodes clean. It is never acted on.
  *
- * Where the model was found there is no guess: the mistake is most likely in the serial number or the check digit, and
- * many serial numbers fit.
+ * There is no guess when a model was found: the mistake is most likely in the serial number, where many corrections fit.
  *
- * @param judge a quick source; when it cannot answer, there is no guess.
+ * A guess takes some milliseconds, so that they are made one after the other, each in a turn of the event loop.
+ *
+ * @param judge decodes the corrections, about 30; when it cannot answer, there is no guess.
  */
 export function withLikelyVin(source: VehicleSource, judge: VehicleSource): VehicleSource {
+  let lastGuess: Promise<Vin | undefined> = Promise.resolve(undefined);
   return {
     name: source.name,
     async decode(query, signal) {
@@ -34,14 +36,24 @@ export function withLikelyVin(source: VehicleSource, judge: VehicleSource): Vehi
       if (!isDoubtful(decode)) {
         return decode;
       }
-      const likelyVin = await findLikelyVin(decode, query, judge, signal).catch(() => undefined);
+      const guess = lastGuess
+        .then(() => othersTurn())
+        .then(() => findLikelyVin(decode, query, judge, signal))
+        .catch(() => undefined);
+      lastGuess = guess;
+      const likelyVin = await guess;
       return likelyVin === undefined ? decode : { ...decode, likelyVin };
     },
   };
 }
 
+/** Lets the event loop run everything else that is due. */
+function othersTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 function isDoubtful({ vin, model, verdict }: Decode): boolean {
-  return model === "" && verdict.codes.includes(CODE_WRONG_CHECK_DIGIT) && MUST_BE_RIGHT.test(vin);
+  return model === "" && verdict.codes.includes(CODE_WRONG_CHECK_DIGIT) && HAS_CHECK_DIGIT_AND_DATA.test(vin);
 }
 
 async function findLikelyVin(
@@ -50,18 +62,38 @@ async function findLikelyVin(
   judge: VehicleSource,
   signal: AbortSignal,
 ): Promise<Vin | undefined> {
-  let found: Vin | undefined;
-  for (const vin of correctionsOf(query.vin)) {
-    if (isClean(await judge.decode({ ...query, vin }, signal))) {
-      if (found !== undefined) {
-        return undefined;
-      }
-      found = vin;
+  const decodesClean = async (vin: Vin): Promise<boolean> => isClean(await judge.decode({ ...query, vin }, signal));
+  const corrections = correctionsOf(query.vin);
+  const ofSameMaker = corrections.filter((vin) => wmiOf(vin) === wmiOf(query.vin));
+  const ofOtherMakers = corrections.filter((vin) => wmiOf(vin) !== wmiOf(query.vin));
+  if (verdict.codes.includes(CODE_UNKNOWN_MAKER)) {
+    return onlyMatch(ofOtherMakers, decodesClean);
+  }
+  // A maker that NHTSA knows is seldom a mistake. But if other makers fit too, nothing is certain.
+  const likelyVin = await onlyMatch(ofSameMaker, decodesClean);
+  return likelyVin === undefined || (await hasMatch(ofOtherMakers, decodesClean)) ? undefined : likelyVin;
+}
+
+async function onlyMatch(vins: readonly Vin[], matches: (vin: Vin) => Promise<boolean>): Promise<Vin | undefined> {
+  for (const [index, vin] of vins.entries()) {
+    if (await matches(vin)) {
+      return (await hasMatch(vins.slice(index + 1), matches)) ? undefined : vin;
     }
   }
-  // A manufacturer that NHTSA knows is seldom a mistake.
-  const isSameMaker = found?.slice(0, WMI_LENGTH) === query.vin.slice(0, WMI_LENGTH);
-  return isSameMaker || verdict.codes.includes(CODE_UNKNOWN_MANUFACTURER) ? found : undefined;
+  return undefined;
+}
+
+async function hasMatch(vins: readonly Vin[], matches: (vin: Vin) => Promise<boolean>): Promise<boolean> {
+  for (const vin of vins) {
+    if (await matches(vin)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+function wmiOf(vin: Vin): string {
+  return vin.slice(0, WMI_LENGTH);
 }
 
 /** The VINs with a right check digit that differ in the part that says what the vehicle is. */

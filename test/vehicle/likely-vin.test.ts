@@ -43,34 +43,59 @@ test.each([
     { verdict: { ...verdict, codes: [1] } },
   ],
   ["the check digit is right", MEANT, { model: "", verdict: { ...verdict, codes: [14] } }],
-  ["the manufacturer is a known one, and another one would do", "1XBWD40X1ED215307", NO_MODEL],
+  ["another manufacturer would fit, but this one is known", "1XBWD40X1ED215307", NO_MODEL],
   ["the mistake is in the serial number", "1XPWD40X1ED215308", NO_MODEL],
 ])("guesses nothing when %s", async (_, typed, decoded) => {
   expect(await likelyVinOf(typed, decoded, knowing(MEANT))).toBeUndefined();
 });
 
-test("guesses nothing when two VINs fit", async () => {
-  const judge = knowing(MEANT, "1XPWE49X1ED215307");
+test.each([
+  ["of one manufacturer", "1XPWE49X1ED215307"],
+  ["of two manufacturers", "18PWE40X1ED215307"],
+])("guesses nothing when two VINs %s fit", async (_, other) => {
+  const judge = knowing(MEANT, other);
 
   expect(await likelyVinOf("1XPWE40X1ED215307", NO_MODEL, judge)).toBeUndefined();
+  expect(judge.asked.map(({ vin }) => vin)).toEqual(expect.arrayContaining([MEANT, other]));
 });
 
 test.each([
   ["of European makers", "WVWZZZ3BZWE689725"],
   ["of Asian makers", "JMZBK12Z501123456"],
   ["of small makers", "1T9B5XGBXS8380067"],
-])("guesses nothing for VINs %s, and asks nobody", async (_, typed) => {
+])("guesses nothing for VINs %s, and asks no judge", async (_, typed) => {
   const judge = new ScriptedSource("snapshot");
 
   expect(await likelyVinOf(typed, NO_MODEL, judge)).toBeUndefined();
   expect(judge.asked).toEqual([]);
 });
 
-test("guesses nothing when nobody can judge", async () => {
+test("guesses nothing when the judge cannot answer", async () => {
   const judge = new ScriptedSource("snapshot", () => Promise.reject(new SourceUnavailableError("not unpacked")));
 
   expect(await likelyVinOf("1XPWE40X1ED215307", NO_MODEL, judge)).toBeUndefined();
   expect(judge.asked).toHaveLength(1);
+});
+
+test("guesses for many callers at once let others run in between", async () => {
+  const source = withLikelyVin(new ScriptedSource("vpic", ({ vin }) => aVehicle({ vin, ...NO_MODEL })), knowing(MEANT));
+  const turnsAtAnswers: number[] = [];
+  let turns = 0;
+  const countTurn = (): void => {
+    turns++;
+    next = setImmediate(countTurn);
+  };
+  let next = setImmediate(countTurn);
+
+  const decode = async (): Promise<void> => {
+    const { likelyVin } = await source.decode({ vin: parseVin("1XPWE40X1ED215307") }, new AbortController().signal);
+    expect(likelyVin).toBe(MEANT);
+    turnsAtAnswers.push(turns);
+  };
+  await Promise.all(Array.from({ length: 20 }, decode));
+  clearImmediate(next);
+
+  expect(new Set(turnsAtAnswers).size).toBe(20);
 });
 
 describe("with the embedded data", () => {
