@@ -21,7 +21,7 @@ export interface VehicleHandlersOptions {
   readonly logger: Logger;
   /** Wall clock, ms since the epoch. */
   readonly now: () => number;
-  /** Told how each VIN was answered, those of batches included. Default: nobody is. */
+  /** Called with the outcome of each VIN, those of batches included. */
   readonly onLookup?: (result: LookupOutcome, source: SourceName | "none") => void;
 }
 
@@ -102,7 +102,7 @@ export function createVehicleHandlers({
   };
 }
 
-/** What one call asks for. Its signal is made when somebody asks for it, which a fresh hit does not. */
+/** The lookup of one call. Its signal is made on demand: a fresh hit does not need it. */
 class CallLookup implements LookupRequest {
   readonly query: VehicleQuery;
   readonly view: View;

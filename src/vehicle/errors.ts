@@ -10,7 +10,7 @@ export abstract class DomainError extends Error {
 export class InvalidFieldError extends DomainError {
   override readonly name = "InvalidFieldError";
   readonly reason = "INVALID_FIELD";
-  /** The field, in the contract's spelling, such as `vin` or `vins[3]`. */
+  /** The field, in the contract's spelling, such as `vin`, `vins[3]` or `queries[3].vin`. */
   readonly field: string;
   /** What is wrong with it and what to do, without the field's name. */
   readonly description: string;

@@ -62,7 +62,7 @@ export function isDecoded(vehicle: Vehicle): boolean {
 export interface VehicleSource {
   readonly name: SourceName;
   /**
-   * @param signal ends the work when nobody wants the answer any more, or the process stops.
+   * @param signal ends the work when no caller waits for the answer any more, or the process stops.
    * @throws SourceUnavailableError when the source cannot answer now; the reason of `signal` when aborted.
    */
   decode(query: VehicleQuery, signal: AbortSignal): Promise<Decode>;

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary, toJson } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { anyUnpack, durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
@@ -13,6 +13,7 @@ import {
 } from "#gen/google/rpc/error_details_pb.ts";
 import type { BatchLookupResponse } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import {
+  BatchLookupRequestSchema,
   LookupRequestSchema,
   LookupResponseSchema,
   Source,
@@ -23,6 +24,7 @@ import { VehicleExports } from "../../src/export/vehicle-exports.ts";
 import { AccessGuard } from "../../src/access/access-guard.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
 import { createInterceptors } from "../../src/rpc/interceptors.ts";
+import { METHOD_RULES } from "../../src/rpc/methods.ts";
 import { createVehicleHandlers } from "../../src/rpc/vehicle-handlers.ts";
 import { SourceUnavailableError, StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import { VehicleLookup } from "../../src/vehicle/vehicle-lookup.ts";
@@ -36,6 +38,7 @@ import { withCalls } from "../support/with-calls.ts";
 const VIN = "1XPWD40X1ED215307";
 const NOW = Date.UTC(2026, 10, 22, 12);
 const HOUR_MS = 3_600_000;
+const BATCH_RULE = METHOD_RULES[VehicleService.typeName]?.["batchLookup"];
 const freshness = { freshForMs: HOUR_MS, staleForMs: HOUR_MS, negativeForMs: HOUR_MS, snapshotForMs: HOUR_MS };
 
 interface Harness {
@@ -167,7 +170,7 @@ describe("Lookup", () => {
     ]);
   });
 
-  test("says what vPIC said of a VIN that nobody can decode", async () => {
+  test("passes on what vPIC says of a VIN that no source can decode", async () => {
     const { client, source } = setUp();
     const verdict = { ...aVehicle().verdict, codes: [7, 11], text: "7 - Manufacturer is not registered" };
     source.script = ({ vin }) => aVehicle({ vin, make: "", model: "", modelYear: "", verdict });
@@ -184,7 +187,7 @@ describe("Lookup", () => {
     ]);
   });
 
-  test("tells our own guess with a VIN that nobody can decode, also from the cache", async () => {
+  test("gives our own guess for a VIN that no source can decode, and again from the cache", async () => {
     const { client, source } = setUp();
     source.script = ({ vin }) => aVehicle({ vin, make: "", model: "", modelYear: "", likelyVin: VIN });
 
@@ -310,6 +313,26 @@ describe("BatchLookup", () => {
       expect.stringMatching(/^queries\[4\]\.vin: "I" at position 9/),
     ]);
     expect(source.asked).toEqual([{ vin: VIN, modelYear: 2014 }, { vin: VIN }]);
+  });
+
+  test.each(["vins", "queries"] as const)("costs one unit for each of the %s", (list) => {
+    const vins = list === "vins" ? copies(3, VIN) : [];
+    const queries = list === "queries" ? copies(3, { vin: VIN }) : [];
+
+    const cost = BATCH_RULE?.costOf?.(create(BatchLookupRequestSchema, { vins, queries }));
+
+    expect(cost).toBe(3);
+  });
+
+  test("takes 5,000 queries in any format", () => {
+    const message = create(BatchLookupRequestSchema, { queries: copies(5_000, { vin: VIN, modelYear: 2014 }) });
+
+    const sizes = [
+      toBinary(BatchLookupRequestSchema, message).byteLength,
+      JSON.stringify(toJson(BatchLookupRequestSchema, message, { useProtoFieldName: true })).length,
+    ];
+
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(BATCH_RULE?.maxRequestBytes ?? 0);
   });
 
   test.each([

@@ -47,7 +47,7 @@ describe("lookupBatch", () => {
     expect(answers.map((answer) => "result" in answer && answer.result.vehicle.vin)).toEqual(vins);
   });
 
-  test("is not spoilt by bad VINs and VINs that nobody can decode", async () => {
+  test("answers the other VINs when some are malformed or cannot be decoded", async () => {
     const [good, unknown] = manyVins(2);
     const source = new ScriptedSource("vpic", ({ vin }) =>
       aVehicle(vin === unknown ? { vin, make: "", model: "", modelYear: "" } : { vin }),
@@ -64,7 +64,7 @@ describe("lookupBatch", () => {
     expect(answers[0]).toMatchObject({ error: { field: "vins[0]" } });
   });
 
-  test("decodes a VIN that stands more than once one time, and answers it at each index", async () => {
+  test("decodes a repeated VIN once and answers it at each index", async () => {
     const [vin = ""] = manyVins(1);
     const source = new ScriptedSource("vpic");
     const { lookup } = setUp(source);
@@ -75,7 +75,7 @@ describe("lookupBatch", () => {
     expect(source.asked).toHaveLength(1);
   });
 
-  test("decodes a VIN once for each model year that is given with it", async () => {
+  test("decodes a VIN once for each of its model years", async () => {
     const [vin = raise()] = manyVins(1);
     const years = [2014, undefined, 2014, 1984];
     const source = new ScriptedSource("vpic");
@@ -88,7 +88,7 @@ describe("lookupBatch", () => {
     expect(source.asked).toEqual([{ vin, modelYear: 2014 }, { vin }, { vin, modelYear: 1984 }]);
   });
 
-  test("gives hits first, although the misses stand before them", async () => {
+  test("answers hits before misses, whatever their order in the request", async () => {
     const vins = manyVins(100);
     const cached = vins.slice(50);
     const { lookup } = setUp(new ScriptedSource("vpic"));
@@ -100,7 +100,7 @@ describe("lookupBatch", () => {
     expect(order).toEqual([...cached.map(() => true), ...cached.map(() => false)]);
   });
 
-  test("gives misses in the order in which they are decoded", async () => {
+  test("answers misses in the order in which they are decoded", async () => {
     const { script, answers } = byHand();
     const { lookup } = setUp(new ScriptedSource("vpic", script));
 
@@ -118,7 +118,7 @@ describe("lookupBatch", () => {
     expect(await next).toEqual({ done: true, value: undefined });
   });
 
-  test("gathers its reads of the cache", async () => {
+  test("reads many entries of the cache at once", async () => {
     const { lookup, store } = setUp(new ScriptedSource("vpic"));
 
     await collect(lookupBatch(lookup, aBatch(manyVins(1_000))));
@@ -130,7 +130,7 @@ describe("lookupBatch", () => {
     ["malformed VINs", () => Array.from({ length: 1_000 }, () => "nonsense")],
     ["hits", () => manyVins(1_000)],
     ["one VIN again and again", () => Array.from({ length: 1_000 }, () => "1XPWD40X1ED215307")],
-  ])("gives way every hundred rows of %s", async (_, vinsOf) => {
+  ])("lets others run every hundred rows of %s", async (_, vinsOf) => {
     const { lookup } = setUp(new ScriptedSource("vpic"));
     await collect(lookupBatch(lookup, aBatch(manyVins(1_000))));
     const turns = countTurns();
@@ -144,7 +144,7 @@ describe("lookupBatch", () => {
     expect(Math.max(...rowsByTurn.values())).toBeLessThanOrEqual(100);
   });
 
-  test("does not work ahead of a slow reader by more than its window", async () => {
+  test("decodes at most one window ahead of a slow reader", async () => {
     const source = new ScriptedSource("vpic");
     const { lookup } = setUp(source);
 
@@ -157,7 +157,7 @@ describe("lookupBatch", () => {
     expect(askedWhileTheReaderHeld).toBe(500);
   });
 
-  test("ends the work that nobody else waits for when its reader leaves", async () => {
+  test("stops decodes that no other caller waits for when its reader leaves", async () => {
     const [shared, own] = manyVins(2);
     const { script, answers } = byHand();
     const source = new ScriptedSource("vpic", script);

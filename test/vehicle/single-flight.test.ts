@@ -21,7 +21,7 @@ function failToStart(): never {
   throw new Error("no start");
 }
 
-test("callers of one key share one flight, those of another have their own", async () => {
+test("callers of the same key share one flight", async () => {
   const flights = new SingleFlight<string, string>();
   const [work, other] = [new Work(), new Work()];
 
@@ -34,7 +34,7 @@ test("callers of one key share one flight, those of another have their own", asy
   expect([work.starts, other.starts]).toEqual([1, 1]);
 });
 
-test("when the flight is over, the next caller starts anew, also after a failure", async () => {
+test("the caller after a flight starts a new one, even if the flight failed", async () => {
   const flights = new SingleFlight<string, string>();
   const [failing, next] = [new Work(), new Work()];
   const joined = flights.join("a", failing.start, never);
@@ -56,7 +56,7 @@ test("work that throws before it returns is a failed flight", async () => {
   expect(flights.size).toBe(0);
 });
 
-test("a caller who goes knows at once, and does no harm to the others", async () => {
+test("a caller who leaves is released at once, and the others are still answered", async () => {
   const flights = new SingleFlight<string, string>();
   const work = new Work();
   const caller = new AbortController();
@@ -71,7 +71,7 @@ test("a caller who goes knows at once, and does no harm to the others", async ()
   expect(work.signal?.aborted).toBe(false);
 });
 
-test("a caller who is gone already starts nothing", async () => {
+test("a caller who has already left starts nothing", async () => {
   const flights = new SingleFlight<string, string>();
   const work = new Work();
 
@@ -102,7 +102,7 @@ test.each([
   },
 );
 
-test("a flight that fails when all have gone is no unhandled rejection", async () => {
+test("a flight that fails without callers is not an unhandled rejection", async () => {
   const flights = new SingleFlight<string, string>();
   const work = new Work();
   const caller = new AbortController();
@@ -116,7 +116,7 @@ test("a flight that fails when all have gone is no unhandled rejection", async (
   expect(flights.size).toBe(0);
 });
 
-test("who comes after an aborted flight gets a new one", async () => {
+test("the caller after an aborted flight starts a new one", async () => {
   const flights = new SingleFlight<string, string>();
   const [aborted, next] = [new Work(), new Work()];
   const caller = new AbortController();

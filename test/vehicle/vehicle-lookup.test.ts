@@ -56,7 +56,7 @@ describe("a miss", () => {
     expect(store.entries.size).toBe(1);
   });
 
-  test("of a thousand callers is one question", async () => {
+  test("of a thousand callers is asked for once", async () => {
     const { script, answers } = byHand();
     const vpic = new ScriptedSource("vpic", script);
     const { lookup } = setUp([vpic]);
@@ -70,7 +70,7 @@ describe("a miss", () => {
     expect(results.every(({ vehicle }) => vehicle.model === "388")).toBe(true);
   });
 
-  test("is a question of its own for each model year that is given", async () => {
+  test("is asked for once per model year", async () => {
     const vpic = new ScriptedSource("vpic");
     const { lookup, store } = setUp([vpic]);
 
@@ -81,7 +81,7 @@ describe("a miss", () => {
     expect(store.entries.size).toBe(2);
   });
 
-  test("goes to the snapshot at once when vPIC refuses", async () => {
+  test("is answered by the snapshot at once when vPIC refuses", async () => {
     const { lookup } = setUp([new ScriptedSource("vpic", unavailable()), new ScriptedSource("snapshot")]);
 
     const result = await lookup.lookup(aRequest());
@@ -89,7 +89,7 @@ describe("a miss", () => {
     expect(result).toMatchObject({ cached: false, vehicle: { source: "snapshot" } });
   });
 
-  test("goes to the snapshot when vPIC's patience has run out, and vPIC's late answer takes its place", async () => {
+  test("is answered by the snapshot when vPIC takes longer than its patience, and vPIC's late answer replaces it", async () => {
     const { script, answers } = byHand();
     const { lookup } = setUp([new ScriptedSource("vpic", script), new ScriptedSource("snapshot")]);
 
@@ -117,7 +117,7 @@ describe("a miss", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("waits for vPIC to the deadline less a tenth of a second when there is no other source", async () => {
+  test("waits for vPIC until 100 ms before the deadline when there is no other source", async () => {
     const { lookup } = setUp([new ScriptedSource("vpic", byHand().script)]);
     const outcome = vi.fn<(error: unknown) => void>();
 
@@ -130,7 +130,7 @@ describe("a miss", () => {
     expect(outcome).toHaveBeenCalledWith(expect.any(NoSourceAvailableError));
   });
 
-  test("is unavailable with the soonest time to try again when no source can answer", async () => {
+  test("is unavailable, with the shortest retry delay of the sources, when none can answer", async () => {
     const { lookup } = setUp([
       new ScriptedSource("vpic", unavailable(30_000)),
       new ScriptedSource("snapshot", unavailable(4_000)),
@@ -141,7 +141,7 @@ describe("a miss", () => {
     await expect(caller).rejects.toMatchObject({ name: "NoSourceAvailableError", retryAfterMs: 4_000 });
   });
 
-  test("of a VIN that vPIC cannot decode is not found, also from the cache", async () => {
+  test("is not found when vPIC cannot decode the VIN, and again from the cache", async () => {
     const vpic = new ScriptedSource("vpic", (query) => aVehicle({ vin: query.vin, ...nothingKnown }));
     const { lookup } = setUp([vpic, new ScriptedSource("snapshot")]);
 
@@ -162,7 +162,7 @@ describe("a miss", () => {
     expect(result.vehicle.source).toBe("vpic");
   });
 
-  test("is stored although its only caller has gone", async () => {
+  test("is stored even if its only caller has gone", async () => {
     const { script, answers } = byHand();
     const { lookup, store } = setUp([new ScriptedSource("vpic", script)]);
     const caller = new AbortController();
@@ -177,7 +177,7 @@ describe("a miss", () => {
     expect(store.entries.size).toBe(1);
   });
 
-  test("of a caller that goes is still answered for those who wait", async () => {
+  test("is still answered for those who wait when others leave", async () => {
     const { script, answers } = byHand();
     const { lookup } = setUp([new ScriptedSource("vpic", script)]);
     const leaving = Array.from({ length: 10 }, () => new AbortController());
@@ -252,7 +252,7 @@ describe("an old entry", () => {
     expect(result).toMatchObject({ cached: false, vehicle: { source: "snapshot" } });
   });
 
-  test("and a younger one are asked for again with a greatest age of 0", async () => {
+  test("is asked for again with a maximum age of 0, as is a young one", async () => {
     const vpic = new ScriptedSource("vpic");
     const { lookup } = setUp([vpic]);
 
