@@ -147,7 +147,9 @@ export type LookupResponse = Message<"vehicle.v1.LookupResponse"> & {
 
   /**
    * Every other vPIC variable that has a value, by its name in vPIC's flat answers,
-   * such as "EngineCylinders". Empty unless the view is VIEW_FULL.
+   * such as "EngineCylinders". Empty unless the view is VIEW_FULL. From SOURCE_SNAPSHOT
+   * they are a part of vPIC's: manufacturer, plant, vehicle type, series, trim, doors,
+   * weight class, brakes, notes on restraints, engine, fuel and battery.
    *
    * @generated from field: map<string, string> attributes = 11;
    */
