@@ -45,8 +45,8 @@ export type LookupRequest = Message<"vehicle.v1.LookupRequest"> & {
   modelYear?: number | undefined;
 
   /**
-   * The greatest age of a cached answer that the caller accepts. Unset means the
-   * service's own freshness period; 0s asks the source again.
+   * The maximum age of a cached answer. Unset means the freshness period of the
+   * service; 0s asks the source again.
    *
    * @generated from field: optional google.protobuf.Duration max_age = 3;
    */
@@ -75,7 +75,7 @@ export const LookupRequestSchema: GenMessage<LookupRequest> = /*@__PURE__*/
  */
 export type LookupResponse = Message<"vehicle.v1.LookupResponse"> & {
   /**
-   * The VIN asked for, trimmed and in upper case.
+   * The requested VIN, trimmed and in upper case.
    *
    * @generated from field: string vin = 1;
    */
@@ -117,15 +117,15 @@ export type LookupResponse = Message<"vehicle.v1.LookupResponse"> & {
   cached: boolean;
 
   /**
-   * Whether the answer is older than asked for, or than the freshness period, and
-   * was given because vPIC could not answer.
+   * Whether the answer is older than max_age or the freshness period. It is given
+   * because vPIC could not answer.
    *
    * @generated from field: bool stale = 7;
    */
   stale: boolean;
 
   /**
-   * Who decoded the VIN, also when the answer comes from the cache.
+   * Who decoded the VIN. A cached answer keeps its source.
    *
    * @generated from field: vehicle.v1.Source source = 8;
    */
@@ -179,7 +179,7 @@ export const LookupResponseSchema: GenMessage<LookupResponse> = /*@__PURE__*/
 export type Verdict = Message<"vehicle.v1.Verdict"> & {
   /**
    * vPIC's error codes in ascending order. 0 means decoded clean, 1 a wrong check
-   * digit; see the README for the others.
+   * digit; docs/errors.md explains the others.
    *
    * @generated from field: repeated int32 codes = 1;
    */
@@ -194,7 +194,7 @@ export type Verdict = Message<"vehicle.v1.Verdict"> & {
 
   /**
    * The VIN that NHTSA suggests instead, possibly with "!" for unknown characters.
-   * Empty when there is none. It is never acted on.
+   * Empty when there is none. The service never looks it up by itself.
    *
    * @generated from field: string suggested_vin = 3;
    */
@@ -209,7 +209,7 @@ export type Verdict = Message<"vehicle.v1.Verdict"> & {
   possibleValues: string;
 
   /**
-   * Further remarks, such as unused positions.
+   * Further remarks, such as positions that are not used.
    *
    * @generated from field: string additional_text = 5;
    */
@@ -218,7 +218,7 @@ export type Verdict = Message<"vehicle.v1.Verdict"> & {
   /**
    * Our own guess at the VIN that was meant, when the check digit is wrong, the VIN
    * does not decode well, and one change of it does. Empty when there is none, and for
-   * European VINs, which have no check digit. It is never acted on.
+   * European VINs, which have no check digit. The service never looks it up by itself.
    *
    * @generated from field: string likely_vin = 6;
    */
@@ -246,8 +246,8 @@ export type VehicleQuery = Message<"vehicle.v1.VehicleQuery"> & {
   vin: string;
 
   /**
-   * The model year, under the conditions of LookupRequest.model_year. Unset means that
-   * the VIN tells it.
+   * The model year, as in LookupRequest.model_year. Unset means the year that the VIN
+   * implies.
    *
    * @generated from field: optional int32 model_year = 2;
    */
@@ -268,7 +268,7 @@ export const VehicleQuerySchema: GenMessage<VehicleQuery> = /*@__PURE__*/
  */
 export type BatchLookupRequest = Message<"vehicle.v1.BatchLookupRequest"> & {
   /**
-   * The VINs, 1 to 5,000. A VIN that stands more than once is answered at each index.
+   * The VINs, 1 to 5,000. A VIN that occurs more than once is answered at each index.
    * Empty when queries is filled.
    *
    * @generated from field: repeated string vins = 1;
@@ -276,8 +276,8 @@ export type BatchLookupRequest = Message<"vehicle.v1.BatchLookupRequest"> & {
   vins: string[];
 
   /**
-   * The greatest age of a cached answer that the caller accepts. Unset means the
-   * service's own freshness period; 0s asks the source again.
+   * The maximum age of a cached answer. Unset means the freshness period of the
+   * service; 0s asks the source again.
    *
    * @generated from field: optional google.protobuf.Duration max_age = 2;
    */
@@ -320,14 +320,14 @@ export type BatchLookupResponse = Message<"vehicle.v1.BatchLookupResponse"> & {
   index: number;
 
   /**
-   * The VIN as it was asked for.
+   * The VIN as the caller sent it.
    *
    * @generated from field: string vin = 2;
    */
   vin: string;
 
   /**
-   * What became of it. Always set.
+   * The result. Always set.
    *
    * @generated from oneof vehicle.v1.BatchLookupResponse.result
    */
@@ -341,7 +341,7 @@ export type BatchLookupResponse = Message<"vehicle.v1.BatchLookupResponse"> & {
     case: "vehicle";
   } | {
     /**
-     * Why there is none: what Lookup would have answered. JSON leaves out its details:
+     * The error that Lookup would have returned. It has no details in JSON, because
      * clients cannot read them without a registry of their types.
      *
      * @generated from field: google.rpc.Status error = 4;
@@ -351,8 +351,8 @@ export type BatchLookupResponse = Message<"vehicle.v1.BatchLookupResponse"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * The reason of the error, for programs: what an ErrorInfo among its details says.
-   * Unset when the VIN is malformed; the error's code and message say so.
+   * The ErrorInfo among the error's details, for programs. Unset when the VIN is
+   * malformed; code and message say so.
    *
    * @generated from field: google.rpc.ErrorInfo error_info = 5;
    */
@@ -388,13 +388,13 @@ export const RemoveRequestSchema: GenMessage<RemoveRequest> = /*@__PURE__*/
   messageDesc(file_vehicle_v1_vehicle_service, 6);
 
 /**
- * RemoveResponse tells what was removed.
+ * RemoveResponse says whether something was removed.
  *
  * @generated from message vehicle.v1.RemoveResponse
  */
 export type RemoveResponse = Message<"vehicle.v1.RemoveResponse"> & {
   /**
-   * The VIN asked for, trimmed and in upper case.
+   * The requested VIN, trimmed and in upper case.
    *
    * @generated from field: string vin = 1;
    */
@@ -443,7 +443,7 @@ export type ExportResponse = Message<"vehicle.v1.ExportResponse"> & {
    */
   part: {
     /**
-     * What the file is. Always the first part, and sent once.
+     * The description of the file. Always the first part, and sent once.
      *
      * @generated from field: vehicle.v1.ExportMetadata metadata = 1;
      */
@@ -502,7 +502,7 @@ export type ExportMetadata = Message<"vehicle.v1.ExportMetadata"> & {
   sizeBytes: bigint;
 
   /**
-   * The moment whose state of the cache the file shows.
+   * The moment that the file shows: later changes of the cache are not in it.
    *
    * @generated from field: google.protobuf.Timestamp snapshot_time = 5;
    */
@@ -602,7 +602,7 @@ export const ViewSchema: GenEnum<View> = /*@__PURE__*/
  * VehicleService turns VINs into vehicles, keeps the answers in a cache, removes
  * answers on request and exports the cache as one Parquet file.
  *
- * Every error carries details of google.rpc: BadRequest, ErrorInfo (domain
+ * Every error has details of google.rpc: BadRequest, ErrorInfo (domain
  * "vehicle.v1") or RetryInfo.
  *
  * @generated from service vehicle.v1.VehicleService
@@ -627,11 +627,11 @@ export const VehicleService: GenService<{
   /**
    * BatchLookup decodes up to 5,000 VINs. Answers stream as they become known,
    * cached ones first, in no particular order; each names the index of its VIN.
-   * Every VIN gets exactly one answer, and one bad VIN spoils nothing.
+   * Every VIN gets exactly one answer. One bad VIN does not affect the others.
    *
    * Errors: INVALID_ARGUMENT with BadRequest when there is no VIN or there are more
-   * than 5,000, or when both lists are filled. What is wrong with a single VIN comes
-   * as that VIN's own error.
+   * than 5,000, or when both lists are filled. An error of a single VIN is the answer
+   * for this VIN.
    *
    * @generated from rpc vehicle.v1.VehicleService.BatchLookup
    */
@@ -658,7 +658,8 @@ export const VehicleService: GenService<{
    * Export streams one consistent snapshot of the cache as a Parquet file: first the
    * metadata, then chunks of bytes that concatenate to the file.
    *
-   * Errors: RESOURCE_EXHAUSTED with RetryInfo when too many exports run.
+   * Errors: RESOURCE_EXHAUSTED with RetryInfo when too many exports run; UNAVAILABLE
+   * when the cache cannot be read or the disk is full.
    *
    * @generated from rpc vehicle.v1.VehicleService.Export
    */
