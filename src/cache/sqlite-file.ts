@@ -1,5 +1,6 @@
-import { type Stats, statSync } from "node:fs";
+import { fstatSync, type Stats, statSync } from "node:fs";
 import { type FileHandle, open, rename } from "node:fs/promises";
+import type { Database, Statement } from "better-sqlite3";
 
 /** The file of an open database was removed, replaced or emptied. SQLite itself keeps writing to an unlinked file. */
 export class DatabaseFileLostError extends Error {
@@ -7,27 +8,41 @@ export class DatabaseFileLostError extends Error {
 }
 
 const COMPANIONS = ["", "-wal", "-shm"] as const;
+const LOG_HEADER_BYTES = 32;
+const FRAME_HEADER_BYTES = 24;
 
 /** The files of an open database, as they were when it was opened. */
 export class SqliteFile implements AsyncDisposable {
   readonly #path: string;
   readonly #identities: readonly (string | undefined)[];
   readonly #log: FileHandle;
+  /** How many pages SQLite has written to the log since it last started it. Does nothing else. */
+  readonly #logState: Statement<[], [busy: number, frames: number, checkpointed: number]>;
+  readonly #frameBytes: number;
   #flushing: Promise<void> = Promise.resolve();
   #nextFlush: Promise<void> | undefined;
 
-  private constructor(path: string, log: FileHandle) {
-    this.#path = path;
+  private constructor(client: Database, log: FileHandle) {
+    this.#path = client.name;
     this.#log = log;
-    this.#identities = COMPANIONS.map((companion) => identify(`${path}${companion}`));
+    this.#logState = client
+      .prepare<[], [busy: number, frames: number, checkpointed: number]>("pragma wal_checkpoint(NOOP)")
+      .raw(true);
+    this.#frameBytes = FRAME_HEADER_BYTES + Number(client.pragma("page_size", { simple: true }));
+    this.#identities = COMPANIONS.map((companion) => identify(`${client.name}${companion}`));
   }
 
-  /** @param path of a database that is open and has a write-ahead log. */
-  static async of(path: string): Promise<SqliteFile> {
-    return new SqliteFile(path, await open(`${path}-wal`, "r+"));
+  /** @param client a connection to a database with a write-ahead log. */
+  static async of(client: Database): Promise<SqliteFile> {
+    return new SqliteFile(client, await open(`${client.name}-wal`, "r+"));
   }
 
-  /** @throws DatabaseFileLostError when one of the files was removed or replaced, or the database is empty. */
+  /**
+   * To be called before each write. SQLite has the log's pages in memory and does not notice when another program cuts
+   * the file: it would append behind the hole, and a crash would lose what was committed.
+   *
+   * @throws DatabaseFileLostError when a file was removed or replaced, the database emptied or the log cut short.
+   */
   assertInPlace(): void {
     for (const [index, companion] of COMPANIONS.entries()) {
       const stats = statsOf(`${this.#path}${companion}`);
@@ -37,6 +52,10 @@ export class SqliteFile implements AsyncDisposable {
       if (companion === "" && stats?.size === 0) {
         throw new DatabaseFileLostError("the database file was emptied");
       }
+    }
+    // Another process may start the log again between reading its two sizes; then they match the second time.
+    if (!this.#isLogWhole() && !this.#isLogWhole()) {
+      throw new DatabaseFileLostError("the database file-wal was cut short");
     }
   }
 
@@ -63,6 +82,11 @@ export class SqliteFile implements AsyncDisposable {
     await this.#nextFlush?.catch(() => undefined);
     await this.#flushing;
     await this.#log.close();
+  }
+
+  #isLogWhole(): boolean {
+    const [, frames = 0] = this.#logState.get() ?? [];
+    return fstatSync(this.#log.fd).size >= LOG_HEADER_BYTES + frames * this.#frameBytes || frames === 0;
   }
 }
 

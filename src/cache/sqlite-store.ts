@@ -104,7 +104,7 @@ export class SqliteStore implements DatabaseStore {
     const client = await orm.em.getConnection().getNativeClient();
     setPragmas(client);
     await migrateAlone(client, orm);
-    const store = new SqliteStore(orm, client, opened.use(await SqliteFile.of(path)), options);
+    const store = new SqliteStore(orm, client, opened.use(await SqliteFile.of(client)), options);
     opened.move();
     return store;
   }

@@ -15,8 +15,8 @@ const DEFAULT_PATIENCE_MS = 200;
 const POLL_MS = 10;
 
 /**
- * Keeps SQLite's write-ahead log small. While somebody reads a snapshot, an export in this process or another, the log
- * cannot be reused and every write makes it longer; writes that can wait, or be dropped, ask here first.
+ * Keeps SQLite's write-ahead log small. While an export reads a snapshot, in this process or another, SQLite cannot
+ * reuse the log and every write makes it longer. Writes that can wait or be dropped ask here first.
  */
 export class WalBudget {
   readonly #client: Database;
@@ -28,7 +28,7 @@ export class WalBudget {
     this.#client = client;
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
     this.#patienceMs = options.patienceMs ?? DEFAULT_PATIENCE_MS;
-    // The file is cut when the log begins anew, so that afterwards a look at its size is enough.
+    // SQLite cuts the file when it starts the log again, so that its size tells whether there is room.
     client.pragma(`journal_size_limit = ${Math.floor(this.#maxBytes / 2)}`);
   }
 
@@ -52,7 +52,7 @@ export class WalBudget {
     if (stats === undefined || stats.size <= this.#maxBytes) {
       return true;
     }
-    // The log may be about to begin anew, with the next write.
+    // SQLite may be about to start the log again, with the next write.
     const [state] = toCheckpointStates(this.#client.pragma("wal_checkpoint(PASSIVE)"));
     return state !== undefined && state.busy === 0 && state.log === state.checkpointed;
   }

@@ -1,4 +1,4 @@
-import { link, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
+import { copyFile, link, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -224,6 +224,35 @@ describe("a SQLite file in use", () => {
       expect(other.prepare("select vin from vehicle_removals where vin <> ''").all()).toEqual([{ vin: VIN }]);
       expect(other.prepare("select vin from vehicles where vin = ?").all(VIN)).toEqual([]);
     });
+  });
+
+  test.each([
+    ["emptied", 0],
+    ["cut in half", 0.5],
+  ])("whose log was %s does not lose an acknowledged removal in a crash", async (_, share) => {
+    await vehicles.remove(OTHER_VIN);
+    await truncate(`${path}-wal`, Math.floor((await stat(`${path}-wal`)).size * share));
+
+    await store(vehicles, { vin: OTHER_VIN }, decodeOf(OTHER_VIN));
+    await vehicles.remove(VIN);
+
+    const copy = join(directory, "after-a-crash.db");
+    await copyFile(path, copy);
+    await copyFile(`${path}-wal`, `${copy}-wal`);
+    const file = new Database(copy);
+    expect(file.prepare("select vin from vehicles where vin = ?").all(VIN)).toEqual([]);
+    expect(file.prepare("select vin from vehicle_removals where vin = ?").all(VIN)).toEqual([{ vin: VIN }]);
+    file.close();
+  });
+
+  test("whose log another process emptied into the database stays in use", async () => {
+    await vehicles.remove(OTHER_VIN);
+    withOther((other) => other.pragma("wal_checkpoint(TRUNCATE)"));
+
+    await vehicles.remove(VIN);
+
+    expect(await vehicles.find({ vin: VINS[2] ?? VIN }, "full")).toBeDefined();
+    expect(await quarantined()).toEqual([]);
   });
 
   test("whose pages turn bad is put away when they are read", async () => {
