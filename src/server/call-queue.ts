@@ -1,5 +1,3 @@
-import { nextTick } from "node:process";
-
 /** Something that begins when its turn comes. */
 export interface Waiting {
   begin(): void;
@@ -20,6 +18,8 @@ export interface CallQueueOptions {
   readonly now?: () => number;
 }
 
+const MAX_BEGUN_TOGETHER = 16;
+
 /**
  * Begins calls in turn, round robin by connection, so that no caller's burst stops the others; and bounds how many there
  * are, so that memory and waiting time stay bounded. Nothing else sheds load.
@@ -32,23 +32,32 @@ export class CallQueue {
   readonly #holders = new Set<Line>();
   /** Lines whose next call may begin, each once. */
   readonly #ready: Line[] = [];
-  readonly #startTurn = (): void => {
-    this.#turnEndsAt = this.#now() + this.#turnMs;
-    this.#beginNext();
-  };
-  readonly #goOn = (): void => {
-    if (this.#now() < this.#turnEndsAt) {
-      this.#beginNext();
-    } else {
-      setImmediate(this.#startTurn);
-    }
-  };
-  /** After everything that the call before does at once, microtasks included: that belongs to its time, too. */
-  readonly #afterMicrotasks = (): void => nextTick(this.#goOn);
   #inFlight = 0;
   #refused = 0;
+  /** Whether calls have begun in this turn of the event loop, or wait. */
   #isRunning = false;
+  #isTakingTurn = false;
   #turnEndsAt = 0;
+
+  readonly #endTurn = (): void => {
+    this.#isRunning = this.#ready.length > 0;
+    if (this.#isRunning) {
+      // After the event loop has looked at its sockets.
+      setImmediate(this.#takeTurn);
+    }
+  };
+  /** Begins calls that wait; few at a time, so that what they do once begun is a part of the turn, too. */
+  readonly #takeTurn = (): void => {
+    this.#turnEndsAt = this.#now() + this.#turnMs;
+    this.#isTakingTurn = true;
+    let begun = 0;
+    do {
+      this.#ready.shift()?.beginNext();
+      begun++;
+    } while (begun < MAX_BEGUN_TOGETHER && this.#ready.length > 0 && this.#now() < this.#turnEndsAt);
+    this.#isTakingTurn = false;
+    this.#endTurn();
+  };
 
   constructor({ maxCalls = 2_048, turnMs = 8, now = () => performance.now() }: CallQueueOptions = {}) {
     this.#maxCalls = maxCalls;
@@ -88,14 +97,20 @@ export class CallQueue {
     }
   }
 
-  /** To be called by a line that has become ready. */
+  /**
+   * To be called by a line that has become ready. Its call begins at once, unless calls wait or this turn of the event
+   * loop has begun calls for long enough.
+   */
   schedule(line: Line): void {
-    this.#ready.push(line);
     if (!this.#isRunning) {
       this.#isRunning = true;
-      // At the end of this turn of the event loop: by then, whatever else has come is in its line.
-      setImmediate(this.#startTurn);
+      this.#turnEndsAt = this.#now() + this.#turnMs;
+      setImmediate(this.#endTurn);
+    } else if (this.#isTakingTurn || this.#ready.length > 0 || this.#now() >= this.#turnEndsAt) {
+      this.#ready.push(line);
+      return;
     }
+    line.beginNext();
   }
 
   #takeFromFullest(other: Line): boolean {
@@ -106,16 +121,6 @@ export class CallQueue {
     const hasTaken = fullest.places > other.places + 1 && fullest.makeWay();
     this.#refused += hasTaken ? 1 : 0;
     return hasTaken;
-  }
-
-  #beginNext(): void {
-    const line = this.#ready.shift();
-    if (line === undefined) {
-      this.#isRunning = false;
-      return;
-    }
-    line.beginNext();
-    queueMicrotask(this.#afterMicrotasks);
   }
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Placed } from "../../src/server/call-queue.ts";
 import { CallQueue, Line } from "../../src/server/call-queue.ts";
 
-/** A turn of the event loop: what was set off before has begun by then, unless its turn was over. */
+/** A turn of the event loop. */
 function turn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
@@ -30,8 +30,8 @@ function noting(name: string, begun: string[], work: () => void = () => {}): Pla
 }
 
 describe("calls", () => {
-  test("begin round robin by connection, each connection's in their order", async () => {
-    const queue = new CallQueue();
+  test("that wait begin round robin by connection, each connection's in their order", async () => {
+    const queue = new CallQueue({ turnMs: 0 });
     const [burst, honest, third] = [new Line(queue), new Line(queue), new Line(queue)];
     const begun: string[] = [];
 
@@ -43,18 +43,17 @@ describe("calls", () => {
     third.push(noting("t1", begun));
     await turns();
 
-    expect(begun).toEqual(["b1", "h1", "t1", "b2", "h2", "b3", "b4"]);
+    expect(begun).toEqual(["b1", "b2", "h1", "t1", "b3", "h2", "b4"]);
   });
 
-  test("do not begin before the turn of the event loop in which they came is over", async () => {
+  test("begin at once while none wait", async () => {
+    const queue = new CallQueue();
     const begun: string[] = [];
 
-    new Line(new CallQueue()).push(noting("a", begun));
-    await Promise.resolve();
-    const before = [...begun];
-    await turns();
+    new Line(queue).push(noting("a", begun));
+    new Line(queue).push(noting("b", begun));
 
-    expect([before, begun]).toEqual([[], ["a"]]);
+    expect(begun).toEqual(["a", "b"]);
   });
 
   test("begin for as long as a turn lasts, then the event loop has its own, and then the next begin", async () => {
@@ -77,26 +76,41 @@ describe("calls", () => {
     expect(order).toEqual([...three, ...loops, ...three, ...loops, "call", "event loop"]);
   });
 
-  test("have what they do at once counted as a part of their time", async () => {
+  test("wait for another turn when what others do once begun has taken this one", async () => {
     let now = 0;
     const queue = new CallQueue({ turnMs: 8, now: () => now });
-    const order: string[] = [];
     const line = new Line(queue);
-    const work = (name: string) => async () => {
-      setImmediate(() => order.push("event loop"));
-      await Promise.resolve();
+    const order: string[] = [];
+    const work = async (): Promise<void> => {
       await Promise.resolve();
       now += 10;
-      order.push(`${name} has worked`);
     };
 
-    for (const name of ["a", "b"]) {
-      const run = work(name);
-      line.push(noting(name, order, () => void run()));
-    }
+    line.push(noting("a", order, () => void work()));
+    await Promise.resolve();
+    await Promise.resolve();
+    line.push(noting("b", order));
+    setImmediate(() => order.push("event loop"));
     await turns();
 
-    expect(order).toEqual(["a", "a has worked", "event loop", "b", "b has worked", "event loop"]);
+    expect(order).toEqual(["a", "event loop", "b"]);
+  });
+
+  test("that wait begin few at a time, so that what they do once begun is a part of their turn", async () => {
+    let now = 0;
+    const queue = new CallQueue({ turnMs: 8, now: () => now });
+    const line = new Line(queue);
+    const begun: string[] = [];
+    line.push(noting("first", begun, () => (now += 10)));
+
+    for (let index = 0; index < 100; index++) {
+      line.push(noting("call", begun));
+    }
+    await turn();
+    await turn();
+
+    expect(begun.length).toBeGreaterThan(1);
+    expect(begun.length).toBeLessThan(40);
   });
 
   test("of others have their turn between those of a burst that goes on while they come", async () => {
