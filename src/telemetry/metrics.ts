@@ -55,7 +55,13 @@ const CALL_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 const VPIC_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8];
 
 /** Creates the metrics of the service and those of its Node process. */
-export function createMetrics({ version, vpic, cacheFaults, calls, refusedConnections }: MetricReaders): Metrics {
+export function createMetrics({
+  version,
+  vpic,
+  cacheFaults,
+  calls: callsInFlight,
+  refusedConnections,
+}: MetricReaders): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const gauge = (name: string, help: string, read: () => number | undefined): void => {
@@ -99,20 +105,32 @@ export function createMetrics({ version, vpic, cacheFaults, calls, refusedConnec
   gauge("vehicle_vpic_running_requests", "requests to vPIC in progress", () => vpic()?.runningRequests);
   gauge("vehicle_cache_read_faults", "cache reads that failed, since the start", () => cacheFaults().reads);
   gauge("vehicle_cache_write_faults", "cache writes that failed, since the start", () => cacheFaults().writes);
-  gauge("vehicle_calls_in_flight", "calls that run or wait for their turn", () => calls().inFlight);
+  gauge("vehicle_calls_in_flight", "calls that run or wait for their turn", () => callsInFlight().inFlight);
   gauge(
     "vehicle_calls_refused",
     "calls refused because too many were in flight, since the start",
-    () => calls().refused,
+    () => callsInFlight().refused,
   );
   gauge("vehicle_connections_refused", "connections refused, since the start", refusedConnections);
   const registers = [registry];
-  const lookups = new Counter({
-    name: "vehicle_lookups_total",
-    help: "VINs looked up, including those in batches",
-    labelNames: ["result", "source"],
-    registers,
-  });
+  const calls = new CallMetrics(registry);
+  const lookups = new Map<string, Map<string, number>>();
+  registry.registerMetric(
+    new Counter({
+      name: "vehicle_lookups_total",
+      help: "VINs looked up, including those in batches",
+      labelNames: ["result", "source"],
+      registers: [],
+      collect() {
+        for (const [result, bySource] of lookups) {
+          for (const [source, count] of bySource) {
+            this.inc({ result, source }, count);
+            bySource.set(source, 0);
+          }
+        }
+      },
+    }),
+  );
   const vpicRequests = new Counter({
     name: "vpic_requests_total",
     help: "requests sent to vPIC",
@@ -127,9 +145,14 @@ export function createMetrics({ version, vpic, cacheFaults, calls, refusedConnec
   });
   return {
     contentType: registry.contentType,
-    render: () => registry.metrics(),
-    ...createCallMetrics(registers),
-    lookedUp: (result, source) => lookups.inc({ result, source }),
+    render: async () => `${await registry.metrics()}\n${calls.renderSeconds()}`,
+    callStarted: (labels) => calls.started(labels),
+    callEnded: (labels, code, seconds) => calls.ended(labels, code, seconds),
+    lookedUp(result, source) {
+      const bySource = lookups.get(result) ?? new Map<string, number>();
+      lookups.set(result, bySource);
+      bySource.set(source, (bySource.get(source) ?? 0) + 1);
+    },
     askedVpic(outcome, seconds) {
       vpicRequests.inc({ outcome });
       vpicSeconds.observe(seconds);
@@ -137,44 +160,88 @@ export function createMetrics({ version, vpic, cacheFaults, calls, refusedConnec
   };
 }
 
-/** Uses the names of go-grpc-middleware, because existing dashboards use them. */
-function createCallMetrics(registers: Registry[]): Pick<Metrics, "callStarted" | "callEnded"> {
-  const countOf = new Map<CallLabels, CallCount>();
-  const started = new Counter({
-    name: "grpc_server_started_total",
-    help: "calls started",
-    labelNames: CALL_LABELS,
-    registers: [],
-    collect() {
-      for (const count of countOf.values()) {
-        this.inc(count.labels, count.started);
-        count.started = 0;
+/** Calls of one kind. */
+interface CallCount {
+  readonly labels: Record<(typeof CALL_LABELS)[number], string>;
+  /** Since the last scrape, and so by code: adding to a Counter for each call would cost several times as much. */
+  started: number;
+  readonly handled: Map<string, number>;
+  /** How many took no longer than each of {@link CALL_SECONDS}, and longer than the one before; at last, all others. */
+  readonly buckets: number[];
+  seconds: number;
+}
+
+/** Counts calls under the names of go-grpc-middleware, because existing dashboards use them. */
+class CallMetrics {
+  readonly #counts = new Map<CallLabels, CallCount>();
+
+  constructor(registry: Registry) {
+    const counts = this.#counts;
+    registry.registerMetric(
+      new Counter({
+        name: "grpc_server_started_total",
+        help: "calls started",
+        labelNames: CALL_LABELS,
+        registers: [],
+        collect() {
+          for (const count of counts.values()) {
+            this.inc(count.labels, count.started);
+            count.started = 0;
+          }
+        },
+      }),
+    );
+    registry.registerMetric(
+      new Counter({
+        name: "grpc_server_handled_total",
+        help: "calls completed, by code",
+        labelNames: [...CALL_LABELS, "grpc_code"],
+        registers: [],
+        collect() {
+          for (const { labels, handled } of counts.values()) {
+            for (const [code, count] of handled) {
+              this.inc({ ...labels, grpc_code: code }, count);
+              handled.set(code, 0);
+            }
+          }
+        },
+      }),
+    );
+  }
+
+  started(labels: CallLabels): void {
+    this.#count(labels).started++;
+  }
+
+  ended(labels: CallLabels, code: string, seconds: number): void {
+    const count = this.#count(labels);
+    count.handled.set(code, (count.handled.get(code) ?? 0) + 1);
+    count.seconds += seconds;
+    const fitting = CALL_SECONDS.findIndex((bound) => seconds <= bound);
+    const bucket = fitting === -1 ? CALL_SECONDS.length : fitting;
+    count.buckets[bucket] = (count.buckets[bucket] ?? 0) + 1;
+  }
+
+  /** The histogram of durations as Prometheus reads it: prom-client's own costs a call as much as all other metrics. */
+  renderSeconds(): string {
+    const name = "grpc_server_handling_seconds";
+    const lines = [`# HELP ${name} duration of calls from the headers to the true end`, `# TYPE ${name} histogram`];
+    for (const { labels, buckets, seconds } of this.#counts.values()) {
+      const own = Object.entries(labels)
+        .map(([label, value]) => `${label}="${value}"`)
+        .join(",");
+      let total = 0;
+      for (const [index, count] of buckets.entries()) {
+        total += count;
+        lines.push(`${name}_bucket{le="${CALL_SECONDS[index] ?? "+Inf"}",${own}} ${total}`);
       }
-    },
-  });
-  const handled = new Counter({
-    name: "grpc_server_handled_total",
-    help: "calls completed, by code",
-    labelNames: [...CALL_LABELS, "grpc_code"],
-    registers: [],
-    collect() {
-      for (const { labels, handled: byCode } of countOf.values()) {
-        for (const [code, count] of byCode) {
-          this.inc({ ...labels, grpc_code: code }, count);
-          byCode.set(code, 0);
-        }
-      }
-    },
-  });
-  const seconds = new Histogram({
-    name: "grpc_server_handling_seconds",
-    help: "duration of calls from the headers to the true end",
-    labelNames: CALL_LABELS,
-    buckets: CALL_SECONDS,
-    registers,
-  });
-  const count = (labels: CallLabels): CallCount => {
-    let found = countOf.get(labels);
+      lines.push(`${name}_sum{${own}} ${seconds}`, `${name}_count{${own}} ${total}`);
+    }
+    return `${lines.join("\n")}\n`;
+  }
+
+  #count(labels: CallLabels): CallCount {
+    let found = this.#counts.get(labels);
     if (found === undefined) {
       const named = {
         grpc_type: labels.type,
@@ -182,31 +249,10 @@ function createCallMetrics(registers: Registry[]): Pick<Metrics, "callStarted" |
         grpc_method: labels.method,
         rpc_protocol: labels.protocol,
       };
-      found = { labels: named, started: 0, handled: new Map(), seconds: seconds.labels(named) };
-      countOf.set(labels, found);
+      const buckets = Array.from({ length: CALL_SECONDS.length + 1 }, () => 0);
+      found = { labels: named, started: 0, handled: new Map(), buckets, seconds: 0 };
+      this.#counts.set(labels, found);
     }
     return found;
-  };
-  for (const registry of registers) {
-    registry.registerMetric(started);
-    registry.registerMetric(handled);
   }
-  return {
-    callStarted(labels) {
-      count(labels).started++;
-    },
-    callEnded(labels, code, duration) {
-      const { handled: byCode, seconds: histogram } = count(labels);
-      byCode.set(code, (byCode.get(code) ?? 0) + 1);
-      histogram.observe(duration);
-    },
-  };
-}
-
-/** Calls since the last scrape. Adding to a Counter for each call would cost several times as much. */
-interface CallCount {
-  readonly labels: Record<(typeof CALL_LABELS)[number], string>;
-  started: number;
-  readonly handled: Map<string, number>;
-  readonly seconds: Histogram.Internal<(typeof CALL_LABELS)[number]>;
 }
