@@ -151,9 +151,13 @@ export class Call {
 
 const callKey = createContextKey<Call | undefined>(undefined, { description: "call" });
 
+/** Every call's values inherit from these: making them for each call costs more than what they hold. */
+const NO_VALUES = createContextValues();
+
 /** Context values that hold a call, for interceptors and handlers. */
 export function contextValuesOf(call: Call): ContextValues {
-  return createContextValues().set(callKey, call);
+  const values: ContextValues = Object.create(NO_VALUES);
+  return values.set(callKey, call);
 }
 
 /**

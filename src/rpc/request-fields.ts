@@ -28,8 +28,11 @@ export function parseQuery({ vin, modelYear }: QueryFields, now: number, path = 
 }
 
 function parseModelYear(modelYear: number | undefined, now: number, field: string): number | undefined {
+  if (modelYear === undefined) {
+    return undefined;
+  }
   const lastModelYear = new Date(now).getUTCFullYear() + MODEL_YEARS_AHEAD;
-  if (modelYear !== undefined && (modelYear < FIRST_MODEL_YEAR || modelYear > lastModelYear)) {
+  if (modelYear < FIRST_MODEL_YEAR || modelYear > lastModelYear) {
     throw new InvalidFieldError(
       field,
       `${modelYear} is not a model year from ${FIRST_MODEL_YEAR} to ${lastModelYear}; leave it unset when it is not known`,

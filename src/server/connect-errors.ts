@@ -1,13 +1,11 @@
 import { gunzipSync } from "node:zlib";
 import type { ConnectError } from "@connectrpc/connect";
-import { Code, ConnectError as Unreadable } from "@connectrpc/connect";
 import { compressedFlag, encodeEnvelope } from "@connectrpc/connect/protocol";
 import {
   codeToHttpStatus,
   endStreamFlag,
   endStreamFromJson,
   endStreamToJson,
-  errorFromJsonBytes,
   errorToJsonBytes,
 } from "@connectrpc/connect/protocol-connect";
 import { findTrailerError, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
@@ -59,12 +57,6 @@ export function encodeEnd(form: "stream" | "grpc-web", trailer: Headers, error: 
         new TextEncoder().encode(JSON.stringify(endStreamToJson(trailer, error, undefined))),
       )
     : encodeEnvelope(trailerFlag, trailerSerialize(setTrailerStatus(trailer, error)));
-}
-
-/** The error that an unary answer of Connect's is, which may be compressed. */
-export function readUnaryError(body: Uint8Array, isCompressed: boolean): ConnectError {
-  const json = isCompressed ? gunzipSync(body) : body;
-  return errorFromJsonBytes(json, undefined, new Unreadable("the request could not be served", Code.InvalidArgument));
 }
 
 /**

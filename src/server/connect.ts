@@ -1,19 +1,24 @@
+import type { DescMethodUnary } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { ConnectRouterOptions, MethodImplSpec } from "@connectrpc/connect";
 import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
 import { compressionGzip } from "@connectrpc/connect-node";
 import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { parseTimeout as parseConnectTimeout } from "@connectrpc/connect/protocol-connect";
 import { parseTimeout as parseGrpcTimeout } from "@connectrpc/connect/protocol-grpc";
-import { Call, contextValuesOf } from "../rpc/call.ts";
+import { Call } from "../rpc/call.ts";
 import { isPreparedRefusal } from "../rpc/error-table.ts";
-import { describeTo } from "../rpc/interceptors.ts";
+import type { Handle } from "../rpc/interceptors.ts";
+import { compose, describeTo } from "../rpc/interceptors.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
 import type { CallHost } from "./call-host.ts";
 import type { ErrorAnswer, ErrorForm } from "./connect-errors.ts";
-import { encodeEnd, encodeError, readEndError, readUnaryError } from "./connect-errors.ts";
+import { encodeEnd, encodeError, readEndError } from "./connect-errors.ts";
+import { answerConnect, answerGrpcWeb, readConnect, readGrpcWeb, toConnectHeaders } from "./connect-unary.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerBytes, answerStream, answerText, chunksOf, toHeaders } from "./exchange.ts";
 import { GrowingBuffer } from "./growing-buffer.ts";
+import { handlerOf, ServedRequest, ServedResponse } from "./handler.ts";
 import { ServedCall } from "./served-call.ts";
 
 /** Flags and length before each message of a stream, and of gRPC-Web. */
@@ -23,16 +28,20 @@ const COMPRESSED = 1;
 
 interface ConnectMethod {
   readonly served: ServedMethod;
+  /** Serves unary calls. */
+  readonly handle: Handle;
+  /** Serves streams. */
   readonly handler: UniversalHandler;
   /** Whether the client sends one message, which is read before the call begins. */
   readonly hasOneRequest: boolean;
   /** The HTTP methods that it takes. */
   readonly httpMethods: readonly string[];
+  readonly takesContentType: (contentType: string) => boolean;
   /** The content types that it takes, for clients that send another one. */
   readonly contentTypes: string;
 }
 
-/** Serves methods over Connect and gRPC-Web, by Connect's own handlers. */
+/** Serves methods over Connect and gRPC-Web: unary ones by themselves, streams by Connect's own handlers. */
 export class ConnectServer {
   readonly #host: CallHost;
   readonly #methods: ReadonlyMap<string, ConnectMethod>;
@@ -54,17 +63,17 @@ export class ConnectServer {
       return;
     }
     const form = formOf(exchange, method);
-    const { timeoutMs } = parseTimeout(form, exchange.headers[TIMEOUT_HEADER[form]]?.toString() ?? null);
+    const timeout = parseTimeout(form, exchange.headers[TIMEOUT_HEADER[form]]?.toString() ?? null);
     const call = new Call({
       method: method.served,
       protocol: form === "grpc-web" ? "grpc_web" : "connect",
       requestId: exchange.requestId,
       address: exchange.peer.address,
       authorization: exchange.headers.authorization,
-      timeoutMs,
+      timeoutMs: timeout.timeoutMs,
       onEnd: this.#host.onCallEnd,
     });
-    new ConnectCall(call, method, form, exchange, this.#host).start();
+    new ConnectCall(call, method, form, exchange, timeout.error, this.#host).start();
   }
 }
 
@@ -74,10 +83,11 @@ const TIMEOUT_HEADER: Readonly<Record<ErrorForm, string>> = {
   "grpc-web": "grpc-timeout",
 };
 
-function parseTimeout(form: ErrorForm, value: string | null): { timeoutMs?: number | undefined } {
-  const { timeoutMs } = form === "grpc-web" ? parseGrpcTimeout(value, Infinity) : parseConnectTimeout(value, Infinity);
-  return { timeoutMs };
+function parseTimeout(form: ErrorForm, value: string | null): ReturnType<typeof parseConnectTimeout> {
+  return form === "grpc-web" ? parseGrpcTimeout(value, Infinity) : parseConnectTimeout(value, Infinity);
 }
+
+const UNARY_TYPE = /^application\/(json(; ?charset=utf-?8)?|proto|grpc-web(\+(json(; ?charset=utf-?8)?|proto))?)$/i;
 
 function toConnectMethod(served: ServedMethod, host: CallHost): ConnectMethod {
   const { spec, rule } = served;
@@ -90,16 +100,18 @@ function toConnectMethod(served: ServedMethod, host: CallHost): ConnectMethod {
     writeMaxBytes: rule.maxResponseBytes,
     ...(rule.compressResponses ? {} : { compressMinBytes: rule.maxResponseBytes }),
   });
-  const connectTypes =
-    spec.kind === "unary"
-      ? "application/json, application/proto"
-      : "application/connect+json, application/connect+proto";
+  const isUnary = spec.kind === "unary";
+  const isSafe = spec.method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+  const connectTypes = isUnary
+    ? "application/json, application/proto"
+    : "application/connect+json, application/connect+proto";
   return {
     served,
+    handle: compose(handlerOf(spec), host.interceptors),
     handler,
-    hasOneRequest: spec.kind === "unary" || spec.kind === "server_streaming",
-    // Connect names GET for streams without side effects, too, but does not serve it.
-    httpMethods: spec.kind === "unary" ? handler.allowedMethods : ["POST"],
+    hasOneRequest: isUnary || spec.kind === "server_streaming",
+    httpMethods: isUnary && isSafe ? ["POST", "GET"] : ["POST"],
+    takesContentType: (type) => (isUnary ? UNARY_TYPE.test(type) : handler.supportedContentType(type)),
     contentTypes: `${connectTypes}, application/grpc-web+proto, application/grpc-web+json`,
   };
 }
@@ -130,7 +142,7 @@ function routeOf(spec: MethodImplSpec, options: ConnectRouterOptions): Universal
 
 /** Answers requests that no protocol can serve, and says what to do; gives whether this is another one. */
 function isAnswerable(exchange: Exchange, connectMethod: ConnectMethod): boolean {
-  const { handler, hasOneRequest, httpMethods, contentTypes } = connectMethod;
+  const { hasOneRequest, httpMethods, takesContentType, contentTypes } = connectMethod;
   const { method, headers } = exchange;
   if (!httpMethods.includes(method)) {
     const allow = httpMethods.join(", ");
@@ -138,7 +150,7 @@ function isAnswerable(exchange: Exchange, connectMethod: ConnectMethod): boolean
     return false;
   }
   const contentType = headers["content-type"] ?? "";
-  if (method !== "GET" && !handler.supportedContentType(contentType)) {
+  if (method !== "GET" && !takesContentType(contentType)) {
     answerText(
       exchange,
       415,
@@ -165,18 +177,38 @@ function formOf({ method, headers }: Exchange, { served }: ConnectMethod): Error
 
 /** One call over Connect or gRPC-Web. */
 class ConnectCall extends ServedCall {
+  readonly protocolName: string;
   readonly #method: ConnectMethod;
   readonly #form: ErrorForm;
   readonly #exchange: Exchange;
   /** What is here of the request. */
   readonly #received = new GrowingBuffer();
+  /** Why its deadline cannot be read. */
+  readonly #fault: ConnectError | undefined;
 
-  constructor(call: Call, method: ConnectMethod, form: ErrorForm, exchange: Exchange, host: CallHost) {
-    super(call, exchange.peer.line, host);
+  constructor(
+    call: Call,
+    method: ConnectMethod,
+    form: ErrorForm,
+    exchange: Exchange,
+    fault: ConnectError | undefined,
+    host: CallHost,
+  ) {
+    super(call, exchange.headers, exchange.peer, host);
+    this.protocolName = form === "grpc-web" ? "grpc-web" : "connect";
+    this.#fault = fault;
     this.#method = method;
     this.#form = form;
     this.#exchange = exchange;
     exchange.onClose(() => this.close());
+  }
+
+  get url(): string {
+    return `http://localhost${this.#exchange.path}${this.#exchange.query}`;
+  }
+
+  get httpMethod(): string {
+    return this.#exchange.method;
   }
 
   get writtenBytes(): number {
@@ -224,31 +256,60 @@ class ConnectCall extends ServedCall {
   }
 
   protected async run(): Promise<void> {
-    const { request, isHttp2, method, path, query } = this.#exchange;
-    const body = this.#method.hasOneRequest ? this.#body() : chunksOf(request);
-    const answer = await this.#method.handler({
-      httpVersion: isHttp2 ? "2.0" : "1.1",
-      url: `http://localhost${path}${query}`,
-      method,
-      header: this.#requestHeader(),
-      body,
-      signal: this.call.signal,
-      contextValues: contextValuesOf(this.call),
-    });
-    if (this.#form === "unary") {
-      await this.#answerUnary(answer);
+    if (this.#fault !== undefined) {
+      throw this.#fault;
+    }
+    const { served, handle } = this.#method;
+    if (served.spec.kind === "unary") {
+      await this.#answerUnary(served.spec.method, handle);
     } else {
-      await this.#answerStream(answer, this.#form);
+      await this.#serveStream();
     }
   }
 
-  #requestHeader(): Headers {
-    const header = toHeaders(this.#exchange.headers);
-    const name = TIMEOUT_HEADER[this.#form];
-    if (parseTimeout(this.#form, header.get(name)).timeoutMs !== undefined) {
-      // The call sees to its deadline. A malformed one is left to Connect, which refuses it.
-      header.delete(name);
+  async #answerUnary(method: DescMethodUnary, handle: Handle): Promise<void> {
+    const isWeb = this.#form === "grpc-web";
+    const { maxRequestBytes, maxResponseBytes, compressResponses } = this.call.method.rule;
+    const { bytes } = this.#received;
+    const message = (isWeb ? readGrpcWeb : readConnect)(this.#exchange, bytes, method.input, maxRequestBytes);
+    const response = await handle(new ServedRequest(this, method, message));
+    if (response.stream) {
+      throw new TypeError("an interceptor made a stream of a unary response");
     }
+    if (this.isOver) {
+      return;
+    }
+    const isOwn = response instanceof ServedResponse;
+    (isWeb ? answerGrpcWeb : answerConnect)(this.#exchange, {
+      schema: method.output,
+      message: response.message,
+      header: isOwn ? this.ownHeader : response.header,
+      trailer: isOwn ? this.ownTrailer : response.trailer,
+      maxBytes: maxResponseBytes,
+      mayCompress: compressResponses,
+    });
+    this.end(undefined);
+  }
+
+  async #serveStream(): Promise<void> {
+    const { request, isHttp2 } = this.#exchange;
+    const body = this.#method.hasOneRequest ? this.#body() : chunksOf(request);
+    const answer = await this.#method.handler({
+      httpVersion: isHttp2 ? "2.0" : "1.1",
+      url: this.url,
+      method: this.httpMethod,
+      header: this.#streamHeader(),
+      body,
+      signal: this.call.signal,
+      contextValues: this.values,
+    });
+    await this.#answerStream(answer, this.#form === "grpc-web" ? "grpc-web" : "stream");
+  }
+
+  /** Without the deadline, which the call sees to. */
+  #streamHeader(): Headers {
+    const header = toHeaders(this.#exchange.headers);
+    header.delete(TIMEOUT_HEADER[this.#form]);
     return header;
   }
 
@@ -259,7 +320,9 @@ class ConnectCall extends ServedCall {
       const answer = isPreparedRefusal(error)
         ? encodePrepared(error, this.#form, contentType)
         : encodeError(error, this.#form, contentType);
-      answerBytes(this.#exchange, answer.status, answer.headers, answer.body);
+      // What the handler has set before it failed goes along.
+      const set = this.#form === "unary" ? toConnectHeaders(this.ownHeader, this.ownTrailer) : {};
+      answerBytes(this.#exchange, answer.status, { ...set, ...answer.headers }, answer.body);
     } else if (this.#form === "unary") {
       this.#exchange.cut();
     } else {
@@ -284,20 +347,8 @@ class ConnectCall extends ServedCall {
 
   async *#body(): AsyncGenerator<Uint8Array> {
     const body = this.#received.bytes;
-    if (this.#form !== "unary") {
-      checkFlags(body);
-    }
+    checkFlags(body);
     yield body;
-  }
-
-  async #answerUnary({ status, header, body }: UniversalServerResponse): Promise<void> {
-    const bytes = await first(body);
-    if (status !== 200 && this.call.errorCode === undefined) {
-      // Connect could not read the request, so that no interceptor has seen it.
-      throw readUnaryError(bytes, header?.has("content-encoding") ?? false);
-    }
-    answerBytes(this.#exchange, status, Object.fromEntries(header ?? []), bytes);
-    this.end(this.call.errorCode);
   }
 
   async #answerStream({ status, header, body }: UniversalServerResponse, form: "stream" | "grpc-web"): Promise<void> {
@@ -339,13 +390,6 @@ function checkFlags(body: Buffer): void {
     }
     at += ENVELOPE_BYTES + body.readUInt32BE(at + LENGTH_AT);
   }
-}
-
-async function first(body: AsyncIterable<Uint8Array> | undefined): Promise<Uint8Array> {
-  for await (const chunk of body ?? []) {
-    return chunk;
-  }
-  return new Uint8Array();
 }
 
 const preparedAnswers = new WeakMap<ConnectError, Map<string, ErrorAnswer>>();

@@ -5,8 +5,14 @@ const EMPTY: Buffer = Buffer.alloc(0);
  * be tiny, and to keep each would take a hundred times its size.
  */
 export class GrowingBuffer {
-  #buffer = EMPTY;
-  #length = 0;
+  #buffer: Buffer;
+  #length: number;
+
+  /** @param first the first chunk, if there is one */
+  constructor(first = EMPTY) {
+    this.#buffer = first;
+    this.#length = first.byteLength;
+  }
 
   get byteLength(): number {
     return this.#length;
@@ -30,10 +36,5 @@ export class GrowingBuffer {
       chunk.copy(this.#buffer, this.#length);
     }
     this.#length = needed;
-  }
-
-  clear(): void {
-    this.#buffer = EMPTY;
-    this.#length = 0;
   }
 }

@@ -1,6 +1,6 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { fromBinary, fromJsonString, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { GrowingBuffer } from "./growing-buffer.ts";
 
@@ -10,7 +10,7 @@ const LENGTH_AT = 1;
 const COMPRESSED = 1;
 
 /** Smaller messages are not worth compressing. */
-const COMPRESS_MIN_BYTES = 1_024;
+export const COMPRESS_MIN_BYTES = 1_024;
 
 /** How the messages of a request are read. */
 export interface ReadOptions {
@@ -18,6 +18,8 @@ export interface ReadOptions {
   readonly maxBytes: number;
   /** Whether the request says that its messages may be compressed. */
   readonly isGzip: boolean;
+  /** Whether messages are JSON. Default: they are binary. */
+  readonly isJson?: boolean;
 }
 
 /** A message as it came. */
@@ -30,7 +32,7 @@ export interface Frame {
 export class FrameReader {
   readonly #options: ReadOptions;
   /** The beginning of a message whose rest is not here. */
-  readonly #begun = new GrowingBuffer();
+  #begun: GrowingBuffer | undefined;
   #fault: ConnectError | undefined;
 
   constructor(options: ReadOptions) {
@@ -39,7 +41,7 @@ export class FrameReader {
 
   /** Whether a part of a message is here, and the rest is not. */
   get isInside(): boolean {
-    return this.#begun.byteLength > 0;
+    return this.#begun !== undefined;
   }
 
   /** What is wrong with the message after those that were given; nothing is read any more then. */
@@ -54,7 +56,7 @@ export class FrameReader {
       return frames;
     }
     let rest = chunk;
-    if (this.isInside) {
+    if (this.#begun !== undefined) {
       this.#begun.append(chunk);
       rest = this.#begun.bytes;
     }
@@ -67,11 +69,8 @@ export class FrameReader {
       frames.push({ isCompressed: rest[0] === COMPRESSED, bytes: rest.subarray(HEAD_BYTES, size) });
       rest = rest.subarray(size);
     }
-    if (frames.length > 0 || !this.isInside) {
-      this.#begun.clear();
-      if (rest.byteLength > 0) {
-        this.#begun.append(rest);
-      }
+    if (frames.length > 0 || this.#begun === undefined) {
+      this.#begun = rest.byteLength > 0 ? new GrowingBuffer(rest) : undefined;
     }
     return frames;
   }
@@ -99,13 +98,27 @@ export class FrameReader {
 export function decodeMessage<Desc extends DescMessage>(
   schema: Desc,
   { isCompressed, bytes }: Frame,
-  { maxBytes }: ReadOptions,
+  { maxBytes, isJson = false }: ReadOptions,
 ): MessageShape<Desc> {
   const plain = isCompressed ? gunzip(bytes, maxBytes) : bytes;
+  if (isJson) {
+    return parseJson(schema, plain);
+  }
   try {
     return fromBinary(schema, plain);
   } catch {
     throw new ConnectError(`the request could not be parsed as ${schema.typeName}`, Code.InvalidArgument);
+  }
+}
+
+const utf8 = new TextDecoder();
+
+/** Names unknown fields and enum values: a request that is half understood is not what its client means. */
+function parseJson<Desc extends DescMessage>(schema: Desc, bytes: Buffer): MessageShape<Desc> {
+  try {
+    return fromJsonString(schema, utf8.decode(bytes), { ignoreUnknownFields: false });
+  } catch (error) {
+    throw ConnectError.from(error, Code.InvalidArgument);
   }
 }
 
@@ -125,6 +138,26 @@ export interface WriteOptions {
   readonly maxBytes: number;
   /** Whether messages may be compressed. */
   readonly isGzip: boolean;
+  /** Whether messages are JSON. Default: they are binary. */
+  readonly isJson?: boolean;
+}
+
+/**
+ * Serializes a message, to JSON or to bytes.
+ *
+ * @throws ConnectError RESOURCE_EXHAUSTED when it is too large
+ */
+export function serialize<Desc extends DescMessage>(
+  schema: Desc,
+  message: MessageShape<Desc>,
+  { maxBytes, isJson = false }: WriteOptions,
+): string | Uint8Array {
+  const serialized = isJson ? toJsonString(schema, message) : toBinary(schema, message);
+  const length = Buffer.byteLength(serialized);
+  if (length > maxBytes) {
+    throw tooLarge("response", length, maxBytes);
+  }
+  return serialized;
 }
 
 /**
@@ -135,13 +168,11 @@ export interface WriteOptions {
 export function encodeMessage<Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,
-  { maxBytes, isGzip }: WriteOptions,
+  options: WriteOptions,
 ): Buffer {
-  const plain = toBinary(schema, message);
-  if (plain.byteLength > maxBytes) {
-    throw tooLarge("response", plain.byteLength, maxBytes);
-  }
-  const isCompressed = isGzip && plain.byteLength >= COMPRESS_MIN_BYTES;
+  const serialized = serialize(schema, message, options);
+  const plain = typeof serialized === "string" ? Buffer.from(serialized) : serialized;
+  const isCompressed = options.isGzip && plain.byteLength >= COMPRESS_MIN_BYTES;
   const bytes = isCompressed ? gzipSync(plain) : plain;
   const frame = Buffer.allocUnsafe(HEAD_BYTES + bytes.byteLength);
   frame[0] = isCompressed ? COMPRESSED : 0;
@@ -150,6 +181,6 @@ export function encodeMessage<Desc extends DescMessage>(
   return frame;
 }
 
-function tooLarge(what: "request" | "response", bytes: number, maxBytes: number): ConnectError {
+export function tooLarge(what: "request" | "response", bytes: number, maxBytes: number): ConnectError {
   return new ConnectError(`the ${what} has ${bytes} bytes; at most ${maxBytes} are allowed`, Code.ResourceExhausted);
 }

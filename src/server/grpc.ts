@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { constants, sensitiveHeaders } from "node:http2";
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import type { ContextValues, StreamRequest, StreamResponse, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
+import type { StreamRequest, StreamResponse, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { parseTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import { Call, contextValuesOf } from "../rpc/call.ts";
+import { Call } from "../rpc/call.ts";
 import { isPreparedRefusal } from "../rpc/error-table.ts";
 import type { Handle } from "../rpc/interceptors.ts";
 import { compose } from "../rpc/interceptors.ts";
@@ -12,11 +12,10 @@ import type { ServedMethod } from "../rpc/methods.ts";
 import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/request-id.ts";
 import type { CallHost } from "./call-host.ts";
 import type { Peer } from "./exchange.ts";
-import { chunksOf, closeAfterAnswer, drained, toHeaders, UNLISTED } from "./exchange.ts";
-import type { GrpcExchange } from "./grpc-handler.ts";
-import { grpcExchangeKey, GrpcUnaryRequest, GrpcUnaryResponse, handlerOf, streamRequestOf } from "./grpc-handler.ts";
+import { chunksOf, closeAfterAnswer, drained, UNLISTED } from "./exchange.ts";
 import type { Frame, ReadOptions, WriteOptions } from "./grpc-messages.ts";
 import { decodeMessage, encodeMessage, FrameReader } from "./grpc-messages.ts";
+import { handlerOf, ServedRequest, ServedResponse, streamRequestOf } from "./handler.ts";
 import { ServedCall } from "./served-call.ts";
 
 type Message = MessageShape<DescMessage>;
@@ -41,7 +40,6 @@ interface GrpcMethod {
   readonly handle: Handle;
   /** Whether the client sends one message, which is read before the call begins. */
   readonly hasOneRequest: boolean;
-  /** Its URL, as handlers see it. What clients call the host says nothing. */
   readonly url: string;
 }
 
@@ -70,17 +68,18 @@ export class GrpcServer {
       closeAfterAnswer(stream);
       return;
     }
-    const { timeoutMs } = readTimeout(headers);
+    const timeout = parseTimeout(headers["grpc-timeout"]?.toString() ?? null, Infinity);
     const call = new Call({
       method: method.served,
       protocol: "grpc",
       requestId,
       address: peer.address,
       authorization: headers.authorization,
-      timeoutMs,
+      timeoutMs: timeout.timeoutMs,
       onEnd: this.#host.onCallEnd,
     });
-    new GrpcCall(call, method, stream, headers, peer, this.#host).start();
+    const fault = findFault(headers) ?? timeout.error;
+    new GrpcCall(call, method, stream, headers, fault, peer, this.#host).start();
   }
 }
 
@@ -98,10 +97,6 @@ function toGrpcMethod(served: ServedMethod, { interceptors }: CallHost): GrpcMet
   };
 }
 
-function readTimeout(headers: IncomingHttpHeaders): ReturnType<typeof parseTimeout> {
-  return parseTimeout(headers["grpc-timeout"]?.toString() ?? null, Infinity);
-}
-
 /** What is wrong with the headers of a request. */
 function findFault(headers: IncomingHttpHeaders): ConnectError | undefined {
   const contentType = headers["content-type"] ?? "";
@@ -112,24 +107,21 @@ function findFault(headers: IncomingHttpHeaders): ConnectError | undefined {
   if (encoding !== "identity" && encoding !== "gzip") {
     return new ConnectError(`the encoding ${encoding} is not supported; use gzip or identity`, Code.Unimplemented);
   }
-  return readTimeout(headers).error;
+  return undefined;
 }
 
 /** One gRPC call on its stream. */
-class GrpcCall extends ServedCall implements GrpcExchange {
-  readonly values: ContextValues;
+class GrpcCall extends ServedCall {
+  readonly protocolName = "grpc";
+  readonly httpMethod = "POST";
   readonly #method: GrpcMethod;
   readonly #stream: ServerHttp2Stream;
-  readonly #headers: IncomingHttpHeaders;
   readonly #readOptions: ReadOptions;
   readonly #writeOptions: WriteOptions;
   /** The one message of a request that has one, as it came. */
   #frame: Frame | undefined;
   /** Why the request cannot be read. */
   #fault: ConnectError | undefined;
-  #requestHeader: Headers | undefined;
-  #responseHeader: Headers | undefined;
-  #responseTrailer: Headers | undefined;
   #trailers: OutgoingHttpHeaders = { "grpc-status": "0" };
   #hasAnswered = false;
   writtenBytes = 0;
@@ -139,15 +131,15 @@ class GrpcCall extends ServedCall implements GrpcExchange {
     method: GrpcMethod,
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
-    { line }: Peer,
+    fault: ConnectError | undefined,
+    peer: Peer,
     host: CallHost,
   ) {
-    super(call, line, host);
+    super(call, headers, peer, host);
     const { maxRequestBytes, maxResponseBytes, compressResponses } = method.served.rule;
-    this.values = contextValuesOf(call).set(grpcExchangeKey, this);
     this.#method = method;
     this.#stream = stream;
-    this.#headers = headers;
+    this.#fault = fault;
     this.#readOptions = { maxBytes: maxRequestBytes, isGzip: headers["grpc-encoding"] === "gzip" };
     this.#writeOptions = {
       maxBytes: maxResponseBytes,
@@ -160,28 +152,15 @@ class GrpcCall extends ServedCall implements GrpcExchange {
     return this.writtenBytes === 0 ? 0 : this.#stream.bufferSize;
   }
 
-  get requestHeader(): Headers {
-    return (this.#requestHeader ??= toHeaders(this.#headers));
-  }
-
-  get responseHeader(): Headers {
-    return (this.#responseHeader ??= new Headers());
-  }
-
-  get responseTrailer(): Headers {
-    return (this.#responseTrailer ??= new Headers());
-  }
-
   get url(): string {
     return this.#method.url;
   }
 
   protected get isOver(): boolean {
-    return this.#hasAnswered || this.#stream.destroyed;
+    return this.#hasAnswered || this.#stream.destroyed || this.#stream.closed;
   }
 
   protected read(): void {
-    this.#fault = findFault(this.#headers);
     if (this.#fault === undefined && this.#method.hasOneRequest) {
       this.#readOne();
       return;
@@ -207,7 +186,7 @@ class GrpcCall extends ServedCall implements GrpcExchange {
   protected answerError(error: ConnectError): void {
     const trailers = isPreparedRefusal(error) ? toPreparedTrailers(error) : toTrailers(error);
     // What the handler has set before it failed goes along.
-    this.#trailers = { ...toHttp2Headers(this.#responseTrailer), ...trailers };
+    this.#trailers = { ...toHttp2Headers(this.ownTrailer), ...trailers };
     this.#hasAnswered = true;
     if (this.#stream.headersSent) {
       this.#stream.end();
@@ -218,7 +197,7 @@ class GrpcCall extends ServedCall implements GrpcExchange {
           "content-type": CONTENT_TYPE,
           [REQUEST_ID_HEADER]: this.call.id,
           ...(error.code === Code.Unimplemented ? ACCEPTED_ENCODINGS : undefined),
-          ...toHttp2Headers(this.#responseHeader),
+          ...toHttp2Headers(this.ownHeader),
           ...this.#trailers,
           [sensitiveHeaders]: UNLISTED,
         },
@@ -253,15 +232,18 @@ class GrpcCall extends ServedCall implements GrpcExchange {
     this.#stream.on("end", () => {
       if (reader.isInside) {
         this.#fault ??= new ConnectError("the request ends in the middle of its message", Code.InvalidArgument);
+        // A client that cancels ends its request first, so that the end says nothing yet.
+        setImmediate(() => this.arrive());
+      } else {
+        this.arrive();
       }
-      this.arrive();
     });
   }
 
   #request(): UnaryRequest | StreamRequest {
     const { spec } = this.#method.served;
     if (spec.kind === "unary") {
-      return new GrpcUnaryRequest(this, spec.method, this.#parseOne(spec.method.input));
+      return new ServedRequest(this, spec.method, this.#parseOne(spec.method.input));
     }
     const { input } = spec.method;
     const messages = this.#method.hasOneRequest ? this.#parseOneLater(input) : this.#parseEach(input);
@@ -305,9 +287,9 @@ class GrpcCall extends ServedCall implements GrpcExchange {
       return;
     }
     const frame = encodeMessage(response.method.output, response.message, this.#writeOptions);
-    const isOwn = response instanceof GrpcUnaryResponse;
-    this.#writeHead(isOwn ? this.#responseHeader : response.header, isCompressed(frame));
-    this.#end(isOwn ? this.#responseTrailer : response.trailer, frame);
+    const isOwn = response instanceof ServedResponse;
+    this.#writeHead(isOwn ? this.ownHeader : response.header, isCompressed(frame));
+    this.#end(isOwn ? this.ownTrailer : response.trailer, frame);
   }
 
   async #answerStream({ message, method, header, trailer }: StreamResponse): Promise<void> {
@@ -352,7 +334,7 @@ class GrpcCall extends ServedCall implements GrpcExchange {
       },
       { waitForTrailers: true },
     );
-    this.#stream.once("wantTrailers", () => {
+    this.#stream.on("wantTrailers", () => {
       this.#stream.sendTrailers(this.#trailers);
       this.#closeUnread();
     });

@@ -1,10 +1,17 @@
-import type { ConnectError } from "@connectrpc/connect";
-import { Code, ConnectError as CallError } from "@connectrpc/connect";
+import type { IncomingHttpHeaders } from "node:http";
+import type { ConnectError, ContextValues } from "@connectrpc/connect";
+import { Code, ConnectError as CallError, createContextKey } from "@connectrpc/connect";
 import type { Call } from "../rpc/call.ts";
+import { contextValuesOf } from "../rpc/call.ts";
 import { describeTo } from "../rpc/interceptors.ts";
 import type { BackgroundCall, CallHost } from "./call-host.ts";
 import type { Line, Placed } from "./call-queue.ts";
 import type { Watched } from "./call-watch.ts";
+import type { Peer } from "./exchange.ts";
+import { toHeaders } from "./exchange.ts";
+
+/** Where handlers find the call that they serve. */
+export const servedCallKey = createContextKey<ServedCall | undefined>(undefined, { description: "served call" });
 
 /**
  * The life of a call from its headers to its end, the same over every protocol: it takes a place, reads its request,
@@ -13,18 +20,32 @@ import type { Watched } from "./call-watch.ts";
  */
 export abstract class ServedCall implements Placed, Watched, BackgroundCall {
   readonly call: Call;
+  readonly values: ContextValues;
   protected readonly host: CallHost;
+  readonly #headers: IncomingHttpHeaders;
   readonly #line: Line;
+  #requestHeader: Headers | undefined;
+  /** What the handler has set; undefined while it has not asked for it. */
+  protected ownHeader: Headers | undefined;
+  protected ownTrailer: Headers | undefined;
   #hasPlace = false;
   #isQueued = false;
   #hasBegun = false;
   hasArrived = false;
 
-  constructor(call: Call, line: Line, host: CallHost) {
+  constructor(call: Call, headers: IncomingHttpHeaders, { line }: Peer, host: CallHost) {
     this.call = call;
+    this.values = contextValuesOf(call).set(servedCallKey, this);
     this.host = host;
+    this.#headers = headers;
     this.#line = line;
   }
+
+  /** As Connect names it. */
+  abstract readonly protocolName: string;
+  /** As handlers see it. What clients call the host says nothing. */
+  abstract readonly url: string;
+  abstract readonly httpMethod: string;
 
   abstract readonly writtenBytes: number;
   abstract readonly pendingBytes: number;
@@ -38,6 +59,18 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
   protected abstract answerError(error: ConnectError): void;
   /** Ends the answer without another word. */
   protected abstract cutAnswer(): void;
+
+  get requestHeader(): Headers {
+    return (this.#requestHeader ??= toHeaders(this.#headers));
+  }
+
+  get responseHeader(): Headers {
+    return (this.ownHeader ??= new Headers());
+  }
+
+  get responseTrailer(): Headers {
+    return (this.ownTrailer ??= new Headers());
+  }
 
   get deadlineAt(): number {
     return this.call.deadlineAt;

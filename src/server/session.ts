@@ -83,6 +83,12 @@ export class Session implements Connection {
   #pingedAt = this.#beganAt;
   #isPongDue = false;
   #endedAt: number | undefined;
+  readonly #onStreamClose = (): void => {
+    this.#streams--;
+    if (this.#streams === 0) {
+      this.#idleSince = performance.now();
+    }
+  };
 
   constructor({ socket, raw, peer, onStream, lifetime }: SessionOptions) {
     this.#socket = socket;
@@ -99,10 +105,7 @@ export class Session implements Connection {
         return;
       }
       this.#streams++;
-      stream.once("close", () => {
-        this.#streams--;
-        this.#idleSince = performance.now();
-      });
+      stream.on("close", this.#onStreamClose);
       if (headerListBytes(rawHeaders) > MAX_HEADER_LIST_BYTES) {
         // The limit in the settings binds only clients that have acknowledged them.
         stream.respond({ ":status": 431 }, { endStream: true });

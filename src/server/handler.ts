@@ -17,38 +17,26 @@ import type {
   UnaryRequest,
   UnaryResponse,
 } from "@connectrpc/connect";
-import { Code, ConnectError, createContextKey } from "@connectrpc/connect";
-import type { Call } from "../rpc/call.ts";
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { Handle } from "../rpc/interceptors.ts";
+import type { ServedCall } from "./served-call.ts";
+import { servedCallKey } from "./served-call.ts";
 
 type Message = MessageShape<DescMessage>;
 type StreamMethod = DescMethodServerStreaming | DescMethodClientStreaming | DescMethodBiDiStreaming;
 
-/** What handlers and interceptors may ask of a call. Headers are made when somebody asks for them. */
-export interface GrpcExchange {
-  readonly call: Call;
-  readonly values: ContextValues;
-  readonly url: string;
-  readonly requestHeader: Headers;
-  readonly responseHeader: Headers;
-  readonly responseTrailer: Headers;
-}
-
-export const grpcExchangeKey = createContextKey<GrpcExchange | undefined>(undefined, { description: "gRPC exchange" });
-
 /**
- * A unary request as interceptors see it. Header and signal are made when somebody asks for them, which few calls do; so
- * an interceptor that changes a request must not copy it by spreading, which leaves them out.
+ * The message of a unary call, and what belongs to it. Headers and signal are made when somebody asks for them, which
+ * few calls do; so an interceptor that changes one must not copy it by spreading, which leaves them out.
  */
-export class GrpcUnaryRequest implements UnaryRequest {
+abstract class UnaryPart {
   readonly stream = false;
-  readonly requestMethod = "POST";
   readonly method: DescMethodUnary;
   readonly message: Message;
-  readonly #exchange: GrpcExchange;
+  protected readonly served: ServedCall;
 
-  constructor(exchange: GrpcExchange, method: DescMethodUnary, message: Message) {
-    this.#exchange = exchange;
+  constructor(served: ServedCall, method: DescMethodUnary, message: Message) {
+    this.served = served;
     this.method = method;
     this.message = message;
   }
@@ -56,27 +44,45 @@ export class GrpcUnaryRequest implements UnaryRequest {
   get service(): DescService {
     return this.method.parent;
   }
+}
+
+/** A unary request as interceptors see it. */
+export class ServedRequest extends UnaryPart implements UnaryRequest {
+  get requestMethod(): string {
+    return this.served.httpMethod;
+  }
 
   get url(): string {
-    return this.#exchange.url;
+    return this.served.url;
   }
 
   get contextValues(): ContextValues {
-    return this.#exchange.values;
+    return this.served.values;
   }
 
   get header(): Headers {
-    return this.#exchange.requestHeader;
+    return this.served.requestHeader;
   }
 
   get signal(): AbortSignal {
-    return this.#exchange.call.signal;
+    return this.served.call.signal;
+  }
+}
+
+/** The handler's response to a unary request, as interceptors see it. */
+export class ServedResponse extends UnaryPart implements UnaryResponse {
+  get header(): Headers {
+    return this.served.responseHeader;
+  }
+
+  get trailer(): Headers {
+    return this.served.responseTrailer;
   }
 }
 
 /** A request of a method that streams, as interceptors see it. */
 export function streamRequestOf(
-  { url, values, call, requestHeader }: GrpcExchange,
+  { url, httpMethod, values, call, requestHeader }: ServedCall,
   method: StreamMethod,
   message: AsyncIterable<Message>,
 ): StreamRequest {
@@ -85,7 +91,7 @@ export function streamRequestOf(
     service: method.parent,
     method,
     message,
-    requestMethod: "POST",
+    requestMethod: httpMethod,
     url,
     contextValues: values,
     header: requestHeader,
@@ -93,43 +99,20 @@ export function streamRequestOf(
   };
 }
 
-/** A unary response as interceptors see it; as with the request, headers are made when somebody asks for them. */
-export class GrpcUnaryResponse implements UnaryResponse {
-  readonly stream = false;
-  readonly method: DescMethodUnary;
-  readonly message: Message;
-  readonly #exchange: GrpcExchange;
-
-  constructor(exchange: GrpcExchange, method: DescMethodUnary, message: Message) {
-    this.#exchange = exchange;
-    this.method = method;
-    this.message = message;
-  }
-
-  get service(): DescService {
-    return this.method.parent;
-  }
-
-  get header(): Headers {
-    return this.#exchange.responseHeader;
-  }
-
-  get trailer(): Headers {
-    return this.#exchange.responseTrailer;
-  }
-}
-
 /** The handler's view of a call, with whatever interceptors have replaced in the request. */
-class GrpcContext implements HandlerContext {
-  readonly protocolName = "grpc";
+class ServedContext implements HandlerContext {
   /** Handlers may take it out of the context. */
-  readonly timeoutMs = (): number => this.#exchange.call.timeoutMs();
-  readonly #exchange: GrpcExchange;
+  readonly timeoutMs = (): number => this.#served.call.timeoutMs();
+  readonly #served: ServedCall;
   readonly #request: UnaryRequest | StreamRequest;
 
-  constructor(exchange: GrpcExchange, request: UnaryRequest | StreamRequest) {
-    this.#exchange = exchange;
+  constructor(served: ServedCall, request: UnaryRequest | StreamRequest) {
+    this.#served = served;
     this.#request = request;
+  }
+
+  get protocolName(): string {
+    return this.#served.protocolName;
   }
 
   get method(): HandlerContext["method"] {
@@ -161,11 +144,11 @@ class GrpcContext implements HandlerContext {
   }
 
   get responseHeader(): Headers {
-    return this.#exchange.responseHeader;
+    return this.#served.responseHeader;
   }
 
   get responseTrailer(): Headers {
-    return this.#exchange.responseTrailer;
+    return this.#served.responseTrailer;
   }
 }
 
@@ -174,20 +157,20 @@ export function handlerOf(spec: MethodImplSpec): Handle {
   const toMessage = (output: MessageInitShape<DescMessage>): Message => create(spec.method.output, output);
   if (spec.kind === "unary") {
     return async (request) => {
-      const exchange = exchangeOf(request);
-      const output = await spec.impl(messageOf(request), new GrpcContext(exchange, request));
-      return new GrpcUnaryResponse(exchange, spec.method, toMessage(output));
+      const served = servedCallOf(request);
+      const output = await spec.impl(messageOf(request), new ServedContext(served, request));
+      return new ServedResponse(served, spec.method, toMessage(output));
     };
   }
   return async (request) => {
-    const exchange = exchangeOf(request);
-    const context = new GrpcContext(exchange, request);
+    const served = servedCallOf(request);
+    const context = new ServedContext(served, request);
     const messages = messagesOf(request);
     const basis = {
       stream: true as const,
       service: spec.method.parent,
-      header: exchange.responseHeader,
-      trailer: exchange.responseTrailer,
+      header: served.responseHeader,
+      trailer: served.responseTrailer,
     };
     if (spec.kind === "server_streaming") {
       const output = spec.impl(await first(messages), context);
@@ -200,12 +183,12 @@ export function handlerOf(spec: MethodImplSpec): Handle {
   };
 }
 
-function exchangeOf({ contextValues }: UnaryRequest | StreamRequest): GrpcExchange {
-  const exchange = contextValues.get(grpcExchangeKey);
-  if (exchange === undefined) {
+function servedCallOf({ contextValues }: UnaryRequest | StreamRequest): ServedCall {
+  const served = contextValues.get(servedCallKey);
+  if (served === undefined) {
     throw new TypeError("an interceptor replaced the context values of a call");
   }
-  return exchange;
+  return served;
 }
 
 function messageOf(request: UnaryRequest | StreamRequest): Message {
