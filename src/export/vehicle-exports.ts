@@ -1,7 +1,7 @@
-import { once } from "node:events";
 import type { DatabaseLocation } from "../cache/database-url.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { StoreUnavailableError } from "../vehicle/errors.ts";
+import { waitFor } from "../vehicle/wait-for.ts";
 import { ExportFailedError, ExportLimitError } from "./errors.ts";
 import { ExportFile } from "./export-file.ts";
 import { runWriteJob } from "./run-write-job.ts";
@@ -186,15 +186,6 @@ class ExportSlots {
       this.#takenBy.delete(client);
     }
   }
-}
-
-/** @throws the reason of `signal` when it is aborted first. */
-async function waitFor(turn: Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  const listening = new AbortController();
-  await Promise.race([turn, once(signal, "abort", { signal: listening.signal })]);
-  listening.abort();
-  signal.throwIfAborted();
 }
 
 function noop(): void {}

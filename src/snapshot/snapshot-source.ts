@@ -5,6 +5,7 @@ import Database from "better-sqlite3";
 import type { Logger } from "../telemetry/logger.ts";
 import { SourceUnavailableError } from "../vehicle/errors.ts";
 import type { Decode, VehicleQuery, VehicleSource } from "../vehicle/vehicle.ts";
+import { waitFor } from "../vehicle/wait-for.ts";
 import { decodeVin } from "./decode-vin.ts";
 import { SnapshotError } from "./snapshot-error.ts";
 import { openSnapshotFile, type OpenedSnapshot } from "./snapshot-file.ts";
@@ -13,7 +14,6 @@ import { toDecode } from "./to-decode.ts";
 import { toSnapshotError } from "./to-snapshot-error.ts";
 import { unpackInWorker } from "./unpack-in-worker.ts";
 import { temporaryPathFor } from "./unpack.ts";
-import { waitFor } from "./wait-for.ts";
 
 export interface SnapshotOptions {
   /** Where the unpacked snapshot is kept, 55 MB as `snapshot.db`; created when missing. */

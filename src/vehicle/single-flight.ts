@@ -1,3 +1,5 @@
+import { waitFor } from "./wait-for.ts";
+
 /** How one caller joins a flight. */
 export interface JoinOptions {
   /**
@@ -41,13 +43,9 @@ export class SingleFlight<K, V> {
     flight.callers += 1;
     flight.keep ||= options.keep ?? true;
 
-    const departure = Promise.withResolvers<never>();
-    const leave = (): void => departure.reject(callerSignal.reason);
-    callerSignal.addEventListener("abort", leave, { once: true });
     try {
-      return await Promise.race([flight.result, departure.promise]);
+      return await waitFor(flight.result, callerSignal);
     } finally {
-      callerSignal.removeEventListener("abort", leave);
       flight.callers -= 1;
       const isUnderWay = this.#flights.get(key) === flight;
       if (isUnderWay && flight.callers === 0 && !flight.keep) {

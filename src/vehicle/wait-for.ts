@@ -1,0 +1,16 @@
+/**
+ * Waits for work that others may be waiting for, too: the work goes on when this caller leaves.
+ *
+ * @throws the reason of `signal` when it is aborted first; what the work rejects with otherwise.
+ */
+export async function waitFor<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const leave = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", leave, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", leave);
+  }
+}
