@@ -51,6 +51,8 @@ const LONGEST_TIMER_MS = 2_147_483_647;
 const ANSWER_MARGIN_MS = 100;
 /** The pause after a background refresh that failed. */
 const REFRESH_PAUSE_MS = 1_000;
+/** How many VINs pauses are kept for. */
+const MAX_PAUSED_VINS = 1_000;
 /** When callers should retry, unless a source says so. */
 const DEFAULT_RETRY_AFTER_MS = 5_000;
 
@@ -63,7 +65,8 @@ export class VehicleLookup {
   readonly #options: VehicleLookupOptions;
   readonly #now: () => number;
   readonly #flights = new SingleFlight<string, Decode>();
-  #noRefreshBefore = 0;
+  /** When the refresh of a VIN may be tried again, on the monotonic clock. The oldest failure comes first. */
+  readonly #noRefreshBefore = new Map<Vin, number>();
 
   constructor(options: VehicleLookupOptions) {
     this.#options = options;
@@ -164,13 +167,23 @@ export class VehicleLookup {
   /** Asks, in the background, the sources that rank before the snapshot. */
   #refresh(query: VehicleQuery): void {
     const [first] = this.#options.sources;
-    if (first === undefined || first.name === "snapshot" || performance.now() < this.#noRefreshBefore) {
+    const isPaused = performance.now() < (this.#noRefreshBefore.get(query.vin) ?? 0);
+    if (first === undefined || first.name === "snapshot" || isPaused) {
       return;
     }
     this.#ask(first, query, NEVER, true).catch((error: unknown) => {
-      this.#noRefreshBefore = performance.now() + REFRESH_PAUSE_MS;
+      this.#pauseRefreshOf(query.vin);
       this.#options.onSourceFault(first, error);
     });
+  }
+
+  #pauseRefreshOf(vin: Vin): void {
+    this.#noRefreshBefore.delete(vin);
+    this.#noRefreshBefore.set(vin, performance.now() + REFRESH_PAUSE_MS);
+    const [oldest = vin] = this.#noRefreshBefore.keys();
+    if (this.#noRefreshBefore.size > MAX_PAUSED_VINS) {
+      this.#noRefreshBefore.delete(oldest);
+    }
   }
 }
 
@@ -194,7 +207,7 @@ function toResult(
  */
 async function withinPatience<T>(promise: Promise<T>, patienceMs: number): Promise<T | undefined> {
   const patience = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => patience.resolve(undefined), patienceMs);
+  const timer = setTimeout(() => patience.resolve(undefined), Math.max(0, patienceMs));
   try {
     return await Promise.race([promise, patience.promise]);
   } finally {

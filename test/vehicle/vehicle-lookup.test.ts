@@ -264,6 +264,20 @@ describe("an old entry", () => {
   });
 });
 
+test("a deadline that has passed ends the wait for vPIC at once, without a warning from Node", async () => {
+  vi.useRealTimers();
+  const warnings: Error[] = [];
+  const collect = (warning: Error): unknown => warnings.push(warning);
+  process.on("warning", collect);
+  const { lookup } = setUp([new ScriptedSource("vpic", byHand().script)]);
+
+  const looking = lookup.lookup(aRequest({ timeoutMs: -1 }));
+
+  await expect(looking).rejects.toBeInstanceOf(NoSourceAvailableError);
+  process.off("warning", collect);
+  expect(warnings).toEqual([]);
+});
+
 describe("an entry of the snapshot", () => {
   test("is given at once, and replaced by vPIC in the background", async () => {
     const vpic = new ScriptedSource("vpic");
@@ -294,6 +308,22 @@ describe("an entry of the snapshot", () => {
 
     expect(askedInTheFirstHalfSecond).toBe(1);
     expect(vpic.asked).toHaveLength(2);
+  });
+
+  test("is refreshed although vPIC has just refused another VIN", async () => {
+    const other = parseVin("1XKWDB0X57J211825");
+    const refuse = unavailable();
+    const vpic = new ScriptedSource("vpic", (query) => (query.vin === vin ? refuse() : aVehicle({ vin: query.vin })));
+    const { lookup, store } = setUp([vpic, new ScriptedSource("snapshot")]);
+    await remember(store, aVehicle({ source: "snapshot", decodedAt: Date.now() }));
+    await remember(store, aVehicle({ vin: other, source: "snapshot", decodedAt: Date.now() }));
+
+    await lookup.lookup(aRequest());
+    await vi.advanceTimersByTimeAsync(0);
+    await lookup.lookup(aRequest({ query: { vin: other } }));
+    await vi.advanceTimersByTimeAsync(0);
+
+    expect(vpic.asked.map((query) => query.vin)).toEqual([vin, other]);
   });
 
   test("is not refreshed when the snapshot is the first source", async () => {
