@@ -71,9 +71,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   });
   const store = starting.use(await openVehicleStore({ databaseUrl: config.databaseUrl, logger, now }));
   const sources = starting.use(
-    openSources(config, logger, {
-      attempted: ({ outcome, durationMs }) => metrics.askedVpic(outcome, durationMs / 1_000),
-    }),
+    openSources(config, logger, ({ outcome, durationMs }) => metrics.askedVpic(outcome, durationMs / 1_000)),
   );
   const lookup = new VehicleLookup({
     store,

@@ -19,7 +19,7 @@ import { LOG_LEVELS } from "./telemetry/logger.ts";
 import type { LogLevel } from "./telemetry/logger.ts";
 import type { FreshnessPolicy } from "./vehicle/freshness.ts";
 import type { SourceName } from "./vehicle/vehicle.ts";
-import { parseVpicUrl } from "./vpic/base-url.ts";
+import { parseVpicUrl } from "./vpic/vpic-client.ts";
 
 /** Everything that can be set from outside. */
 export interface Config {

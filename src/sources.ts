@@ -2,19 +2,19 @@ import type { Config } from "./config.ts";
 import { openSnapshot } from "./snapshot/snapshot-source.ts";
 import type { SnapshotSource } from "./snapshot/snapshot-source.ts";
 import type { Logger } from "./telemetry/logger.ts";
+import type { VpicReading } from "./telemetry/metrics.ts";
 import { SourceUnavailableError } from "./vehicle/errors.ts";
 import { withLikelyVin } from "./vehicle/likely-vin.ts";
 import type { VehicleSource } from "./vehicle/vehicle.ts";
 import { VERSION } from "./version.ts";
-import type { VpicObserver } from "./vpic/vpic-observer.ts";
-import type { VpicSourceState } from "./vpic/vpic-source.ts";
+import type { VpicAttempt } from "./vpic/policies.ts";
 import { createVpicSource } from "./vpic/vpic-source.ts";
 
 /** The sources in the configured order, and what the page says of them. */
 export interface Sources extends AsyncDisposable {
   readonly inOrder: readonly VehicleSource[];
   /** The state of the vPIC source, for metrics; undefined when it is not configured. */
-  vpicState(): VpicSourceState | undefined;
+  vpicState(): VpicReading | undefined;
   /** One line on where the data comes from. */
   describe(): string;
   /** Logs why a source did not answer: at `debug` when it was unavailable, as an error otherwise. */
@@ -22,7 +22,7 @@ export interface Sources extends AsyncDisposable {
 }
 
 /** Opens the configured sources. With the snapshot among them, decodes have our own guess at the VIN that was meant. */
-export function openSources(config: Config, logger: Logger, observer: VpicObserver): Sources {
+export function openSources(config: Config, logger: Logger, onVpicAttempt: (attempt: VpicAttempt) => void): Sources {
   const stack = new AsyncDisposableStack();
   const snapshot = config.sources.includes("snapshot")
     ? stack.use(openSnapshot({ dataDir: config.dataDir, snapshotPath: config.snapshotPath, logger }))
@@ -33,7 +33,7 @@ export function openSources(config: Config, logger: Logger, observer: VpicObserv
           baseUrl: config.vpic.url,
           requestsPerSecond: config.vpic.requestsPerSecond,
           userAgent: `VehicleService/${VERSION}`,
-          observer,
+          onAttempt: onVpicAttempt,
           logger,
         }),
       )

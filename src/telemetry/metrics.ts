@@ -24,15 +24,20 @@ export interface CallLabels {
   readonly protocol: string;
 }
 
-interface VpicReading {
-  readonly breaker: string;
+const BREAKER_STATES = ["closed", "half-open", "open"] as const;
+
+/** State of the vPIC source. */
+export interface VpicReading {
+  readonly breaker: (typeof BREAKER_STATES)[number];
+  /** Requests that the budget allows at once, now. */
   readonly availableRequests: number;
+  /** Requests that wait for a place or for the budget. */
   readonly waitingRequests: number;
+  /** VINs that wait for others to share their request. */
   readonly gatheringVins: number;
+  /** Requests in progress. */
   readonly runningRequests: number;
 }
-
-const BREAKER_STATES = ["closed", "half-open", "open"] as const;
 
 /** Counts, and renders the metrics in the text format of Prometheus. */
 export interface Metrics {

@@ -1,34 +1,51 @@
 import { SourceUnavailableError } from "../vehicle/errors.ts";
-import { AttemptWindow } from "./attempt-window.ts";
+import type { Vin } from "../vehicle/vin.ts";
+import type { Call } from "./call.ts";
+import type { Batch } from "./gatherer.ts";
+import { VpicError } from "./vpic-error.ts";
 
 /** Closed: attempts are made. Open: none is. Half-open: one is, to see whether vPIC is back. */
 export type BreakerState = "closed" | "open" | "half-open";
 
+/** Called on every change, with the last failure that opened it; half-open begins with the probe. */
+export type BreakerListener = (state: BreakerState, reason: VpicError | undefined) => void;
+
+/** A request failed: the VINs in it, and why. */
+export interface FailedAttempt {
+  readonly vins: readonly Vin[];
+  readonly reason: VpicError;
+}
+
 /** One attempt, which must be ended once. */
 export interface BreakerPass {
-  /** `undefined`: it ended neither way, such as when its caller went away. */
-  end(succeeded: boolean | undefined): void;
+  /** `cancelled`: it says nothing about vPIC, such as when its caller left. */
+  end(outcome: "answered" | "cancelled" | FailedAttempt): void;
 }
 
 const FIRST_PAUSE_MS = 5_000;
 const MAX_PAUSE_MS = 30_000;
+/** The pause after a 403: vPIC blocks by address, and further requests prolong that. */
+const FORBIDDEN_PAUSE_MS = 5 * 60_000;
+/** The longest `Retry-After` that a caller waits for; after a longer one the next source answers at once. */
+const MAX_WAITED_RETRY_AFTER_MS = 3_000;
 
 /**
- * Leaves vPIC alone while it fails, so that nobody waits for it and it can recover. After a pause of 5 s one attempt
- * probes it; while probes fail, the pause doubles up to 30 s.
+ * Pauses requests while vPIC fails, so that no caller waits for it and vPIC can recover. After a pause of 5 s one
+ * attempt probes it; while probes fail, the pause doubles up to 30 s.
  */
 export class CircuitBreaker {
-  readonly #onChange: (state: BreakerState) => void;
+  readonly #onChange: BreakerListener;
   readonly #window = new AttemptWindow();
   #state: BreakerState = "closed";
   #pauseMs = FIRST_PAUSE_MS;
-  /** When an open breaker lets a probe pass, on the monotonic clock. */
+  /** When an open breaker allows a probe, on the monotonic clock. */
   #probeAt = 0;
   #probe: number | undefined;
+  #reason: VpicError | undefined;
   #opened = new AbortController();
 
-  /** @param onChange told of every change; half-open is noticed when the probe begins. */
-  constructor(onChange: (state: BreakerState) => void = () => undefined) {
+  /** @param onChange Default: none. */
+  constructor(onChange: BreakerListener = () => undefined) {
     this.#onChange = onChange;
   }
 
@@ -36,7 +53,7 @@ export class CircuitBreaker {
     return this.#state;
   }
 
-  /** Aborted, with what callers are told, as soon as the breaker opens; a new signal when a probe begins. */
+  /** Aborted, with the error for callers, as soon as the breaker opens; a new signal when a probe begins. */
   get opened(): AbortSignal {
     return this.#opened.signal;
   }
@@ -66,42 +83,47 @@ export class CircuitBreaker {
       this.#opened = new AbortController();
       this.#change("half-open");
     }
-    return { end: (succeeded) => this.#end(number, succeeded) };
+    return { end: (outcome) => this.#end(number, outcome) };
   }
 
-  /** Opens for so long, whatever the attempts say: vPIC wants to be left alone. */
-  openFor(durationMs: number): void {
+  /** Opens for this time, whatever the attempts say: vPIC asked for a pause. */
+  openFor(durationMs: number, reason: VpicError): void {
+    this.#reason = reason;
     this.#open(durationMs);
   }
 
-  #end(number: number, succeeded: boolean | undefined): void {
-    this.#window.end(number, succeeded);
+  #end(number: number, outcome: "answered" | "cancelled" | FailedAttempt): void {
+    this.#window.end(number, outcome);
     if (number === this.#probe) {
-      this.#endProbe(succeeded);
-    } else if (this.#state === "closed" && this.#window.isFailing) {
+      this.#endProbe(outcome);
+    } else if (this.#state === "closed" && typeof outcome === "object" && this.#window.isFailing) {
       this.#pauseMs = FIRST_PAUSE_MS;
-      this.#open(this.#pauseMs);
+      this.openFor(this.#pauseMs, outcome.reason);
     }
   }
 
-  #endProbe(succeeded: boolean | undefined): void {
+  #endProbe(outcome: "answered" | "cancelled" | FailedAttempt): void {
     this.#probe = undefined;
     if (this.#state !== "half-open") {
       return;
     }
-    if (succeeded === true) {
+    if (outcome === "answered") {
       this.#change("closed");
       return;
     }
-    // A probe whose caller went away has told nothing; it may not be repeated at once all the same.
-    this.#pauseMs = succeeded === undefined ? this.#pauseMs : Math.min(this.#pauseMs * 2, MAX_PAUSE_MS);
-    this.#open(this.#pauseMs);
+    if (outcome === "cancelled") {
+      // It says nothing about vPIC, but may not be repeated at once either.
+      this.#open(this.#pauseMs);
+      return;
+    }
+    this.#pauseMs = Math.min(this.#pauseMs * 2, MAX_PAUSE_MS);
+    this.openFor(this.#pauseMs, outcome.reason);
   }
 
   #open(durationMs: number): void {
     this.#probeAt = Math.max(this.#state === "open" ? this.#probeAt : 0, performance.now() + durationMs);
     this.#opened.abort(toRefusal(durationMs));
-    // What became of attempts that began before says nothing about vPIC afterwards.
+    // How earlier attempts ended says nothing about vPIC after the pause.
     this.#window.clear();
     if (this.#state !== "open") {
       this.#change("open");
@@ -110,10 +132,150 @@ export class CircuitBreaker {
 
   #change(state: BreakerState): void {
     this.#state = state;
-    this.#onChange(state);
+    this.#onChange(state, this.#reason);
   }
 }
 
 function toRefusal(retryAfterMs: number): SourceUnavailableError {
-  return new SourceUnavailableError("vPIC failed too often and is left alone for a while", { retryAfterMs });
+  return new SourceUnavailableError("circuit breaker open: requests to vPIC are paused", { retryAfterMs });
+}
+
+interface EndedAttempt {
+  /** In the order in which attempts began. */
+  readonly number: number;
+  /** The VINs of the request if it failed. */
+  readonly failedVins: readonly Vin[] | undefined;
+  /** On the monotonic clock. */
+  readonly endedAt: number;
+}
+
+const WINDOW_MS = 30_000;
+/** More would say nothing more, however large the budget is. */
+const MAX_ATTEMPTS = 200;
+const MIN_ATTEMPTS_FOR_RATE = 10;
+const MAX_FAILED_SHARE = 0.5;
+const MIN_FAILURES_WITHOUT_SUCCESS = 3;
+
+/** How the attempts of the last 30 s ended, and whether that is a reason to pause. */
+class AttemptWindow {
+  readonly #undecided = new Set<number>();
+  #ended: EndedAttempt[] = [];
+  #lastNumber = 0;
+  /** Attempts with a smaller number no longer count. */
+  #firstNumber = 1;
+
+  /** Records that an attempt begins, and returns its number. */
+  begin(): number {
+    this.#lastNumber += 1;
+    this.#undecided.add(this.#lastNumber);
+    return this.#lastNumber;
+  }
+
+  end(number: number, outcome: "answered" | "cancelled" | FailedAttempt): void {
+    this.#undecided.delete(number);
+    if (outcome !== "cancelled" && number >= this.#firstNumber) {
+      const now = performance.now();
+      this.#ended.push({ number, failedVins: outcome === "answered" ? undefined : outcome.vins, endedAt: now });
+      this.#ended = this.#ended.slice(-MAX_ATTEMPTS).filter(({ endedAt }) => endedAt > now - WINDOW_MS);
+    }
+  }
+
+  /** Forgets all attempts, also those under way: they began before the pause. */
+  clear(): void {
+    this.#ended = [];
+    this.#undecided.clear();
+    this.#firstNumber = this.#lastNumber + 1;
+  }
+
+  /**
+   * Whether at least 10 attempts ended and half of them failed, or at least 3 failed and none succeeded. Failures that
+   * have a VIN in common count as one: that VIN may be the reason.
+   *
+   * A refusal is faster than an answer: of attempts that began together the failed ones are the first to end, which
+   * says nothing about those that still run. So the first rule counts attempts that are undecided as if they had
+   * succeeded, and the second leaves out those that began after one of them.
+   */
+  get isFailing(): boolean {
+    const succeeded = this.#ended.filter(({ failedVins }) => failedVins === undefined).length;
+    const failed = countUnrelated(this.#ended);
+    const total = succeeded + failed;
+    if (total >= MIN_ATTEMPTS_FOR_RATE && failed >= (total + this.#countOvertaken()) * MAX_FAILED_SHARE) {
+      return true;
+    }
+    const [oldestUndecided = Infinity] = this.#undecided;
+    const settled = this.#ended.filter(({ number }) => number < oldestUndecided);
+    return succeeded === 0 && countUnrelated(settled) >= MIN_FAILURES_WITHOUT_SUCCESS;
+  }
+
+  /** How many undecided attempts began before one that ended. Those that began later may not even be sent yet. */
+  #countOvertaken(): number {
+    const latestEnded = Math.max(...this.#ended.map(({ number }) => number));
+    return this.#undecided.values().reduce((count, number) => (number < latestEnded ? count + 1 : count), 0);
+  }
+}
+
+/** How many of the failures have no VIN in common; the smallest requests come first, so that halves of one count. */
+function countUnrelated(attempts: readonly EndedAttempt[]): number {
+  const failures = attempts.flatMap(({ failedVins }) => (failedVins === undefined ? [] : [failedVins]));
+  const seen = new Set<Vin>();
+  let count = 0;
+  for (const vins of failures.toSorted((a, b) => a.length - b.length)) {
+    if (!vins.some((vin) => seen.has(vin))) {
+      count += 1;
+      vins.forEach((vin) => seen.add(vin));
+    }
+  }
+  return count;
+}
+
+/**
+ * Refuses calls while the breaker is open, and ends those that wait for their turn when it opens. Belongs around every
+ * policy that waits.
+ */
+export function withRefusal<I>(breaker: CircuitBreaker, call: Call<I>): Call<I> {
+  return async (input, stop) => {
+    const { refusal } = breaker;
+    if (refusal !== undefined) {
+      throw refusal;
+    }
+    // An open breaker whose pause is over still has the signal of its opening, which must not end the probe.
+    const opened = breaker.opened.aborted ? [] : [breaker.opened];
+    await call(input, { ...stop, whileWaiting: AbortSignal.any([stop.whileWaiting, ...opened]) });
+  };
+}
+
+/** Counts every attempt, and makes none while the breaker is open. */
+export function withCircuitBreaker(breaker: CircuitBreaker, call: Call<Batch>): Call<Batch> {
+  return async (batch, stop) => {
+    const pass = breaker.begin();
+    try {
+      await call(batch, stop);
+      pass.end("answered");
+    } catch (error) {
+      if (!(error instanceof VpicError)) {
+        // A caller that leaves or a full queue is not a failure of vPIC.
+        pass.end("cancelled");
+        throw error;
+      }
+      pass.end(error.isSignOfLife ? "answered" : { vins: batch.openVins, reason: error });
+      heedPause(breaker, error);
+      throw toRefused(breaker, error);
+    }
+  };
+}
+
+/** The error of an attempt that is not repeated, because the breaker is open now. */
+function toRefused(breaker: CircuitBreaker, error: VpicError): Error {
+  const { refusal } = breaker;
+  return refusal === undefined
+    ? error
+    : new SourceUnavailableError(refusal.message, { cause: error, retryAfterMs: refusal.retryAfterMs });
+}
+
+function heedPause(breaker: CircuitBreaker, error: VpicError): void {
+  if (error.status === 403) {
+    breaker.openFor(FORBIDDEN_PAUSE_MS, error);
+  } else if (error.retryAfterMs !== undefined && error.retryAfterMs > MAX_WAITED_RETRY_AFTER_MS) {
+    breaker.openFor(Math.min(error.retryAfterMs, FORBIDDEN_PAUSE_MS), error);
+  }
 }

@@ -1,13 +1,14 @@
-import type { Call } from "./stop.ts";
 import { SourceUnavailableError } from "../vehicle/errors.ts";
+import { waitFor } from "../vehicle/wait-for.ts";
+import type { Call } from "./call.ts";
 
 export interface ConcurrencyLimitOptions {
   readonly maxRunning: number;
-  /** How many may wait for their turn; further ones are refused at once. */
+  /** How many calls may wait for their turn; further ones are refused at once. */
   readonly maxWaiting: number;
 }
 
-/** Lets so many calls run at once, and so many wait, first come first served. */
+/** Limits how many calls run and how many wait. First come, first served. */
 export class ConcurrencyLimit {
   readonly #options: ConcurrencyLimitOptions;
   readonly #waiting = new Set<() => void>();
@@ -26,9 +27,9 @@ export class ConcurrencyLimit {
   }
 
   /**
-   * Waits for a place, which must be given back with `leave`.
+   * Waits for a place, which must be returned with `leave`.
    *
-   * @throws SourceUnavailableError when too many wait already; the reason of `signal` when aborted.
+   * @throws SourceUnavailableError when too many calls wait already; the reason of `signal` when aborted.
    */
   async enter(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
@@ -39,10 +40,21 @@ export class ConcurrencyLimit {
     if (this.#waiting.size >= this.#options.maxWaiting) {
       throw new SourceUnavailableError("too many requests wait for vPIC", { retryAfterMs: 10_000 });
     }
-    await this.#wait(signal);
+    const { promise: turn, resolve } = Promise.withResolvers<undefined>();
+    const go = (): void => resolve(undefined);
+    this.#waiting.add(go);
+    try {
+      await waitFor(turn, signal);
+    } catch (error) {
+      const isStillWaiting = this.#waiting.delete(go);
+      if (!isStillWaiting) {
+        this.leave();
+      }
+      throw error;
+    }
   }
 
-  /** Gives a place back; the first who waits has it. */
+  /** Returns a place, which goes to the first call that waits. */
   leave(): void {
     const [next] = this.#waiting;
     if (next === undefined) {
@@ -52,25 +64,9 @@ export class ConcurrencyLimit {
       next();
     }
   }
-
-  async #wait(signal: AbortSignal): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-    const go = (): void => resolve(undefined);
-    const stop = (): void => {
-      this.#waiting.delete(go);
-      reject(signal.reason);
-    };
-    this.#waiting.add(go);
-    signal.addEventListener("abort", stop, { once: true });
-    try {
-      await promise;
-    } finally {
-      signal.removeEventListener("abort", stop);
-    }
-  }
 }
 
-/** Makes every call wait for a place and hold it until it is done. */
+/** Makes every call wait for a place and keep it until the call is over. */
 export function withConcurrencyLimit<I>(limit: ConcurrencyLimit, call: Call<I>): Call<I> {
   return async (input, stop) => {
     await limit.enter(stop.whileWaiting);

@@ -1,16 +1,152 @@
 import { SourceUnavailableError } from "../vehicle/errors.ts";
-import type { Question } from "./batch.ts";
-import { Batch, MAX_BATCH_SIZE } from "./batch.ts";
-import type { Call } from "./stop.ts";
-import { VpicFault } from "./vpic-fault.ts";
+import type { Decode, VehicleQuery } from "../vehicle/vehicle.ts";
+import type { Vin } from "../vehicle/vin.ts";
+import type { Call } from "./call.ts";
+import { VpicError } from "./vpic-error.ts";
 
-/** How long a question waits for others to go with. */
+/** The most VINs that vPIC takes in one request. */
+const MAX_BATCH_SIZE = 50;
+/** How long a question waits for others to share its request. */
 const GATHERING_MS = 50;
 
+/** One query on its way to vPIC. It is settled once: by an answer, by an error, or because its caller left. */
+export class Question {
+  readonly query: VehicleQuery;
+  readonly answer: Promise<Decode>;
+  readonly #signal: AbortSignal;
+  readonly #settle: PromiseWithResolvers<Decode> = Promise.withResolvers<Decode>();
+  readonly #whenLeft = new Set<(reason: unknown) => void>();
+  readonly #leave: () => void;
+  #isSettled = false;
+
+  /** @param signal aborted when the caller leaves. */
+  constructor(query: VehicleQuery, signal: AbortSignal) {
+    this.query = query;
+    this.answer = this.#settle.promise;
+    // An answer that no caller waits for is not an unhandled rejection.
+    this.answer.catch(() => undefined);
+    this.#signal = signal;
+    this.#leave = () => {
+      this.reject(signal.reason);
+      for (const notify of this.#whenLeft) {
+        notify(signal.reason);
+      }
+    };
+    signal.addEventListener("abort", this.#leave, { once: true });
+  }
+
+  /** Whether it still needs an answer. */
+  get isOpen(): boolean {
+    return !this.#isSettled && !this.#signal.aborted;
+  }
+
+  /** Calls back when the caller leaves before there is an answer. */
+  onLeft(notify: (reason: unknown) => void): void {
+    this.#whenLeft.add(notify);
+  }
+
+  resolve(decode: Decode): void {
+    this.#end();
+    this.#settle.resolve(decode);
+  }
+
+  reject(error: unknown): void {
+    this.#end();
+    this.#settle.reject(error);
+  }
+
+  #end(): void {
+    this.#isSettled = true;
+    this.#signal.removeEventListener("abort", this.#leave);
+  }
+}
+
+export interface BatchOptions {
+  /** How many questions it takes. Default: 50. */
+  readonly maxSize?: number;
+}
+
+/** Questions that go to vPIC in one request. Until the request is sent, more may join. */
+export class Batch {
+  readonly #questions: Question[] = [];
+  readonly #abandoned = new AbortController();
+  readonly #maxSize: number;
+  #isSent = false;
+
+  constructor({ maxSize = MAX_BATCH_SIZE }: BatchOptions = {}) {
+    this.#maxSize = maxSize;
+  }
+
+  /** Aborted when the callers of all its questions have left. */
+  get abandoned(): AbortSignal {
+    return this.#abandoned.signal;
+  }
+
+  /** The questions that still need an answer. */
+  get openQuestions(): readonly Question[] {
+    return this.#questions.filter((question) => question.isOpen);
+  }
+
+  /** The VINs that still need an answer. */
+  get openVins(): readonly Vin[] {
+    return this.openQuestions.map(({ query }) => query.vin);
+  }
+
+  /**
+   * Lets a question join if there is room, the request is not sent, and its VIN is not in it already: rows are matched
+   * by VIN, so one VIN with two model years must not be in one request.
+   *
+   * @returns whether it joined.
+   */
+  offer(question: Question): boolean {
+    const isClosed = this.#isSent || this.#abandoned.signal.aborted || this.#questions.length >= this.#maxSize;
+    if (isClosed || this.#questions.some(({ query }) => query.vin === question.query.vin)) {
+      return false;
+    }
+    this.#questions.push(question);
+    question.onLeft((reason) => this.#endIfAbandoned(reason));
+    return true;
+  }
+
+  /** Closes the batch for further questions. */
+  markSent(): void {
+    this.#isSent = true;
+  }
+
+  /** Two batches with half of the open questions each; undefined when there are fewer than two. */
+  split(): readonly Batch[] | undefined {
+    const open = this.openQuestions;
+    if (open.length < 2) {
+      return undefined;
+    }
+    const middle = Math.ceil(open.length / 2);
+    return [open.slice(0, middle), open.slice(middle)].map((half) => {
+      const batch = new Batch();
+      for (const question of half) {
+        batch.offer(question);
+      }
+      return batch;
+    });
+  }
+
+  /** Ends the open questions without an answer. */
+  reject(error: unknown): void {
+    for (const question of this.openQuestions) {
+      question.reject(error);
+    }
+  }
+
+  #endIfAbandoned(reason: unknown): void {
+    if (this.openQuestions.length === 0) {
+      this.#abandoned.abort(reason);
+    }
+  }
+}
+
 /**
- * Gathers questions into requests. One that comes while nothing runs goes out at once and alone; the others leave
- * together when there are 50 or the oldest has waited 50 ms. They may also fill up a request that still waits for its
- * turn, so that a spent budget makes requests fuller, not more.
+ * Gathers questions into requests. A question that finds no other under way is sent at once and alone; the others leave
+ * together when there are 50 or the oldest has waited 50 ms. They may also join a request that still waits for its
+ * turn, so that a spent budget makes requests fuller instead of more.
  */
 export class Gatherer implements Disposable {
   readonly #ask: Call<Batch>;
@@ -23,7 +159,7 @@ export class Gatherer implements Disposable {
     this.#ask = ask;
   }
 
-  /** How many questions wait for others to go with. */
+  /** How many questions wait for others to share their request. */
   get waiting(): number {
     return this.#waiting.length;
   }
@@ -33,7 +169,7 @@ export class Gatherer implements Disposable {
     if (this.#closing.signal.aborted) {
       question.reject(this.#closing.signal.reason);
     } else if (this.#isIdle) {
-      const batch = new Batch({ isFixed: true });
+      const batch = new Batch({ maxSize: 1 });
       batch.offer(question);
       this.#send(batch);
     } else {
@@ -42,7 +178,7 @@ export class Gatherer implements Disposable {
     }
   }
 
-  /** Ends everything: what waits and what runs is rejected with SourceUnavailableError. */
+  /** Rejects all questions, waiting or sent, with SourceUnavailableError. */
   [Symbol.dispose](): void {
     this.#closing.abort(new SourceUnavailableError("the vPIC source is closed"));
     clearTimeout(this.#timer);
@@ -51,7 +187,7 @@ export class Gatherer implements Disposable {
     }
   }
 
-  /** Whether nobody waits. A request whose answers were just given out is as good as over. */
+  /** Whether every question has its answer. A request whose answers were just given out is as good as over. */
   get #isIdle(): boolean {
     return this.#waiting.length === 0 && this.#running.values().every((batch) => batch.openQuestions.length === 0);
   }
@@ -73,7 +209,7 @@ export class Gatherer implements Disposable {
     }
   }
 
-  /** Sends off as many of those who wait as go into one request. */
+  /** Sends as many of the waiting questions as fit into one request. */
   #leave(): void {
     this.#waiting = this.#waiting.filter((question) => question.isOpen && !this.#joinRunning(question));
     if (this.#waiting.length > 0) {
@@ -100,6 +236,6 @@ function toUnavailable(error: unknown): SourceUnavailableError {
   if (error instanceof SourceUnavailableError) {
     return error;
   }
-  const retryAfterMs = error instanceof VpicFault ? error.retryAfterMs : undefined;
+  const retryAfterMs = error instanceof VpicError ? error.retryAfterMs : undefined;
   return new SourceUnavailableError("vPIC did not answer", { cause: error, retryAfterMs });
 }

@@ -1,38 +1,50 @@
 import type { Logger } from "../telemetry/logger.ts";
-import { withAttemptTimeout } from "./attempt-timeout.ts";
-import type { Batch } from "./batch.ts";
+import type { Call } from "./call.ts";
 import type { CircuitBreaker } from "./circuit-breaker.ts";
+import { withCircuitBreaker, withRefusal } from "./circuit-breaker.ts";
 import type { ConcurrencyLimit } from "./concurrency-limit.ts";
 import { withConcurrencyLimit } from "./concurrency-limit.ts";
+import type { Batch } from "./gatherer.ts";
 import type { RequestBudget } from "./request-budget.ts";
 import { withRequestBudget } from "./request-budget.ts";
+import type { RestingVins } from "./resting-vins.ts";
 import { withRetry } from "./retry.ts";
-import type { Call } from "./stop.ts";
-import type { VpicObserver } from "./vpic-observer.ts";
-import { withObserver } from "./vpic-observer.ts";
-import { withWaitingLimit } from "./waiting-limit.ts";
-import { withCircuitBreaker, withRefusal } from "./with-circuit-breaker.ts";
+import { withAttemptTimeout, withWaitingLimit } from "./time-limits.ts";
+import type { VpicErrorKind } from "./vpic-error.ts";
+import { VpicError } from "./vpic-error.ts";
 
 const WAITING_LIMIT_MS = 30_000;
 const RETRY = { maxAttempts: 4, minDelayMs: 100, maxDelayMs: 1_500 };
+
+/** One request to vPIC, and how it ended. */
+export interface VpicAttempt {
+  /** How many VINs were in it. */
+  readonly vins: number;
+  readonly durationMs: number;
+  /** `cancelled`: no caller waited any more. */
+  readonly outcome: "answered" | "cancelled" | VpicErrorKind;
+  /** The HTTP status, when it was the reason of a failure. */
+  readonly status: number | undefined;
+}
 
 export interface Policies {
   readonly breaker: CircuitBreaker;
   readonly limit: ConcurrencyLimit;
   readonly budget: RequestBudget;
+  readonly resting: RestingVins;
   readonly attemptTimeoutMs: number;
   /** From 0 to below 1. */
   readonly random: () => number;
-  readonly observer: VpicObserver;
+  readonly onAttempt: (attempt: VpicAttempt) => void;
   readonly logger: Logger;
 }
 
 /**
- * Wraps the bare request into all policies, outermost first. The budget stands inside of the concurrency limit: what
- * has its token is sent at once, so that vPIC sees no more in any stretch of time than the budget gives out.
+ * Wraps the bare request into all policies, outermost first. The budget is inside the concurrency limit: a request with
+ * a token is sent at once, so that vPIC never receives more in any stretch of time than the budget allows.
  */
 export function withPolicies(
-  { breaker, limit, budget, attemptTimeoutMs, random, observer, logger }: Policies,
+  { breaker, limit, budget, resting, attemptTimeoutMs, random, onAttempt, logger }: Policies,
   ask: Call<Batch>,
 ): Call<Batch> {
   return withRefusal(
@@ -40,15 +52,37 @@ export function withPolicies(
     withWaitingLimit(
       WAITING_LIMIT_MS,
       withRetry(
-        { ...RETRY, random },
+        { ...RETRY, random, onExhausted: ({ openVins }) => resting.add(openVins) },
         withCircuitBreaker(
           breaker,
           withConcurrencyLimit(
             limit,
-            withRequestBudget(budget, withObserver(observer, logger, withAttemptTimeout(attemptTimeoutMs, ask))),
+            withRequestBudget(budget, withReport(onAttempt, logger, withAttemptTimeout(attemptTimeoutMs, ask))),
           ),
         ),
       ),
     ),
   );
+}
+
+/** Reports every attempt, and logs those that failed. */
+function withReport(onAttempt: (attempt: VpicAttempt) => void, logger: Logger, call: Call<Batch>): Call<Batch> {
+  return async (batch, stop) => {
+    const vins = batch.openVins.length;
+    const startedAt = performance.now();
+    const report = (outcome: VpicAttempt["outcome"], status?: number): void =>
+      onAttempt({ vins, durationMs: performance.now() - startedAt, outcome, status });
+    try {
+      await call(batch, stop);
+      report("answered");
+    } catch (error) {
+      if (error instanceof VpicError) {
+        report(error.kind, error.status);
+        logger.debug("a request to vPIC failed", { vins, kind: error.kind, status: error.status, err: error });
+      } else {
+        report("cancelled");
+      }
+      throw error;
+    }
+  };
 }

@@ -1,26 +1,116 @@
-import type { Call } from "./stop.ts";
-import { VpicFault } from "./vpic-fault.ts";
+import { waitFor } from "../vehicle/wait-for.ts";
+import type { Call } from "./call.ts";
+import { VpicError } from "./vpic-error.ts";
 
-/** What may be sent to vPIC: every request, retries included, takes one from it. */
+/** Limits the rate of requests to vPIC: every request, retries included, takes one token. */
 export interface RequestBudget {
   /** Waits until a request may be sent. Rejects with the signal's reason when aborted, and then takes nothing. */
   take(signal: AbortSignal): Promise<void>;
-  /** Gives nothing out for so long: vPIC asked to be left alone. */
+  /** Allows no request for this time: vPIC asked for a pause. */
   pauseFor(durationMs: number): void;
-  /** How many requests could be sent at once, now. */
+  /** How many requests may be sent at once, now. */
   readonly available: number;
-  /** How many wait to be sent. */
+  /** How many requests wait to be sent. */
   readonly waiting: number;
 }
 
-/** Takes every call from the budget just before it is made. An answer with a `Retry-After` pauses the budget. */
+export interface TokenBucketOptions {
+  /** The sustained rate; a fraction is fine. */
+  readonly requestsPerSecond: number;
+  /** The burst size. In any `t` seconds at most `burst + t * requestsPerSecond` requests are sent. */
+  readonly burst: number;
+}
+
+/** The longest pause; a longer one is a clock that is wrong. */
+const MAX_PAUSE_MS = 5 * 60_000;
+
+/** The request budget of this process alone. First come, first served. */
+export class TokenBucket implements RequestBudget {
+  readonly #tokensPerMs: number;
+  readonly #burst: number;
+  readonly #waiting = new Set<() => void>();
+  #tokens: number;
+  /** When the tokens were counted, on the monotonic clock; in the future during a pause. */
+  #countedAt = performance.now();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: TokenBucketOptions) {
+    this.#tokensPerMs = options.requestsPerSecond / 1_000;
+    this.#burst = options.burst;
+    this.#tokens = options.burst;
+  }
+
+  get available(): number {
+    this.#count();
+    return this.#isPaused ? 0 : Math.floor(this.#tokens);
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  async take(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { promise: turn, resolve } = Promise.withResolvers<undefined>();
+    const go = (): void => resolve(undefined);
+    this.#waiting.add(go);
+    this.#serve();
+    try {
+      await waitFor(turn, signal);
+    } catch (error) {
+      const isStillWaiting = this.#waiting.delete(go);
+      this.#tokens += isStillWaiting ? 0 : 1;
+      this.#serve();
+      throw error;
+    }
+  }
+
+  pauseFor(durationMs: number): void {
+    this.#count();
+    const until = performance.now() + Math.min(durationMs, MAX_PAUSE_MS);
+    this.#countedAt = Math.max(this.#countedAt, until);
+    // No burst right after a pause.
+    this.#tokens = Math.min(this.#tokens, 1);
+    this.#serve();
+  }
+
+  get #isPaused(): boolean {
+    return this.#countedAt > performance.now();
+  }
+
+  /** Hands out the tokens there are, and sets the timer for the next request that waits, if any. */
+  #serve(): void {
+    clearTimeout(this.#timer);
+    this.#count();
+    for (const go of this.#waiting) {
+      if (this.#isPaused || this.#tokens < 1) {
+        const untilNextMs = this.#countedAt - performance.now() + (1 - this.#tokens) / this.#tokensPerMs;
+        this.#timer = setTimeout(() => this.#serve(), Math.max(1, Math.ceil(untilNextMs)));
+        return;
+      }
+      this.#tokens -= 1;
+      this.#waiting.delete(go);
+      go();
+    }
+  }
+
+  #count(): void {
+    const now = performance.now();
+    if (now > this.#countedAt) {
+      this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#countedAt) * this.#tokensPerMs);
+      this.#countedAt = now;
+    }
+  }
+}
+
+/** Takes a token for every call just before it is made. An answer with a `Retry-After` pauses the budget. */
 export function withRequestBudget<I>(budget: RequestBudget, call: Call<I>): Call<I> {
   return async (input, stop) => {
     await budget.take(stop.whileWaiting);
     try {
       await call(input, stop);
     } catch (error) {
-      if (error instanceof VpicFault && error.retryAfterMs !== undefined) {
+      if (error instanceof VpicError && error.retryAfterMs !== undefined) {
         budget.pauseFor(error.retryAfterMs);
       }
       throw error;

@@ -1,39 +1,76 @@
-import { sleep } from "./sleep.ts";
-import type { Call } from "./stop.ts";
-import { VpicFault } from "./vpic-fault.ts";
+import { SourceUnavailableError } from "../vehicle/errors.ts";
+import { waitFor } from "../vehicle/wait-for.ts";
+import type { Call, Stop } from "./call.ts";
+import type { Batch } from "./gatherer.ts";
+import { VpicError } from "./vpic-error.ts";
 
 export interface RetryOptions {
-  /** With the first one. */
+  /** Including the first attempt. */
   readonly maxAttempts: number;
   /** The shortest pause between two attempts. */
   readonly minDelayMs: number;
-  /** The longest one, unless vPIC itself asks for more. The pause before the last attempt may be that long. */
+  /** The longest pause, before the last attempt, unless vPIC itself asks for more. */
   readonly maxDelayMs: number;
   /** From 0 to below 1. */
   readonly random: () => number;
+  /** Called when the open questions of a batch have failed and are not tried again. */
+  readonly onExhausted: (batch: Batch) => void;
 }
 
 /**
- * Makes a call again when it failed in a way that may pass. The pause before is random (full jitter), so that those
- * who failed together do not come back together; its upper end doubles each time. `Retry-After` is waited for.
+ * Repeats a request that failed for a reason that may pass. The pause before it is random (full jitter), so that
+ * requests that failed together do not return together; its upper bound doubles each time. `Retry-After` is respected.
+ *
+ * One VIN may be what fails the request of fifty. So a batch that has failed twice, or failed for a reason that will
+ * not pass, is split in halves, and each half goes on by itself: in the end the other VINs are answered.
  */
-export function withRetry<I>(options: RetryOptions, call: Call<I>): Call<I> {
-  return async (input, stop) => {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await call(input, stop);
-        return;
-      } catch (error) {
-        if (!(error instanceof VpicFault) || !error.isTransient || attempt >= options.maxAttempts) {
-          throw error;
+export function withRetry(options: RetryOptions, call: Call<Batch>): Call<Batch> {
+  const attempt = async (batch: Batch, stop: Stop, number: number): Promise<void> => {
+    try {
+      await call(batch, stop);
+    } catch (error) {
+      if (!(error instanceof VpicError)) {
+        // The attempt failed and the circuit breaker allows no other: a probe, for one.
+        if (error instanceof SourceUnavailableError && error.cause instanceof VpicError) {
+          options.onExhausted(batch);
         }
-        await sleep(Math.max(backOffMs(options, attempt), error.retryAfterMs ?? 0), stop.whileWaiting);
+        throw error;
       }
+      const halves = mayBeOneVin(error, number) ? batch.split() : undefined;
+      if (halves === undefined && (!error.isTransient || number >= options.maxAttempts)) {
+        options.onExhausted(batch);
+        throw error;
+      }
+      await sleep(Math.max(backOffMs(options, number), error.retryAfterMs ?? 0), stop.whileWaiting);
+      await (halves === undefined ? attempt(batch, stop, number + 1) : attemptEach(halves, stop));
     }
   };
+  const attemptEach = async (batches: readonly Batch[], stop: Stop): Promise<void> => {
+    const attempts = batches.map((batch) => attempt(batch, stop, 2));
+    // No half is ended by the failure of the other.
+    await Promise.allSettled(attempts);
+    await Promise.all(attempts);
+  };
+  return async (batch, stop) => await attempt(batch, stop, 1);
+}
+
+/** Whether the other VINs of the request may do better without one of them. */
+function mayBeOneVin(error: VpicError, attempt: number): boolean {
+  const isThrottled = error.status === 429;
+  return !isThrottled && !error.partlyAnswered && (attempt > 1 || !error.isTransient);
 }
 
 function backOffMs({ maxAttempts, minDelayMs, maxDelayMs, random }: RetryOptions, attempt: number): number {
   const upperEndMs = Math.max(minDelayMs, maxDelayMs / 2 ** Math.max(0, maxAttempts - 1 - attempt));
   return minDelayMs + random() * (upperEndMs - minDelayMs);
+}
+
+async function sleep(durationMs: number, signal: AbortSignal): Promise<void> {
+  const { promise: end, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), durationMs);
+  try {
+    await waitFor(end, signal);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,43 +1,71 @@
+import { isIP } from "node:net";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
-
 import type { Dispatcher } from "undici";
 import { errors, Pool } from "undici";
-
 import type { VehicleQuery } from "../vehicle/vehicle.ts";
-import type { VpicRow } from "./answer.ts";
-import { readRows } from "./answer.ts";
-import { readRetryAfterMs } from "./retry-after.ts";
-import { VpicFault } from "./vpic-fault.ts";
-import { toVpicRequest } from "./vpic-request.ts";
+import type { VpicRow } from "./vpic-answer.ts";
+import { readRows } from "./vpic-answer.ts";
+import { VpicError } from "./vpic-error.ts";
 
-/** Carries questions to vPIC. */
+/** Sends requests to vPIC. */
 export interface VpicTransport extends AsyncDisposable {
   /**
-   * Sends one request for these VINs (at most 50, each once) and reads the rows of the answer, whichever VINs they are
-   * for.
+   * Sends one request for these VINs (at most 50, each once) and reads the rows of the answer, for any VIN.
    *
-   * @throws VpicFault, or the reason of `signal`.
+   * @throws VpicError when there is no such answer; the reason of `signal` when aborted.
    */
   fetchRows(queries: readonly VehicleQuery[], signal: AbortSignal): Promise<readonly VpicRow[]>;
 }
 
 export interface VpicClientOptions {
-  /** As {@link parseVpicUrl} gives it. */
+  /** As {@link parseVpicUrl} returns it. */
   readonly baseUrl: string;
-  /** Names the service and its version, such as `VehicleService/1.0.0`. */
+  /** The service and its version, such as `VehicleService/1.0.0`. */
   readonly userAgent: string;
-  /** How long connecting may take, with DNS and TLS. */
+  /** Time limit for a connection, including DNS and TLS. */
   readonly connectTimeoutMs: number;
   /** The wall clock, in ms since the epoch. */
   readonly now: () => number;
 }
 
 const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
+const MAX_BYTES = 1024 * 1024;
+const MAX_BATCH_BYTES = 8 * MAX_BYTES;
+/** What is read of an answer that is not used, so that its connection can be used again. */
 const MAX_DUMPED_BYTES = 64 * 1024;
 const gunzipAsync = promisify(gunzip);
 
-/** Speaks HTTP with vPIC. One call is one request: no redirect is followed, nothing is repeated. */
+/**
+ * Parses the address of the vPIC API, such as `https://vpic.nhtsa.dot.gov/api`.
+ *
+ * @returns the address without a final slash.
+ * @throws Error when it cannot be used. Plain http is for loopback only: otherwise anyone on the network path could
+ *   write vehicles into the cache.
+ */
+export function parseVpicUrl(text: string): string {
+  const url = URL.parse(text.trim());
+  if (url === null) {
+    throw new Error("expected a URL such as https://vpic.nhtsa.dot.gov/api");
+  }
+  // A password with an unescaped slash ends up as an @ in the path.
+  if (url.username !== "" || url.password !== "" || url.pathname.includes("@")) {
+    throw new Error("must not contain a user name or password");
+  }
+  if (url.search !== "" || url.hash !== "") {
+    throw new Error("must not contain a query or a fragment");
+  }
+  if (url.protocol !== "https:" && !(url.protocol === "http:" && isLoopback(url.hostname))) {
+    throw new Error("must be https (plain http is allowed for loopback only)");
+  }
+  return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "[::1]" || (isIP(hostname) === 4 && hostname.startsWith("127."));
+}
+
+/** The HTTP client for vPIC. One call is one request: no redirect is followed, nothing is repeated. */
 export class VpicClient implements VpicTransport {
   readonly #pool: Pool;
   readonly #basePath: string;
@@ -57,7 +85,7 @@ export class VpicClient implements VpicTransport {
   }
 
   async fetchRows(queries: readonly VehicleQuery[], signal: AbortSignal): Promise<readonly VpicRow[]> {
-    const { maxBytes, ...request } = toVpicRequest(this.#basePath, queries);
+    const { maxBytes, ...request } = toRequest(this.#basePath, queries);
     try {
       const response = await this.#pool.request({
         ...request,
@@ -73,11 +101,11 @@ export class VpicClient implements VpicTransport {
       return readRows(await readText(response, maxBytes));
     } catch (error) {
       signal.throwIfAborted();
-      throw error instanceof VpicFault ? error : toNetworkFault(error);
+      throw error instanceof VpicError ? error : toNetworkError(error);
     }
   }
 
-  /** Breaks all connections; requests under way fail. */
+  /** Closes all connections; requests under way fail. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool.destroy();
   }
@@ -87,14 +115,77 @@ export class VpicClient implements VpicTransport {
     if (statusCode === 200 && JSON_TYPE.test(contentType)) {
       return;
     }
-    // What is not read would keep the connection busy; an error on the way is of no interest.
+    // A body that is not read would keep the connection busy; errors while reading it do not matter.
     body.dump({ limit: MAX_DUMPED_BYTES }).catch(() => undefined);
     if (statusCode !== 200) {
       const retryAfterMs = readRetryAfterMs(firstOf(headers["retry-after"]), this.#now());
-      throw new VpicFault("status", `vPIC answered with status ${statusCode}`, { status: statusCode, retryAfterMs });
+      throw new VpicError("status", `vPIC answered with status ${statusCode}`, { status: statusCode, retryAfterMs });
     }
-    throw new VpicFault("foreign", "the answer is not application/json", { status: statusCode });
+    throw new VpicError("foreign", "the answer is not application/json", { status: statusCode });
   }
+}
+
+/** A request as undici takes it. */
+interface VpicRequest {
+  readonly method: "GET" | "POST";
+  /** With the query, without the origin. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
+  /** The largest answer that is read. */
+  readonly maxBytes: number;
+}
+
+/** One VIN goes by GET, several by the POST for batches. */
+function toRequest(basePath: string, queries: readonly VehicleQuery[]): VpicRequest {
+  const [first, ...others] = queries;
+  return first !== undefined && others.length === 0 ? toGet(basePath, first) : toPost(basePath, queries);
+}
+
+function toGet(basePath: string, query: VehicleQuery): VpicRequest {
+  const parameters = new URLSearchParams({ format: "json" });
+  if (query.modelYear !== undefined) {
+    parameters.set("modelyear", String(query.modelYear));
+  }
+  return {
+    method: "GET",
+    path: `${basePath}/vehicles/DecodeVinValues/${encodeURIComponent(query.vin)}?${parameters.toString()}`,
+    headers: {},
+    body: null,
+    maxBytes: MAX_BYTES,
+  };
+}
+
+function toPost(basePath: string, queries: readonly VehicleQuery[]): VpicRequest {
+  const items = queries.map(({ vin, modelYear }) => (modelYear === undefined ? vin : `${vin},${modelYear}`));
+  return {
+    method: "POST",
+    path: `${basePath}/vehicles/DecodeVINValuesBatch/`,
+    headers: { "content-type": "application/x-www-form-urlencoded" },
+    // The format belongs in the body: vPIC ignores it in the query, and answers with XML.
+    body: new URLSearchParams({ format: "json", data: items.join(";") }).toString(),
+    maxBytes: MAX_BATCH_BYTES,
+  };
+}
+
+const SECONDS = /^\d{1,9}$/;
+
+/**
+ * Reads a `Retry-After` header: seconds, or a date.
+ *
+ * @param nowMs the wall clock, in ms since the epoch.
+ * @returns ms from now, not negative; undefined when there is no header or it cannot be read.
+ */
+export function readRetryAfterMs(header: string | undefined, nowMs: number): number | undefined {
+  if (header === undefined) {
+    return undefined;
+  }
+  const text = header.trim();
+  if (SECONDS.test(text)) {
+    return Number(text) * 1_000;
+  }
+  const date = Date.parse(text);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
 }
 
 async function readText({ headers, body }: Dispatcher.ResponseData, maxBytes: number): Promise<string> {
@@ -104,7 +195,7 @@ async function readText({ headers, body }: Dispatcher.ResponseData, maxBytes: nu
   for await (const chunk of stream) {
     bytes += chunk.byteLength;
     if (bytes > maxBytes) {
-      throw new VpicFault("too-large", "the answer is larger than an answer of vPIC can be");
+      throw new VpicError("too-large", `the answer is larger than ${maxBytes} bytes`);
     }
     chunks.push(chunk);
   }
@@ -117,20 +208,20 @@ async function decompress(bytes: Buffer, encoding: string, maxBytes: number): Pr
     return bytes;
   }
   if (encoding !== "gzip") {
-    throw new VpicFault("foreign", "the answer is compressed in a way that was not asked for");
+    throw new VpicError("foreign", "the answer has an unexpected content-encoding");
   }
   try {
     return await gunzipAsync(bytes, { maxOutputLength: maxBytes });
   } catch (error) {
-    throw new VpicFault("foreign", "the answer cannot be decompressed", { cause: error });
+    throw new VpicError("foreign", "the answer cannot be decompressed", { cause: error });
   }
 }
 
-function toNetworkFault(error: unknown): VpicFault {
+function toNetworkError(error: unknown): VpicError {
   const isTimeout = error instanceof errors.ConnectTimeoutError || error instanceof errors.HeadersTimeoutError;
   return isTimeout
-    ? new VpicFault("timeout", "vPIC could not be connected to in time", { cause: error })
-    : new VpicFault("network", "the connection to vPIC failed", { cause: error });
+    ? new VpicError("timeout", "no connection to vPIC in time", { cause: error })
+    : new VpicError("network", "the connection to vPIC failed", { cause: error });
 }
 
 function firstOf(header: string | string[] | undefined): string | undefined {

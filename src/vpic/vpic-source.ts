@@ -1,19 +1,21 @@
 import type { Logger } from "../telemetry/logger.ts";
-import { SingleFlight } from "../vehicle/single-flight.ts";
+import type { VpicReading } from "../telemetry/metrics.ts";
 import type { Decode, VehicleQuery, VehicleSource } from "../vehicle/vehicle.ts";
-import { createAskVpic } from "./ask-vpic.ts";
-import { Question } from "./batch.ts";
-import type { BreakerState } from "./circuit-breaker.ts";
+import type { Call } from "./call.ts";
+import type { BreakerListener } from "./circuit-breaker.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
 import { ConcurrencyLimit } from "./concurrency-limit.ts";
-import { Gatherer } from "./gatherer.ts";
+import type { Batch } from "./gatherer.ts";
+import { Gatherer, Question } from "./gatherer.ts";
+import type { VpicAttempt } from "./policies.ts";
 import { withPolicies } from "./policies.ts";
 import type { RequestBudget } from "./request-budget.ts";
-import { TokenBucket } from "./token-bucket.ts";
+import { TokenBucket } from "./request-budget.ts";
+import { RestingVins } from "./resting-vins.ts";
+import { findDecode } from "./vpic-answer.ts";
 import type { VpicTransport } from "./vpic-client.ts";
 import { VpicClient } from "./vpic-client.ts";
-import type { VpicObserver } from "./vpic-observer.ts";
-import { toBreakerListener } from "./vpic-observer.ts";
+import { VpicError } from "./vpic-error.ts";
 
 const CONNECT_TIMEOUT_MS = 1_000;
 const ATTEMPT_TIMEOUT_MS = 8_000;
@@ -21,90 +23,80 @@ const MAX_RUNNING_REQUESTS = 8;
 /** With 50 VINs each, more than 30 s of the default budget. */
 const MAX_WAITING_REQUESTS = 150;
 const DEFAULT_REQUESTS_PER_SECOND = 5;
-/** How many seconds' worth of requests may go out at once. */
+/** The default burst, in seconds of the rate. */
 const BURST_SECONDS = 4;
 
 /** How vPIC is treated. */
 export interface VpicPolicyOptions {
   readonly logger: Logger;
-  /** What this process may send in the long run. Default 5. */
+  /** The sustained rate of this process. Default: 5. */
   readonly requestsPerSecond?: number;
-  /** How many requests may go out at once after a pause. Default four seconds' worth. */
+  /** The burst size. Default: four seconds of the rate. */
   readonly burst?: number;
-  /** A budget that is shared with others, instead of this process's own. */
+  /** A budget that is shared with others, instead of one for this process. */
   readonly budget?: RequestBudget;
-  /** How long one request may take as a whole. Default 8 s: a cold vPIC needs that long. */
+  /** Time limit of one request as a whole. Default: 8 s, which a cold vPIC needs. */
   readonly attemptTimeoutMs?: number;
-  /** Is told of attempts and of the breaker, for metrics. Default nobody. */
-  readonly observer?: VpicObserver;
-  /** The wall clock, in ms since the epoch. Default `Date.now`. */
+  /** Called after every request, for metrics. Default: none. */
+  readonly onAttempt?: (attempt: VpicAttempt) => void;
+  /** The wall clock, in ms since the epoch. Default: `Date.now`. */
   readonly now?: () => number;
-  /** Spreads retries; from 0 to below 1. Default `Math.random`. */
+  /** Spreads retries; from 0 to below 1. Default: `Math.random`. */
   readonly random?: () => number;
 }
 
 export interface VpicSourceOptions extends VpicPolicyOptions {
-  /** As `parseVpicUrl` gives it. */
+  /** As `parseVpicUrl` returns it. */
   readonly baseUrl: string;
-  /** Names the service and its version, such as `VehicleService/1.0.0`. */
+  /** The service and its version, such as `VehicleService/1.0.0`. */
   readonly userAgent: string;
 }
 
-/** How the source does, for metrics and health. */
-export interface VpicSourceState {
-  readonly breaker: BreakerState;
-  /** How many requests the budget would let go at once, now. */
-  readonly availableRequests: number;
-  /** How many requests wait for a place or for the budget. */
-  readonly waitingRequests: number;
-  /** How many VINs wait for others to go with. */
-  readonly gatheringVins: number;
-  /** How many requests are under way. */
-  readonly runningRequests: number;
-}
-
-/** Decodes with the live vPIC API, gathering questions and never asking more than vPIC can bear. */
+/**
+ * Decodes with the live vPIC API. Gathers questions into few requests, and never sends more than vPIC allows. Callers
+ * of the same VIN are expected to share one decode: each one here is a question of its own.
+ */
 export class VpicSource implements VehicleSource, AsyncDisposable {
   readonly name = "vpic";
   readonly #transport: VpicTransport;
   readonly #breaker: CircuitBreaker;
-  readonly #limit: ConcurrencyLimit;
+  readonly #limit = new ConcurrencyLimit({ maxRunning: MAX_RUNNING_REQUESTS, maxWaiting: MAX_WAITING_REQUESTS });
   readonly #budget: RequestBudget;
+  readonly #resting = new RestingVins();
   readonly #gatherer: Gatherer;
-  readonly #flights = new SingleFlight<string, Decode>();
 
   constructor(options: VpicPolicyOptions, transport: VpicTransport) {
     this.#transport = transport;
-    const { logger, observer = {}, now = Date.now, random = Math.random } = options;
+    const { logger, onAttempt = () => undefined, now = Date.now, random = Math.random } = options;
     const { requestsPerSecond = DEFAULT_REQUESTS_PER_SECOND, attemptTimeoutMs = ATTEMPT_TIMEOUT_MS } = options;
     const { burst = Math.max(1, BURST_SECONDS * requestsPerSecond) } = options;
-    this.#breaker = new CircuitBreaker(toBreakerListener(observer, logger));
-    this.#limit = new ConcurrencyLimit({ maxRunning: MAX_RUNNING_REQUESTS, maxWaiting: MAX_WAITING_REQUESTS });
+    this.#breaker = new CircuitBreaker(logChanges(logger));
     this.#budget = options.budget ?? new TokenBucket({ requestsPerSecond, burst });
+    const [breaker, limit, budget, resting] = [this.#breaker, this.#limit, this.#budget, this.#resting];
     const ask = withPolicies(
-      {
-        breaker: this.#breaker,
-        limit: this.#limit,
-        budget: this.#budget,
-        attemptTimeoutMs,
-        random,
-        observer,
-        logger,
-      },
-      createAskVpic(transport, now),
+      { breaker, limit, budget, resting, attemptTimeoutMs, random, onAttempt, logger },
+      createAsk(transport, now),
     );
     this.#gatherer = new Gatherer(ask);
   }
 
   /**
-   * Rejects at once while the breaker is open. May otherwise take tens of seconds: how long to wait is up to the caller.
+   * Rejects at once while the breaker is open or the VIN rests. Otherwise it may take tens of seconds: callers decide
+   * how long to wait.
    */
   async decode(query: VehicleQuery, signal: AbortSignal): Promise<Decode> {
-    const key = `${query.vin},${query.modelYear ?? ""}`;
-    return await this.#flights.join(key, (flight) => this.#ask(query, flight), signal, { keep: false });
+    signal.throwIfAborted();
+    const refusal = this.#breaker.refusal ?? this.#resting.refusalOf(query.vin);
+    if (refusal !== undefined) {
+      throw refusal;
+    }
+    const question = new Question(query, signal);
+    this.#gatherer.submit(question);
+    return await question.answer;
   }
 
-  state(): VpicSourceState {
+  /** For metrics and health. */
+  state(): VpicReading {
     return {
       breaker: this.#breaker.state,
       availableRequests: this.#budget.available,
@@ -114,20 +106,10 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
     };
   }
 
-  /** Ends everything: decodes under way and later ones reject with SourceUnavailableError. */
+  /** Rejects all decodes, those under way and later ones, with SourceUnavailableError. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#gatherer[Symbol.dispose]();
     await this.#transport[Symbol.asyncDispose]();
-  }
-
-  async #ask(query: VehicleQuery, signal: AbortSignal): Promise<Decode> {
-    const { refusal } = this.#breaker;
-    if (refusal !== undefined) {
-      throw refusal;
-    }
-    const question = new Question(query, signal);
-    this.#gatherer.submit(question);
-    return await question.answer;
   }
 }
 
@@ -135,4 +117,42 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
 export function createVpicSource(options: VpicSourceOptions): VpicSource {
   const { baseUrl, userAgent, now = Date.now } = options;
   return new VpicSource(options, new VpicClient({ baseUrl, userAgent, connectTimeoutMs: CONNECT_TIMEOUT_MS, now }));
+}
+
+/**
+ * The call inside all policies: one request for the open questions of a batch. Rows answer the questions for their VINs
+ * at once; a question without a row stays open, and the call fails.
+ */
+function createAsk(transport: VpicTransport, now: () => number): Call<Batch> {
+  return async (batch, { signal }) => {
+    signal.throwIfAborted();
+    batch.markSent();
+    const asked = batch.openQuestions;
+    const queries = asked.map(({ query }) => query);
+    const rows = await transport.fetchRows(queries, signal);
+
+    let answered = 0;
+    for (const question of asked) {
+      const decode = findDecode(rows, question.query.vin, now());
+      if (decode !== undefined) {
+        question.resolve(decode);
+        answered += 1;
+      }
+    }
+    if (answered < asked.length) {
+      throw new VpicError("missing-row", `no usable row for ${asked.length - answered} of ${asked.length} VINs`, {
+        partlyAnswered: answered > 0,
+      });
+    }
+  };
+}
+
+function logChanges(logger: Logger): BreakerListener {
+  return (state, reason) => {
+    if (state === "open") {
+      logger.warn("circuit breaker opened: pausing requests to vPIC", { kind: reason?.kind, reason: reason?.message });
+    } else if (state === "closed") {
+      logger.info("circuit breaker closed: vPIC answers again");
+    }
+  };
 }

@@ -6,7 +6,7 @@ import { manyVins } from "../support/real-vins.ts";
 import { startTestApp } from "../support/test-app.ts";
 
 const [LOOKED_UP = "", ...BATCH] = manyVins(4);
-const FAULTS = ["an attempt to ask vPIC failed", "a source cannot answer", "call ended"];
+const FAULTS = ["a request to vPIC failed", "a source cannot answer", "call ended"];
 
 test.each(["grpc", "grpc-web", "connect"] as const)(
   "what a call over %s comes to is logged under its request id, however deep down it happens",

@@ -138,6 +138,24 @@ describe("with a snapshot", () => {
     expect(new Set(answers.map(({ source }) => source))).toEqual(new Set([Source.SNAPSHOT]));
   });
 
+  test("a VIN that vPIC never answers is answered by the snapshot, and the others by vPIC", async () => {
+    const [bad = "", ...good] = manyVins(4);
+    await using app = await start({
+      env: { VPIC_PATIENCE: "60s", CACHE_SNAPSHOT_FOR: "1ms" },
+      vpic: { respondWith: ({ vins }) => (vins.includes(bad) ? { kind: "missing-rows", vins: [bad] } : undefined) },
+    });
+    const client = clientOf(app);
+
+    const answers = [];
+    for (const vin of [bad, bad, bad, bad, ...good]) {
+      answers.push(await client.lookup({ vin }, PATIENT));
+    }
+
+    const { SNAPSHOT, VPIC } = Source;
+    expect(answers.map(({ source }) => source)).toEqual([...Array(4).fill(SNAPSHOT), VPIC, VPIC, VPIC]);
+    expect(app.vpic.vins.filter((vin) => vin === bad)).toHaveLength(4);
+  });
+
   // Every fault that an answer may have is tried on the client of vPIC; these go all the way.
   test.each(["wrong-vin", "html", "cut-json"] as const)(
     "what vPIC sends as %s is neither given out nor kept",

@@ -16,6 +16,7 @@ export class ScriptedSource implements VehicleSource {
   }
 
   async decode(query: VehicleQuery, signal: AbortSignal): Promise<Decode> {
+    signal.throwIfAborted();
     this.asked.push(query);
     this.signals.push(signal);
     return this.script(query, signal);

@@ -1,32 +1,67 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
-import type { BreakerState } from "../../src/vpic/circuit-breaker.ts";
-import { CircuitBreaker } from "../../src/vpic/circuit-breaker.ts";
-import type { Call } from "../../src/vpic/stop.ts";
-import { VpicFault } from "../../src/vpic/vpic-fault.ts";
-import { withCircuitBreaker, withRefusal } from "../../src/vpic/with-circuit-breaker.ts";
-import { never } from "./vins.ts";
+import type { BreakerPass, BreakerState } from "../../src/vpic/circuit-breaker.ts";
+import { CircuitBreaker, withCircuitBreaker, withRefusal } from "../../src/vpic/circuit-breaker.ts";
+import { Batch, Question } from "../../src/vpic/gatherer.ts";
+import type { Vin } from "../../src/vehicle/vin.ts";
+import type { Call } from "../../src/vpic/call.ts";
+import { VpicError } from "../../src/vpic/vpic-error.ts";
+import { never, toVins } from "./vins.ts";
 
 const STOP = { signal: never(), whileWaiting: never() };
-const FAULT = new VpicFault("network", "broken");
+const FAULT = new VpicError("network", "broken");
 
 beforeEach(() => {
   vi.useFakeTimers();
+  vins = [...toVins(1_000)];
 });
 
 afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Makes attempts one after the other: "+" succeeds, "-" fails, "?" ends neither way. */
-function attempt(breaker: CircuitBreaker, outcomes: string): void {
-  for (const outcome of outcomes) {
-    breaker.begin().end(outcome === "?" ? undefined : outcome === "+");
+/** VINs that no attempt has had yet. */
+let vins: Vin[];
+
+/** Ends an attempt: "+" is answered, "-" fails for a VIN of its own, "?" is cancelled. */
+function end(pass: BreakerPass, outcome: string): void {
+  if (outcome === "-") {
+    pass.end({ vins: vins.splice(0, 1), reason: FAULT });
+  } else {
+    pass.end(outcome === "+" ? "answered" : "cancelled");
   }
 }
 
-function failWith(failure: Error): Call<string> {
+/** Makes attempts one after the other. */
+function attempt(breaker: CircuitBreaker, outcomes: string): void {
+  for (const outcome of outcomes) {
+    end(breaker.begin(), outcome);
+  }
+}
+
+/** Makes attempts that all fail, each with these VINs, given by number. */
+function fail(breaker: CircuitBreaker, ...batches: readonly (readonly number[])[]): void {
+  const known = toVins(100);
+  for (const numbers of batches) {
+    breaker.begin().end({ vins: known.filter((_, number) => numbers.includes(number)), reason: FAULT });
+  }
+}
+
+function batchOf(...some: readonly Vin[]): Batch {
+  const batch = new Batch();
+  for (const vin of some) {
+    batch.offer(new Question({ vin }, never()));
+  }
+  return batch;
+}
+
+/** The next batch with one VIN of its own. */
+function nextBatch(): Batch {
+  return batchOf(...vins.splice(0, 1));
+}
+
+function failWith(failure: Error): Call<Batch> {
   return async () => await Promise.reject(failure);
 }
 
@@ -65,35 +100,51 @@ describe("a closed breaker", () => {
     expect(breaker.state).toBe("closed");
   });
 
-  test("does not take quick failures for all there is, while earlier attempts are undecided", () => {
+  test("does not judge by quick failures while earlier attempts are undecided", () => {
     const breaker = new CircuitBreaker();
     const slow = breaker.begin();
     attempt(breaker, "----");
     const before = breaker.state;
 
-    slow.end(true);
+    end(slow, "+");
 
     expect([before, breaker.state]).toEqual(["closed", "closed"]);
   });
 
-  test("takes attempts that are undecided for successes, as long as they are", () => {
+  test("counts undecided attempts as successes until they end", () => {
     const breaker = new CircuitBreaker();
     const slow = [breaker.begin(), breaker.begin(), breaker.begin()];
     attempt(breaker, "+++++-----");
     const before = breaker.state;
 
     for (const pass of slow) {
-      pass.end(false);
+      end(pass, "-");
     }
 
     expect([before, breaker.state]).toEqual(["closed", "open"]);
   });
 
-  test("does not wait for those that hang when all else fails", () => {
+  test("does not wait for attempts that hang when all others fail", () => {
     const breaker = new CircuitBreaker();
     Array.from({ length: 7 }, () => breaker.begin());
 
     attempt(breaker, "----------");
+
+    expect(breaker.state).toBe("open");
+  });
+
+  test("takes failures of one VIN for one, however many requests it was in", () => {
+    const breaker = new CircuitBreaker();
+
+    fail(breaker, [1, 2, 3, 4], [1, 2, 3, 4], [1, 2], [3, 4], [1], [1], [1], [1], [1], [1], [1], [1]);
+
+    expect(breaker.state).toBe("closed");
+  });
+
+  test("opens when the parts of a batch that failed fail too", () => {
+    const breaker = new CircuitBreaker();
+
+    fail(breaker, [1, 2, 3, 4], [1, 2, 3, 4], [1, 2], [3, 4], [1], [2]);
 
     expect(breaker.state).toBe("open");
   });
@@ -103,14 +154,14 @@ describe("a closed breaker", () => {
     const slow = breaker.begin();
     attempt(breaker, "--");
 
-    slow.end(false);
+    end(slow, "-");
 
     expect(breaker.state).toBe("open");
   });
 });
 
 describe("an open breaker", () => {
-  test("refuses at once, and says when to come back", () => {
+  test("refuses at once, and says when to retry", () => {
     const breaker = openBreaker();
     vi.advanceTimersByTime(2_000);
 
@@ -118,7 +169,7 @@ describe("an open breaker", () => {
     expect(breaker.refusal?.retryAfterMs).toBe(3_000);
   });
 
-  test("lets one probe pass after 5 s, and no other while that one runs", () => {
+  test("allows one probe after 5 s, and no other while that one runs", () => {
     const breaker = openBreaker();
     vi.advanceTimersByTime(4_999);
     const early = breaker.refusal;
@@ -131,7 +182,7 @@ describe("an open breaker", () => {
     expect(() => breaker.begin()).toThrow(SourceUnavailableError);
   });
 
-  test("closes after a probe that succeeds, and starts counting anew", () => {
+  test("closes after a probe that succeeds, and starts counting again", () => {
     const breaker = openBreaker();
     vi.advanceTimersByTime(5_000);
 
@@ -157,7 +208,7 @@ describe("an open breaker", () => {
     expect(breaker.refusal?.retryAfterMs).toBe(5_000);
   });
 
-  test("waits again after a probe that told nothing, without doubling the pause", () => {
+  test("waits again after a probe that was cancelled, without doubling the pause", () => {
     const breaker = openBreaker();
     vi.advanceTimersByTime(5_000);
 
@@ -166,15 +217,15 @@ describe("an open breaker", () => {
     expect(breaker.refusal?.retryAfterMs).toBe(5_000);
   });
 
-  test("is not moved by attempts that began before it opened", () => {
+  test("ignores attempts that began before it opened", () => {
     const breaker = new CircuitBreaker();
     const late = Array.from({ length: 12 }, () => breaker.begin());
-    breaker.openFor(5_000);
+    breaker.openFor(5_000, FAULT);
     vi.advanceTimersByTime(5_000);
     attempt(breaker, "+");
 
     for (const pass of late) {
-      pass.end(false);
+      end(pass, "-");
     }
 
     expect(breaker.state).toBe("closed");
@@ -183,17 +234,21 @@ describe("an open breaker", () => {
   test("stays open for the longer of two reasons", () => {
     const breaker = openBreaker();
 
-    breaker.openFor(300_000);
-    breaker.openFor(1_000);
+    breaker.openFor(300_000, FAULT);
+    breaker.openFor(1_000, FAULT);
 
     expect(breaker.refusal?.retryAfterMs).toBe(300_000);
   });
 });
 
 describe("the breaker around calls", () => {
-  test("changes are told once each", async () => {
+  test("every change is reported once, with the last failure", async () => {
     const states: BreakerState[] = [];
-    const breaker = new CircuitBreaker((state) => states.push(state));
+    const reasons = new Set<unknown>();
+    const breaker = new CircuitBreaker((state, reason) => {
+      states.push(state);
+      reasons.add(reason);
+    });
     attempt(breaker, "---");
     vi.advanceTimersByTime(5_000);
     attempt(breaker, "-");
@@ -202,6 +257,7 @@ describe("the breaker around calls", () => {
     attempt(breaker, "+");
 
     expect(states).toEqual(["open", "half-open", "open", "half-open", "closed"]);
+    expect([...reasons]).toEqual([FAULT]);
   });
 
   test.each([new Error("gone"), new SourceUnavailableError("too many wait")])(
@@ -211,30 +267,30 @@ describe("the breaker around calls", () => {
       const call = withCircuitBreaker(breaker, failWith(error));
 
       for (let i = 0; i < 20; i++) {
-        await expect(call("x", STOP)).rejects.toBe(error);
+        await expect(call(nextBatch(), STOP)).rejects.toBe(error);
       }
 
       expect(breaker.state).toBe("closed");
     },
   );
 
-  test("an answer that lacks only some rows is a sign of life", async () => {
+  test("an answer of the known shape without the row is a sign of life", async () => {
     const breaker = new CircuitBreaker();
-    const call = withCircuitBreaker(breaker, failWith(new VpicFault("missing-row", "", { partlyAnswered: true })));
+    const call = withCircuitBreaker(breaker, failWith(new VpicError("missing-row", "")));
 
     for (let i = 0; i < 20; i++) {
-      await expect(call("x", STOP)).rejects.toBeInstanceOf(VpicFault);
+      await expect(call(nextBatch(), STOP)).rejects.toBeInstanceOf(VpicError);
     }
 
     expect(breaker.state).toBe("closed");
   });
 
-  test("the failure that opens it is told as a refusal, with its cause", async () => {
+  test("the failure that opens it becomes a refusal, with its cause", async () => {
     const call = withCircuitBreaker(new CircuitBreaker(), failWith(FAULT));
 
     const errors: unknown[] = [];
     for (let i = 0; i < 3; i++) {
-      errors.push(await call("x", STOP).catch((error: unknown) => error));
+      errors.push(await call(nextBatch(), STOP).catch((error: unknown) => error));
     }
 
     expect(errors.slice(0, 2)).toEqual([FAULT, FAULT]);
@@ -242,22 +298,22 @@ describe("the breaker around calls", () => {
   });
 
   test.each([
-    { fault: new VpicFault("status", "", { status: 403 }), expected: 300_000 },
-    { fault: new VpicFault("status", "", { status: 429, retryAfterMs: 60_000 }), expected: 60_000 },
-    { fault: new VpicFault("status", "", { status: 503, retryAfterMs: 86_400_000 }), expected: 300_000 },
-    { fault: new VpicFault("status", "", { status: 429, retryAfterMs: 2_000 }), expected: undefined },
+    { fault: new VpicError("status", "", { status: 403 }), expected: 300_000 },
+    { fault: new VpicError("status", "", { status: 429, retryAfterMs: 60_000 }), expected: 60_000 },
+    { fault: new VpicError("status", "", { status: 503, retryAfterMs: 86_400_000 }), expected: 300_000 },
+    { fault: new VpicError("status", "", { status: 429, retryAfterMs: 2_000 }), expected: undefined },
   ])(
     "status $fault.status with Retry-After $fault.retryAfterMs opens it for $expected ms",
     async ({ fault, expected }) => {
       const breaker = new CircuitBreaker();
 
-      await expect(withCircuitBreaker(breaker, failWith(fault))("x", STOP)).rejects.toBeInstanceOf(Error);
+      await expect(withCircuitBreaker(breaker, failWith(fault))(nextBatch(), STOP)).rejects.toBeInstanceOf(Error);
 
       expect(breaker.refusal?.retryAfterMs).toBe(expected);
     },
   );
 
-  test("what waits when it opens is ended at once", async () => {
+  test("a call that waits when it opens is ended at once", async () => {
     const breaker = new CircuitBreaker();
     const ended = Promise.withResolvers<unknown>();
     const call = withRefusal<string>(breaker, async (_, { whileWaiting }) => {
@@ -272,7 +328,7 @@ describe("the breaker around calls", () => {
     expect(await ended.promise).toBeInstanceOf(SourceUnavailableError);
   });
 
-  test("nothing begins while it is open", async () => {
+  test("no call begins while it is open", async () => {
     const begun: string[] = [];
     const call = withRefusal<string>(openBreaker(), async (input) => {
       begun.push(input);

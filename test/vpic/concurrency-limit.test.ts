@@ -27,7 +27,7 @@ class Calls {
   }
 }
 
-test("so many run at once, the others in turn, also after a failure", async () => {
+test("only the allowed number runs at once, the others in turn, also after a failure", async () => {
   const calls = new Calls();
   const limit = new ConcurrencyLimit({ maxRunning: 2, maxWaiting: 10 });
   const call = withConcurrencyLimit(limit, calls.call);
@@ -46,7 +46,7 @@ test("so many run at once, the others in turn, also after a failure", async () =
   expect([limit.running, limit.waiting]).toEqual([0, 0]);
 });
 
-test("who finds too many waiting is refused at once", async () => {
+test("a call is refused at once when too many wait", async () => {
   const calls = new Calls();
   const call = withConcurrencyLimit(new ConcurrencyLimit({ maxRunning: 1, maxWaiting: 1 }), calls.call);
   const running = [call(1, STOP), call(2, STOP)];
@@ -59,7 +59,7 @@ test("who finds too many waiting is refused at once", async () => {
   await Promise.all(running);
 });
 
-test("who is aborted while waiting leaves the place to the next", async () => {
+test("a call that is aborted while waiting leaves its turn to the next", async () => {
   const calls = new Calls();
   const call = withConcurrencyLimit(new ConcurrencyLimit({ maxRunning: 1, maxWaiting: 5 }), calls.call);
   const caller = new AbortController();
@@ -74,4 +74,17 @@ test("who is aborted while waiting leaves the place to the next", async () => {
   calls.end(3);
 
   await expect(Promise.all(running)).resolves.toHaveLength(2);
+});
+
+test("a call that is aborted in the moment of its turn returns the place", async () => {
+  const limit = new ConcurrencyLimit({ maxRunning: 1, maxWaiting: 5 });
+  const caller = new AbortController();
+  await limit.enter(never());
+  const leaving = limit.enter(caller.signal);
+
+  caller.abort(new Error("gone"));
+  limit.leave();
+
+  await expect(leaving).rejects.toThrow("gone");
+  expect([limit.running, limit.waiting]).toEqual([0, 0]);
 });

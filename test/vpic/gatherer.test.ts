@@ -3,9 +3,9 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
 import type { Decode, VehicleQuery } from "../../src/vehicle/vehicle.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
-import { Batch, Question } from "../../src/vpic/batch.ts";
+import { Batch, Question } from "../../src/vpic/gatherer.ts";
 import { Gatherer } from "../../src/vpic/gatherer.ts";
-import { VpicFault } from "../../src/vpic/vpic-fault.ts";
+import { VpicError } from "../../src/vpic/vpic-error.ts";
 import { never, toVins } from "./vins.ts";
 
 beforeEach(() => {
@@ -65,7 +65,7 @@ function submitAll(gatherer: Gatherer, questions: readonly Question[]): void {
   }
 }
 
-test("the first question goes out at once and alone, the others together after 50 ms", async () => {
+test("the first question is sent at once and alone, the others together after 50 ms", async () => {
   const asked = new Asked();
   using gatherer = new Gatherer(asked.ask);
 
@@ -93,7 +93,7 @@ test("50 leave at once, and the oldest of the rest waits no longer than 50 ms", 
   ]);
 });
 
-test("a question that comes when all is answered goes out at once", async () => {
+test("a question that comes when all others are answered is sent at once", async () => {
   const asked = new Asked();
   using gatherer = new Gatherer(asked.ask);
   const [first, second] = toQuestions(2);
@@ -106,7 +106,7 @@ test("a question that comes when all is answered goes out at once", async () => 
   expect(asked.batches).toHaveLength(2);
 });
 
-test("a request that waits for its turn is filled up before another is made", async () => {
+test("a request that waits for its turn is filled before another is made", async () => {
   const asked = new Asked();
   asked.isSentAtOnce = false;
   using gatherer = new Gatherer(asked.ask);
@@ -137,7 +137,7 @@ test("one VIN with two model years is not put into one request", async () => {
   expect(years).toEqual([[undefined], [undefined], [2011], [2012]]);
 });
 
-test("a request that fails fails for those who still wait, as unavailable", async () => {
+test("a request that fails makes the source unavailable for the questions without an answer", async () => {
   const asked = new Asked();
   using gatherer = new Gatherer(asked.ask);
   const questions = toQuestions(3);
@@ -147,7 +147,7 @@ test("a request that fails fails for those who still wait, as unavailable", asyn
   second?.resolve(toDecode(second.query));
 
   asked.fail(0, new SourceUnavailableError("busy", { retryAfterMs: 7 }));
-  asked.fail(1, new VpicFault("status", "throttled", { status: 429, retryAfterMs: 2_000 }));
+  asked.fail(1, new VpicError("status", "throttled", { status: 429, retryAfterMs: 2_000 }));
   const outcomes = await Promise.allSettled(questions.map(({ answer }) => answer));
 
   expect(outcomes).toMatchObject([
@@ -157,7 +157,7 @@ test("a request that fails fails for those who still wait, as unavailable", asyn
   ]);
 });
 
-test("who goes while gathering is not asked for", async () => {
+test("a VIN whose caller leaves while it is gathered is not sent", async () => {
   const asked = new Asked();
   using gatherer = new Gatherer(asked.ask);
   const caller = new AbortController();
@@ -172,7 +172,7 @@ test("who goes while gathering is not asked for", async () => {
   expect(asked.batches[1]?.openQuestions.map(({ query }) => query.vin)).toEqual([third]);
 });
 
-test("when all who gather have gone, nothing is asked", async () => {
+test("nothing is sent when all callers have left", async () => {
   const asked = new Asked();
   using gatherer = new Gatherer(asked.ask);
   const caller = new AbortController();
@@ -185,7 +185,7 @@ test("when all who gather have gone, nothing is asked", async () => {
   expect(asked.batches).toHaveLength(1);
 });
 
-test("a request is given up when all who asked have gone, and not before", () => {
+test("a request is abandoned when all its callers have left, and not before", () => {
   const callers = [new AbortController(), new AbortController()];
   const vins = toVins(2);
   const batch = new Batch();
@@ -201,7 +201,7 @@ test("a request is given up when all who asked have gone, and not before", () =>
   expect([before, batch.abandoned.aborted]).toEqual([false, true]);
 });
 
-test("once it is closed everything is unavailable, and no timer is left", async () => {
+test("after closing every question is rejected as unavailable, and no timer is left", async () => {
   const asked = new Asked();
   const gatherer = new Gatherer(asked.ask);
   const [waiting = expect.fail(), late = expect.fail()] = toQuestions(4).slice(2);
@@ -213,4 +213,21 @@ test("once it is closed everything is unavailable, and no timer is left", async 
   await expect(waiting.answer).rejects.toBeInstanceOf(SourceUnavailableError);
   await expect(late.answer).rejects.toBeInstanceOf(SourceUnavailableError);
   expect(vi.getTimerCount()).toBe(0);
+});
+
+test("a batch splits into halves with its open questions, and one question does not split", () => {
+  const questions = toQuestions(4);
+  const batch = new Batch();
+  for (const question of questions) {
+    batch.offer(question);
+  }
+  questions[0]?.reject(new Error("answered"));
+
+  const halves = batch.split();
+
+  expect(halves?.map(({ openVins }) => openVins)).toEqual([
+    questions.slice(1, 3).map(({ query }) => query.vin),
+    questions.slice(3).map(({ query }) => query.vin),
+  ]);
+  expect(halves?.[1]?.split()).toBeUndefined();
 });

@@ -1,9 +1,9 @@
 import type { Vin } from "../../src/vehicle/vin.ts";
-import type { VpicRow } from "../../src/vpic/answer.ts";
-import { sleep } from "../../src/vpic/sleep.ts";
+import type { VpicRow } from "../../src/vpic/vpic-answer.ts";
 import type { VpicTransport } from "../../src/vpic/vpic-client.ts";
-import { VpicFault } from "../../src/vpic/vpic-fault.ts";
+import { VpicError } from "../../src/vpic/vpic-error.ts";
 import { toRow } from "../support/fake-vpic-answers.ts";
+import { sleep } from "./vins.ts";
 
 /** A vPIC without a network, so that minutes pass at once: it answers, fails or is silent. */
 export class ScriptedTransport implements VpicTransport {
@@ -11,7 +11,7 @@ export class ScriptedTransport implements VpicTransport {
   mode: "answering" | "failing" | "flaky" | "silent" = "answering";
   latencyMs = 50;
   failureLatencyMs = 50;
-  /** What answers take longer than the quickest one, up to six times that. */
+  /** Added to the latency of each answer up to six times, in turn. */
   spreadMs = 0;
   /** When each request was sent. */
   readonly sentAt: number[] = [];
@@ -32,7 +32,7 @@ export class ScriptedTransport implements VpicTransport {
     const isFailing = this.mode === "failing" || (this.mode === "flaky" && isUnlucky);
     await sleep(isFailing ? this.failureLatencyMs : this.latencyMs + (number % 7) * this.spreadMs, signal);
     if (isFailing) {
-      throw new VpicFault("network", "broken");
+      throw new VpicError("network", "broken");
     }
     return queries.map(({ vin }) => ({ ...toRow({ vin, modelYear: undefined }, {}), VIN: vin }));
   }

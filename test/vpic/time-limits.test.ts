@@ -1,11 +1,9 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
-import { withAttemptTimeout } from "../../src/vpic/attempt-timeout.ts";
-import { sleep } from "../../src/vpic/sleep.ts";
-import type { Stop } from "../../src/vpic/stop.ts";
-import { withWaitingLimit } from "../../src/vpic/waiting-limit.ts";
-import { never } from "./vins.ts";
+import type { Stop } from "../../src/vpic/call.ts";
+import { withAttemptTimeout, withWaitingLimit } from "../../src/vpic/time-limits.ts";
+import { never, sleep } from "./vins.ts";
 
 const STOP = { signal: never(), whileWaiting: never() };
 
@@ -29,16 +27,16 @@ test("an attempt within its time leaves no timer", async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("an attempt beyond its time is a fault of vPIC", async () => {
+test("an attempt beyond its time is a failure of vPIC", async () => {
   const attempt = withAttemptTimeout(8_000, send)(60_000, STOP).catch((error: unknown) => error);
 
   await vi.advanceTimersByTimeAsync(8_000);
 
-  expect(await attempt).toMatchObject({ name: "VpicFault", kind: "timeout" });
+  expect(await attempt).toMatchObject({ name: "VpicError", kind: "timeout" });
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("an attempt whose caller goes ends with the caller's reason, and leaves no timer", async () => {
+test("an attempt whose caller leaves ends with the caller's reason, and leaves no timer", async () => {
   const caller = new AbortController();
   const attempt = withAttemptTimeout(8_000, send)(60_000, { signal: caller.signal, whileWaiting: caller.signal });
 
@@ -48,7 +46,7 @@ test("an attempt whose caller goes ends with the caller's reason, and leaves no 
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("waiting beyond the limit ends with an error that says when to come back", async () => {
+test("waiting beyond the limit ends with an error that says when to retry", async () => {
   const call = withWaitingLimit(30_000, wait)(60_000, STOP).catch((error: unknown) => error);
 
   await vi.advanceTimersByTimeAsync(30_000);
@@ -58,7 +56,7 @@ test("waiting beyond the limit ends with an error that says when to come back", 
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("a request that was sent may go on beyond the limit for waiting", async () => {
+test("a request that was sent may last longer than the waiting limit", async () => {
   const call = withWaitingLimit(30_000, send)(35_000, STOP);
 
   await vi.advanceTimersByTimeAsync(35_000);

@@ -7,7 +7,7 @@ import { never, toVins } from "./vins.ts";
 
 const [VIN = expect.fail(), OTHER_VIN = expect.fail()] = toVins(2);
 
-/** Faults that pass: retried, and answered when vPIC is itself again. */
+/** Faults that may pass: the request is repeated. */
 const PASSING: readonly Behaviour[] = [
   { kind: "reset" },
   { kind: "silence" },
@@ -37,10 +37,10 @@ const PASSING: readonly Behaviour[] = [
   { kind: "redirect", location: "/api/elsewhere" },
 ];
 
-/** Faults that asking again does not mend. */
+/** Faults that a repeated request does not fix. */
 const LASTING: readonly Behaviour[] = [400, 401, 403, 404, 405, 410].map((status) => ({ kind: "status", status }));
 
-/** Where nothing ends an attempt but its time, that is short: all others may take as long as they need. */
+/** A short time limit where nothing else ends an attempt; the default for all others. */
 const timeOf = ({ kind }: Behaviour): { readonly attemptTimeoutMs?: number } =>
   kind === "silence" || kind === "drip" ? { attemptTimeoutMs: 2_000 } : {};
 
@@ -48,7 +48,7 @@ const nameOf = (behaviour: Behaviour): string => JSON.stringify(behaviour);
 
 describe.concurrent("a fault of vPIC", () => {
   test.each(PASSING.map((behaviour) => [nameOf(behaviour), behaviour] as const))(
-    "%s once is asked again, and the right answer given",
+    "%s once is retried, and the right answer given",
     async (_, fault) => {
       await using started = await startVpic(
         { respondWith: ({ number }) => (number === 1 ? fault : undefined) },
@@ -67,20 +67,20 @@ describe.concurrent("a fault of vPIC", () => {
   );
 
   test.each(PASSING.map((behaviour) => [nameOf(behaviour), behaviour] as const))(
-    "%s that lasts is never taken for an answer, and given up after three requests",
+    "%s that lasts is never taken for an answer, and ends after four requests",
     async (_, fault) => {
       await using started = await startVpic({ respondWith: fault }, timeOf(fault));
       const { vpic, source } = started;
 
       await expect(source.decode({ vin: VIN }, never())).rejects.toBeInstanceOf(SourceUnavailableError);
 
-      expect(vpic.requests).toHaveLength(3);
-      expect(source.state().breaker).toBe("open");
+      expect(vpic.requests).toHaveLength(4);
+      expect(source.state().breaker).toBe("closed");
     },
   );
 
   test.each(LASTING.map((behaviour) => [nameOf(behaviour), behaviour] as const))(
-    "%s is not asked again",
+    "%s is not retried",
     async (_, fault) => {
       await using started = await startVpic({ respondWith: fault });
       const { vpic, source } = started;
@@ -91,9 +91,9 @@ describe.concurrent("a fault of vPIC", () => {
     },
   );
 
-  test("a refused connection is asked again, and answered once vPIC listens", async () => {
+  test("a refused connection is retried, and answered once vPIC listens", async () => {
     const refused = Promise.withResolvers<string>();
-    await using started = await startVpic({}, { observer: { attempted: ({ outcome }) => refused.resolve(outcome) } });
+    await using started = await startVpic({}, { onAttempt: ({ outcome }) => refused.resolve(outcome) });
     const { vpic, source } = started;
     await vpic.refuse();
 
@@ -105,7 +105,7 @@ describe.concurrent("a fault of vPIC", () => {
     expect((await decoding).make).toBe("PETERBILT");
   });
 
-  test("a long Retry-After is told to the caller at once, and nothing is sent before", async () => {
+  test("a long Retry-After is reported to the caller at once, and nothing is sent before it ends", async () => {
     await using started = await startVpic({ respondWith: { kind: "status", status: 503, retryAfter: "60" } });
     const { vpic, source } = started;
 
@@ -121,7 +121,7 @@ describe.concurrent("a fault of vPIC", () => {
     expect(vpic.requests).toHaveLength(1);
   });
 
-  test("a 403 keeps everything from vPIC for five minutes", async () => {
+  test("a 403 pauses all requests for five minutes", async () => {
     await using started = await startVpic({ respondWith: { kind: "html", status: 403 } });
     const { vpic, source } = started;
 

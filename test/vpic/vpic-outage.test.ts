@@ -19,7 +19,7 @@ function createSource(transport: ScriptedTransport, requestsPerSecond = 5): Vpic
   return new VpicSource({ logger: new MemoryLogger(), random: () => 0.5, requestsPerSecond }, transport);
 }
 
-/** Decodes a new VIN every so often for so long, and notes for each how it went and how long it took. */
+/** Decodes a new VIN at this interval, and records for each whether it was answered and how long it took. */
 async function decodeSteadily(source: VpicSource, options: { everyMs: number; forMs: number }) {
   const outcomes: { readonly startedAt: number; readonly isAnswered: boolean; readonly tookMs: number }[] = [];
   const decodes: Promise<unknown>[] = [];
@@ -36,7 +36,7 @@ async function decodeSteadily(source: VpicSource, options: { everyMs: number; fo
 }
 
 test.each(["failing", "silent"] as const)(
-  "while vPIC is %s for minutes it gets at most one probe every 5 s, and nobody waits",
+  "while vPIC is %s for minutes it gets at most one probe every 5 s, and no other caller waits",
   async (mode) => {
     const transport = new ScriptedTransport();
     transport.mode = mode;
@@ -51,7 +51,7 @@ test.each(["failing", "silent"] as const)(
     expect(late.length).toBeGreaterThan(3);
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(5_000);
     const slow = outcomes.filter(({ startedAt: at, tookMs }) => at > startedAt + 30_000 && tookMs > 50);
-    // Only those who are the probe wait for it.
+    // Only the callers of a probe wait for it.
     expect(slow.length).toBeLessThanOrEqual(late.length);
     expect(source.state().breaker).toBe("open");
   },
@@ -110,7 +110,7 @@ test.each([
   },
 );
 
-test("when the breaker opens, those who wait between attempts or in the queue know at once", async () => {
+test("when the breaker opens, callers that wait between attempts or in the queue are refused at once", async () => {
   const transport = new ScriptedTransport();
   transport.mode = "failing";
   await using source = createSource(transport);
@@ -142,7 +142,7 @@ test("an answer that takes 3 s is still given", async () => {
   expect(decodes).toHaveLength(100);
 });
 
-test("a queue that cannot be served in time is refused, not waited for", async () => {
+test("callers beyond the queue that can be served in time are refused at once", async () => {
   const transport = new ScriptedTransport();
   transport.latencyMs = 7_900;
   await using source = createSource(transport);
@@ -162,7 +162,7 @@ test("a queue that cannot be served in time is refused, not waited for", async (
   expect(Math.max(...outcomes.map(({ at }) => at)) - startedAt).toBeLessThanOrEqual(38_100);
 });
 
-test("callers who go leave no timer behind, and are no failures of vPIC", async () => {
+test("callers that leave are not failures of vPIC, and leave no timer", async () => {
   const transport = new ScriptedTransport();
   transport.mode = "silent";
   await using source = createSource(transport);
@@ -181,7 +181,7 @@ test("callers who go leave no timer behind, and are no failures of vPIC", async 
   expect(source.state()).toMatchObject({ breaker: "closed", runningRequests: 0, waitingRequests: 0, gatheringVins: 0 });
 });
 
-test("closing ends every decode as unavailable, and leaves no timer", async () => {
+test("closing rejects every decode as unavailable, and leaves no timer", async () => {
   const transport = new ScriptedTransport();
   transport.mode = "silent";
   const source = createSource(transport);

@@ -1,6 +1,6 @@
-/** What may end a call before it is done. Both signals end it with their reasons. */
+/** Ends a call early. Both signals end it with their reasons. */
 export interface Stop {
-  /** Ends the call whatever it does: nobody wants its result any more. */
+  /** Ends the call at any time: no caller wants its result any more. */
   readonly signal: AbortSignal;
   /** Ends the call while it waits for its turn; a request that was sent goes on. Aborted too when `signal` is. */
   readonly whileWaiting: AbortSignal;

@@ -1,0 +1,34 @@
+import { SourceUnavailableError } from "../vehicle/errors.ts";
+import type { Vin } from "../vehicle/vin.ts";
+
+const REST_MS = 30_000;
+/** Bounds the memory; beyond it the VINs that have rested longest are asked again early. */
+const MAX_VINS = 10_000;
+
+/** VINs that vPIC failed to answer in every attempt. They are not sent again for 30 s: the next source answers. */
+export class RestingVins {
+  /** When each rest ends, on the monotonic clock; the first to end comes first. */
+  readonly #ends = new Map<Vin, number>();
+
+  add(vins: readonly Vin[]): void {
+    const now = performance.now();
+    for (const vin of vins) {
+      this.#ends.delete(vin);
+      this.#ends.set(vin, now + REST_MS);
+    }
+    for (const [vin, end] of this.#ends) {
+      if (end > now && this.#ends.size <= MAX_VINS) {
+        return;
+      }
+      this.#ends.delete(vin);
+    }
+  }
+
+  /** Why a VIN may not be sent to vPIC now, or undefined when it may. */
+  refusalOf(vin: Vin): SourceUnavailableError | undefined {
+    const retryAfterMs = (this.#ends.get(vin) ?? 0) - performance.now();
+    return retryAfterMs > 0
+      ? new SourceUnavailableError("vPIC gave no answer for this VIN a moment ago", { retryAfterMs })
+      : undefined;
+  }
+}
