@@ -46,9 +46,9 @@ export interface Config {
   readonly shutdownGraceMs: number;
 }
 
-/** Who may come in, and how often. */
+/** Who may call, and how often. */
 interface AccessConfig {
-  /** Without it, whoever reaches the service may do everything. */
+  /** Without it, anyone who can reach the service may do everything. */
   readonly tokensFile: string | undefined;
   readonly allowAnonymous: boolean;
   readonly origins: AllowedOrigins;
@@ -63,7 +63,7 @@ export interface TlsConfig {
   readonly clientCaFile: string | undefined;
 }
 
-/** What is wrong with the configuration. The message has one line a fault. */
+/** The faults of a configuration. The message has one line for each. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly faults: readonly string[];
@@ -183,7 +183,7 @@ function optionalPath(text: string): string | undefined {
   return text === "" ? undefined : resolve(text);
 }
 
-/** What a value must have to be a URL, or user data of one. */
+/** Characters of URLs and of the credentials in them. */
 const LIKE_A_URL = /[@/?=]/;
 
 /**

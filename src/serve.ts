@@ -5,7 +5,7 @@ import type { Config } from "./config.ts";
 import { createLogger } from "./telemetry/logger.ts";
 import type { AuditLogger } from "./telemetry/logger.ts";
 
-/** Runs the service until it is told to stop. What keeps it from starting is said, and sets the exit code to 1. */
+/** Runs the service until a signal stops it. A failure to start is reported and sets the exit code to 1. */
 export async function serve(process: NodeJS.Process): Promise<void> {
   const config = readConfiguration(process);
   if (config !== undefined) {

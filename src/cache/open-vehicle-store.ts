@@ -34,13 +34,13 @@ export interface OpenVehicleStore extends VehicleStore, AsyncDisposable {
 const PING_EVERY_MS = 1_000;
 const PATIENCES_PER_PUT = 5;
 const SQLITE = { reopenAfterMs: 10_000, retryWritesAfterMs: 10_000, patienceMs: 50 };
-// A server that was away comes back at once, and is not harmed by being asked.
+// A server that was away comes back at once, and asking does it no harm.
 const POSTGRES = { reopenAfterMs: 1_000, retryWritesAfterMs: 1_000, patienceMs: 100 };
 
 /**
  * Opens the cache. Does not fail when its database cannot be opened: the store is then empty, and opening is tried again.
  *
- * @throws RangeError when the URL is not one that a database can be opened by.
+ * @throws RangeError when the URL is not a valid database URL.
  */
 export async function openVehicleStore(options: VehicleStoreOptions): Promise<OpenVehicleStore> {
   const { databaseUrl, logger, now = Date.now, elapsedMs = () => performance.now() } = options;

@@ -18,28 +18,28 @@ const READS_AT_ONCE = 7;
 const POOL = {
   max: CONNECTIONS,
   connectionTimeoutMillis: 500,
-  // The server has limits of its own, below; this one is for a server that has fallen silent.
+  // The server enforces the limits below; this one is for a server that no longer answers.
   query_timeout: 1_000,
 };
 
 /**
- * What the server is told of each transaction, in one round trip with its beginning. As startup parameters, PgBouncer
- * would refuse them. A transaction that this process leaves behind must not hold its locks for long.
+ * The limits of each transaction, sent in one round trip with `begin`. PgBouncer refuses them as startup parameters. A
+ * transaction that this process abandons must not hold its locks for long.
  */
 const LIMITS = limits({ statementMs: 500, lockMs: 100 });
 
-/** Statements must see what was committed until the locks before them were given. */
+/** Statements must see everything committed before the transaction got its locks. */
 const BEGIN = `begin isolation level read committed; ${LIMITS}`;
 const PING_TEXT = ["begin read only", LIMITS, ...PING, "commit"].join("; ");
 
-/** Any number will do, as long as all replicas agree. */
+/** Any number works if all replicas use the same one. */
 const MIGRATION_LOCK = 7_205_759_403;
 const MIGRATION_WAIT_MS = 10_000;
 
-/** Others hold the lock of a VIN for a millisecond each, but on a busy machine several may be waiting for it. */
+/** Each holder keeps a VIN's lock for a millisecond, but on a busy machine several may wait for it. */
 const LOCK_ATTEMPTS = 5;
 
-/** In the order of the locks, so that no two transactions wait for each other. */
+/** In the order of the locks, so that two transactions never wait for each other. */
 const LOCK_VINS = `select pg_advisory_xact_lock(lock) from (
   select distinct hashtextextended(vin, 0) as lock from unnest($1::text[]) as asked (vin) order by lock) as locks`;
 
@@ -65,7 +65,7 @@ interface PostgresSession {
   release(destroy: boolean): void;
 }
 
-/** What is used here of the pool that MikroORM holds. */
+/** The part of MikroORM's pool that is used here. */
 interface PostgresPool {
   /** A connection on which the query fails is destroyed. */
   query(query: PostgresQuery): Promise<{ readonly rows: unknown[][] }>;
@@ -152,11 +152,11 @@ export class PostgresStore implements DatabaseStore {
     await this.#slots.take();
     try {
       const reading = this.#pool.query({ name, text, values, rowMode: "array", query_timeout: readPatienceMs });
-      // The time-out of the query begins when there is a connection.
+      // The time-out of the query starts only when it has a connection.
       const { rows } = await withinPatience(reading, readPatienceMs);
       return rows;
     } catch (error) {
-      // Who waited for a database that does not answer need not find that out by itself.
+      // The database does not answer: those that wait for a slot need not find out one by one.
       this.#slots.refuse(error);
       throw error;
     } finally {
@@ -230,8 +230,8 @@ async function migrateAlone(pool: PostgresPool, orm: MikroORM): Promise<void> {
         if (!isPostgresTableMissing(error)) {
           throw error;
         }
-        // Somebody dropped one, and the migrations do not know. The other must go too: with the first table went entries,
-        // or the record of what must not come back.
+        // A table was dropped, which the migrations do not notice. The other must go too: without its entries, or without the
+        // record of what must not come back, it is wrong.
         await orm.em.fork().execute("drop table if exists vehicles, vehicle_removals");
         await orm.em.fork().execute("delete from mikro_orm_migrations");
         await orm.migrator.up();
@@ -241,7 +241,7 @@ async function migrateAlone(pool: PostgresPool, orm: MikroORM): Promise<void> {
   );
 }
 
-/** A connection on which anything fails is destroyed, and so gives up its transaction and its locks. */
+/** Destroys a connection on which anything fails, which ends its transaction and releases its locks. */
 async function inTransaction<Result>(
   pool: PostgresPool,
   work: (session: PostgresSession) => Promise<Result>,
@@ -260,7 +260,7 @@ async function inTransaction<Result>(
   }
 }
 
-/** Limits of how many things happen at once; who comes later waits. */
+/** Limits how many reads run at once. The others wait. */
 class Slots {
   #free: number;
   readonly #waiting: PromiseWithResolvers<void>[] = [];
@@ -288,7 +288,7 @@ class Slots {
     }
   }
 
-  /** Fails everybody who waits. */
+  /** Rejects all that wait. */
   refuse(error: unknown): void {
     this.#waiting.splice(0).forEach(({ reject }) => reject(error));
   }

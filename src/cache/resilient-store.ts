@@ -14,7 +14,7 @@ export interface DatabaseStore extends AsyncDisposable {
   sweep(cutoffs: SweepCutoffs, limit: number): Promise<number>;
   /** @throws whatever keeps the database from answering, or shows that it was lost. */
   ping(): Promise<void>;
-  /** Closes the database and puts away what cannot be used any more, so that the next opening creates a new one. */
+  /** Closes the database and renames its unusable files, so that the next opening creates a new one. */
   discard(): Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export interface ResilientStoreOptions {
   readonly elapsedMs: () => number;
 }
 
-/** However many operations fail, one line in this time reports them, in ms. */
+/** At most one line in this time reports faults, in ms. */
 const LOG_INTERVAL_MS = 10_000;
 
 /**
@@ -95,7 +95,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
     };
   }
 
-  // Of the many reads each is one async function and, on SQLite, nothing else: no closure, no clock.
+  // Reads are frequent. On SQLite, each is one async function and nothing else: no closure, no clock.
   async find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined> {
     const store = this.#readable();
     if (store === undefined) {
@@ -193,7 +193,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
     await this.#opening;
     const store = this.#store;
     this.#store = undefined;
-    // So that no ping that is still under way opens it again.
+    // A ping under way must not open it again.
     this.#triedAt = Infinity;
     this.#lastFault = new Error("the store is closed");
     await store?.[Symbol.asyncDispose]();
@@ -215,7 +215,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
   }
 
   #writable(): DatabaseStore | undefined {
-    // While nothing has failed, no clock is needed.
+    // Without a fault so far, the clock is not read.
     const arePaused = this.#writesResumeAt !== -Infinity && this.#options.elapsedMs() < this.#writesResumeAt;
     if (this.#store === undefined || arePaused) {
       this.#writes.count++;
@@ -260,7 +260,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
   }
 
   #pingInBackground(): void {
-    // What is wrong has been logged by those who found it.
+    // The operation that failed has logged the cause.
     this.ping().catch(() => undefined);
   }
 
@@ -305,7 +305,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
   }
 }
 
-/** Counts faults, and logs them now and then. */
+/** Counts faults and logs them, at most one line per interval. */
 class FaultCount {
   readonly #message: string;
   readonly #options: Pick<ResilientStoreOptions, "logger" | "elapsedMs">;

@@ -25,17 +25,17 @@ import { type Put, type WriteBatch, type WriteOutcome, WriteQueue } from "./writ
  */
 const PRAGMAS = ["synchronous = NORMAL", "trusted_schema = OFF"];
 
-/** SQLite's own waiting for another process's lock would block the event loop: it is waited for between turns. */
+/** SQLite's own wait for another process's lock would block the event loop, so we wait between turns. */
 const BUSY_TIMEOUT_MS = 0;
 const BUSY_PAUSE_MS = 5;
-/** How long a write waits for the lock. Puts are given up before. */
+/** How long a write waits for the lock. Puts fail sooner. */
 const BUSY_PATIENCE_MS = 1_000;
 
-/** How often opening is tried while other processes are opening the same file, and the pause between. */
+/** Attempts to open a file that other processes are opening too, and the pause between them. */
 const OPENING_ATTEMPTS = 20;
 const OPENING_PAUSE_MS = 50;
 
-/** Reads are synchronous: after so many rows, 1 to 2 ms, others get their turn. */
+/** Reads are synchronous. After this many rows, 1 to 2 ms, other work gets its turn. */
 const ROWS_PER_TURN = 256;
 
 export interface SqliteStoreOptions {
@@ -205,7 +205,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Sqli
   const { path, logger, now } = options;
   const identity = identify(path);
   if (isEmpty(path) && existsSync(`${path}-wal`)) {
-    // Emptied, not new: a new file gets its log later than its first page.
+    // It was emptied: a new file gets its first page before its log.
     logQuarantine(await quarantine(path, identity, now()), logger);
   }
   try {
@@ -235,11 +235,11 @@ async function openPatiently(options: SqliteStoreOptions): Promise<SqliteStore> 
 
 function logQuarantine(path: string | undefined, logger: Logger): void {
   if (path !== undefined) {
-    logger.warn("the unusable database was put away", { file: basename(path) });
+    logger.warn("the unusable database was renamed", { file: basename(path) });
   }
 }
 
-/** Writes as soon as no other process does. */
+/** Writes as soon as no other process holds the lock. */
 async function whenFree<Result>(write: () => Result | Promise<Result>): Promise<Result> {
   for (let waitedMs = 0; ; waitedMs += BUSY_PAUSE_MS) {
     try {

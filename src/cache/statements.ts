@@ -1,6 +1,6 @@
 import { ALL_COLUMNS, KEY_COLUMNS } from "./vehicle-row.ts";
 
-// What SQLite and PostgreSQL say in the same words.
+// The SQL that SQLite and PostgreSQL share.
 
 /**
  * The number of a VIN's removals, as an expression: that of its own record, else the one of all VINs without a record.

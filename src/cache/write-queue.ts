@@ -16,7 +16,7 @@ export interface WriteBatch {
   readonly removals: readonly Vin[];
 }
 
-/** What became of a batch, in its order. */
+/** The results of a batch, in its order. */
 export interface WriteOutcome {
   readonly stored: readonly boolean[];
   /** Whether there was something to remove. */
@@ -24,13 +24,13 @@ export interface WriteOutcome {
 }
 
 export interface WriteQueueOptions {
-  /** Commits a batch: the removals first, so that no put of the same batch undoes one. */
+  /** Commits a batch: removals first, so that no put of the same batch undoes one. */
   readonly commit: (batch: WriteBatch) => Promise<WriteOutcome>;
-  /** How long puts wait for a commit before they are given up, in ms. Removals wait for its end. */
+  /** How long puts wait for a commit before they fail, in ms. Removals wait until it ends. */
   readonly patienceMs: number;
 }
 
-/** More rows would hold the event loop up, and make other processes on the same file wait for its lock. */
+/** More rows would block the event loop, and make other processes on the same file wait for its lock. */
 const ROWS_PER_BATCH = 200;
 
 interface Waiting {
@@ -41,7 +41,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Gathers what is written in one turn of the event loop, and commits one batch after the other. */
+/** Gathers the writes of one turn of the event loop, and commits one batch after the other. */
 export class WriteQueue {
   readonly #options: WriteQueueOptions;
   #waiting: Waiting[] = [];
@@ -103,7 +103,7 @@ export class WriteQueue {
     const removals = batch.filter(isRemoval);
     let isDone = false;
     const patience = setTimeout(() => {
-      // A commit that ended while this process was busy is told about first.
+      // A commit that ended while this process was busy counts: its result is read first.
       setImmediate(() => {
         if (!isDone) {
           this.#giveUpPuts(puts);

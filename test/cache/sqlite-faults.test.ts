@@ -89,7 +89,7 @@ const CORRUPTIONS: readonly (readonly [name: string, corrupt: () => Promise<void
 ];
 
 describe("a SQLite file found at the start", () => {
-  test.each(CORRUPTIONS)("%s is put away, and a new one takes its place", async (_, corrupt) => {
+  test.each(CORRUPTIONS)("%s is renamed, and a new one takes its place", async (_, corrupt) => {
     await using before = await open();
     await fill(before);
     await before[Symbol.asyncDispose]();
@@ -115,7 +115,7 @@ describe("a SQLite file found at the start", () => {
     expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
   });
 
-  test("that was emptied beside its log is put away with it", async () => {
+  test("that was emptied beside its log is renamed with it", async () => {
     await using before = await open();
     await fill(before);
     await link(`${path}-wal`, `${path}-kept`);
@@ -255,7 +255,7 @@ describe("a SQLite file in use", () => {
     expect(await quarantined()).toEqual([]);
   });
 
-  test("whose pages turn bad is put away when they are read", async () => {
+  test("whose pages turn bad is renamed when they are read", async () => {
     withOther((other) => other.pragma("wal_checkpoint(TRUNCATE)"));
     await overwrite((content) => content.fill(0xa5, 4096));
     withOther((other) => other.pragma("user_version = 1"));

@@ -49,7 +49,7 @@ test("a key that is put twice, or a VIN that is removed twice, is left for the n
   ]);
 });
 
-test("each write is told what became of it", async () => {
+test("each write gets its own result", async () => {
   const queue = new WriteQueue({
     commit: async () => ({ stored: [false, true], removed: [true, false] }),
     patienceMs: 10_000,
@@ -86,7 +86,7 @@ test("a commit that fails fails its writes, and no later ones", async () => {
   expect(later).toBe(true);
 });
 
-test("puts are given up while a commit hangs, those that wait for it too, and removals wait", async () => {
+test("while a commit hangs, all puts fail and removals wait", async () => {
   const committing = Promise.withResolvers<void>();
   const queue = new WriteQueue({
     commit: async ({ removals }) => {
@@ -105,7 +105,7 @@ test("puts are given up while a commit hangs, those that wait for it too, and re
   expect(await removal).toBe(true);
 });
 
-test("each caller goes on in the name of its own request", async () => {
+test("each caller continues with its own request id", async () => {
   const { queue } = recordingQueue();
   const ids = Array.from({ length: 5 }, (_, index) => `request ${index}`);
 
