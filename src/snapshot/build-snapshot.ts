@@ -1,67 +1,98 @@
 import Database from "better-sqlite3";
-import { RENAMED_LABELS } from "./nhtsa-tables.ts";
+import type { Conversion } from "./conversions.ts";
+import { DEFAULTS, ELEMENTS_NOT_FROM_PATTERNS, RENAMED_LABELS, type Default } from "./nhtsa-tables.ts";
+import { KeyCollector } from "./pattern-keys.ts";
+import type { EngineModelPattern, FormulaPattern, SnapshotContent } from "./snapshot-data.ts";
 import { SnapshotError } from "./snapshot-error.ts";
-import {
-  CREATE_TABLES,
-  FILL_PATTERNS,
-  FILL_SMALL_TABLES,
-  SNAPSHOT_VERSION,
-  SOURCE_COLUMNS,
-} from "./snapshot-schema.ts";
+import type { Item } from "./winners.ts";
 
-/** Look-up tables that are too large to be kept in memory, and have tables of their own here. */
-const LARGE_LOOKUPS: ReadonlySet<string> = new Set(["Make", "Manufacturer", "Model"]);
+/** The columns of NHTSA's database that the snapshot is made from. */
+export const SOURCE_COLUMNS: Readonly<Record<string, readonly string[]>> = {
+  Conversion: ["Id", "FromElementId", "ToElementId", "Formula"],
+  Element: ["Id", "Code", "LookupTable", "IsPrivate", "Decode", "weight"],
+  EngineModel: ["Id", "Name"],
+  EngineModelPattern: ["Id", "EngineModelId", "ElementId", "AttributeId", "CreatedOn", "UpdatedOn"],
+  Make: ["Id", "Name"],
+  Make_Model: ["Id", "MakeId", "ModelId"],
+  Manufacturer: ["Id", "Name"],
+  Model: ["Id", "Name"],
+  Pattern: ["Id", "VinSchemaId", "Keys", "ElementId", "AttributeId", "CreatedOn", "UpdatedOn"],
+  VehicleType: ["Id", "Name"],
+  VinSchema: ["Id", "TobeQCed"],
+  Wmi: ["Id", "Wmi", "ManufacturerId", "VehicleTypeId", "TruckTypeId", "PublicAvailabilityDate"],
+  Wmi_Make: ["WmiId", "MakeId"],
+  Wmi_VinSchema: ["Id", "WmiId", "VinSchemaId", "YearFrom", "YearTo"],
+};
 
-/** What is written into the snapshot about itself. */
-export interface Origin {
-  /** See sourceStamp. */
-  readonly stamp: string;
-  /** When it is built, in whole seconds since the epoch. */
-  readonly builtAtSeconds: number;
-}
+/** Look-up tables whose rows are no values of patterns. */
+const NOT_FOR_PATTERNS: ReadonlySet<string> = new Set(["Make", "Manufacturer"]);
+const CHANGED_ON = "coalesce(unixepoch(coalesce(p.UpdatedOn, p.CreatedOn), 'subsec'), 0)";
+/** Schemas that are checked, of manufacturers that NHTSA makes public. */
+const PUBLIC_SCHEMAS = `
+  SELECT l.VinSchemaId FROM Wmi_VinSchema l
+  JOIN Wmi w ON w.Id = l.WmiId AND w.PublicAvailabilityDate IS NOT NULL
+  JOIN VinSchema s ON s.Id = l.VinSchemaId AND coalesce(s.TobeQCed, 0) = 0`;
+/** Ids order candidates, and those of engine models come after all of plain patterns. */
+const ENGINE_MODEL_IDS_FROM = 2 ** 30;
+const OPEN_END = 2999;
+const LINE_BREAKS = /[\t\r\n]/g;
+const ROWS_PER_CHUNK = 2_000;
+const ISO_DATE_LENGTH = 10;
+
+type Labels = ReadonlyMap<string, string>;
 
 /**
- * Makes the snapshot from NHTSA's database: the same data, arranged for decoding.
+ * Arranges NHTSA's database for decoding.
  *
  * @param sourcePath NHTSA's database as SQLite; it may be changed, so hand in a copy.
- * @param targetPath where to create the snapshot. It is not safe against crashes until this returns.
- * @throws SnapshotError when the source is no such database.
+ * @throws SnapshotError when the source is not such a database.
  */
-export function buildSnapshot(sourcePath: string, targetPath: string, origin: Origin): void {
-  using database = open(targetPath);
-  database.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE");
-  database.exec("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768");
-  attachSource(database, sourcePath);
-  requireColumns(database);
-  database.exec("BEGIN");
-  database.exec(CREATE_TABLES);
-  database.exec(FILL_SMALL_TABLES);
-  fillLookups(database);
-  renameLabels(database);
-  database.exec(FILL_PATTERNS);
-  writeOrigin(database, origin);
-  database.exec("COMMIT");
-  database.exec(`PRAGMA user_version = ${SNAPSHOT_VERSION}`);
+export function buildSnapshot(sourcePath: string): SnapshotContent {
+  using source = openSource(sourcePath);
+  requireColumns(source);
+  const elements = readElements(source);
+  const texts = new Texts();
+  const labels = readLabels(source, elements);
+  const attributes = new Attributes(texts, labels);
+  const keys = new KeyCollector();
+  const { schemaPlaces, ...wmisAndLinks } = readWmis(source, texts);
+  const { rows, formulas } = readPatterns(source, schemaPlaces, attributes, keys);
+  if (rows.count === 0) {
+    throw new SnapshotError("database", "it has no patterns to decode with");
+  }
+  return {
+    dataDate: newestDate(rows),
+    elements: elements.map(({ id, code, weight }) => ({ id, code, weight: weight ?? 0 })),
+    conversions: readConversions(source),
+    ...wmisAndLinks,
+    ...arrange(rows, schemaPlaces.size, keys.size),
+    keys: keys.collected(),
+    formulas,
+    engineModels: readEngineModels(source, attributes),
+    defaults: toDefaults(labels),
+    attributes: attributes.collected(),
+    models: readModels(source, texts),
+    texts: texts.collected(),
+  };
 }
 
-function open(path: string): Database.Database & Disposable {
-  const database = new Database(path);
-  return Object.assign(database, { [Symbol.dispose]: () => database.close() });
-}
-
-function attachSource(database: Database.Database, path: string): void {
+function openSource(path: string): Database.Database & Disposable {
+  let database: Database.Database | undefined;
   try {
-    database.prepare("ATTACH ? AS source").run(path);
+    database = new Database(path);
     // Published files may be in write-ahead mode, which would need further files beside them.
-    database.exec("PRAGMA source.journal_mode = OFF");
-    database.prepare("SELECT count(*) FROM source.sqlite_master").get();
+    database.exec("PRAGMA journal_mode = OFF; PRAGMA locking_mode = EXCLUSIVE");
+    database.prepare("SELECT count(*) FROM sqlite_master").get();
   } catch (cause) {
+    database?.close();
     throw new SnapshotError("database", "it is not a readable SQLite database", { cause });
   }
+  const opened = database;
+  return Object.assign(opened, { [Symbol.dispose]: () => opened.close() });
 }
 
-function requireColumns(database: Database.Database): void {
-  const columns = database.prepare<[string], { name: string }>("SELECT name FROM pragma_table_info(?, 'source')");
+function requireColumns(source: Database.Database): void {
+  const columns = source.prepare<[string], { name: string }>("SELECT name FROM pragma_table_info(?)");
   for (const [table, wanted] of Object.entries(SOURCE_COLUMNS)) {
     const found = new Set(columns.all(table).map((column) => column.name.toLowerCase()));
     if (found.size === 0) {
@@ -77,45 +108,382 @@ function requireColumns(database: Database.Database): void {
   }
 }
 
-function fillLookups(database: Database.Database): void {
-  const tables = database
-    .prepare<[], { name: string }>(`
-      SELECT DISTINCT lookup_table AS name FROM element
-      JOIN source.sqlite_master ON type = 'table' AND lower(name) = lower(lookup_table)`)
+interface SourceElement {
+  readonly id: number;
+  readonly code: string;
+  readonly lookupTable: string | null;
+  readonly weight: number | null;
+}
+
+function readElements(source: Database.Database): SourceElement[] {
+  return source
+    .prepare<[], SourceElement>(`
+      SELECT Id AS id, Code AS code, LookupTable AS lookupTable, weight FROM Element
+      WHERE coalesce(Decode, '') <> '' AND coalesce(IsPrivate, 0) = 0 AND Code IS NOT NULL ORDER BY Id`)
     .all();
-  for (const { name } of tables) {
-    if (!LARGE_LOOKUPS.has(name)) {
-      const quoted = `"${name.replaceAll('"', '""')}"`;
-      database
-        .prepare(`INSERT INTO lookup SELECT ?, CAST(Id AS TEXT), Name FROM source.${quoted} WHERE Name IS NOT NULL`)
-        .run(name);
+}
+
+function readConversions(source: Database.Database): Conversion[] {
+  return source
+    .prepare<[], Conversion>(`
+      SELECT Id AS id, FromElementId AS fromElementId, ToElementId AS toElementId, Formula AS formula
+      FROM Conversion ORDER BY Id`)
+    .all();
+}
+
+/** The names in each variable's look-up table, by id; for all public variables, also those without such a table. */
+function readLabels(source: Database.Database, elements: readonly SourceElement[]): Map<number, Labels> {
+  const tables = source.prepare("SELECT lower(name) FROM sqlite_master WHERE type = 'table'").pluck().all();
+  const isRead = (table: string): boolean => !NOT_FOR_PATTERNS.has(table) && tables.includes(table.toLowerCase());
+  const labelsOf = new Map<string, Labels>();
+  for (const { lookupTable } of elements) {
+    if (lookupTable !== null && isRead(lookupTable) && !labelsOf.has(lookupTable)) {
+      labelsOf.set(lookupTable, readTable(source, lookupTable));
     }
+  }
+  return new Map(elements.map(({ id, lookupTable }) => [id, labelsOf.get(lookupTable ?? "") ?? new Map()]));
+}
+
+function readTable(source: Database.Database, table: string): Labels {
+  const quoted = `"${table.replaceAll('"', '""')}"`;
+  const rows = source
+    .prepare<[], readonly [string, string]>(
+      `SELECT CAST(CAST(Id AS INTEGER) AS TEXT), Name FROM ${quoted} WHERE Name IS NOT NULL`,
+    )
+    .raw()
+    .all();
+  return new Map(rows.map(([id, name]) => [id, todaysLabel(table, name)]));
+}
+
+/** The name that NHTSA gives a row of a look-up table today. A newer database has it already. */
+function todaysLabel(table: string, name: string): string {
+  return RENAMED_LABELS[table]?.[name] ?? name;
+}
+
+function readModels(source: Database.Database, texts: Texts): SnapshotContent["models"] {
+  const rows = source
+    .prepare<[], readonly [number, number, string]>(`
+      SELECT mm.ModelId, k.Id, k.Name
+      FROM (SELECT ModelId, MakeId, min(Id) FROM Make_Model GROUP BY ModelId) mm JOIN Make k ON k.Id = mm.MakeId`)
+    .raw()
+    .all();
+  const size = Math.max(0, ...rows.map(([modelId]) => modelId + 1));
+  const models = { makeId: new Uint32Array(size), make: new Uint32Array(size) };
+  for (const [modelId, makeId, make] of rows) {
+    models.makeId[modelId] = makeId;
+    models.make[modelId] = texts.placeOf(printed(make.toUpperCase()));
+  }
+  return models;
+}
+
+interface SourceWmi {
+  readonly id: number;
+  readonly code: string;
+  readonly availableOn: number | null;
+  readonly vehicleTypeId: number | null;
+  readonly vehicleType: string | null;
+  readonly truckTypeId: number | null;
+  readonly manufacturerId: number | null;
+  readonly manufacturer: string | null;
+  readonly makeId: number | null;
+  readonly make: string | null;
+}
+
+/** The identifiers, their links to schemas, and the places of these schemas by their ids. */
+function readWmis(
+  source: Database.Database,
+  texts: Texts,
+): Pick<SnapshotContent, "wmis" | "links"> & { schemaPlaces: Map<number, number> } {
+  const rows = source
+    .prepare<[], SourceWmi>(`
+      SELECT w.Id AS id, w.Wmi AS code, unixepoch(w.PublicAvailabilityDate, 'subsec') * 1000 AS availableOn,
+        t.Id AS vehicleTypeId, t.Name AS vehicleType, w.TruckTypeId AS truckTypeId,
+        f.Id AS manufacturerId, f.Name AS manufacturer, m.Id AS makeId, m.Name AS make
+      FROM Wmi w
+      LEFT JOIN VehicleType t ON t.Id = w.VehicleTypeId
+      LEFT JOIN Manufacturer f ON f.Id = w.ManufacturerId
+      LEFT JOIN (
+        SELECT wm.WmiId, min(wm.MakeId) AS MakeId FROM Wmi_Make wm JOIN Make ON Make.Id = wm.MakeId
+        GROUP BY wm.WmiId HAVING count(*) = 1
+      ) AS sole ON sole.WmiId = w.Id
+      LEFT JOIN Make m ON m.Id = sole.MakeId
+      ORDER BY w.Id`)
+    .all();
+  const upper = (name: string | null): number => texts.placeOf(printed((name ?? "").toUpperCase()));
+  const vehicleType = (name: string | null): number => upper(name === null ? null : todaysLabel("VehicleType", name));
+  const { schemaPlaces, start, ...links } = readLinks(
+    source,
+    rows.map(({ id }) => id),
+  );
+  const wmis = {
+    code: rows.map(({ code }) => code),
+    availableOn: Float64Array.from(rows, (row) => row.availableOn ?? Number.NaN),
+    vehicleTypeId: Uint8Array.from(rows, (row) => row.vehicleTypeId ?? 0),
+    vehicleType: Uint32Array.from(rows, (row) => vehicleType(row.vehicleType)),
+    truckTypeId: Uint8Array.from(rows, (row) => row.truckTypeId ?? 0),
+    manufacturerId: Uint32Array.from(rows, (row) => row.manufacturerId ?? 0),
+    manufacturer: Uint32Array.from(rows, (row) => upper(row.manufacturer)),
+    makeId: Uint32Array.from(rows, (row) => row.makeId ?? 0),
+    make: Uint32Array.from(rows, (row) => upper(row.make)),
+    linkStart: start,
+  };
+  return { wmis, links, schemaPlaces };
+}
+
+function readLinks(
+  source: Database.Database,
+  wmiIds: readonly number[],
+): SnapshotContent["links"] & { start: Uint32Array; schemaPlaces: Map<number, number> } {
+  const rows = source
+    .prepare<[], readonly [wmiId: number, schemaId: number, yearFrom: number, yearTo: number]>(`
+      SELECT l.WmiId, l.VinSchemaId, coalesce(l.YearFrom, 0), coalesce(l.YearTo, ${OPEN_END})
+      FROM Wmi_VinSchema l JOIN VinSchema s ON s.Id = l.VinSchemaId ORDER BY l.WmiId, 3, 4, l.Id`)
+    .raw()
+    .all();
+  const schemaPlaces = new Map<number, number>();
+  for (const [, schemaId] of rows) {
+    schemaPlaces.set(schemaId, schemaPlaces.get(schemaId) ?? schemaPlaces.size);
+  }
+  const known = new Set(wmiIds);
+  const links = rows.filter(([wmiId]) => known.has(wmiId));
+  return {
+    start: startsOf(
+      wmiIds,
+      links.map(([wmiId]) => wmiId),
+    ),
+    schema: Uint32Array.from(links, ([, schemaId]) => schemaPlaces.get(schemaId) ?? 0),
+    yearFrom: Uint16Array.from(links, ([, , yearFrom]) => yearFrom),
+    yearTo: Uint16Array.from(links, ([, , , yearTo]) => yearTo),
+    schemaPlaces,
+  };
+}
+
+/** Where the rows of each owner begin, and where the last end. Both lists are ascending, every row has its owner. */
+function startsOf(owners: Iterable<number>, rowOwners: ArrayLike<number>): Uint32Array {
+  const starts: number[] = [];
+  let row = 0;
+  for (const owner of owners) {
+    starts.push(row);
+    while (rowOwners[row] === owner) {
+      row++;
+    }
+  }
+  return Uint32Array.from([...starts, row]);
+}
+
+interface SourcePattern {
+  readonly id: number;
+  readonly elementId: number;
+  readonly attributeId: string;
+  readonly changedOn: number;
+  readonly schemaId: number;
+  readonly keys: string;
+}
+
+/** The patterns in the order of the source; columns may be longer than `count`. */
+interface PatternRows {
+  readonly count: number;
+  readonly id: Uint32Array;
+  readonly schema: Uint32Array;
+  readonly key: Uint32Array;
+  readonly attribute: Uint32Array;
+  readonly changedOn: Float64Array;
+}
+
+/** The patterns of public variables and schemas that some VIN can match. */
+function readPatterns(
+  source: Database.Database,
+  schemaPlaces: ReadonlyMap<number, number>,
+  attributes: Attributes,
+  keys: KeyCollector,
+): { rows: PatternRows; formulas: Map<number, FormulaPattern[]> } {
+  const isPublic = new Set(source.prepare<[], number>(PUBLIC_SCHEMAS).pluck().all());
+  const publicPlaces = new Map([...schemaPlaces].filter(([id]) => isPublic.has(id)));
+  const size = Number(source.prepare("SELECT count(*) FROM Pattern").pluck().get());
+  const columns = {
+    id: new Uint32Array(size),
+    schema: new Uint32Array(size),
+    key: new Uint32Array(size),
+    attribute: new Uint32Array(size),
+    changedOn: new Float64Array(size),
+  };
+  const formulas = new Map<number, FormulaPattern[]>();
+  let count = 0;
+  for (const { id, elementId, attributeId, changedOn, schemaId, keys: text } of patternsOf(source)) {
+    const schema = publicPlaces.get(schemaId);
+    const isGiven = ELEMENTS_NOT_FROM_PATTERNS.has(elementId);
+    const attribute = schema === undefined || isGiven ? undefined : attributes.placeOf(elementId, attributeId);
+    if (schema === undefined || attribute === undefined) {
+      continue;
+    }
+    if (text.includes("#")) {
+      formulas.set(schema, [...(formulas.get(schema) ?? []), { id, attribute, changedOn, keys: text.toUpperCase() }]);
+      continue;
+    }
+    const key = keys.placeOf(text);
+    if (key !== undefined) {
+      columns.id[count] = id;
+      columns.schema[count] = schema;
+      columns.key[count] = key;
+      columns.attribute[count] = attribute;
+      columns.changedOn[count] = changedOn;
+      count++;
+    }
+  }
+  return { rows: { count, ...columns }, formulas };
+}
+
+/** All patterns; a chunk at a time is quicker than row by row, and needs less memory than all at once. */
+function* patternsOf(source: Database.Database): Generator<SourcePattern> {
+  const lastRow = Number(source.prepare("SELECT max(rowid) FROM Pattern").pluck().get());
+  const chunk = source.prepare<[number, number], SourcePattern>(`
+    SELECT p.Id AS id, p.ElementId AS elementId, p.AttributeId AS attributeId, ${CHANGED_ON} AS changedOn,
+      p.VinSchemaId AS schemaId, p.Keys AS keys
+    FROM Pattern p WHERE rowid BETWEEN ? AND ?`);
+  for (let row = 1; row <= lastRow; row += ROWS_PER_CHUNK) {
+    yield* chunk.all(row, row + ROWS_PER_CHUNK - 1);
   }
 }
 
-/** Writes today's names. In a newer database they stand already, and nothing is found to change. */
-function renameLabels(database: Database.Database): void {
-  const rename = database.prepare("UPDATE lookup SET name = ? WHERE table_name = ? AND name = ?");
-  const renameType = database.prepare("UPDATE wmi SET vehicle_type = ? WHERE vehicle_type = ?");
-  for (const [table, names] of Object.entries(RENAMED_LABELS)) {
-    for (const [old, current] of Object.entries(names)) {
-      rename.run(current, table, old);
-      if (table === "VehicleType") {
-        renameType.run(current, old);
-      }
+/** Puts the patterns of a schema together, and in it those that have the same keys. */
+function arrange(
+  rows: PatternRows,
+  schemaCount: number,
+  keyCount: number,
+): Pick<SnapshotContent, "schemas" | "groups" | "patterns"> {
+  const { count } = rows;
+  // One number for each row that sorts by schema and keys: plain numbers sort many times faster than objects.
+  const order = new Float64Array(count);
+  for (let row = 0; row < count; row++) {
+    order[row] = ((rows.schema[row] ?? 0) * keyCount + (rows.key[row] ?? 0)) * count + row;
+  }
+  order.sort();
+  const patterns = {
+    attribute: new Uint32Array(count),
+    changedOn: new Float64Array(count),
+    id: new Uint32Array(count),
+  };
+  const groups: { schema: number[]; key: number[]; start: number[] } = { schema: [], key: [], start: [] };
+  let lastGroup = -1;
+  for (let place = 0; place < count; place++) {
+    const sorted = order[place] ?? 0;
+    const row = sorted % count;
+    const group = (sorted - row) / count;
+    if (group !== lastGroup) {
+      groups.schema.push(Math.floor(group / keyCount));
+      groups.key.push(group % keyCount);
+      groups.start.push(place);
+      lastGroup = group;
     }
+    patterns.attribute[place] = rows.attribute[row] ?? 0;
+    patterns.changedOn[place] = rows.changedOn[row] ?? 0;
+    patterns.id[place] = rows.id[row] ?? 0;
+  }
+  return {
+    schemas: { groupStart: startsOf(Array(schemaCount).keys(), groups.schema) },
+    groups: { key: Uint32Array.from(groups.key), patternStart: Uint32Array.from([...groups.start, count]) },
+    patterns,
+  };
+}
+
+function newestDate({ count, changedOn }: PatternRows): string {
+  const newest = changedOn.subarray(0, count).reduce((latest, time) => Math.max(latest, time), 0);
+  return new Date(newest * 1000).toISOString().slice(0, ISO_DATE_LENGTH);
+}
+
+function readEngineModels(source: Database.Database, attributes: Attributes): Map<string, EngineModelPattern[]> {
+  const rows = source
+    .prepare<[], readonly [id: number, elementId: number, attributeId: string, changedOn: number, name: string]>(`
+      SELECT p.Id, p.ElementId, p.AttributeId, ${CHANGED_ON}, m.Name
+      FROM EngineModel m JOIN EngineModelPattern p ON p.EngineModelId = m.Id ORDER BY p.Id`)
+    .raw()
+    .all();
+  const models = new Map<string, EngineModelPattern[]>();
+  for (const [id, elementId, attributeId, changedOn, name] of rows) {
+    const attribute = attributes.placeOf(elementId, attributeId);
+    if (attribute !== undefined) {
+      const key = name.trim().toLowerCase();
+      models.set(key, [...(models.get(key) ?? []), { id: ENGINE_MODEL_IDS_FROM + id, attribute, changedOn }]);
+    }
+  }
+  return models;
+}
+
+function toDefaults(labels: ReadonlyMap<number, Labels>): Map<number, Item[]> {
+  const toItem = ({ elementId, attributeId, value }: Default): Item => ({
+    elementId,
+    attributeId,
+    value: value ?? labels.get(elementId)?.get(attributeId) ?? attributeId,
+    isPattern: false,
+    priority: 0,
+    changedOn: 0,
+    keyRank: 0,
+    id: 0,
+  });
+  return new Map(
+    Object.entries(DEFAULTS).map(([vehicleTypeId, defaults]) => [Number(vehicleTypeId), defaults.map(toItem)]),
+  );
+}
+
+/** Keeps each text once. */
+class Texts {
+  readonly #places = new Map<string, number>([["", 0]]);
+
+  placeOf(text: string): number {
+    const place = this.#places.get(text) ?? this.#places.size;
+    this.#places.set(text, place);
+    return place;
+  }
+
+  collected(): string[] {
+    return [...this.#places.keys()];
   }
 }
 
-function writeOrigin(database: Database.Database, origin: Origin): void {
-  const newest = database
-    .prepare<[], { date: string | null }>("SELECT substr(max(changed_on), 1, 10) AS date FROM pattern")
-    .get();
-  if (newest?.date === undefined || newest.date === null) {
-    throw new SnapshotError("database", "it has no patterns to decode with");
+/** Keeps each value of each variable once. */
+class Attributes {
+  readonly #texts: Texts;
+  readonly #labels: ReadonlyMap<number, Labels>;
+  readonly #places = new Map<number, Map<string, number>>();
+  readonly #elementId: number[] = [];
+  readonly #id: number[] = [];
+  readonly #value: number[] = [];
+
+  constructor(texts: Texts, labels: ReadonlyMap<number, Labels>) {
+    this.#texts = texts;
+    this.#labels = labels;
   }
-  const insert = database.prepare("INSERT INTO meta VALUES (?, ?)");
-  insert.run("stamp", origin.stamp);
-  insert.run("built_at", String(origin.builtAtSeconds));
-  insert.run("data_date", newest.date);
+
+  /** The place of a value; undefined when the variable is not public. */
+  placeOf(elementId: number, attributeId: string): number | undefined {
+    const labels = this.#labels.get(elementId);
+    if (labels === undefined) {
+      return undefined;
+    }
+    const places = this.#places.get(elementId) ?? new Map<string, number>();
+    this.#places.set(elementId, places);
+    let place = places.get(attributeId);
+    if (place === undefined) {
+      place = this.#id.length;
+      places.set(attributeId, place);
+      this.#elementId.push(elementId);
+      this.#id.push(this.#texts.placeOf(attributeId));
+      // vPIC prints the id where its look-up table has no such row.
+      this.#value.push(this.#texts.placeOf(printed(labels.get(attributeId) ?? attributeId)));
+    }
+    return place;
+  }
+
+  collected(): SnapshotContent["attributes"] {
+    return {
+      elementId: Uint16Array.from(this.#elementId),
+      id: Uint32Array.from(this.#id),
+      value: Uint32Array.from(this.#value),
+    };
+  }
+}
+
+/** A value as vPIC prints it: on one line and trimmed. */
+function printed(value: string): string {
+  return value.replaceAll(LINE_BREAKS, " ").trim();
 }

@@ -1,18 +1,12 @@
 import { collectCandidates } from "./candidates.ts";
-import { convert } from "./conversions.ts";
-import type { Item } from "./item.ts";
-import { DEFAULTS, ELEMENT, NOT_APPLICABLE, type ErrorCode } from "./nhtsa-tables.ts";
-import { judge, type Findings } from "./verdict.ts";
-import { patternKeyOf } from "./vin-parts.ts";
-import type { VpicData, Wmi } from "./vpic-data.ts";
-import { pickWinners } from "./winners.ts";
+import { convert, type Converted } from "./conversions.ts";
+import { ELEMENT, type ErrorCode } from "./nhtsa-tables.ts";
+import type { Make, SnapshotData, Wmi } from "./snapshot-data.ts";
+import { judge, type Findings, type Subject } from "./verdict.ts";
+import { pickWinners, type Item } from "./winners.ts";
 
 /** One attempt at a VIN: what to take its year for. */
 export interface Attempt {
-  readonly vin: string;
-  /** Undefined when NHTSA does not know the identifier, or not publicly yet. */
-  readonly wmi: Wmi | undefined;
-  readonly isLightVehicle: boolean;
   /** Undefined when position 10 names none. */
   readonly year: number | undefined;
   readonly isYearConclusive: boolean;
@@ -22,93 +16,74 @@ export interface Attempt {
 /** What an attempt has found. */
 export interface Pass {
   readonly findings: Findings;
+  readonly conversions: readonly Converted[];
   readonly codes: readonly ErrorCode[];
-  readonly score: Score;
+  /** The weights of all variables found. */
+  readonly weight: number;
+  readonly patternCount: number;
 }
-
-/** How much a pass has found: the weights of its variables, its patterns, and its year. */
-type Score = readonly [elements: number, patterns: number, year: number];
 
 /** Decodes a VIN for one year, as NHTSA's spVinDecode_Core does. */
-export function decodePass(data: VpicData, attempt: Attempt): Pass {
-  const { wmi } = attempt;
-  const items = wmi === undefined ? [] : collectItems(data, wmi, attempt);
-  const findings: Findings = {
-    vin: attempt.vin,
-    year: attempt.year,
-    isYearConclusive: attempt.isYearConclusive,
-    isYearContradicted: attempt.isYearContradicted,
-    isLightVehicle: attempt.isLightVehicle,
-    isWmiKnown: wmi !== undefined,
-    vehicleTypeId: wmi?.vehicleTypeId ?? null,
-    items,
-  };
-  const codes = judge(findings);
-  return { findings, codes, score: scoreOf(data, items, attempt.year) };
+export function decodePass(data: SnapshotData, subject: Subject, attempt: Attempt): Pass {
+  const items = subject.wmi === undefined ? [] : collectItems(data, subject.vin, subject.wmi, attempt.year);
+  const conversions = convert(items, data.conversions);
+  if (subject.wmi !== undefined) {
+    addDefaults(data, subject.wmi, items, conversions);
+  }
+  const findings = { subject, ...attempt, items };
+  return { findings, conversions, codes: judge(findings), ...weigh(data, items, conversions) };
 }
 
-function collectItems(data: VpicData, wmi: Wmi, attempt: Attempt): Item[] {
-  const candidates = collectCandidates(data, wmi, attempt.year, patternKeyOf(attempt.vin));
-  const items = pickWinners(candidates);
-  items.push(...wmiItems(wmi), ...yearItems(attempt.year));
-  items.push(...makeItems(data, wmi, items));
-  items.push(...convert(items, data.conversions));
-  const known = new Set(items.map((item) => item.elementId));
-  for (const fallback of DEFAULTS[wmi.vehicleTypeId ?? 0] ?? []) {
-    if (!known.has(fallback.elementId)) {
-      items.push(givenItem(fallback.elementId, fallback.attributeId, fallback.value));
-    }
+function collectItems(data: SnapshotData, vin: string, wmi: Wmi, year: number | undefined): Item[] {
+  const items = pickWinners(collectCandidates(data, wmi, year, vin));
+  const { makeId, make } = makeOf(data, wmi, items);
+  if (wmi.vehicleTypeId !== 0) {
+    items.push(givenItem(ELEMENT.vehicleType, String(wmi.vehicleTypeId), wmi.vehicleType));
+  }
+  const manufacturerId = wmi.manufacturerId === 0 ? "" : String(wmi.manufacturerId);
+  items.push(givenItem(ELEMENT.manufacturer, manufacturerId, wmi.manufacturer));
+  if (year !== undefined) {
+    items.push(givenItem(ELEMENT.modelYear, String(year), String(year)));
+  }
+  if (makeId !== 0) {
+    items.push(givenItem(ELEMENT.make, String(makeId), make));
   }
   return items;
-}
-
-function wmiItems(wmi: Wmi): Item[] {
-  const items: Item[] = [];
-  if (wmi.vehicleTypeId !== null) {
-    items.push(givenItem(ELEMENT.vehicleType, String(wmi.vehicleTypeId), upper(wmi.vehicleType)));
-  }
-  items.push(givenItem(ELEMENT.manufacturer, String(wmi.manufacturerId ?? ""), upper(wmi.manufacturer)));
-  return items;
-}
-
-function yearItems(year: number | undefined): Item[] {
-  return year === undefined ? [] : [givenItem(ELEMENT.modelYear, String(year), String(year))];
 }
 
 /** The make is the model's; without a model it is the identifier's, if that has only one. */
-function makeItems(data: VpicData, wmi: Wmi, items: readonly Item[]): Item[] {
+function makeOf(data: SnapshotData, wmi: Wmi, items: readonly Item[]): Make {
   const model = items.find((item) => item.elementId === ELEMENT.model);
-  const { makeId, make } = model === undefined ? wmi : (data.model(model.attributeId) ?? { makeId: null, make: null });
-  return makeId === null
-    ? []
-    : [{ ...givenItem(ELEMENT.make, String(makeId), upper(make)), isFromPattern: model !== undefined }];
+  return model === undefined ? wmi : data.makeOf(Number(model.attributeId));
 }
 
-function givenItem(elementId: number, attributeId: string, value: string | undefined): Item {
-  return {
-    elementId,
-    attributeId,
-    value,
-    isFromPattern: false,
-    isCountedPattern: false,
-    priority: 100,
-    changedOn: "",
-    keys: "",
-  };
-}
-
-function upper(name: string | null): string {
-  return (name ?? "").toUpperCase();
-}
-
-function scoreOf(data: VpicData, items: readonly Item[], year: number | undefined): Score {
-  const known = new Set(items.filter((item) => item.value !== "").map((item) => item.elementId));
-  let elements = 0;
-  for (const elementId of known) {
-    elements += data.weightOf(elementId);
+function addDefaults(data: SnapshotData, wmi: Wmi, items: Item[], conversions: readonly Converted[]): void {
+  for (const fallback of data.defaultsOf(wmi.vehicleTypeId)) {
+    const isKnown = [...items, ...conversions].some(({ elementId }) => elementId === fallback.elementId);
+    if (!isKnown) {
+      items.push(fallback);
+    }
   }
-  const patterns = items.filter(
-    (item) => item.isCountedPattern && item.value !== "" && item.value !== NOT_APPLICABLE,
-  ).length;
-  return [elements, patterns, year ?? 0];
+}
+
+function givenItem(elementId: number, attributeId: string, value: string): Item {
+  return { elementId, attributeId, value, isPattern: false, priority: 0, changedOn: 0, keyRank: 0, id: 0 };
+}
+
+/** Notes, of which there may be several, weigh nothing. */
+function weigh(
+  data: SnapshotData,
+  items: readonly Item[],
+  conversions: readonly Converted[],
+): Pick<Pass, "weight" | "patternCount"> {
+  let weight = 0;
+  let patternCount = 0;
+  for (const { elementId, value, isPattern } of items) {
+    weight += value === "" ? 0 : data.weightOf(elementId);
+    patternCount += isPattern ? 1 : 0;
+  }
+  for (const { elementId } of conversions) {
+    weight += data.weightOf(elementId);
+  }
+  return { weight, patternCount };
 }

@@ -1,9 +1,9 @@
-import { decodePass, type Attempt, type Pass } from "./decode-pass.ts";
+import { decodePass, type Pass } from "./decode-pass.ts";
 import { EARLIEST_YEAR, impliedYear, YEARS_PER_CYCLE, yearOfOtherCycle, type ImpliedYear } from "./model-year.ts";
 import { VEHICLE_TYPE, YEAR_OF_DESCRIPTOR } from "./nhtsa-tables.ts";
-import { weightOf } from "./verdict.ts";
-import { descriptorOf, wmiOf } from "./vin-parts.ts";
-import type { VpicData, Wmi } from "./vpic-data.ts";
+import type { SnapshotData, Wmi } from "./snapshot-data.ts";
+import { toSubject, weightOf } from "./verdict.ts";
+import { descriptorOf, wmiOf } from "./vin-characters.ts";
 
 const YEARS_AHEAD = 2;
 const LIGHT_TRUCK = 1;
@@ -21,19 +21,14 @@ type Comparable = readonly [errors: number, elements: number, patterns: number, 
  * @param nowMs the time, in ms since the epoch: years more than two ahead are not believed in, and identifiers that
  * become public later are not known yet.
  */
-export function decodeVin(data: VpicData, vin: string, namedYear: number | undefined, nowMs: number): Pass {
-  const now = new Date(nowMs);
-  const latestYear = now.getUTCFullYear() + YEARS_AHEAD;
+export function decodeVin(data: SnapshotData, vin: string, namedYear: number | undefined, nowMs: number): Pass {
+  const latestYear = new Date(nowMs).getUTCFullYear() + YEARS_AHEAD;
   const wmi = data.wmi(wmiOf(vin));
+  const isLight = isLightVehicle(wmi);
+  const isPublic = wmi !== undefined && wmi.availableOn <= nowMs;
+  const subject = toSubject(vin, isPublic ? wmi : undefined, isLight);
   const attempt = (year: number | undefined, isYearConclusive: boolean, isYearContradicted: boolean): Pass =>
-    decodePass(data, {
-      vin,
-      wmi: wmi !== undefined && isPublic(wmi, now) ? wmi : undefined,
-      isLightVehicle: isLightVehicle(wmi),
-      year,
-      isYearConclusive,
-      isYearContradicted,
-    } satisfies Attempt);
+    decodePass(data, subject, { year, isYearConclusive, isYearContradicted });
   const contradicts = (year: number | undefined): boolean =>
     namedYear !== undefined && year !== undefined && namedYear !== year;
 
@@ -42,7 +37,7 @@ export function decodeVin(data: VpicData, vin: string, namedYear: number | undef
     return attempt(setYear, true, contradicts(setYear));
   }
 
-  const implied = impliedYear(vin, isLightVehicle(wmi), latestYear);
+  const implied = impliedYear(vin, isLight, latestYear);
   const year = implied && correctCycle(data, wmi, implied, latestYear);
   const otherYear = implied === undefined || implied.isConclusive ? undefined : implied.year - YEARS_PER_CYCLE;
   const passes: Pass[] = [];
@@ -70,21 +65,17 @@ function isLightVehicle(wmi: Wmi | undefined): boolean {
   );
 }
 
-function isPublic(wmi: Wmi, now: Date): boolean {
-  return wmi.availableOn !== null && wmi.availableOn <= now.toISOString().replace("T", " ");
-}
-
 function isDecodable(year: number, latestYear: number): boolean {
   return year >= EARLIEST_YEAR && year <= latestYear;
 }
 
 /** A year that seems sure, but for which NHTSA has nothing, gives way to that of the other cycle if there it has. */
-function correctCycle(data: VpicData, wmi: Wmi | undefined, implied: ImpliedYear, latestYear: number): number {
+function correctCycle(data: SnapshotData, wmi: Wmi | undefined, implied: ImpliedYear, latestYear: number): number {
   const other = implied.isConclusive ? yearOfOtherCycle(implied.year, latestYear) : undefined;
   if (wmi === undefined || other === undefined) {
     return implied.year;
   }
-  return !data.coversYear(wmi.id, implied.year) && data.coversYear(wmi.id, other) ? other : implied.year;
+  return !data.coversYear(wmi, implied.year) && data.coversYear(wmi, other) ? other : implied.year;
 }
 
 function bestOf(passes: readonly Pass[], namedYear: number | undefined): Pass {
@@ -93,11 +84,11 @@ function bestOf(passes: readonly Pass[], namedYear: number | undefined): Pass {
   );
 }
 
-function scoreFor({ score, findings, codes }: Pass, namedYear: number | undefined): Comparable {
-  const bonus = namedYear !== undefined && findings.year === namedYear ? NAMED_YEAR_BONUS : 0;
+function scoreFor({ codes, weight, patternCount, findings }: Pass, namedYear: number | undefined): Comparable {
   // A year without a model gives way to the other one, but not when the caller has named it.
   const errors = namedYear === undefined ? codes : codes.filter((code) => code !== 14);
-  return [weightOf(errors), score[0], score[1], score[2] + bonus];
+  const bonus = namedYear !== undefined && findings.year === namedYear ? NAMED_YEAR_BONUS : 0;
+  return [weightOf(errors), weight, patternCount, (findings.year ?? 0) + bonus];
 }
 
 function compare(a: Comparable, b: Comparable): number {

@@ -22,12 +22,12 @@ export const ELEMENT = {
 } as const;
 
 /** Variables taken from the WMI or the year, never from patterns. */
-export const ELEMENTS_NOT_FROM_PATTERNS: readonly number[] = [
+export const ELEMENTS_NOT_FROM_PATTERNS: ReadonlySet<number> = new Set([
   ELEMENT.make,
   ELEMENT.manufacturer,
   ELEMENT.modelYear,
   ELEMENT.vehicleType,
-];
+]);
 
 /** Notes and other free texts: all their values are kept, while any other variable has one. */
 export const ELEMENTS_WITH_MANY_VALUES: ReadonlySet<number> = new Set([114, 121, 129, 150, 154, 155, 169, 186]);
@@ -74,7 +74,7 @@ export const BODY_CLASSES = {
 export const NOT_APPLICABLE = "Not Applicable";
 
 /** A value that NHTSA assumes for a whole vehicle type. */
-interface Default {
+export interface Default {
   readonly elementId: number;
   readonly attributeId: string;
   /** Where it is not the name of `attributeId` in the look-up table. */

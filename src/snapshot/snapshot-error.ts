@@ -1,6 +1,31 @@
 /** What a fault lies in: the database that the snapshot is made from, or the place where it is to be kept. */
 export type Culprit = "database" | "data directory";
 
+type Reason = readonly [culprit: Culprit, message: string];
+
+const DISK_FULL: Reason = ["data directory", "the disk is full"];
+const NOT_A_DIRECTORY: Reason = ["data directory", "it is not a directory"];
+const NOT_WRITABLE: Reason = ["data directory", "it cannot be written to"];
+const DAMAGED: Reason = ["database", "it is damaged"];
+
+/** By the codes of Node and SQLite, whose own messages name paths and statements. */
+const REASONS: Readonly<Record<string, Reason>> = {
+  EACCES: NOT_WRITABLE,
+  EDQUOT: DISK_FULL,
+  EEXIST: NOT_A_DIRECTORY,
+  ENOSPC: DISK_FULL,
+  ENOTDIR: NOT_A_DIRECTORY,
+  EPERM: NOT_WRITABLE,
+  EROFS: NOT_WRITABLE,
+  SQLITE_CANTOPEN: NOT_WRITABLE,
+  SQLITE_CORRUPT: DAMAGED,
+  SQLITE_FULL: DISK_FULL,
+  SQLITE_NOTADB: DAMAGED,
+  SQLITE_READONLY: NOT_WRITABLE,
+  Z_BUF_ERROR: ["database", "its compressed data ends too early"],
+  Z_DATA_ERROR: DAMAGED,
+};
+
 /** The snapshot cannot be unpacked. The message says why, and what to do where that is known; it is for the log. */
 export class SnapshotError extends Error {
   override readonly name = "SnapshotError";
@@ -10,4 +35,16 @@ export class SnapshotError extends Error {
     super(message, options);
     this.culprit = culprit;
   }
+}
+
+/** Says in plain words what went wrong while unpacking. */
+export function toSnapshotError(error: unknown): SnapshotError {
+  if (error instanceof SnapshotError) {
+    return error;
+  }
+  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+  // SQLite's extended codes, such as SQLITE_IOERR_WRITE, begin with the plain one.
+  const plainCode = code.split("_").slice(0, 2).join("_");
+  const [culprit, message] = REASONS[code] ?? REASONS[plainCode] ?? ["data directory", "unpacking failed"];
+  return new SnapshotError(culprit, message, { cause: error });
 }

@@ -1,58 +1,117 @@
-import { statSync } from "node:fs";
-import Database from "better-sqlite3";
-import { SNAPSHOT_VERSION } from "./snapshot-schema.ts";
-import { VpicData } from "./vpic-data.ts";
+import { open, readFile } from "node:fs/promises";
+import { DefaultDeserializer, DefaultSerializer } from "node:v8";
+import { crc32 } from "node:zlib";
+import { systemCodeOf } from "../files/error-code.ts";
+import { SnapshotData, type SnapshotContent } from "./snapshot-data.ts";
 
 /** What is found where the unpacked snapshot should be. */
-export type Inspection = OpenedSnapshot | { readonly state: "absent" | "outdated" | "damaged" };
+export type Inspection =
+  | { readonly state: "sound"; readonly data: SnapshotData }
+  | { readonly state: "absent" | "outdated" | "damaged" };
 
-/** A snapshot that is open; whoever opened it closes the database. */
-export interface OpenedSnapshot {
-  readonly state: "sound";
-  readonly database: Database.Database;
-  readonly data: VpicData;
+/** What the file holds. */
+interface Body {
+  /** See SourceFile. */
+  readonly stamp: string;
+  readonly content: SnapshotContent;
 }
 
-const CACHE_KIB = 16_384;
+/** Raised whenever the content or how it is built changes: an unpacked file of another version is built again. */
+const VERSION = 3;
+/** The heading: eight characters, then the version, the checksum of all that follows, and where the frame begins. */
+const MAGIC = "VINDATA1";
+const VERSION_AT = 8;
+const CHECKSUM_AT = 12;
+const FRAME_AT = 16;
+const HEADING_BYTES = 24;
+/** Columns are used where they lie, so numbers of eight bytes must begin at a multiple of eight. */
+const ALIGNMENT = 8;
+const COLUMN_TYPES = [Uint8Array, Uint16Array, Uint32Array, Float64Array] as const;
 
-/**
- * Opens the unpacked snapshot if it is whole and made from the source of this stamp. SQLite looks at the file's size
- * and header; besides, the file's time must be the one that its own record says. What all that misses shows when a
- * page is read.
- */
-export function openSnapshotFile(path: string, stamp: string): Inspection {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats === undefined) {
-    return { state: "absent" };
+type Column = InstanceType<(typeof COLUMN_TYPES)[number]>;
+
+/** Writes the unpacked snapshot: its columns, then a frame that says where they belong. All is on the disk at the end. */
+export async function writeSnapshotFile(path: string, body: Body): Promise<void> {
+  const serializer = new FrameSerializer();
+  serializer.writeHeader();
+  serializer.writeValue(body);
+  const frame = serializer.releaseBuffer();
+  const parts = [...serializer.columns.flatMap(toAlignedBytes), frame];
+  const heading = Buffer.alloc(HEADING_BYTES);
+  heading.write(MAGIC, "latin1");
+  heading.writeUInt32LE(VERSION, VERSION_AT);
+  heading.writeUInt32LE(
+    parts.reduce((sum, part) => crc32(part, sum), 0),
+    CHECKSUM_AT,
+  );
+  heading.writeUInt32LE(serializer.frameAt, FRAME_AT);
+  await using file = await open(path, "w");
+  for (const part of [heading, ...parts]) {
+    await file.writeFile(part);
   }
-  let database: Database.Database | undefined;
+  await file.sync();
+}
+
+/** Reads the unpacked snapshot into memory if it is whole and made from the source of this stamp. */
+export async function openSnapshotFile(path: string, stamp: string): Promise<Inspection> {
+  let bytes: NonSharedBuffer;
   try {
-    database = new Database(path, { readonly: true, fileMustExist: true });
-    const inspection = inspect(database, stamp, Math.floor(stats.mtimeMs / 1000));
-    if (inspection.state !== "sound") {
-      database.close();
-    }
-    return inspection;
-  } catch {
-    database?.close();
+    bytes = await readFile(path);
+  } catch (error) {
+    return { state: systemCodeOf(error) === "ENOENT" ? "absent" : "damaged" };
+  }
+  if (bytes.length < HEADING_BYTES || bytes.toString("latin1", 0, VERSION_AT) !== MAGIC) {
     return { state: "damaged" };
   }
+  if (bytes.readUInt32LE(VERSION_AT) !== VERSION) {
+    return { state: "outdated" };
+  }
+  if (bytes.readUInt32LE(CHECKSUM_AT) !== crc32(bytes.subarray(HEADING_BYTES))) {
+    return { state: "damaged" };
+  }
+  const deserializer = new FrameDeserializer(bytes);
+  deserializer.readHeader();
+  const body: Body = deserializer.readValue();
+  return body.stamp === stamp ? { state: "sound", data: new SnapshotData(body.content) } : { state: "outdated" };
 }
 
-function inspect(database: Database.Database, stamp: string, modifiedAtSeconds: number): Inspection {
-  // One reader for the whole life: no locking for every statement. No memory map: a file cut short would end the
-  // process with SIGBUS where reading it is only an error.
-  database.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA mmap_size = 0; PRAGMA cache_size = -${CACHE_KIB}`);
-  database.exec("PRAGMA trusted_schema = OFF");
-  if (database.pragma("user_version", { simple: true }) !== SNAPSHOT_VERSION) {
-    return { state: "outdated" };
+/** Leaves the columns out and notes them. */
+class FrameSerializer extends DefaultSerializer {
+  readonly columns: Column[] = [];
+  /** Where the frame begins when all columns are known. */
+  frameAt = HEADING_BYTES;
+
+  _writeHostObject(column: Column): void {
+    this.writeUint32(COLUMN_TYPES.findIndex((type) => column instanceof type));
+    this.writeUint32(this.frameAt);
+    this.writeUint32(column.length);
+    this.columns.push(column);
+    this.frameAt += column.byteLength + paddingOf(column);
   }
-  const rows = database.prepare<[], { key: string; value: string }>("SELECT key, value FROM meta").all();
-  const meta = new Map(rows.map((row) => [row.key, row.value]));
-  if (meta.get("stamp") !== stamp) {
-    return { state: "outdated" };
+}
+
+/** Puts the columns in where they belong, as views of the file's bytes. */
+class FrameDeserializer extends DefaultDeserializer {
+  readonly #bytes: ArrayBuffer;
+  readonly #start: number;
+
+  constructor(bytes: NonSharedBuffer) {
+    super(bytes.subarray(bytes.readUInt32LE(FRAME_AT)));
+    this.#bytes = bytes.buffer;
+    this.#start = bytes.byteOffset;
   }
-  return meta.get("built_at") === String(modifiedAtSeconds)
-    ? { state: "sound", database, data: new VpicData(database) }
-    : { state: "damaged" };
+
+  _readHostObject(): Column {
+    const Type = COLUMN_TYPES[this.readUint32()] ?? Uint8Array;
+    const offset = this.#start + this.readUint32();
+    return new Type(this.#bytes, offset, this.readUint32());
+  }
+}
+
+function toAlignedBytes(column: Column): Buffer[] {
+  return [Buffer.from(column.buffer, column.byteOffset, column.byteLength), Buffer.alloc(paddingOf(column))];
+}
+
+function paddingOf(column: Column): number {
+  return (ALIGNMENT - (column.byteLength % ALIGNMENT)) % ALIGNMENT;
 }

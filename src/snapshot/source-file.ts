@@ -1,5 +1,6 @@
 import { open, stat, type FileHandle } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { systemCodeOf } from "../files/error-code.ts";
 import { SnapshotError } from "./snapshot-error.ts";
 
 /** The file that the snapshot is made from: NHTSA's database as SQLite, gzipped or not. */
@@ -45,7 +46,7 @@ export async function inspectSource(path: string): Promise<SourceFile> {
 
 async function openSource(path: string): Promise<FileHandle> {
   const file = await open(path, "r").catch((cause: unknown) => {
-    const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+    const isMissing = systemCodeOf(cause) === "ENOENT";
     throw new SnapshotError("database", isMissing ? "there is no such file" : "it cannot be opened", { cause });
   });
   if (!(await file.stat()).isFile()) {

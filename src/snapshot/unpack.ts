@@ -1,36 +1,81 @@
 import { createReadStream, createWriteStream } from "node:fs";
-import { copyFile, mkdir, open, readdir, rename, rm, statfs, utimes } from "node:fs/promises";
+import { copyFile, mkdir, open, readdir, rename, rm, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { Worker } from "node:worker_threads";
 import { createGunzip } from "node:zlib";
+import Database from "better-sqlite3";
 import { buildSnapshot } from "./build-snapshot.ts";
-import { SnapshotError } from "./snapshot-error.ts";
-import { openSnapshotFile } from "./snapshot-file.ts";
+import { SnapshotError, type Culprit } from "./snapshot-error.ts";
+import { openSnapshotFile, writeSnapshotFile } from "./snapshot-file.ts";
 import type { SourceFile } from "./source-file.ts";
-import { acquireUnpackLock } from "./unpack-lock.ts";
 
 /** What to unpack, and where to. */
 export interface UnpackJob {
   readonly source: SourceFile;
   /** The unpacked snapshot. */
   readonly targetPath: string;
-  /** Begins the names of all files in progress, and differs between processes. See {@link temporaryPathFor}. */
-  readonly temporaryPath: string;
-  /** The time, in ms since the epoch. */
-  readonly nowMs: number;
+  /** A part of file names that no other process uses. */
+  readonly uniquePart: string;
 }
 
-/** How far unpacking has come: another process is waited for, the database is decompressed, arranged for decoding. */
+/** How far unpacking has come: waiting for another process, decompressing the database, arranging it for decoding. */
 export type UnpackStep = "waiting" | "decompressing" | "arranging" | "done";
 
-const TEMPORARY_MARK = ".part-";
-/** The decompressed database and the snapshot made from it, which is smaller, lie on the disk together for a while. */
-const DISK_FACTOR = 1.8;
-const CHUNK_BYTES = 1 << 20;
+/** What the thread that unpacks sends. */
+export type UnpackMessage =
+  | { readonly kind: "step"; readonly step: UnpackStep }
+  | { readonly kind: "finished" }
+  | { readonly kind: "failed"; readonly culprit: Culprit; readonly reason: string };
 
-/** A name for files in progress that no other process uses. */
-export function temporaryPathFor(targetPath: string, uniquePart: string): string {
-  return `${targetPath}${TEMPORARY_MARK}${uniquePart}`;
+const TEMPORARY_MARK = ".part-";
+/** What version 0.1.0 unpacked. */
+const OLD_TARGET = "snapshot.db";
+/** The decompressed database and the snapshot made from it lie on the disk together for a while. */
+const DISK_FACTOR = 1.4;
+const CHUNK_BYTES = 1 << 20;
+const WAIT_PER_TRY_MS = 100;
+const MAX_TRIES = 600;
+
+/**
+ * Unpacks in a thread of its own, so that the event loop stays free for callers; it takes a second or two of one core.
+ *
+ * @param signal stops the work and removes what is in progress.
+ * @throws SnapshotError saying why it failed; the reason of `signal` when aborted.
+ */
+export async function unpackInWorker(
+  job: UnpackJob,
+  report: (step: UnpackStep) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const worker = new Worker(new URL("./unpack-worker.ts", import.meta.url), {
+    workerData: job,
+    // Options of the process, such as those for code given on the command line, can be unfit for a file.
+    execArgv: [],
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  worker.on("message", (message: UnpackMessage) => {
+    if (message.kind === "step") {
+      report(message.step);
+    } else if (message.kind === "finished") {
+      resolve();
+    } else {
+      reject(new SnapshotError(message.culprit, message.reason));
+    }
+  });
+  worker.once("error", (cause) =>
+    reject(new SnapshotError("data directory", "the thread that unpacks failed", { cause })),
+  );
+  worker.once("exit", () => reject(new SnapshotError("data directory", "the thread that unpacks ended early")));
+  try {
+    await promise;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    await worker.terminate();
+    await removeTemporaries(job);
+  }
 }
 
 /**
@@ -40,62 +85,102 @@ export function temporaryPathFor(targetPath: string, uniquePart: string): string
  * @throws SnapshotError when the source is unfit or the disk too small.
  */
 export async function unpackSnapshot(job: UnpackJob, report: (step: UnpackStep) => void): Promise<void> {
-  const { source, targetPath, temporaryPath } = job;
+  const { source, targetPath } = job;
   const directory = dirname(targetPath);
   await mkdir(directory, { recursive: true });
-  using lock = await acquireUnpackLock(`${targetPath}.lock`, () => report("waiting"));
-  if (isDoneByAnother(job)) {
+  using lock = await acquireLock(targetPath, MAX_TRIES, () => report("waiting"));
+  if ((await openSnapshotFile(targetPath, source.stamp)).state === "sound") {
     return;
   }
-  if (lock.isHeld) {
-    await removeLeftovers(targetPath);
+  if (lock !== undefined) {
+    await removeAll(await findLeftovers(targetPath));
   }
   await requireSpace(directory, source.unpackedBytes * DISK_FACTOR);
-  const sourceCopyPath = `${temporaryPath}-source`;
+  const { unpackedPath, sourceCopyPath } = temporariesOf(job);
   try {
     report("decompressing");
     await copySource(source, sourceCopyPath);
     report("arranging");
-    const builtAtSeconds = Math.floor(job.nowMs / 1000);
-    buildSnapshot(sourceCopyPath, temporaryPath, { stamp: source.stamp, builtAtSeconds });
-    await flush(temporaryPath);
-    // Whoever writes to the file later changes its time, and shows it by that.
-    await utimes(temporaryPath, builtAtSeconds, builtAtSeconds);
-    await rename(temporaryPath, targetPath);
+    await writeSnapshotFile(unpackedPath, { stamp: source.stamp, content: buildSnapshot(sourceCopyPath) });
+    await rm(sourceCopyPath);
+    await rename(unpackedPath, targetPath);
     await flush(directory);
     report("done");
   } finally {
-    await removeTemporaries(temporaryPath);
+    await removeTemporaries(job);
+  }
+}
+
+/**
+ * Removes what unpackings of processes that crashed, or of older versions, have left beside the snapshot. While another
+ * process unpacks, nothing is removed.
+ */
+export async function removeLeftovers(targetPath: string): Promise<void> {
+  if ((await findLeftovers(targetPath)).length === 0) {
+    return;
+  }
+  using lock = await acquireLock(targetPath, 1);
+  if (lock !== undefined) {
+    await removeAll(await findLeftovers(targetPath));
+  }
+}
+
+/** Only the holder of the lock unpacks, so whatever is in progress was left by a crash. */
+async function findLeftovers(targetPath: string): Promise<string[]> {
+  const directory = dirname(targetPath);
+  const entries = await readdir(directory);
+  return entries
+    .filter((entry) => entry.startsWith(basename(targetPath) + TEMPORARY_MARK) || entry.startsWith(OLD_TARGET))
+    .map((entry) => join(directory, entry));
+}
+
+async function removeAll(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    await rm(path, { force: true });
   }
 }
 
 /** Removes the files in progress of one unpacking, as far as that is possible. */
-export async function removeTemporaries(temporaryPath: string): Promise<void> {
-  for (const suffix of ["", "-journal", "-source", "-source-journal", "-source-wal", "-source-shm"]) {
-    await rm(temporaryPath + suffix, { force: true }).catch(() => undefined);
+async function removeTemporaries(job: UnpackJob): Promise<void> {
+  const { unpackedPath, sourceCopyPath } = temporariesOf(job);
+  for (const path of [unpackedPath, ...["", "-journal", "-wal", "-shm"].map((suffix) => sourceCopyPath + suffix)]) {
+    await rm(path, { force: true }).catch(() => undefined);
   }
 }
 
-function isDoneByAnother({ targetPath, source }: UnpackJob): boolean {
-  const inspection = openSnapshotFile(targetPath, source.stamp);
-  if (inspection.state !== "sound") {
-    return false;
-  }
-  inspection.database.close();
-  return true;
+function temporariesOf({ targetPath, uniquePart }: UnpackJob): { unpackedPath: string; sourceCopyPath: string } {
+  const unpackedPath = `${targetPath}${TEMPORARY_MARK}${uniquePart}`;
+  return { unpackedPath, sourceCopyPath: `${unpackedPath}-source` };
 }
 
-/** Only the holder of the lock unpacks, so whatever is in progress was left by a crash. */
-async function removeLeftovers(targetPath: string): Promise<void> {
-  const directory = dirname(targetPath);
-  const name = basename(targetPath);
-  for (const entry of await readdir(directory)) {
-    const isLeftover =
-      entry.startsWith(name + TEMPORARY_MARK) || entry === `${name}-journal` || entry === `${name}-wal`;
-    if (isLeftover) {
-      await rm(join(directory, entry), { force: true });
+/**
+ * Makes processes that start together unpack one after the other, so that all but the first find the work done. SQLite
+ * locks the file for us: such a lock ends with its process, however that ends.
+ *
+ * @param maxTries how long to wait for another process, in tenths of a second.
+ * @param onWait called once when another process holds the lock.
+ * @returns undefined when another process still holds it: unpacking twice is wasteful but not wrong.
+ */
+async function acquireLock(targetPath: string, maxTries: number, onWait?: () => void): Promise<Disposable | undefined> {
+  const database = new Database(`${targetPath}.lock`, { timeout: WAIT_PER_TRY_MS });
+  for (let tries = 0; tries < maxTries; tries++) {
+    try {
+      database.exec("BEGIN EXCLUSIVE");
+      return { [Symbol.dispose]: () => database.close() };
+    } catch (error) {
+      if (!(error instanceof Database.SqliteError) || error.code !== "SQLITE_BUSY") {
+        database.close();
+        throw error;
+      }
+      if (tries === 0) {
+        onWait?.();
+      }
+      // Between the tries the thread must be able to stop.
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
+  database.close();
+  return undefined;
 }
 
 async function requireSpace(directory: string, bytes: number): Promise<void> {

@@ -1,5 +1,4 @@
 import type { Verdict } from "../vehicle/vehicle.ts";
-import type { Item } from "./item.ts";
 import {
   BODY_CLASSES,
   ELEMENT,
@@ -9,21 +8,30 @@ import {
   VEHICLE_TYPE,
   type ErrorCode,
 } from "./nhtsa-tables.ts";
+import type { Wmi } from "./snapshot-data.ts";
 import { invalidCharacters, isCheckDigitRight } from "./vin-characters.ts";
+import type { Item } from "./winners.ts";
+
+/** What is known of a VIN whatever its year. */
+export interface Subject {
+  readonly vin: string;
+  /** Undefined when NHTSA does not know the identifier, or not publicly yet. */
+  readonly wmi: Wmi | undefined;
+  readonly isLightVehicle: boolean;
+  readonly isCheckDigitRight: boolean;
+  /** Whether the check digit is wrong, and NHTSA knows and accepts that. */
+  readonly isCheckDigitExcepted: boolean;
+}
 
 /** What there is to judge: a VIN decoded for one year. */
 export interface Findings {
-  readonly vin: string;
+  readonly subject: Subject;
   /** The year decoded for; undefined when position 10 names none. */
   readonly year: number | undefined;
   /** False when the vehicle may as well be 30 years older or newer. */
   readonly isYearConclusive: boolean;
   /** Whether the caller named another year than the one decoded for, or than the VIN's. */
   readonly isYearContradicted: boolean;
-  readonly isLightVehicle: boolean;
-  /** Whether NHTSA knows the manufacturer. */
-  readonly isWmiKnown: boolean;
-  readonly vehicleTypeId: number | null;
   readonly items: readonly Item[];
 }
 
@@ -39,18 +47,29 @@ const YEAR_WARNING =
   "The Model Year decoded for this VIN may be incorrect. If you know the Model year, please enter it and decode again to get more accurate information.";
 const MAX_TEXT_LENGTH = 500;
 
+export function toSubject(vin: string, wmi: Wmi | undefined, isLightVehicle: boolean): Subject {
+  const isRight = isCheckDigitRight(vin, isLightVehicle);
+  return {
+    vin,
+    wmi,
+    isLightVehicle,
+    isCheckDigitRight: isRight,
+    isCheckDigitExcepted: !isRight && isCheckDigitExcepted(vin),
+  };
+}
+
 /** NHTSA's error codes for a decode, ascending, as far as the snapshot can tell. */
 export function judge(findings: Findings): ErrorCode[] {
-  const { vin, items, isLightVehicle } = findings;
+  const { subject, items } = findings;
   const codes: ErrorCode[] = [];
   const add = (code: ErrorCode, applies: boolean): void => {
     if (applies) {
       codes.push(code);
     }
   };
-  add(1, !isCheckDigitRight(vin, isLightVehicle) && !isCheckDigitExcepted(vin));
-  add(7, !findings.isWmiKnown);
-  add(8, findings.isWmiKnown && !items.some((item) => item.isFromPattern));
+  add(1, !subject.isCheckDigitRight && !subject.isCheckDigitExcepted);
+  add(7, subject.wmi === undefined);
+  add(8, subject.wmi !== undefined && !items.some((item) => item.isPattern));
   add(9, hasBodyClass(items, BODY_CLASSES.glider));
   add(10, hasBodyClass(items, BODY_CLASSES.offRoad));
   add(11, findings.year === undefined);
@@ -73,7 +92,7 @@ export function weightOf(codes: readonly ErrorCode[]): number {
 export function toVerdict(codes: readonly ErrorCode[], findings: Findings): Verdict {
   return {
     codes,
-    text: textOf(codes, isExcepted(findings)),
+    text: textOf(codes, findings.subject.isCheckDigitExcepted),
     suggestedVin: "",
     possibleValues: "",
     additionalText: additionalTextOf(findings),
@@ -99,13 +118,9 @@ export function textOf(codes: readonly ErrorCode[], isExcepted: boolean): string
     .slice(0, MAX_TEXT_LENGTH);
 }
 
-function invalidCharactersOf({ vin, items, isLightVehicle }: Findings): string {
-  const isCheckDigitFree = hasBodyClass(items, BODY_CLASSES.offRoad) || isCheckDigitExcepted(vin);
-  return invalidCharacters(vin, isLightVehicle, isCheckDigitFree);
-}
-
-function isExcepted({ vin, isLightVehicle }: Findings): boolean {
-  return isCheckDigitExcepted(vin) && !isCheckDigitRight(vin, isLightVehicle);
+function invalidCharactersOf({ subject, items }: Findings): string {
+  const isCheckDigitFree = subject.isCheckDigitExcepted || hasBodyClass(items, BODY_CLASSES.offRoad);
+  return invalidCharacters(subject.vin, subject.isLightVehicle, isCheckDigitFree);
 }
 
 /** Whether NHTSA knows that the maker gave this vehicle a wrong check digit, and accepts it. */
@@ -121,9 +136,10 @@ function isCheckDigitExcepted(vin: string): boolean {
 }
 
 function additionalTextOf(findings: Findings): string {
-  const { items, vehicleTypeId } = findings;
+  const { subject, items } = findings;
   const invalid = invalidCharactersOf(findings);
-  const isIncomplete = vehicleTypeId === VEHICLE_TYPE.incompleteVehicle || hasBodyClass(items, BODY_CLASSES.incomplete);
+  const isIncomplete =
+    subject.wmi?.vehicleTypeId === VEHICLE_TYPE.incompleteVehicle || hasBodyClass(items, BODY_CLASSES.incomplete);
   const sentences = [
     invalid === "" ? "" : `Invalid character(s): ${invalid}.`,
     isIncomplete ? INCOMPLETE_WARNING : "",

@@ -1,40 +1,61 @@
 import { checkDigit } from "../vehicle/check-digit.ts";
-import { isSmallMaker } from "./vin-parts.ts";
 
-const CHECK_DIGIT_POSITION = 9;
-const YEAR_POSITION = 10;
-const ALLOWED_AS_CHECK_DIGIT = /[0-9X]/;
-const ALLOWED_AS_YEAR = /[1-9A-HJ-NPRSTVWXY]/;
-const ALLOWED_BEFORE_SERIAL = /[0-9A-HJ-NPR-Z]/;
-const DIGIT = /[0-9]/;
+const SMALL_MAKER_MARK = "9";
+const VIN_LENGTH = 17;
+const CHECK_DIGIT_INDEX = 8;
+const YEAR_INDEX = 9;
+const ALLOWED_AS_CHECK_DIGIT = "0123456789X";
+const ALLOWED_AS_YEAR = "123456789ABCDEFGHJKLMNPRSTVWXY";
+const ALLOWED_BEFORE_SERIAL = "0123456789ABCDEFGHJKLMNPRSTUVWXYZ";
+const DIGITS = "0123456789";
+
+/** The world manufacturer identifier: 3 characters, 6 for a small maker. */
+export function wmiOf(vin: string): string {
+  return isSmallMaker(vin) ? vin.slice(0, 3) + vin.slice(11, 14) : vin.slice(0, 3);
+}
+
+/** What two vehicles built alike share: the first 11 characters (14 for a small maker) with `*` for the check digit. */
+export function descriptorOf(vin: string): string {
+  return `${vin.slice(0, CHECK_DIGIT_INDEX)}*${vin.slice(YEAR_INDEX, isSmallMaker(vin) ? 14 : 11)}`;
+}
 
 /** Characters where the standard does not allow them, such as `9:B, 14:A`; empty when there are none. */
 export function invalidCharacters(vin: string, isLightVehicle: boolean, isCheckDigitFree: boolean): string {
   const serialStart = serialStartOf(vin, isLightVehicle);
-  return Array.from(vin)
-    .map((character, index) => ({ character, position: index + 1 }))
-    .filter(({ character, position }) => {
-      if (position === CHECK_DIGIT_POSITION) {
-        return !isCheckDigitFree && !ALLOWED_AS_CHECK_DIGIT.test(character);
-      }
-      const allowed = position >= serialStart ? DIGIT : ALLOWED_BEFORE_SERIAL;
-      return !allowed.test(character) || (position === YEAR_POSITION && !ALLOWED_AS_YEAR.test(character));
-    })
-    .map(({ character, position }) => `${position}:${character}`)
-    .join(", ");
+  let invalid = "";
+  for (let i = 0; i < VIN_LENGTH; i++) {
+    const character = vin.charAt(i);
+    if (!(i === CHECK_DIGIT_INDEX && isCheckDigitFree) && !allowedAt(i, serialStart).includes(character)) {
+      invalid += `${invalid === "" ? "" : ", "}${i + 1}:${character}`;
+    }
+  }
+  return invalid;
 }
 
 /** Whether the check digit is right by NHTSA's rules: a VIN with a character out of place has no right one. */
 export function isCheckDigitRight(vin: string, isLightVehicle: boolean): boolean {
-  return (
-    invalidCharacters(vin, isLightVehicle, true) === "" && vin.charAt(CHECK_DIGIT_POSITION - 1) === checkDigit(vin)
-  );
+  return vin.charAt(CHECK_DIGIT_INDEX) === checkDigit(vin) && invalidCharacters(vin, isLightVehicle, true) === "";
 }
 
-/** The first position of the serial number, which has digits only; larger vehicles and small makers have fewer. */
+function allowedAt(index: number, serialStart: number): string {
+  if (index === CHECK_DIGIT_INDEX) {
+    return ALLOWED_AS_CHECK_DIGIT;
+  }
+  if (index >= serialStart) {
+    return DIGITS;
+  }
+  return index === YEAR_INDEX ? ALLOWED_AS_YEAR : ALLOWED_BEFORE_SERIAL;
+}
+
+/** Where the serial number begins, which has digits only; that of larger vehicles and small makers is shorter. */
 function serialStartOf(vin: string, isLightVehicle: boolean): number {
   if (isSmallMaker(vin)) {
-    return 15;
+    return 14;
   }
-  return isLightVehicle ? 13 : 14;
+  return isLightVehicle ? 12 : 13;
+}
+
+/** Whether position 3 says that the maker builds few vehicles, so that positions 12 to 14 are part of its identifier. */
+function isSmallMaker(vin: string): boolean {
+  return vin.charAt(2) === SMALL_MAKER_MARK;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { convert, type Conversion } from "../../src/snapshot/conversions.ts";
-import type { Item } from "../../src/snapshot/item.ts";
+import { convert, evaluate, type Conversion } from "../../src/snapshot/conversions.ts";
+import type { Item } from "../../src/snapshot/winners.ts";
 
 const CC = 11;
 const CI = 12;
@@ -16,23 +16,24 @@ function known(elementId: number, attributeId: string, changes: Partial<Item> = 
   return {
     elementId,
     attributeId,
-    isFromPattern: true,
-    isCountedPattern: true,
+    value: attributeId,
+    isPattern: true,
     priority: 2010,
-    changedOn: "2020-01-01",
-    keys: "",
+    changedOn: 1_600_000_000,
+    keyRank: 0,
+    id: 0,
     ...changes,
   };
 }
 
-function exact(...items: Item[]): number[] {
-  return convert(items, CONVERSIONS)
-    .filter((item) => item.isInexact !== true)
-    .map((item) => item.elementId);
+function converted(...items: Item[]): Record<number, string> {
+  return Object.fromEntries(convert(items, CONVERSIONS).map((step) => [step.elementId, evaluate(step)]));
 }
 
-function converted(...items: Item[]): Record<number, string | undefined> {
-  return Object.fromEntries(convert(items, CONVERSIONS).map((item) => [item.elementId, item.value]));
+function exact(item: Item): number[] {
+  return convert([item], CONVERSIONS)
+    .filter((step) => step.isExact)
+    .map((step) => step.elementId);
 }
 
 describe("convert", () => {
@@ -61,7 +62,7 @@ describe("convert", () => {
   });
 
   test("starts from the newest of equal priority", () => {
-    const values = converted(known(LITRES, "3.0"), known(CI, "183", { changedOn: "2021-01-01" }));
+    const values = converted(known(LITRES, "3.0"), known(CI, "183", { changedOn: 1_700_000_000 }));
 
     expect(values).toEqual({ [CC]: "2998.832712" });
   });

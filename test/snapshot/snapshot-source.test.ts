@@ -14,6 +14,7 @@ import { SMALL_DATABASE_VIN, writeVpicDatabase } from "./vpic-database.ts";
 
 const QUERY = { vin: parseVin(SMALL_DATABASE_VIN) };
 const PAGE_BYTES = 4096;
+const VERSION_AT = 8;
 
 let directory: TemporaryDirectory;
 let dataDir: string;
@@ -24,7 +25,7 @@ let log: LogRecorder;
 beforeEach(async () => {
   directory = await makeTemporaryDirectory();
   dataDir = join(directory.path, "data");
-  snapshotFile = join(dataDir, "snapshot.db");
+  snapshotFile = join(dataDir, "snapshot.bin");
   sourceFile = join(directory.path, "vpic.db");
   log = new LogRecorder();
   writeVpicDatabase(sourceFile);
@@ -64,7 +65,7 @@ describe("a snapshot that is unpacked for the first time", () => {
 
     const files = await readdir(dataDir);
 
-    expect(files.toSorted()).toEqual(["snapshot.db", "snapshot.db.lock"]);
+    expect(files.toSorted()).toEqual(["snapshot.bin", "snapshot.bin.lock"]);
   });
 
   test("says how far it is, and the date of the data", async () => {
@@ -109,18 +110,21 @@ describe("a snapshot that is unpacked for the first time", () => {
     await source[Symbol.asyncDispose]();
 
     await expect(decode).rejects.toThrow(SourceUnavailableError);
-    expect(await readdir(dataDir)).toEqual(["snapshot.db.lock"]);
+    expect(await readdir(dataDir)).toEqual(["snapshot.bin.lock"]);
     expect(log.messages("error")).toEqual([]);
   });
 
-  test("removes what crashed unpackings have left", async () => {
-    await mkdir(dataDir);
-    await writeFile(join(dataDir, "snapshot.db.part-old-source"), "half a database");
+  test.each(["snapshot.bin.part-old-source", "snapshot.db", "snapshot.db.part-old"])(
+    "removes what crashed unpackings and older versions have left: %s",
+    async (name) => {
+      await mkdir(dataDir);
+      await writeFile(join(dataDir, name), "half a database");
 
-    await unpackOnce();
+      await unpackOnce();
 
-    expect(await readdir(dataDir)).not.toContain("snapshot.db.part-old-source");
-  });
+      expect(await readdir(dataDir)).not.toContain(name);
+    },
+  );
 
   test("is unpacked once when several start together", async () => {
     const sources = [open(), open(), open()];
@@ -159,11 +163,12 @@ describe("a snapshot that is unpacked already", () => {
   });
 
   test.each([
-    ["cut short", () => cutLastPage(snapshotFile)],
+    ["cut short", () => cutLastByte(snapshotFile)],
     ["empty", () => truncate(snapshotFile, 0)],
     ["garbage", () => writeFile(snapshotFile, "no database at all".repeat(PAGE_BYTES))],
-    ["written to by somebody else", () => utimes(snapshotFile, 1, 1)],
-    ["of another shape", () => copyFile(sourceFile, snapshotFile)],
+    ["spoilt in one place", () => flipOneBit(snapshotFile)],
+    ["of another kind", () => copyFile(sourceFile, snapshotFile)],
+    ["of another version", () => changeVersion(snapshotFile)],
   ])("is built anew when it is %s", async (_, damage) => {
     const before = await stat(snapshotFile);
     await damage();
@@ -186,15 +191,26 @@ describe("a snapshot that is unpacked already", () => {
     expect((await stat(snapshotFile)).ino).not.toBe(before.ino);
   });
 
-  test("is replaced when damage shows while decoding", async () => {
-    await overwriteInPlace(snapshotFile);
+  test("has nothing left beside it from an unpacking that was killed", async () => {
+    const leftover = join(dataDir, "snapshot.bin.part-killed-source");
+    await writeFile(leftover, "a whole database");
+
     await using source = open();
-    await source.whenSettled();
 
-    const model = await modelFrom(source);
+    expect(await modelFrom(source)).toBe(MODEL);
+    expect(await readdir(dataDir)).toEqual(["snapshot.bin", "snapshot.bin.lock"]);
+  });
 
-    expect(model).toBe(MODEL);
-    expect(log.messages("warn")).toEqual(["snapshot is damaged"]);
+  test("leaves alone what another process is unpacking", async () => {
+    const inProgress = join(dataDir, "snapshot.bin.part-other");
+    await writeFile(inProgress, "half a snapshot");
+    using lock = holdLock(`${snapshotFile}.lock`);
+
+    await using source = open();
+
+    expect(await modelFrom(source)).toBe(MODEL);
+    expect(lock.isOpen()).toBe(true);
+    expect(await readdir(dataDir)).toContain("snapshot.bin.part-other");
   });
 });
 
@@ -283,21 +299,33 @@ async function runProcess(): Promise<string> {
 }
 
 /** Leaves the time as it was, as a failing disk would. */
-async function cutLastPage(path: string): Promise<void> {
+async function cutLastByte(path: string): Promise<void> {
   const { size, atime, mtime } = await stat(path);
-  await truncate(path, size - PAGE_BYTES);
+  await truncate(path, size - 1);
   await utimes(path, atime, mtime);
 }
 
-/** Spoils the page of the patterns without changing size, header or time, as a failing disk would. */
-async function overwriteInPlace(path: string): Promise<void> {
+/** Changes neither size nor time, as a failing disk would. */
+async function flipOneBit(path: string): Promise<void> {
   const { mtime, atime } = await stat(path);
   const content = await readFile(path);
-  const patternRoot = content.indexOf("1A?*");
-  const pageStart = Math.floor(patternRoot / PAGE_BYTES) * PAGE_BYTES;
-  content.fill(0xff, pageStart, pageStart + PAGE_BYTES);
+  const middle = Math.floor(content.length / 2);
+  content[middle] = (content[middle] ?? 0) ^ 1;
   await writeFile(path, content);
   await utimes(path, atime, mtime);
+}
+
+async function changeVersion(path: string): Promise<void> {
+  const content = await readFile(path);
+  content.writeUInt32LE(1, VERSION_AT);
+  await writeFile(path, content);
+}
+
+/** As a process does that unpacks. */
+function holdLock(path: string): Disposable & { isOpen(): boolean } {
+  const database = new Database(path);
+  database.exec("BEGIN EXCLUSIVE");
+  return { isOpen: () => database.inTransaction, [Symbol.dispose]: () => database.close() };
 }
 
 async function write(name: string, content: string | Buffer): Promise<string> {

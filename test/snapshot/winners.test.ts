@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Item } from "../../src/snapshot/item.ts";
-import { pickWinners } from "../../src/snapshot/winners.ts";
+import { pickWinners, type Item } from "../../src/snapshot/winners.ts";
 
 const NOTE = 114;
 const DOORS = 14;
@@ -9,11 +8,12 @@ function candidate(attributeId: string, changes: Partial<Item> = {}): Item {
   return {
     elementId: DOORS,
     attributeId,
-    isFromPattern: true,
-    isCountedPattern: true,
+    value: attributeId,
+    isPattern: true,
     priority: 2010,
-    changedOn: "2020-01-01 10:00:00",
-    keys: "AB",
+    changedOn: 1_600_000_000,
+    keyRank: 5,
+    id: 5,
     ...changes,
   };
 }
@@ -24,54 +24,27 @@ function winnerOf(...candidates: Item[]): string[] {
 
 describe("pickWinners", () => {
   test("prefers the highest priority to the newest", () => {
-    const winners = winnerOf(
-      candidate("newer", { changedOn: "2024-01-01 10:00:00" }),
-      candidate("higher", { priority: 2011 }),
-    );
+    const winners = winnerOf(candidate("newer", { changedOn: 1_700_000_000 }), candidate("higher", { priority: 2011 }));
 
     expect(winners).toEqual(["higher"]);
   });
 
-  test("prefers the newest to the shortest", () => {
-    const winners = winnerOf(
-      candidate("shorter", { keys: "***A" }),
-      candidate("newer", { changedOn: "2020-01-01 10:00:00.083000" }),
-    );
+  test("prefers the newest, to the millisecond, to the first by its keys", () => {
+    const winners = winnerOf(candidate("first", { keyRank: 1 }), candidate("newer", { changedOn: 1_600_000_000.083 }));
 
     expect(winners).toEqual(["newer"]);
   });
 
-  test("prefers the shortest pattern to the alphabetically first", () => {
-    const winners = winnerOf(candidate("first", { keys: "AAA" }), candidate("shorter", { keys: "B" }));
+  test("prefers the first by its keys to the lowest id", () => {
+    const winners = winnerOf(candidate("lowest", { id: 1 }), candidate("first", { keyRank: 1 }));
 
-    expect(winners).toEqual(["shorter"]);
+    expect(winners).toEqual(["first"]);
   });
 
-  test("prefers the alphabetically first pattern, brackets aside", () => {
-    const winners = winnerOf(
-      candidate("set", { keys: "[1]" }),
-      candidate("bar", { keys: "A|A" }),
-      candidate("letter", { keys: "AAA" }),
-    );
+  test("prefers the lowest id to the first of the list", () => {
+    const winners = winnerOf(candidate("first"), candidate("lowest", { id: 1 }));
 
-    expect(winners).toEqual(["set"]);
-  });
-
-  test.each([
-    ["***FG", "*F8"],
-    ["**BC", "*AB"],
-    ["A**C", "AAC"],
-    ["*A|", "A*|"],
-  ])("of equal length prefers %s to %s, for the star sorts first", (first, second) => {
-    const winners = winnerOf(candidate(second, { keys: second }), candidate(first, { keys: first }));
-
-    expect(winners).toEqual([first]);
-  });
-
-  test("sorts the bar before digits", () => {
-    const winners = winnerOf(candidate("digit", { keys: "A1" }), candidate("bar", { keys: "A|" }));
-
-    expect(winners).toEqual(["bar"]);
+    expect(winners).toEqual(["lowest"]);
   });
 
   test("leaves the first of equals", () => {
@@ -80,8 +53,11 @@ describe("pickWinners", () => {
     expect(winners).toEqual(["first"]);
   });
 
-  test("keeps every note", () => {
-    const winners = winnerOf(candidate("one", { elementId: NOTE }), candidate("two", { elementId: NOTE }));
+  test("keeps every note, by id", () => {
+    const winners = winnerOf(
+      candidate("two", { elementId: NOTE, id: 2, priority: 2020 }),
+      candidate("one", { elementId: NOTE, id: 1 }),
+    );
 
     expect(winners).toEqual(["one", "two"]);
   });

@@ -30,6 +30,6 @@ export async function connectBrowser(): Promise<Browser> {
 /** A data directory in which the bundled snapshot is unpacked already. */
 export async function directoryWithSnapshot(): Promise<Awaited<ReturnType<typeof temporaryDirectory>>> {
   const directory = await temporaryDirectory();
-  await link(join(await ask("snapshot"), "snapshot.db"), join(directory.path, "snapshot.db"));
+  await link(join(await ask("snapshot"), "snapshot.bin"), join(directory.path, "snapshot.bin"));
   return directory;
 }

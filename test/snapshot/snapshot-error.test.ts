@@ -1,7 +1,6 @@
 import Database from "better-sqlite3";
 import { expect, test } from "vitest";
-import { SnapshotError } from "../../src/snapshot/snapshot-error.ts";
-import { toSnapshotError } from "../../src/snapshot/to-snapshot-error.ts";
+import { SnapshotError, toSnapshotError } from "../../src/snapshot/snapshot-error.ts";
 
 function withCode(code: string): Error {
   return Object.assign(new Error("ENOSPC: no space left on device, write '/secret/place'"), { code });
