@@ -1,16 +1,32 @@
 import { ScopeMissingError } from "./errors.ts";
 import type { RateLimiter } from "./rate-limiter.ts";
-import type { Refusal } from "./refusal.ts";
-import type { Scope } from "./scope.ts";
-import { SCOPES } from "./scope.ts";
 import type { TokenBook } from "./token-book.ts";
-import type { Token } from "./token.ts";
+import type { Scope, Token } from "./token.ts";
+import { SCOPES } from "./token.ts";
 
 /** Whose call it is, and what it may do. */
 export interface Caller {
   /** The token's name; without tokens the address. Limits, logs and audit go by it. */
   readonly name: string;
   readonly scopes: ReadonlySet<Scope>;
+}
+
+/** Why a call was not let in. */
+export type RefusalReason = "TOKEN_MISSING" | "TOKEN_UNKNOWN" | "RATE_LIMITED" | "TOO_MANY_STREAMS" | "OVERLOADED";
+
+/**
+ * A call that was not let in. Not an Error: floods are made of refused calls, and capturing a stack for each would make a
+ * refusal cost more than an answer.
+ */
+export interface Refusal {
+  readonly reason: RefusalReason;
+  /** When asking again may help, in ms from now; 0 when waiting does not help. */
+  readonly retryAfterMs: number;
+}
+
+/** Whether a call was not let in. */
+export function isRefusal(outcome: object): outcome is Refusal {
+  return "reason" in outcome && "retryAfterMs" in outcome;
 }
 
 export interface AccessGuardOptions {

@@ -1,5 +1,5 @@
 import { DomainError } from "../vehicle/errors.ts";
-import type { Scope } from "./scope.ts";
+import type { Scope } from "./token.ts";
 
 /** The caller's token does not allow this. */
 export class ScopeMissingError extends DomainError {

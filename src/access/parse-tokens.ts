@@ -1,8 +1,6 @@
 import { TokensFileError } from "./errors.ts";
-import type { Scope } from "./scope.ts";
-import { SCOPES, isScope } from "./scope.ts";
-import type { Token } from "./token.ts";
-import { EXPIRY_RULE, NAME_RULE, isTokenName, parseExpiry } from "./token.ts";
+import type { Scope, Token } from "./token.ts";
+import { EXPIRY_RULE, isScope, isTokenName, NAME_RULE, parseExpiry, SCOPES } from "./token.ts";
 
 const DIGEST = /^[0-9a-f]{64}$/i;
 const FIELDS = "name, SHA-256 of the secret, scopes and, if it expires, when";

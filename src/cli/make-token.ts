@@ -1,8 +1,7 @@
 import { parseArgs } from "node:util";
 import { formatToken } from "../access/parse-tokens.ts";
-import type { Scope } from "../access/scope.ts";
-import { SCOPES, isScope } from "../access/scope.ts";
-import { EXPIRY_RULE, NAME_RULE, digestOf, isTokenName, parseExpiry } from "../access/token.ts";
+import type { Scope } from "../access/token.ts";
+import { digestOf, EXPIRY_RULE, isScope, isTokenName, NAME_RULE, parseExpiry, SCOPES } from "../access/token.ts";
 
 /** A token just made: the secret is nowhere but here. */
 export interface NewToken {

@@ -1,7 +1,18 @@
+import { randomUUID } from "node:crypto";
 import type { ContextValues } from "@connectrpc/connect";
 import { Code, ConnectError, createContextKey, createContextValues } from "@connectrpc/connect";
 import type { Caller } from "../access/access-guard.ts";
 import type { ServedMethod } from "./methods.ts";
+
+/** The header in which a caller may name its request, and in which errors name it. */
+export const REQUEST_ID_HEADER = "x-request-id";
+
+const ACCEPTABLE = /^[\w.:-]{1,64}$/;
+
+/** The caller's own id when it is a harmless word of at most 64 characters, else a new one. */
+export function requestIdOf(given: string | readonly string[] | undefined): string {
+  return typeof given === "string" && ACCEPTABLE.test(given) ? given : randomUUID();
+}
 
 /** The protocol of a call, as metrics name it. `http` is a plain request such as `GET /export.parquet`. */
 export type Protocol = "grpc" | "grpc_web" | "connect" | "http";

@@ -10,7 +10,7 @@ import {
   RetryInfoSchema,
 } from "#gen/google/rpc/error_details_pb.ts";
 import type * as access from "../access/errors.ts";
-import type { Refusal, RefusalReason } from "../access/refusal.ts";
+import type { Refusal, RefusalReason } from "../access/access-guard.ts";
 import type * as exports from "../export/errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type * as vehicle from "../vehicle/errors.ts";

@@ -7,8 +7,7 @@ import type {
   UnaryResponse,
 } from "@connectrpc/connect";
 import type { AccessGuard } from "../access/access-guard.ts";
-import { requireScope } from "../access/access-guard.ts";
-import { isRefusal } from "../access/refusal.ts";
+import { isRefusal, requireScope } from "../access/access-guard.ts";
 import type { AuditLogger, Logger } from "../telemetry/logger.ts";
 import { onBehalfOf } from "../telemetry/request-context.ts";
 import { auditCall } from "./audit.ts";

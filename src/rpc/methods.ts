@@ -5,7 +5,7 @@ import { Health } from "#gen/health/v1/health_pb.ts";
 import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { BatchLookupRequestSchema, RemoveRequestSchema, VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-import type { Scope } from "../access/scope.ts";
+import type { Scope } from "../access/token.ts";
 import { LARGEST_BATCH } from "./request-fields.ts";
 
 /** What a method asks of its callers, and what one call of it may cost. */

@@ -11,7 +11,7 @@ import { isPreparedRefusal } from "../rpc/error-table.ts";
 import type { Handle } from "../rpc/interceptors.ts";
 import { compose, describeTo } from "../rpc/interceptors.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
-import type { CallHost } from "./call-host.ts";
+import type { CallHost } from "./served-call.ts";
 import type { ErrorAnswer, ErrorForm } from "./connect-errors.ts";
 import { encodeEnd, encodeError, readEndError } from "./connect-errors.ts";
 import { answerConnect, answerGrpcWeb, readConnect, readGrpcWeb, toConnectHeaders } from "./connect-unary.ts";

@@ -3,7 +3,7 @@ import type { ServerHttp2Stream } from "node:http2";
 import { constants, sensitiveHeaders } from "node:http2";
 import type { Readable, Writable } from "node:stream";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/request-id.ts";
+import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/call.ts";
 import type { Line } from "./call-queue.ts";
 
 /** Headers of an answer, by name in lower case. */

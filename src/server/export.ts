@@ -9,7 +9,7 @@ import { describeError } from "../rpc/error-table.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
 import type { AuditLogger } from "../telemetry/logger.ts";
 import { onBehalfOf } from "../telemetry/request-context.ts";
-import type { CallHost } from "./call-host.ts";
+import type { CallHost } from "./served-call.ts";
 import type { AnswerHeaders, Exchange } from "./exchange.ts";
 import { answerStream, answerText } from "./exchange.ts";
 import type { PlainHandler } from "./router.ts";

@@ -1,14 +1,37 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { ConnectError, ContextValues } from "@connectrpc/connect";
+import type { ConnectError, ContextValues, Interceptor } from "@connectrpc/connect";
 import { Code, ConnectError as CallError, createContextKey } from "@connectrpc/connect";
 import type { Call } from "../rpc/call.ts";
 import { contextValuesOf } from "../rpc/call.ts";
+import type { Gate } from "../rpc/interceptors.ts";
 import { describeTo } from "../rpc/interceptors.ts";
-import type { BackgroundCall, CallHost } from "./call-host.ts";
+import type { Logger } from "../telemetry/logger.ts";
 import type { Line, Placed } from "./call-queue.ts";
-import type { Watched } from "./call-watch.ts";
+import type { CallWatch, Watched } from "./call-watch.ts";
 import type { Peer } from "./exchange.ts";
 import { toHeaders } from "./exchange.ts";
+
+/** A call that may wait for ever. */
+export interface BackgroundCall {
+  /** Ends it because the service stops. */
+  shutDown(): void;
+}
+
+/** What every transport needs to serve calls, whatever their protocol. */
+export interface CallHost {
+  readonly interceptors: readonly Interceptor[];
+  readonly gate: Gate;
+  readonly watch: CallWatch;
+  /** The open calls of methods that run in the background. */
+  readonly background: Set<BackgroundCall>;
+  readonly logger: Logger;
+  /** What a call is told that finds no place; prepared beforehand. */
+  readonly overloaded: ConnectError;
+  /** Told of every call when its headers have arrived. */
+  readonly onCallStart: (call: Call) => void;
+  /** Told of every call at its true end. */
+  readonly onCallEnd: (call: Call) => void;
+}
 
 /** Where handlers find the call that they serve. */
 export const servedCallKey = createContextKey<ServedCall | undefined>(undefined, { description: "served call" });

@@ -3,7 +3,7 @@ import type { Call } from "../rpc/call.ts";
 import type { Gate } from "../rpc/interceptors.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import type { BackgroundCall, CallHost } from "./call-host.ts";
+import type { BackgroundCall, CallHost } from "./served-call.ts";
 import { CallQueue } from "./call-queue.ts";
 import type { CallWatchOptions } from "./call-watch.ts";
 import { CallWatch } from "./call-watch.ts";

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { AccessGuard, requireScope, toStrangersRates } from "../../src/access/access-guard.ts";
+import { AccessGuard, isRefusal, requireScope, toStrangersRates } from "../../src/access/access-guard.ts";
 import { ScopeMissingError } from "../../src/access/errors.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
-import { isRefusal } from "../../src/access/refusal.ts";
 import { TokenBook } from "../../src/access/token-book.ts";
 import { digestOf } from "../../src/access/token.ts";
 

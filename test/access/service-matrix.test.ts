@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { DescMethod, JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
-import type { Scope } from "../../src/access/scope.ts";
+import type { Scope } from "../../src/access/token.ts";
 import { digestOf } from "../../src/access/token.ts";
 import { createAuthority } from "../support/certificates.ts";
 import { manyVins } from "../support/real-vins.ts";

@@ -9,7 +9,7 @@ import {
   RetryInfoSchema,
 } from "#gen/google/rpc/error_details_pb.ts";
 import { ScopeMissingError } from "../../src/access/errors.ts";
-import type { Refusal } from "../../src/access/refusal.ts";
+import type { Refusal } from "../../src/access/access-guard.ts";
 import { ExportLimitError, ExportStorageError } from "../../src/export/errors.ts";
 import type { ErrorDescription } from "../../src/rpc/error-table.ts";
 import {

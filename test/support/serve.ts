@@ -10,7 +10,7 @@ import { createGate, createInterceptors } from "../../src/rpc/interceptors.ts";
 import type { MethodRule, ServedMethod } from "../../src/rpc/methods.ts";
 import { METHOD_RULES, servedMethods } from "../../src/rpc/methods.ts";
 import { createReflectionHandlers } from "../../src/rpc/reflection.ts";
-import type { CallHost } from "../../src/server/call-host.ts";
+import type { CallHost } from "../../src/server/served-call.ts";
 import type { ConnectionLimits } from "../../src/server/connection-gate.ts";
 import { ConnectionGate } from "../../src/server/connection-gate.ts";
 import type { PlainRoutes } from "../../src/server/router.ts";

@@ -1,6 +1,5 @@
 import { TokenBook } from "../../src/access/token-book.ts";
-import { SCOPES } from "../../src/access/scope.ts";
-import { digestOf } from "../../src/access/token.ts";
+import { digestOf, SCOPES } from "../../src/access/token.ts";
 
 /** The moment at which tests with tokens play, ms since the epoch. */
 export const TOKENS_NOW = Date.UTC(2026, 10, 22, 12);

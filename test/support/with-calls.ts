@@ -1,6 +1,5 @@
 import type { Interceptor } from "@connectrpc/connect";
-import { Call, contextValuesOf } from "../../src/rpc/call.ts";
-import { requestIdOf } from "../../src/rpc/request-id.ts";
+import { Call, contextValuesOf, requestIdOf } from "../../src/rpc/call.ts";
 import { OPEN_RULE } from "./test-server.ts";
 
 /** Gives each request its Call, as the service's own transports do, on transports that stay in memory. */
