@@ -2,7 +2,7 @@ import Database from "better-sqlite3";
 import type { DatabaseLocation } from "./database-url.ts";
 import type { VehicleColumn } from "./vehicle-entity.ts";
 
-/** One vehicle of the cache, as its row stands; the codes of the verdict are joined by commas. */
+/** One vehicle of the cache, as it is stored. The codes of the verdict are joined by commas. */
 export type ExportedRow = readonly [
   vin: string,
   make: string,
@@ -17,17 +17,17 @@ export type ExportedRow = readonly [
 ];
 
 /**
- * Every vehicle of the cache at one moment. While it is open the database keeps that moment alive (SQLite cannot reuse
- * its write-ahead log), so read fast and dispose.
+ * Every vehicle of the cache at one moment. Read it fast and dispose of it: while it is open, the database keeps the state
+ * of that moment, and SQLite cannot reuse its write-ahead log.
  */
 export interface ExportedRows extends AsyncDisposable {
-  /** The moment that the rows show, in ms since the epoch. */
+  /** That moment, in ms since the epoch. */
   readonly snapshotTime: number;
-  /** What the table takes in the database, about: an upper bound for most ways to write the rows down. */
+  /** About the size of the table in the database: an upper bound for most file formats. */
   readonly estimatedBytes: number;
   /**
-   * The vehicles in VIN order, each VIN once: the entry without a year hint, else that of the smallest hint. Entries of
-   * VINs that could not be decoded are left out, and so are damaged ones. To be called once.
+   * The vehicles in VIN order. Of several entries for a VIN, the one without a year hint is taken, else the one with the
+   * smallest hint. Damaged entries are left out, and those of VINs that could not be decoded. To be called once.
    */
   batches(): AsyncIterable<readonly ExportedRow[]>;
 }
@@ -53,9 +53,9 @@ const SELECT_ROWS = `select ${COLUMNS.join(", ")} ${FROM_VEHICLES}`;
 const MAX_ROWS_PER_BATCH = 1_024;
 const MAX_BYTES_PER_BATCH = 1_048_576;
 
-/** In SQLite. This runs in a worker thread, where waiting for a lock blocks nobody. */
+/** For SQLite. In a worker thread, waiting for a lock blocks no other call. */
 const BUSY_TIMEOUT_MS = 5_000;
-/** In PostgreSQL. The first fetch may have to sort; the limits for lookups are far too short for it. */
+/** For PostgreSQL. The first fetch may sort the table, which takes far longer than a Lookup. */
 const POSTGRES_LIMITS = {
   connectionTimeoutMillis: 5_000,
   query_timeout: 130_000,
@@ -63,8 +63,8 @@ const POSTGRES_LIMITS = {
 const SERVER_LIMIT_MS = 120_000;
 
 /**
- * Opens a connection of its own and begins one read transaction on it. Meant for a worker thread: with SQLite, reading
- * blocks the thread.
+ * Opens a new connection and begins a read transaction on it. Meant for a worker thread: with SQLite, reading blocks the
+ * thread.
  *
  * @param now the time in ms since the epoch.
  * @throws the database's own errors.
@@ -77,12 +77,12 @@ async function openSqliteRows(path: string, now: () => number): Promise<Exported
   const database = new Database(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
   try {
     database.pragma("trusted_schema = OFF");
-    // Moved into the database now, what the log holds so far is not pinned by the transaction that begins.
+    // Before the transaction begins, which would keep the log from being reused.
     moveLogIntoDatabase(database);
     database.pragma("query_only = ON");
     database.exec("begin");
     const snapshotTime = now();
-    // A transaction sees the moment of its first read.
+    // A transaction shows the moment of its first read.
     const estimatedBytes = readNumber(database, "page_count") * readNumber(database, "page_size");
     return {
       snapshotTime,
@@ -92,7 +92,7 @@ async function openSqliteRows(path: string, now: () => number): Promise<Exported
         try {
           database.exec("rollback");
           database.pragma("query_only = OFF");
-          // Left undone, it would fall to the next writer, on the main thread.
+          // Otherwise the next writer would do this on the main thread.
           moveLogIntoDatabase(database);
         } finally {
           database.close();
@@ -161,13 +161,13 @@ async function openPostgresRows(url: string, now: () => number): Promise<Exporte
   opened.defer(() => orm.close());
   const pool: PostgresPool = await orm.em.getConnection().getNativeClient();
   const session = await pool.connect();
-  // The session is of no further use, and closing it ends its transaction.
+  // Closing the session ends its transaction.
   opened.defer(() => session.release(true));
   await session.query({
     text: `begin isolation level repeatable read read only; set local statement_timeout = ${SERVER_LIMIT_MS}`,
   });
   const snapshotTime = now();
-  // A transaction sees the moment of its first query.
+  // A transaction shows the moment of its first query.
   const { rows } = await session.query({ text: "select pg_total_relation_size('vehicles')", rowMode: "array" });
   const running = opened.move();
   return {
@@ -183,13 +183,13 @@ interface PostgresSession {
   release(destroy: boolean): void;
 }
 
-/** What is used here of the pool that MikroORM holds. */
+/** The part of MikroORM's connection pool that is used here. */
 interface PostgresPool {
   connect(): Promise<PostgresSession>;
 }
 
 async function* readPostgres(session: PostgresSession): AsyncGenerator<readonly ExportedRow[]> {
-  // In byte order, which is also SQLite's: the file must not depend on the database's language.
+  // Byte order, as in SQLite: the file must not depend on the database's language.
   const order = `order by vin collate "C", model_year_hint`;
   // The sizes are read ahead of the rows, because rows can only be fetched by their number.
   const size = COLUMNS.map((column) => `octet_length(${column}::text)`).join(" + ");

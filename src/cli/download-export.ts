@@ -12,14 +12,13 @@ export interface DownloadOptions {
   readonly onProgress: (doneBytes: number, totalBytes: number) => void;
 }
 
-/** The longest that the service lets an export take. */
+/** The service ends longer exports. */
 const TIMEOUT_MS = 600_000;
 
 /**
- * Downloads an export. The file appears under its name when it is whole; until then it is `<name>.part`, which is
- * removed when the download fails.
+ * Downloads an export. The file is named `<name>.part` until it is complete, and is removed when the download fails.
  *
- * @throws ConnectError of the service, errors of the file system, or an Error when the stream is not a whole file.
+ * @throws ConnectError from the service, errors of the file system, or an Error when the stream ends too early.
  */
 export async function downloadExport(
   client: Client<typeof VehicleService>,
@@ -49,7 +48,7 @@ async function downloadInto(
     if (part.case === "metadata") {
       metadata = part.value;
     } else if (part.case === "data") {
-      // One write after the other: the service sends no faster than the disk takes it.
+      // One write at a time, so that the service sends no faster than the disk writes.
       await file.writeFile(part.value);
       doneBytes += part.value.length;
     }
@@ -59,7 +58,7 @@ async function downloadInto(
     throw new Error("the service sent no metadata");
   }
   if (BigInt(doneBytes) !== metadata.sizeBytes) {
-    throw new Error(`the service sent ${doneBytes} bytes of ${metadata.sizeBytes}`);
+    throw new Error(`incomplete: received ${doneBytes} of ${metadata.sizeBytes} bytes`);
   }
   return metadata;
 }

@@ -1,10 +1,10 @@
 import { parseArgs } from "node:util";
 
 export interface ExportArguments {
-  /** With a scheme: the Connect protocol at this base URL. Without: gRPC without TLS at this host and port. */
+  /** A base URL for the Connect protocol, or `host:port` for gRPC without TLS. */
   readonly address: string;
   readonly token: string | undefined;
-  /** Path of a file that holds the token instead. */
+  /** Path of a file that contains the token. */
   readonly tokenFile: string | undefined;
   readonly tls: TlsArguments;
   readonly outputPath: string;
@@ -12,9 +12,9 @@ export interface ExportArguments {
 
 /** Paths of PEM files, for https. */
 export interface TlsArguments {
-  /** Whom to believe the service's certificate; the usual authorities when undefined. */
+  /** The authorities whose certificates are trusted. Default: those of Node. */
   readonly ca: string | undefined;
-  /** The certificate to show, and its key: both or neither. */
+  /** The client certificate and its key: both or neither. */
   readonly cert: string | undefined;
   readonly key: string | undefined;
 }
@@ -23,15 +23,16 @@ export const USAGE = `usage: npm run export -- [--address URL-or-host:port]
                          [--token-file FILE | --token TOKEN]
                          [--ca FILE] [--cert FILE --key FILE] OUT.parquet
 
-  --address     http://127.0.0.1:8080 (the default) or another URL for Connect, host:port for gRPC without TLS
-  --token-file  a file with nothing but the token that the service wants
-  --token       the token itself; whoever can list the processes of this machine can read it
-  --ca          the certificate of an authority of your own, as PEM, for https
-  --cert        the certificate to show to a service that asks for one, as PEM, and with --key its private key`;
+  --address     a URL for Connect, or host:port for gRPC without TLS (default: http://127.0.0.1:8080)
+  --token-file  file that contains the token
+  --token       the token; other users of this machine can see it in the list of processes
+  --ca          PEM file with the certificate authority to trust, for https
+  --cert        PEM file with the client certificate, for https
+  --key         PEM file with the private key of the client certificate`;
 
 const DEFAULT_ADDRESS = "http://127.0.0.1:8080";
 
-/** @throws TypeError or RangeError saying what is wrong with the arguments. */
+/** @throws TypeError or RangeError that names the wrong argument. */
 export function parseExportArguments(args: readonly string[]): ExportArguments {
   const { values, positionals } = parseArgs({
     args: [...args],
@@ -47,26 +48,26 @@ export function parseExportArguments(args: readonly string[]): ExportArguments {
   });
   const [outputPath, ...rest] = positionals;
   if (outputPath === undefined || rest.length > 0) {
-    throw new RangeError("name one file to write");
+    throw new RangeError("expected one output file");
   }
   const address = values.address ?? DEFAULT_ADDRESS;
   if (!isHttpUrl(address) && !isHostAndPort(address)) {
-    throw new RangeError(`the address is neither an http URL nor host:port: ${address}`);
+    throw new RangeError(`--address: expected a URL or host:port, not ${address}`);
   }
   const { token, "token-file": tokenFile, ca, cert, key } = values;
   if (token !== undefined && tokenFile !== undefined) {
-    throw new RangeError("give the token by --token-file or --token, not both");
+    throw new RangeError("use either --token-file or --token");
   }
   if ((cert === undefined) !== (key === undefined)) {
-    throw new RangeError("--cert and --key need each other");
+    throw new RangeError("--cert and --key must be given together");
   }
   if ((ca ?? cert) !== undefined && !address.startsWith("https://")) {
-    throw new RangeError("--ca, --cert and --key are for an https URL");
+    throw new RangeError("--ca, --cert and --key need an https:// address");
   }
   return { address, token, tokenFile, tls: { ca, cert, key }, outputPath };
 }
 
-/** Whether an address has a scheme, and so is for Connect. */
+/** Whether an address is a URL, and so means Connect. */
 export function isHttpUrl(address: string): boolean {
   return /^https?:\/\//.test(address) && URL.canParse(address);
 }

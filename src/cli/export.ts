@@ -10,7 +10,7 @@ import { downloadExport } from "./download-export.ts";
 import { type ExportArguments, isHttpUrl, parseExportArguments, type TlsArguments, USAGE } from "./export-arguments.ts";
 import { ProgressBar } from "./progress-bar.ts";
 
-// `npm run export`: downloads the cache as one Parquet file. Exit codes: 0 done, 1 failed, 2 wrong arguments.
+// `npm run export`: downloads the cache as one Parquet file. Exit codes: 0 success, 1 failure, 2 wrong arguments.
 
 process.exitCode = await main();
 
@@ -37,7 +37,7 @@ async function run({ address, token, tokenFile, tls, outputPath }: ExportArgumen
   const interrupt = () => {
     interrupted.abort();
   };
-  // Ctrl-C arrives more than once: from the terminal, and passed on by npm.
+  // Ctrl-C arrives twice: the terminal sends it, and npm passes it on.
   process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
   const transport = isHttpUrl(address)
     ? createConnectTransport({

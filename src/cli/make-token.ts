@@ -3,11 +3,11 @@ import { formatToken } from "../access/parse-tokens.ts";
 import type { Scope } from "../access/token.ts";
 import { digestOf, EXPIRY_RULE, isScope, isTokenName, NAME_RULE, parseExpiry, SCOPES } from "../access/token.ts";
 
-/** A token just made: the secret is nowhere but here. */
+/** A new token. Its secret is stored nowhere else. */
 export interface NewToken {
-  /** For the file of tokens. */
+  /** For `AUTH_TOKENS_FILE`. */
   readonly line: string;
-  /** For the token's owner. Begins with `vs_`, so that scanners for leaked secrets can know it. */
+  /** For the token's owner. Starts with `vs_`, so that scanners for leaked secrets recognize it. */
   readonly secret: string;
 }
 
@@ -18,14 +18,14 @@ const USAGE = `usage: npm run --silent token -- NAME SCOPE... [--expires WHEN]
   SCOPE     ${SCOPES.join(", ")}; one or more
   --expires ${EXPIRY_RULE}
 
-Prints the line for AUTH_TOKENS_FILE to standard output and the secret, once, to standard error.`;
+Writes a line for AUTH_TOKENS_FILE to standard output, and the secret to standard error. The secret is shown only once.`;
 
 /**
  * Makes a token from the arguments of the command line.
  *
- * @param randomBytes gives so many bytes that nobody can guess
- * @param now wall clock, ms since the epoch
- * @throws Error whose message says what is wrong with the arguments and what is allowed
+ * @param randomBytes returns that many unpredictable bytes.
+ * @param now the time in ms since the epoch.
+ * @throws Error that names the wrong argument and shows the usage.
  */
 export function makeToken(args: readonly string[], randomBytes: (count: number) => Buffer, now: number): NewToken {
   const { name, scopes, expiresAt } = parseTokenArguments(args, now);
@@ -40,18 +40,18 @@ function parseTokenArguments(
   const { positionals, values } = parseCommandLine(args);
   const [name = "", ...words] = positionals;
   if (!isTokenName(name)) {
-    throw refuse(name === "" ? "a name is missing" : `${JSON.stringify(name)} is no name`);
+    throw refuse(name === "" ? "the name is missing" : `${JSON.stringify(name)} is not a valid name`);
   }
   const wrong = words.find((word) => !isScope(word));
   if (wrong !== undefined) {
-    throw refuse(`${JSON.stringify(wrong)} is no scope`);
+    throw refuse(`${JSON.stringify(wrong)} is not a scope`);
   }
   if (words.length === 0) {
-    throw refuse("a scope is missing");
+    throw refuse("the scope is missing");
   }
   const expiresAt = values.expires === undefined ? undefined : parseExpiry(values.expires);
   if (values.expires !== undefined && (expiresAt === undefined || expiresAt <= now)) {
-    const fault = expiresAt === undefined ? "is no date" : "is past";
+    const fault = expiresAt === undefined ? "is not a date" : "is in the past";
     throw refuse(`--expires: ${JSON.stringify(values.expires)} ${fault}`);
   }
   return { name, scopes: new Set(words.filter(isScope)), expiresAt };
@@ -61,7 +61,7 @@ function parseCommandLine(args: readonly string[]): { positionals: string[]; val
   try {
     return parseArgs({ args: [...args], allowPositionals: true, options: { expires: { type: "string" } } });
   } catch (error) {
-    throw refuse(error instanceof Error ? error.message : "not understood");
+    throw refuse(error instanceof Error ? error.message : "invalid arguments");
   }
 }
 

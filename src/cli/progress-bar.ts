@@ -1,4 +1,4 @@
-/** A terminal, or what stands for one. */
+/** A terminal or another stream. */
 export interface ProgressOutput {
   readonly isTTY?: boolean;
   write(text: string): unknown;
@@ -8,7 +8,7 @@ const WIDTH = 30;
 const CLEAR_LINE = "\r\u001B[K";
 const MEBIBYTE = 1_048_576;
 
-/** Draws how far a download is. Draws nothing where nobody looks: into a file or a pipe. */
+/** Shows the progress of a download. Draws nothing into a file or a pipe. */
 export class ProgressBar implements Disposable {
   readonly #output: ProgressOutput;
   #drawn = "";
@@ -17,7 +17,7 @@ export class ProgressBar implements Disposable {
     this.#output = output;
   }
 
-  /** Of a total of 0 everything is there. */
+  /** @param totalBytes 0 counts as complete. */
   update(doneBytes: number, totalBytes: number): void {
     const share = totalBytes === 0 ? 1 : doneBytes / totalBytes;
     const filled = Math.floor(share * WIDTH);

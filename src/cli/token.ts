@@ -10,7 +10,7 @@ try {
   process.exitCode = 1;
 }
 if (token !== undefined) {
-  // Two streams, so that the line can be appended to the file and the secret cannot get there.
+  // Two streams, so that the line can be appended to a file without the secret.
   process.stdout.write(`${token.line}\n`);
-  process.stderr.write(`secret, shown this once: ${token.secret}\n`);
+  process.stderr.write(`secret (shown only once): ${token.secret}\n`);
 }

@@ -67,7 +67,7 @@ test.each(["connect", "grpc"] as const)("the file is downloaded over %s", async 
   expect([...(await readFile(join(service.directory, "out.parquet")))]).toEqual([1, 2, 3, 4, 5]);
 });
 
-test.each(["--token", "--token-file"])("what %s gives is sent as a bearer token", async (option) => {
+test.each(["--token", "--token-file"])("the token of %s is sent as a bearer token", async (option) => {
   const tokens: (string | null)[] = [];
   await using service = await serve((_request, context) => {
     tokens.push(context.requestHeader.get("authorization"));
@@ -81,7 +81,7 @@ test.each(["--token", "--token-file"])("what %s gives is sent as a bearer token"
   expect(tokens).toEqual(["Bearer secret"]);
 });
 
-test("a token file that cannot be read is named", async () => {
+test("an unreadable token file is named", async () => {
   await using service = await serve(() => wholeExport());
 
   const token = ["--token-file", "nowhere"];
@@ -95,11 +95,11 @@ test("a stream that ends too early leaves no file", async () => {
 
   const { exitCode, stderr } = await runCli(service.directory, "--address", service.address, "out.parquet");
 
-  expect([exitCode, stderr]).toEqual([1, "export failed: the service sent 5 bytes of 6\n"]);
+  expect([exitCode, stderr]).toEqual([1, "export failed: incomplete: received 5 of 6 bytes\n"]);
   expect(await readdir(service.directory)).toEqual([]);
 });
 
-test("an error of the service is told with its code, and leaves no file", async () => {
+test("an error of the service is printed with its code and leaves no file", async () => {
   await using service = await serve(async function* () {
     yield* wholeExport();
     throw new ConnectError("2 exports of this client run already", Code.ResourceExhausted);
@@ -112,7 +112,7 @@ test("an error of the service is told with its code, and leaves no file", async 
 });
 
 test.each([[[]], [["a.parquet", "b.parquet"]], [["--address", "nonsense", "a.parquet"]], [["--unknown", "a.parquet"]]])(
-  "wrong arguments are told together with the usage (%j)",
+  "wrong arguments %j print the usage",
   async (args) => {
     const { exitCode, stderr } = await runCli(tmpdir(), ...args);
 

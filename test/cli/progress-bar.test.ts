@@ -7,7 +7,7 @@ function record(isTTY: boolean) {
   return { isTTY, written, write: (text: string) => written.push(text) };
 }
 
-test("a terminal sees how far the download is, and a clean line in the end", () => {
+test("a terminal shows the progress, and a clean line in the end", () => {
   const output = record(true);
 
   const bar = new ProgressBar(output);
@@ -22,7 +22,7 @@ test("a terminal sees how far the download is, and a clean line in the end", () 
   ]);
 });
 
-test("what would look the same is not drawn again", () => {
+test("an unchanged bar is not drawn again", () => {
   const output = record(true);
   const bar = new ProgressBar(output);
 

@@ -21,7 +21,7 @@ async function run(args: readonly string[]): Promise<{ stdout: string; stderr: s
 }
 
 describe("npm run token", () => {
-  test("prints the line for the file apart from the secret, which opens the door", async () => {
+  test("prints the line for the file apart from a secret that works", async () => {
     const { stdout, stderr, exitCode } = await run(["ci", "lookup", "remove", "--expires", "2127-01-01"]);
 
     const [, secret = ""] = /(vs_[\w-]{43})\n$/.exec(stderr) ?? [];
@@ -41,22 +41,22 @@ describe("npm run token", () => {
     expect(first.stderr).not.toBe(second.stderr);
   });
 
-  test("says what is wrong, prints no line, and fails", async () => {
+  test("names the fault, prints no line and fails", async () => {
     const { stdout, stderr, exitCode } = await run(["ci", "write"]);
 
     expect({ stdout, exitCode }).toEqual({ stdout: "", exitCode: 1 });
-    expect(stderr).toMatch(/^"write" is no scope\n\nusage: .*lookup, remove, export/s);
+    expect(stderr).toMatch(/^"write" is not a scope\n\nusage: .*lookup, remove, export/s);
   });
 });
 
 describe("a token is not made from", () => {
   test.each([
-    [[], "a name is missing"],
-    [["1ci", "lookup"], '"1ci" is no name'],
-    [["ci"], "a scope is missing"],
-    [["ci", "lookup,remove"], '"lookup,remove" is no scope'],
-    [["ci", "lookup", "--expires", "soon"], '--expires: "soon" is no date'],
-    [["ci", "lookup", "--expires", "2026-11-22"], '--expires: "2026-11-22" is past'],
+    [[], "the name is missing"],
+    [["1ci", "lookup"], '"1ci" is not a valid name'],
+    [["ci"], "the scope is missing"],
+    [["ci", "lookup,remove"], '"lookup,remove" is not a scope'],
+    [["ci", "lookup", "--expires", "soon"], '--expires: "soon" is not a date'],
+    [["ci", "lookup", "--expires", "2026-11-22"], '--expires: "2026-11-22" is in the past'],
     [["ci", "lookup", "--forever"], "Unknown option '--forever'"],
   ])("%j", (args, fault) => {
     expect(() => makeToken(args, (count) => Buffer.alloc(count), NOW)).toThrow(fault);

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 
 import { ExportFailedError, ExportStorageError } from "../../src/export/errors.ts";
 import { runWriteJob } from "../../src/export/run-write-job.ts";
+import { isDiskFull } from "../../src/export/temporary-file.ts";
 import { noAbort } from "./open-exports.ts";
 import { VehicleTable } from "./vehicle-table.ts";
 
@@ -51,4 +52,12 @@ test("an abort ends the worker at once, whatever it does", async () => {
   caller.abort(reason);
 
   await expect(running).rejects.toBe(reason);
+});
+
+test.each(["ENOSPC", "EDQUOT", "SQLITE_FULL", "53100"])("%s means that a disk is full", (code) => {
+  expect(isDiskFull(Object.assign(new Error("no room"), { code }))).toBe(true);
+});
+
+test.each(["EIO", "SQLITE_CORRUPT", "53200"])("%s does not mean that a disk is full", (code) => {
+  expect(isDiskFull(Object.assign(new Error("broken"), { code }))).toBe(false);
 });

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { dirname } from "node:path";
 import { benchRows, benchVin } from "../bench/export-rows.ts";
 import type { TestRow } from "../export/vehicle-table.ts";
@@ -12,7 +13,7 @@ export class FilledCache implements Disposable {
   #next = 0;
 
   /**
-   * Fills the cache with so many vehicles that have little in common, and leaves its log empty.
+   * Fills the cache with so many vehicles that have nothing in common, and leaves its log empty.
    *
    * @param path that of `vehicles.db`.
    */
@@ -20,7 +21,7 @@ export class FilledCache implements Disposable {
     this.#table = new VehicleTable(dirname(path));
     let batch: TestRow[] = [];
     for (const row of benchRows(rows, true)) {
-      batch.push(row);
+      batch.push({ ...row, attributes: { ...row.attributes, Note: incompressible() } });
       if (batch.length === BATCH_ROWS) {
         this.#table.put(batch);
         batch = [];
@@ -45,4 +46,9 @@ export class FilledCache implements Disposable {
   [Symbol.dispose](): void {
     this.#table.database.close();
   }
+}
+
+/** Half a kilobyte: sockets would hold the whole of an export that is small. */
+function incompressible(): string {
+  return randomBytes(500).toString("hex");
 }
