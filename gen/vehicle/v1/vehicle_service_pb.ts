@@ -216,9 +216,10 @@ export type Verdict = Message<"vehicle.v1.Verdict"> & {
   additionalText: string;
 
   /**
-   * Our own guess at the VIN that was meant, when the check digit is wrong, the VIN
-   * does not decode well, and one change of it does. Empty when there is none, and for
-   * European VINs, which have no check digit. The service never looks it up by itself.
+   * Our own guess at the VIN that was meant: when the check digit of a North American
+   * VIN is wrong and no model was found, the only VIN that differs by one character or
+   * one swap of neighbors and decodes clean. Empty when there is none. The service
+   * never looks it up by itself.
    *
    * @generated from field: string likely_vin = 6;
    */
