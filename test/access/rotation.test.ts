@@ -178,13 +178,13 @@ describe("when the file of tokens is changed", () => {
       await calls.more(3);
       await rm(path);
       await mkdir(path);
-      await vi.waitFor(() => expect(errors()).toHaveLength(2), SOON);
+      // Between the two steps the path may have been read, too.
+      const unreadable = { faults: [expect.stringContaining("cannot be read (EISDIR)")] };
+      await vi.waitFor(() => expect(errors().at(-1)).toEqual(unreadable), SOON);
       await calls.more(3);
 
-      expect(errors()).toEqual([
-        { faults: [expect.stringMatching(/^line 2: it has 7 fields/)] },
-        { faults: [expect.stringContaining("cannot be read (EISDIR)")] },
-      ]);
+      expect(errors()[0]).toEqual({ faults: [expect.stringMatching(/^line 2: it has 7 fields/)] });
+      expect(errors().at(-1)).toEqual(unreadable);
       expect(await calls.stop()).toEqual([]);
     },
     TEST_MS,
