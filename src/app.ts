@@ -49,13 +49,15 @@ export interface Overrides {
   readonly logger?: AuditLogger;
   /** Wall clock, ms since the epoch. */
   readonly now?: () => number;
-  /** How long the reader of a stream or an export may take nothing, in ms. Default: 30 s. */
+  /** How long a client may read nothing of a stream or an export, in ms. Default: 30 s. */
   readonly stallTimeoutMs?: number;
   /** How long connections and requests may take, and how often that is checked. */
   readonly limits?: ServerLimits;
 }
 
-/** Starts all parts, in the order in which they build on each other. If one cannot start, those before it are stopped. */
+/**
+ * Starts all parts, in the order in which they build on each other. If one cannot start, those before it are stopped.
+ */
 export async function startApp(config: Config, overrides: Overrides = {}): Promise<App> {
   const { logger = createLogger(config.logLevel), now = Date.now, stallTimeoutMs = 30_000, limits = {} } = overrides;
   const { host, freshness } = config;
@@ -87,7 +89,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       freshness,
       now,
       onSwept: (deleted) => logger.info("swept expired entries", { deleted }),
-      onFault: (err) => logger.warn("cannot sweep the cache", { err }),
+      onFault: (err) => logger.warn("cannot delete expired entries", { err }),
     }),
   );
 

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 
-/** Turns the text of a variable into its value, or throws an Error whose message says what is expected, without the text. */
+/** Parses the text of a variable. @throws Error that says what is expected, without the text. */
 export type ValueParser<T> = (text: string) => T;
 
 const UNITS_MS: Readonly<Record<string, number>> = {

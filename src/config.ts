@@ -40,7 +40,7 @@ export interface Config {
   readonly access: AccessConfig;
   readonly tls: TlsConfig;
   readonly connections: Partial<ConnectionLimits>;
-  /** Calls that run or wait, in the process. */
+  /** Maximum of calls that run or wait in this process. */
   readonly maxCallsInFlight: number;
   readonly logLevel: LogLevel;
   readonly shutdownGraceMs: number;
@@ -56,7 +56,7 @@ interface AccessConfig {
   readonly burst: number;
 }
 
-/** Absolute paths of PEM files. Without certificate and key, the listeners speak without TLS. */
+/** Absolute paths of PEM files. Without certificate and key there is no TLS. */
 export interface TlsConfig {
   readonly certFile: string | undefined;
   readonly keyFile: string | undefined;
@@ -69,7 +69,9 @@ export class ConfigError extends Error {
   readonly faults: readonly string[];
 
   constructor(faults: readonly string[]) {
-    super(`the configuration is not usable:\n${faults.map((fault) => `  ${fault}`).join("\n")}`);
+    super(
+      `the configuration is not usable; correct these variables:\n${faults.map((fault) => `  ${fault}`).join("\n")}`,
+    );
     this.faults = faults;
   }
 }
@@ -80,7 +82,7 @@ export type VariableReader = <T>(name: string, defaultText: string, parse: Value
 /**
  * Reads the configuration from environment variables. An empty variable counts as unset.
  *
- * @throws ConfigError naming every fault: the variable, what is expected and, where it cannot be a secret, what was found.
+ * @throws ConfigError naming every fault: the variable, what is expected and, unless it may be a secret, what was found.
  */
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const faults: string[] = [];
@@ -95,7 +97,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     }
   });
   if (config.freshness.staleForMs < config.freshness.freshForMs) {
-    faults.push("CACHE_STALE_FOR: shorter than CACHE_FRESH_FOR; expected the same or longer");
+    faults.push("CACHE_STALE_FOR: shorter than CACHE_FRESH_FOR; expected at least the same duration");
   }
   const listenFault = findListenFault({
     host: config.host,
@@ -112,7 +114,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   return config;
 }
 
-/** Names every variable with its default, in the order of docs/configuration.md, and builds the configuration from what `read` gives. */
+/** Reads every variable with its default, in the order of docs/configuration.md. */
 export function readConfig(read: VariableReader): Config {
   const host = read("HOST", "127.0.0.1", parseHost);
   const grpcPort = read("GRPC_PORT", "50051", parsePort);
@@ -161,7 +163,7 @@ export function readConfig(read: VariableReader): Config {
   };
 }
 
-/** Four times as many may be new within 10 s; behind a proxy all have the proxy's address. */
+/** Four times as many may be opened within 10 s. */
 function parseConnectionsPerAddress(text: string): Partial<ConnectionLimits> {
   const maxOpenPerAddress = parseLimit(text);
   return { maxOpenPerAddress, maxNewPerAddress: 4 * maxOpenPerAddress };
@@ -187,8 +189,8 @@ function optionalPath(text: string): string | undefined {
 const LIKE_A_URL = /[@/?=]/;
 
 /**
- * What was found, for a message. URLs are not shown, not even in part: one that could not be parsed may have a password
- * anywhere, and so may a value that was meant for another variable.
+ * The text that was found, for a message. It does not show URLs, because a malformed URL may have a password anywhere. A
+ * value may also have been meant for another variable.
  */
 function foundOf(name: string, text: string): string {
   return name.endsWith("_URL") || LIKE_A_URL.test(text) ? "" : `found ${JSON.stringify(text)}; `;

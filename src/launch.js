@@ -65,8 +65,8 @@ async function main() {
 }
 
 /**
- * Runs a program to its end, and passes signals on to it. A terminal sends a Ctrl-C to all processes, and npm sends its
- * own copy, which may come late: so each signal is passed on once, and one that comes after the end does nothing.
+ * Runs a program to its end, and passes each signal on to it once. A terminal sends a Ctrl-C to all processes, and npm
+ * sends a copy that may come late. A copy that comes after the end does nothing.
  *
  * @param {string} program
  * @param {readonly string[]} args

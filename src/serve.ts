@@ -27,7 +27,7 @@ function readConfiguration(process: NodeJS.Process): Config | undefined {
 }
 
 async function run(process: NodeJS.Process, config: Config, logger: AuditLogger): Promise<void> {
-  // Signals that come while the app starts stop it as soon as it runs.
+  // A signal during the start stops the app as soon as it runs.
   const stopRequested = nextSignal(process);
   let app: App;
   try {

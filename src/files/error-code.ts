@@ -1,4 +1,4 @@
-/** The system's code of an error, such as ENOENT: its message has the path in it. */
+/** The system's code of an error, such as ENOENT. Unlike the message, it does not have the path. */
 export function systemCodeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "unknown error";
 }

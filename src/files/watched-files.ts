@@ -1,35 +1,35 @@
 import { stat } from "node:fs/promises";
 import { systemCodeOf } from "./error-code.ts";
 
-/** What is read from files, and who is told. */
+/** What to read, and whom to notify. */
 export interface WatchedFilesOptions<T> {
   readonly paths: readonly string[];
   /** Reads all files. */
   readonly read: () => Promise<T>;
-  /** Told of everything that was read after the start. */
+  /** Called with the content after each change. */
   readonly onChange: (content: T) => void;
-  /** Told of what `read` rejects with: once, however often it is tried. What was read before stays. */
+  /** Called once for each new fault of `read`. The previous content remains in use. */
   readonly onFault: (error: unknown) => void;
-  /** How often the files are looked at, in ms. Default: 1,000. A change takes effect within five looks. */
+  /** How often the files are checked, in ms. Default: 1,000. A change takes effect within five checks. */
   readonly pollMs?: number | undefined;
 }
 
-/** So often in a row may the files differ from one look to the next before they are read as they are. */
+/** After this many checks in a row with changes, the files are read as they are. */
 const MAX_RESTLESS_LOOKS = 3;
 
 /**
- * What one or several files say, read again when they change.
+ * The content of files, read again when they change.
  *
- * The files are polled: notifications of the file system get lost when a file is replaced, behind symbolic links as
- * Kubernetes mounts them, and on network file systems. A change counts once it has held still from one look to the next,
- * since files that belong together are seldom replaced in one go, and a file that is just being written is not whole;
- * but files that are written all the time are read all the same. Whatever cannot be read is tried again at each look.
+ * The files are polled, because notifications of the file system get lost when a file is replaced, behind symbolic
+ * links such as those of Kubernetes, and on network file systems. A change is read once the files are the same in two
+ * checks in a row, because files that belong together change one after the other. Files that never come to rest are
+ * read anyway. After a fault, each check tries again.
  */
 export class WatchedFiles<T> implements Disposable {
   readonly #options: WatchedFilesOptions<T>;
   readonly #timer: NodeJS.Timeout;
   #content: T;
-  /** The state of the files that `content` is from. */
+  /** The state of the files when `content` was read. */
   #readState: string;
   #seenState: string;
   #restlessLooks = 0;
@@ -46,12 +46,12 @@ export class WatchedFiles<T> implements Disposable {
 
   /** Reads the files and begins to watch them. Rejects with what `read` rejects with. */
   static async open<T>(options: WatchedFilesOptions<T>): Promise<WatchedFiles<T>> {
-    // Taken before reading: should a file change meanwhile, the next look sees it.
+    // Taken before reading, so that the next check sees a change during it.
     const state = await stateOf(options.paths);
     return new WatchedFiles(options, await options.read(), state);
   }
 
-  /** What the files said when they could be read last. */
+  /** The content that was read last. */
   get content(): T {
     return this.#content;
   }
@@ -96,7 +96,7 @@ export class WatchedFiles<T> implements Disposable {
   }
 }
 
-/** Differs whenever a file does: changed in place, replaced, gone or back. */
+/** Differs when a file was changed, replaced, deleted or created. */
 async function stateOf(paths: readonly string[]): Promise<string> {
   const states = await Promise.all(
     paths.map(async (path) => {
