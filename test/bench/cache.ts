@@ -13,6 +13,7 @@ import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
 import type { Attributes, Decode, VehicleQuery, View } from "../../src/vehicle/vehicle.ts";
 import { parseVin, type Vin } from "../../src/vehicle/vin.ts";
 import { silentLogger } from "../support/silent-logger.ts";
+import { decodeOf as sampleOf } from "../support/vehicle-samples.ts";
 
 const ROWS = Number(process.argv[2] ?? 20_000);
 const WARM_UP = 2_000;
@@ -60,23 +61,13 @@ const ATTRIBUTES: Attributes = {
 };
 
 function decodeOf(vin: Vin): Decode {
-  return {
-    vin,
+  return sampleOf(vin, {
     make: "FORD",
     model: "F-150",
     modelYear: "2021",
     bodyClass: "Pickup",
-    source: "vpic",
-    decodedAt: 1_780_000_000_000,
-    verdict: {
-      codes: [0],
-      text: "0 - VIN decoded clean. Check Digit (9th position) is correct",
-      suggestedVin: "",
-      possibleValues: "",
-      additionalText: "",
-    },
     attributes: ATTRIBUTES,
-  };
+  });
 }
 
 /** Scattered as real VINs are, and the same in every run. */
