@@ -8,7 +8,7 @@ const UNDEFINED_TABLE = "42P01";
 const LOST_POSTGRES = new Set([UNDEFINED_TABLE, "42703", "3F000"]);
 const LOCK_NOT_AVAILABLE = "55P03";
 
-/** Whether a SQLite file cannot be used any more, and waiting will not help. */
+/** Whether a SQLite file has become unusable, so that waiting does not help. */
 export function isSqliteLost(error: unknown): boolean {
   return chainOf(error).some(
     (link) =>
@@ -16,7 +16,7 @@ export function isSqliteLost(error: unknown): boolean {
   );
 }
 
-/** Whether another process holds the SQLite file. */
+/** Whether another process has locked the SQLite file. */
 export function isSqliteBusy(error: unknown): boolean {
   return chainOf(error).some((link) => BUSY_SQLITE.test(driverCodeOf(link)));
 }

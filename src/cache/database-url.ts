@@ -1,4 +1,4 @@
-/** Where the cache is kept: a SQLite file of our own, or a PostgreSQL database that several replicas may share. */
+/** Where the cache is: a SQLite file, or a PostgreSQL database that replicas may share. */
 export type DatabaseLocation =
   | { readonly kind: "sqlite"; readonly path: string }
   | { readonly kind: "postgres"; readonly url: string };
@@ -7,10 +7,10 @@ const POSTGRES_SCHEMES = new Set(["postgres:", "postgresql:"]);
 const SQLITE_SCHEME = "sqlite:";
 
 /**
- * Reads `sqlite:data/vehicles.db`, `sqlite:/var/lib/vehicles.db` (also with `//` after the colon: what follows is the
- * path as it stands, relative to the working directory unless it begins with a slash) or `postgres://...`.
+ * Reads `sqlite:data/vehicles.db`, `sqlite:/var/lib/vehicles.db` or `postgres://...`. The path of a SQLite file is
+ * relative to the working directory unless it begins with a slash; `//` after the colon is ignored.
  *
- * @throws RangeError saying what is expected. It never repeats any part of the URL, which may hold a password.
+ * @throws RangeError saying what is expected. The message has no part of the URL, which may have a password.
  */
 export function parseDatabaseUrl(url: string): DatabaseLocation {
   if (url.startsWith(SQLITE_SCHEME)) {

@@ -17,8 +17,8 @@ export type ExportedRow = readonly [
 ];
 
 /**
- * Every vehicle of the cache at one moment. Read it fast and dispose of it: while it is open, the database keeps the state
- * of that moment, and SQLite cannot reuse its write-ahead log.
+ * Every vehicle of the cache at one moment. Read it fast and dispose of it: while it is open, the database keeps the
+ * state of that moment, and SQLite cannot reuse its write-ahead log.
  */
 export interface ExportedRows extends AsyncDisposable {
   /** That moment, in ms since the epoch. */
@@ -26,8 +26,8 @@ export interface ExportedRows extends AsyncDisposable {
   /** About the size of the table in the database: an upper bound for most file formats. */
   readonly estimatedBytes: number;
   /**
-   * The vehicles in VIN order. Of several entries for a VIN, the one without a year hint is taken, else the one with the
-   * smallest hint. Damaged entries are left out, and those of VINs that could not be decoded. To be called once.
+   * The vehicles in VIN order. Of several entries for a VIN, the one without a year hint is taken, else the one with
+   * the smallest hint. Damaged entries are left out, and those of VINs that could not be decoded. To be called once.
    */
   batches(): AsyncIterable<readonly ExportedRow[]>;
 }
@@ -45,7 +45,7 @@ const COLUMNS = [
   "attributes",
 ] as const satisfies readonly VehicleColumn[];
 
-/** Entries without a hint have 0 for it, and so come first of their VIN. */
+/** Entries without a hint have 0, so they come first for their VIN. */
 const FROM_VEHICLES = "from vehicles where is_negative = 0";
 const SELECT_ROWS = `select ${COLUMNS.join(", ")} ${FROM_VEHICLES}`;
 
@@ -63,8 +63,8 @@ const POSTGRES_LIMITS = {
 const SERVER_LIMIT_MS = 120_000;
 
 /**
- * Opens a new connection and begins a read transaction on it. Meant for a worker thread: with SQLite, reading blocks the
- * thread.
+ * Opens a new connection and begins a read transaction on it. Meant for a worker thread: with SQLite, reading blocks
+ * the thread.
  *
  * @param now the time in ms since the epoch.
  * @throws the database's own errors.
@@ -133,8 +133,8 @@ function countCharacters(row: ExportedRow): number {
 }
 
 /**
- * Does not block readers or writers. When all is moved, the next write starts the log again. A full disk prevents it, but
- * reading goes on.
+ * Does not block readers or writers. When all is moved, the next write starts the log again. A full disk prevents it,
+ * but reading goes on.
  */
 function moveLogIntoDatabase(database: Database.Database): void {
   try {

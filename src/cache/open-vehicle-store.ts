@@ -12,16 +12,16 @@ export interface VehicleStoreOptions {
   readonly logger: Logger;
   /** The time in ms since the epoch. Default: the system's. */
   readonly now?: (() => number) | undefined;
-  /** A clock that only goes forward, in ms, for pauses after faults. Default: the process's. */
+  /** Monotonic clock for pauses after faults, ms. Default: the process's. */
   readonly elapsedMs?: (() => number) | undefined;
   /**
-   * How long a Lookup waits for a read of PostgreSQL before it goes on without, in ms; and for a put five times as long.
-   * On SQLite, only other processes' locks and exports make a put wait. Default: 100 on PostgreSQL, 50 on SQLite.
+   * How long a Lookup waits for a read of PostgreSQL before it continues without, in ms. A put may take five times as
+   * long. On SQLite, only other processes' locks and exports make a put wait. Default: 100 on PostgreSQL, 50 on SQLite.
    */
   readonly patienceMs?: number | undefined;
 }
 
-/** The cache: its reads and writes never fail a Lookup, only `remove` and `ping` throw StoreUnavailableError. */
+/** The cache. Its reads and writes never fail a Lookup; only `remove` and `ping` throw StoreUnavailableError. */
 export interface OpenVehicleStore extends VehicleStore, AsyncDisposable {
   /** @throws StoreUnavailableError when the database does not answer. */
   ping(): Promise<void>;
@@ -38,7 +38,7 @@ const SQLITE = { reopenAfterMs: 10_000, retryWritesAfterMs: 10_000, patienceMs: 
 const POSTGRES = { reopenAfterMs: 1_000, retryWritesAfterMs: 1_000, patienceMs: 100 };
 
 /**
- * Opens the cache. Does not fail when its database cannot be opened: the store is then empty, and opening is tried again.
+ * Opens the cache. If its database cannot be opened, the store is empty and opening is tried again.
  *
  * @throws RangeError when the URL is not a valid database URL.
  */

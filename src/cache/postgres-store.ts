@@ -11,7 +11,7 @@ import { VehicleEntity } from "./vehicle-entity.ts";
 import { ALL_COLUMNS, columnsOf, fromRow, KEY_COLUMNS, toKey, toRow } from "./vehicle-row.ts";
 import { type Put, type WriteBatch, type WriteOutcome, WriteQueue } from "./write-queue.ts";
 
-/** Reads leave a few connections to the one writer, to pings and to sweeping. */
+/** Reads leave a few connections for the writer, pings and sweeping. */
 const CONNECTIONS = 10;
 const READS_AT_ONCE = 7;
 
@@ -56,7 +56,7 @@ interface PostgresQuery {
   readonly text: string;
   readonly values?: readonly unknown[];
   readonly rowMode?: "array";
-  /** When to give up waiting for the answer, in ms. */
+  /** How long to wait for the answer, in ms. */
   readonly query_timeout?: number;
 }
 
@@ -195,7 +195,7 @@ export class PostgresStore implements DatabaseStore {
   }
 }
 
-/** Connects to PostgreSQL, and creates the tables where they are missing; the database must exist. */
+/** Connects to PostgreSQL and creates missing tables. The database must exist. */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<PostgresStore> {
   const { url, logger } = options;
   await using opened = new AsyncDisposableStack();
@@ -212,7 +212,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   return new PostgresStore(orm, pool, options);
 }
 
-/** Runs the migrations while no other replica does. */
+/** Runs the migrations, one replica at a time. */
 async function migrateAlone(pool: PostgresPool, orm: MikroORM): Promise<void> {
   const begin = `begin; ${limits({ statementMs: MIGRATION_WAIT_MS, lockMs: MIGRATION_WAIT_MS, idleMs: 0 })}`;
   await inTransaction(
@@ -230,8 +230,8 @@ async function migrateAlone(pool: PostgresPool, orm: MikroORM): Promise<void> {
         if (!isPostgresTableMissing(error)) {
           throw error;
         }
-        // A table was dropped, which the migrations do not notice. The other must go too: without its entries, or without the
-        // record of what must not come back, it is wrong.
+        // A table was dropped, which the migrations do not notice. The other must go too: without its entries, or
+        // without the record of what must not come back, it is wrong.
         await orm.em.fork().execute("drop table if exists vehicles, vehicle_removals");
         await orm.em.fork().execute("delete from mikro_orm_migrations");
         await orm.migrator.up();
@@ -298,8 +298,8 @@ class Slots {
 async function withinPatience<Result>(result: Promise<Result>, patienceMs: number): Promise<Result> {
   const { promise: tooLate, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    // An answer that came while this process was busy counts.
-    setImmediate(reject, new Error("the database takes too long to answer"));
+    // An answer that arrived while this process was busy still counts.
+    setImmediate(reject, new Error("the database took too long to answer"));
   }, patienceMs);
   try {
     return await Promise.race([result, tooLate]);

@@ -5,38 +5,38 @@ import type { Vin } from "../vehicle/vin.ts";
 
 /** A store on an open database. Faults are thrown as the database's own errors. */
 export interface DatabaseStore extends AsyncDisposable {
-  /** As VehicleStore's; an answer that is at hand is not wrapped in a promise. */
+  /** As in VehicleStore. An answer that is ready is not wrapped in a promise. */
   find(query: VehicleQuery, view: View): CachedVehicle | undefined | Promise<CachedVehicle | undefined>;
   findMany(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]>;
   removalsOf(vin: Vin): Promise<number | undefined>;
   put(query: VehicleQuery, decode: Decode, removals: number): Promise<boolean>;
   remove(vin: Vin): Promise<boolean>;
   sweep(cutoffs: SweepCutoffs, limit: number): Promise<number>;
-  /** @throws whatever keeps the database from answering, or shows that it was lost. */
+  /** @throws the database's error when it does not answer or was lost. */
   ping(): Promise<void>;
   /** Closes the database and renames its unusable files, so that the next opening creates a new one. */
   discard(): Promise<void>;
 }
 
-/** How many operations failed or were left out because of a fault, since the start. */
+/** Operations that failed, or were skipped because of a fault, since the start. */
 export interface StoreFaults {
   readonly reads: number;
   readonly writes: number;
 }
 
 export interface ResilientStoreOptions {
-  /** Opens the database, and creates a new one where there is none that can be used. */
+  /** Opens the database. Creates a new one if there is none or it is unusable. */
   readonly open: () => Promise<DatabaseStore>;
   /** Whether an error means that the database has to be discarded and opened again. */
   readonly isLost: (error: unknown) => boolean;
-  /** How often the database is asked whether it is there, in ms. Reads that failed are tried again when it is. */
+  /** How often the database is pinged, in ms. After a failed read, reads resume when it answers. */
   readonly pingEveryMs: number;
-  /** After a fault, writes are dropped for so long, in ms. */
+  /** How long writes are dropped after a fault, in ms. */
   readonly retryWritesAfterMs: number;
-  /** A database that could not be opened, or was lost again at once, is tried again after this time, in ms. */
+  /** Pause before a database is opened again that failed to open, or was lost again at once, in ms. */
   readonly reopenAfterMs: number;
   readonly logger: Logger;
-  /** A clock that only goes forward, in ms. */
+  /** Monotonic clock, ms. */
   readonly elapsedMs: () => number;
 }
 
@@ -45,8 +45,8 @@ const LOG_INTERVAL_MS = 10_000;
 
 /**
  * A store whose faults do not fail a Lookup: a read that fails is a miss, a write that fails is dropped and counted.
- * Only `remove` and `ping` report faults, as StoreUnavailableError. A database that was lost is replaced, one that could
- * not be opened is tried again; callers do not wait for it meanwhile.
+ * Only `remove` and `ping` report faults, as StoreUnavailableError. A lost database is replaced. One that failed to
+ * open is tried again, and callers do not wait for it.
  */
 export class ResilientStore implements VehicleStore, AsyncDisposable {
   readonly #options: ResilientStoreOptions;
@@ -57,7 +57,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
   #opening: Promise<void> | undefined;
   #pinging: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** Set by a read that failed, until the database answers a ping. */
+  /** Set by a failed read, until the database answers a ping. */
   #areReadsPaused = false;
   #writesResumeAt = -Infinity;
   #triedAt = -Infinity;
@@ -71,7 +71,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
     this.#removals = new FaultCount("removals from the cache fail", options);
   }
 
-  /** Opens the database and begins to watch it. Does not fail: see {@link ping}. */
+  /** Opens the database and begins to watch it. Never fails: see {@link ping}. */
   async open(): Promise<void> {
     this.#timer ??= setInterval(() => this.#pingInBackground(), this.#options.pingEveryMs).unref();
     await (this.#opening ??= this.#tryToOpen());
@@ -173,7 +173,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
   }
 
   /**
-   * Asks the database whether it is there; one that was lost is replaced first. Several callers share one answer.
+   * Pings the database. A lost database is replaced first. Concurrent callers share one ping.
    *
    * @throws StoreUnavailableError when it does not answer.
    */
@@ -241,20 +241,20 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
     }
   }
 
-  /** Begins to replace a database that is lost, unless that was just done. */
+  /** Begins to replace a lost database, unless that has just been done. */
   #recover(store: DatabaseStore, fault: unknown): void {
     const { isLost, logger, elapsedMs } = this.#options;
     if (this.#store !== store || !isLost(fault) || !this.#isLongSince(this.#replacedAt)) {
       return;
     }
-    logger.error("the cache's database was lost and is replaced by a new one", { err: fault });
+    logger.error("lost the database of the cache; replacing it", { err: fault });
     this.#replacedAt = elapsedMs();
     this.#store = undefined;
     this.#lastFault = fault;
     this.#opening = store
       .discard()
       .catch((error: unknown) => {
-        logger.warn("the lost database could not be renamed", { err: error });
+        logger.warn("cannot rename the lost database", { err: error });
       })
       .then(() => this.#tryToOpen());
   }
@@ -295,10 +295,10 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
       this.#store = await open();
       this.#areReadsPaused = false;
       this.#writesResumeAt = -Infinity;
-      logger.info("the cache's database is open");
+      logger.info("opened the database of the cache");
     } catch (error) {
       this.#lastFault = error;
-      logger.warn("the cache's database cannot be opened", { err: error });
+      logger.warn("cannot open the database of the cache", { err: error });
     } finally {
       this.#opening = undefined;
     }
@@ -332,5 +332,5 @@ class FaultCount {
 function toUnavailable(cause: unknown): StoreUnavailableError {
   return cause instanceof StoreUnavailableError
     ? cause
-    : new StoreUnavailableError("the cache's database cannot do this now", { cause });
+    : new StoreUnavailableError("the database of the cache does not answer", { cause });
 }

@@ -11,7 +11,7 @@ const COMPANIONS = ["", "-wal", "-shm"] as const;
 const LOG_HEADER_BYTES = 32;
 const FRAME_HEADER_BYTES = 24;
 
-/** The files of an open database, as they were when it was opened. */
+/** The files of a database, as they were when it was opened. */
 export class SqliteFile implements AsyncDisposable {
   readonly #path: string;
   readonly #identities: readonly (string | undefined)[];
@@ -60,8 +60,8 @@ export class SqliteFile implements AsyncDisposable {
   }
 
   /**
-   * Resolves when everything committed before the call survives even a loss of power. Calls during a flush share the next
-   * one. Does not block the event loop, as `synchronous=FULL` would.
+   * Resolves when everything committed before the call survives a loss of power. Calls during a flush share the next
+   * one. Unlike `synchronous=FULL`, this does not block the event loop.
    */
   flush(): Promise<void> {
     this.#nextFlush ??= this.#flushing.then(() => {
@@ -91,10 +91,10 @@ export class SqliteFile implements AsyncDisposable {
 }
 
 /**
- * Renames a database, its log and the log's index to `*.corrupt-<time>`. Does nothing when another process has already
- * put a new file in its place.
+ * Renames a database, its log and the log's index to `*.corrupt-<time>`. Does nothing if another process has already
+ * created a new file there.
  *
- * @param identity what {@link identify} said of the database.
+ * @param identity of the database, from {@link identify}.
  * @param now the time in ms since the epoch.
  * @returns the new name, or undefined when nothing was renamed.
  */
@@ -103,14 +103,14 @@ export async function quarantine(path: string, identity: string | undefined, now
     return undefined;
   }
   const time = new Date(now).toISOString().replaceAll(/[:.]/g, "-");
-  // The database first: a log that is left without one is dropped by SQLite, a database without its log loses commits.
+  // The database goes first. SQLite drops a log without a database, but a database without its log loses commits.
   for (const companion of COMPANIONS) {
     await rename(`${path}${companion}`, `${path}.corrupt-${time}${companion}`).catch(ignoreMissing);
   }
   return `${path}.corrupt-${time}`;
 }
 
-/** Identifies the file at this path, to recognise one that replaces it; undefined when there is none. */
+/** Identifies the file at this path, so that a replacement is recognized. Undefined if there is none. */
 export function identify(path: string): string | undefined {
   return identityOf(statsOf(path));
 }

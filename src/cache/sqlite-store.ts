@@ -18,10 +18,10 @@ import { WalBudget } from "./wal-budget.ts";
 import { type Put, type WriteBatch, type WriteOutcome, WriteQueue } from "./write-queue.ts";
 
 /**
- * The file is not mapped into memory: if another process cut it short, touching the mapping would end this one.
+ * The file is not mapped into memory. If another process truncated it, reading the mapping would end this process.
  *
- * With `synchronous=NORMAL` a commit survives the end of the process, `kill -9` included; what must survive the loss of
- * power is flushed besides.
+ * With `synchronous=NORMAL` a commit survives the end of the process, including `kill -9`. Commits that must survive a
+ * loss of power are flushed as well.
  */
 const PRAGMAS = ["synchronous = NORMAL", "trusted_schema = OFF"];
 
@@ -88,7 +88,7 @@ export class SqliteStore implements DatabaseStore {
     this.#commit = client.prepare("commit");
   }
 
-  /** Opens a file, and creates it, its directory and its tables where they are missing. */
+  /** Opens a file. Creates it, its directory and its tables if they are missing. */
   static async open(options: SqliteStoreOptions): Promise<SqliteStore> {
     const { path, logger } = options;
     await mkdir(dirname(path), { recursive: true });
@@ -136,7 +136,7 @@ export class SqliteStore implements DatabaseStore {
   async remove(vin: Vin): Promise<boolean> {
     const removed = await this.#queue.remove(vin);
     await this.#file.flush();
-    // A removal that went into a lost file is not acknowledged: other processes have a new one.
+    // Does not acknowledge a removal in a lost file, because other processes have a new file.
     this.#file.assertInPlace();
     return removed;
   }
@@ -200,7 +200,7 @@ export class SqliteStore implements DatabaseStore {
   }
 }
 
-/** Opens the store in a SQLite file. One that cannot be used is renamed, and a new one created. */
+/** Opens the store in a SQLite file. An unusable file is renamed, and a new one is created. */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<SqliteStore> {
   const { path, logger, now } = options;
   const identity = identify(path);
@@ -214,7 +214,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Sqli
     if (!isSqliteLost(error)) {
       throw error;
     }
-    logger.error("the cache's database cannot be used and is replaced by a new one", { err: error });
+    logger.error("the database of the cache is unusable; replacing it", { err: error });
     logQuarantine(await quarantine(path, identity, now()), logger);
     return openPatiently(options);
   }
@@ -283,8 +283,8 @@ function prepareFind(client: Database, view: View): Statement<[vin: string, mode
 }
 
 /**
- * One row for each key of a JSON array, in its order, and of nulls where there is no entry. A key is a VIN, which has 17
- * characters, with the hint at its end. Half the cost of asking for one row after the other.
+ * Gives one row for each key of a JSON array, in its order; the row has nulls if there is no entry. A key is a VIN of
+ * 17 characters followed by the hint. This costs half as much as one query per row.
  */
 function prepareFindMany(client: Database, view: View): Statement<[keys: string], unknown[]> {
   return client

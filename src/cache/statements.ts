@@ -3,7 +3,7 @@ import { ALL_COLUMNS, KEY_COLUMNS } from "./vehicle-row.ts";
 // The SQL that SQLite and PostgreSQL share.
 
 /**
- * The number of a VIN's removals, as an expression: that of its own record, else the one of all VINs without a record.
+ * An expression for the number of a VIN's removals: that of its own record, or else that of all VINs without a record.
  *
  * @param vin an expression for the VIN.
  */
@@ -31,5 +31,5 @@ export const INSERT_REMOVALS = "insert into vehicle_removals (vin, generation, r
 export const OR_RENEW =
   "on conflict (vin) do update set generation = excluded.generation, removed_at = excluded.removed_at";
 
-/** Proves that the database answers and holds our tables. The first gives the generation of VINs without a record. */
+/** Show that the database answers and has our tables. The first gives the generation of VINs without a record. */
 export const PING = ["select generation from vehicle_removals where vin = ''", "select vin from vehicles limit 0"];

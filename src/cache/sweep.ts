@@ -3,12 +3,12 @@ import type { SweepCutoffs } from "../vehicle/vehicle.ts";
 import { RemovalEntity, VehicleEntity } from "./vehicle-entity.ts";
 import { KEY_COLUMNS } from "./vehicle-row.ts";
 
-/** Records of removals are kept far longer than any decode can be in flight. */
+/** Records of removals are kept much longer than any decode takes. */
 const KEEP_REMOVALS_MS = 3_600_000;
 
 /**
- * Deletes entries that are too old for their class, at most `limit`, class by class and oldest first, and records of
- * removals that no decode in flight can need.
+ * Deletes at most `limit` entries that are too old for their class, class by class, oldest first. Also deletes records
+ * of removals that no running decode can need.
  *
  * @param now the time in ms since the epoch.
  * @returns how many entries were deleted.
@@ -47,7 +47,7 @@ async function deleteOldest(em: SqlEntityManager, isOld: Condition, limit: numbe
   const { affectedRows } = await em
     .createQueryBuilder(VehicleEntity)
     .delete()
-    // The age is compared again: an entry that was renewed meanwhile stays.
+    // The age is compared again, because the entry may have been renewed.
     .where({ ...isOld, [raw(`(${KEY_COLUMNS.join(", ")})`)]: { $in: oldest } })
     .execute("run");
   return affectedRows;
@@ -60,8 +60,8 @@ async function sweepRemovals(em: SqlEntityManager, cutoff: number): Promise<void
     return;
   }
   const { generation } = latest;
-  // Without a record, a VIN has the shared generation. Raised first and above those that go, it tells a decode that began
-  // before such a removal at every moment, without a transaction.
+  // Without a record, a VIN has the shared generation. Raised first and above those that go, it tells a decode that
+  // began before such a removal at every moment, without a transaction.
   await em.nativeUpdate(RemovalEntity, { vin: "", generation: { $lte: generation } }, { generation: generation + 1 });
   await em.nativeDelete(RemovalEntity, { ...isOld, generation: { $lte: generation } });
 }

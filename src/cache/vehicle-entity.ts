@@ -1,9 +1,9 @@
 import { defineEntity, type InferEntity, p, UnderscoreNamingStrategy } from "@mikro-orm/core";
 
 /**
- * A decode, kept under its key. The largest column stands last, so that a read of the others stops before it.
+ * A decode, stored under its key. The largest column comes last, so that a read of the others stops before it.
  *
- * The index is for sweeping: each class of entries has its own cutoff, and within a class age decides.
+ * The index is for sweeping: each class of entries has its own maximum age.
  */
 export const VehicleEntity = defineEntity({
   name: "Vehicle",
@@ -19,7 +19,7 @@ export const VehicleEntity = defineEntity({
     bodyClass: p.text(),
     /** `vpic` or `snapshot`. */
     source: p.text(),
-    /** 1 when the source knew neither make, model nor year, else 0. */
+    /** 1 when the source knew neither make, model nor year, otherwise 0. */
     isNegative: p.integer(),
     /** In ms since the epoch. */
     decodedAt: p.bigint("number"),
@@ -39,8 +39,8 @@ export const VehicleEntity = defineEntity({
 });
 
 /**
- * A VIN that was removed lately. `generation` grows with every removal, so that a decode which began before can be told
- * from one that began after. The row of the empty VIN holds the generation of all VINs that have no row of their own.
+ * A VIN that was removed recently. `generation` grows with every removal, which distinguishes decodes that began before
+ * it from those that began after. The row of the empty VIN has the generation of all VINs without a row.
  */
 export const RemovalEntity = defineEntity({
   name: "VehicleRemoval",
@@ -56,7 +56,7 @@ export const RemovalEntity = defineEntity({
 /** The entity's properties, each a column. */
 export type VehicleProperty = Exclude<keyof InferEntity<typeof VehicleEntity>, symbol>;
 
-/** A column's name as the database spells it. */
+/** The name of a column in the database. */
 export type VehicleColumn = Underscored<VehicleProperty>;
 
 type Underscored<Name extends string> = Name extends `${infer First}${infer Rest}`

@@ -8,7 +8,7 @@ export const KEY_COLUMNS = [columnOf("vin"), columnOf("modelYearHint")];
 /** Every column of `vehicles`, in the table's order and that of {@link toRow}. */
 export const ALL_COLUMNS = PROPERTIES.map(columnOf);
 
-/** The columns that a view needs, in the order that {@link fromRow} expects. The attributes stand last. */
+/** The columns that a view needs, in the order that {@link fromRow} expects. The attributes come last. */
 export function columnsOf(view: View): readonly string[] {
   return view === "full" ? ALL_COLUMNS : ALL_COLUMNS.slice(0, AT.attributes);
 }
@@ -16,7 +16,7 @@ export function columnsOf(view: View): readonly string[] {
 /** A value of a row; PostgreSQL gives big integers as text. */
 export type Cell = string | number | null;
 
-/** Where in a row a property stands. */
+/** The position of a property in a row. */
 const AT = {
   vin: at("vin"),
   modelYearHint: at("modelYearHint"),
@@ -36,7 +36,7 @@ const AT = {
   attributes: at("attributes"),
 } satisfies Partial<Record<VehicleProperty, number>>;
 
-/** The end of the year 9999, in ms since the epoch: the latest moment that the contract's timestamps can tell. */
+/** The end of the year 9999, in ms since the epoch: the latest time that the contract's timestamps can have. */
 const LATEST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 const DIGITS = /^\d+$/;
@@ -74,8 +74,8 @@ export function toRow(query: VehicleQuery, decode: Decode): Cell[] {
 }
 
 /**
- * The entry that a row holds, or undefined when the row is not one of this key as we write them: a row that was damaged
- * in a way the database cannot see is a miss, and the next decode replaces it.
+ * The entry of a row. Undefined if the row does not have this key or is damaged in a way that the database cannot see:
+ * this is a miss, and the next decode replaces the row.
  */
 export function fromRow(query: VehicleQuery, row: readonly unknown[]): CachedVehicle | undefined {
   const make = row[AT.make];
@@ -136,14 +136,14 @@ function at(property: VehicleProperty): number {
 }
 
 /**
- * PostgreSQL cannot hold NUL, and neither database unpaired surrogates; no text of vPIC has them. They become U+FFFD, in
- * both databases alike.
+ * Replaces NUL, which PostgreSQL cannot store, and unpaired surrogates, which neither database can store, by U+FFFD.
+ * vPIC sends neither.
  */
 function toText(text: string): string {
   return text.toWellFormed().replaceAll("\0", "\uFFFD");
 }
 
-/** The time that a cell holds, in ms since the epoch, if it is one that the contract can tell. */
+/** The time in a cell, in ms since the epoch, if the contract can express it. */
 function toTime(cell: unknown): number | undefined {
   const time = isText(cell) && DIGITS.test(cell) ? Number(cell) : cell;
   return typeof time === "number" && Number.isSafeInteger(time) && time >= 0 && time <= LATEST_TIME ? time : undefined;

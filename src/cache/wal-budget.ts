@@ -4,7 +4,7 @@ import { setTimeout } from "node:timers/promises";
 import type { Database } from "better-sqlite3";
 
 export interface WalBudgetOptions {
-  /** How large the write-ahead log may grow by ordinary writes. Default: 32 MiB. */
+  /** Maximum size of the write-ahead log for ordinary writes. Default: 32 MiB. */
   readonly maxBytes?: number;
   /** How long a write may wait for room. Default: 200 ms. */
   readonly patienceMs?: number;
@@ -35,7 +35,7 @@ export class WalBudget {
   /**
    * Waits until the log has room.
    *
-   * @returns false when it still has none; then do not write.
+   * @returns false if it still has none; the caller must not write then.
    */
   async waitForRoom(): Promise<boolean> {
     for (let waitedMs = 0; !this.#hasRoom(); waitedMs += POLL_MS) {
@@ -62,7 +62,7 @@ interface CheckpointState {
   readonly busy: number;
   /** Pages in the log. */
   readonly log: number;
-  /** Pages of it that are in the database too: when all are, the next write starts the log again. */
+  /** Pages of the log that are also in the database. When all are, the next write restarts the log. */
   readonly checkpointed: number;
 }
 

@@ -2,15 +2,15 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Decode, VehicleQuery } from "../vehicle/vehicle.ts";
 import type { Vin } from "../vehicle/vin.ts";
 
-/** A decode to store, unless its VIN was removed since it began. */
+/** A decode to store, unless its VIN was removed after it began. */
 export interface Put {
   readonly query: VehicleQuery;
   readonly decode: Decode;
-  /** What `removalsOf` said before the decode began. */
+  /** The result of `removalsOf` from before the decode began. */
   readonly removals: number;
 }
 
-/** Writes that are committed in one transaction. No key is put twice in it, and no VIN removed twice. */
+/** Writes for one transaction. It puts each key at most once and removes each VIN at most once. */
 export interface WriteBatch {
   readonly puts: readonly Put[];
   readonly removals: readonly Vin[];
@@ -19,7 +19,7 @@ export interface WriteBatch {
 /** The results of a batch, in its order. */
 export interface WriteOutcome {
   readonly stored: readonly boolean[];
-  /** Whether there was something to remove. */
+  /** Whether there was an entry to remove. */
   readonly removed: readonly boolean[];
 }
 
@@ -53,14 +53,14 @@ export class WriteQueue {
 
   /**
    * @returns whether it was stored and committed.
-   * @throws Error when the commit fails or takes too long; a late one may still store it.
+   * @throws Error when the commit fails or takes too long. A late commit may still store it.
    */
   put(put: Put): Promise<boolean> {
     return this.#add(put, `${put.query.vin} ${put.query.modelYear ?? 0}`);
   }
 
   /**
-   * @returns whether there was something to remove, when it is committed.
+   * @returns after the commit, whether there was an entry to remove.
    * @throws Error when the commit fails.
    */
   remove(vin: Vin): Promise<boolean> {
@@ -126,7 +126,7 @@ export class WriteQueue {
   }
 
   #giveUpPuts(underWay: readonly Waiting[]): void {
-    const error = new Error("the database takes too long to commit");
+    const error = new Error("the database took too long to commit");
     const given = [...underWay, ...this.#waiting.filter(isPut)];
     this.#waiting = this.#waiting.filter(isRemoval);
     given.forEach(({ reject }) => reject(error));
