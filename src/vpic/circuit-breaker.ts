@@ -86,7 +86,7 @@ export class CircuitBreaker {
     return { end: (outcome) => this.#end(number, outcome) };
   }
 
-  /** Opens for this time, whatever the attempts say: vPIC asked for a pause. */
+  /** Opens for this time, even if attempts succeed: vPIC asked for a pause. */
   openFor(durationMs: number, reason: VpicError): void {
     this.#reason = reason;
     this.#open(durationMs);
@@ -150,7 +150,7 @@ interface EndedAttempt {
 }
 
 const WINDOW_MS = 30_000;
-/** More would say nothing more, however large the budget is. */
+/** Enough to judge by, with any budget. */
 const MAX_ATTEMPTS = 200;
 const MIN_ATTEMPTS_FOR_RATE = 10;
 const MAX_FAILED_SHARE = 0.5;

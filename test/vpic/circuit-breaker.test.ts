@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-
 import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
 import type { BreakerPass, BreakerState } from "../../src/vpic/circuit-breaker.ts";
 import { CircuitBreaker, withCircuitBreaker, withRefusal } from "../../src/vpic/circuit-breaker.ts";
@@ -133,7 +132,7 @@ describe("a closed breaker", () => {
     expect(breaker.state).toBe("open");
   });
 
-  test("takes failures of one VIN for one, however many requests it was in", () => {
+  test("counts all failures of one VIN as one", () => {
     const breaker = new CircuitBreaker();
 
     fail(breaker, [1, 2, 3, 4], [1, 2, 3, 4], [1, 2], [3, 4], [1], [1], [1], [1], [1], [1], [1], [1]);

@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-
 import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
 import { ConcurrencyLimit, withConcurrencyLimit } from "../../src/vpic/concurrency-limit.ts";
 import { never } from "./vins.ts";

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-
 import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
 import type { Decode, VehicleQuery } from "../../src/vehicle/vehicle.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-
 import type { RequestBudget } from "../../src/vpic/request-budget.ts";
 import { TokenBucket, withRequestBudget } from "../../src/vpic/request-budget.ts";
 import { VpicError } from "../../src/vpic/vpic-error.ts";

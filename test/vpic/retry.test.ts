@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-
 import type { Vin } from "../../src/vehicle/vin.ts";
 import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
 import { Batch, Question } from "../../src/vpic/gatherer.ts";

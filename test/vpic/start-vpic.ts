@@ -9,7 +9,7 @@ export interface StartedVpic extends AsyncDisposable {
   readonly source: VpicSource;
 }
 
-/** Starts a fake vPIC and a source that asks it, with the shortest pauses between attempts unless told otherwise. */
+/** Starts a fake vPIC and a source that asks it, with the shortest pauses between attempts by default. */
 export async function startVpic(
   fakeOptions: FakeVpicOptions = {},
   sourceOptions: Partial<VpicPolicyOptions> = {},

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-
 import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
 import type { Stop } from "../../src/vpic/call.ts";
 import { withAttemptTimeout, withWaitingLimit } from "../../src/vpic/time-limits.ts";

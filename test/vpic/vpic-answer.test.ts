@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-
 import { isDecoded } from "../../src/vehicle/vehicle.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { findDecode, readErrorCodes, readRows } from "../../src/vpic/vpic-answer.ts";

@@ -1,7 +1,5 @@
 import { createServer } from "node:net";
-
 import { expect, test } from "vitest";
-
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { parseVpicUrl, readRetryAfterMs, VpicClient } from "../../src/vpic/vpic-client.ts";
 import { startFakeVpic } from "../support/fake-vpic.ts";

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-
 import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
 import type { Behaviour } from "../support/fake-vpic-behaviour.ts";
 import { startVpic } from "./start-vpic.ts";
@@ -67,7 +66,7 @@ describe.concurrent("a fault of vPIC", () => {
   );
 
   test.each(PASSING.map((behaviour) => [nameOf(behaviour), behaviour] as const))(
-    "%s that lasts is never taken for an answer, and ends after four requests",
+    "%s that lasts is not an answer, and ends after four requests",
     async (_, fault) => {
       await using started = await startVpic({ respondWith: fault }, timeOf(fault));
       const { vpic, source } = started;

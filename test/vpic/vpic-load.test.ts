@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-
 import type { VpicPolicyOptions } from "../../src/vpic/vpic-source.ts";
 import { VpicSource } from "../../src/vpic/vpic-source.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";

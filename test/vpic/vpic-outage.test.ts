@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-
 import type { Decode } from "../../src/vehicle/vehicle.ts";
 import type { Vin } from "../../src/vehicle/vin.ts";
 import { VpicSource } from "../../src/vpic/vpic-source.ts";

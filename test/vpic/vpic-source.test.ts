@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-
 import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import type { VpicAttempt } from "../../src/vpic/policies.ts";
