@@ -7,7 +7,7 @@ import { SnapshotError } from "./snapshot-error.ts";
 export interface SourceFile {
   readonly path: string;
   readonly isGzipped: boolean;
-  /** Changes when the content does; a snapshot made from another stamp is built anew. */
+  /** Changes when the content does; a snapshot made from another stamp is rebuilt. */
   readonly stamp: string;
   /** Its size when unpacked. */
   readonly unpackedBytes: number;
@@ -25,7 +25,7 @@ export function bundledSourcePath(): string {
 /**
  * Looks at a file without reading it through.
  *
- * @throws SnapshotError when it is missing, no file, or of neither kind.
+ * @throws SnapshotError when it is missing, not a file, or of neither kind.
  */
 export async function inspectSource(path: string): Promise<SourceFile> {
   await using file = await openSource(path);

@@ -79,8 +79,8 @@ export async function unpackInWorker(
 }
 
 /**
- * Unpacks the snapshot, unless another process has done so meanwhile. The target is replaced in one step when all is
- * on the disk; whatever happens, nothing in progress is left behind, nor of processes that crashed.
+ * Unpacks the snapshot, unless another process does so first. The target is replaced in one step when all is on
+ * the disk. No files in progress are left behind, neither by this unpacking nor by processes that crashed.
  *
  * @throws SnapshotError when the source is unfit or the disk too small.
  */
@@ -125,7 +125,7 @@ export async function removeLeftovers(targetPath: string): Promise<void> {
   }
 }
 
-/** Only the holder of the lock unpacks, so whatever is in progress was left by a crash. */
+/** Only the holder of the lock unpacks, so files in progress that it finds were left by a crash. */
 async function findLeftovers(targetPath: string): Promise<string[]> {
   const directory = dirname(targetPath);
   const entries = await readdir(directory);

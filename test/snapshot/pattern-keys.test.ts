@@ -48,7 +48,7 @@ describe("a key", () => {
     expect(matches(keys)).toBe(false);
   });
 
-  test("is tested for each VIN anew", () => {
+  test("is tested again for each VIN", () => {
     const collector = new KeyCollector();
     const place = collector.placeOf("1A");
     const matcher = new KeyMatcher(collector.collected());

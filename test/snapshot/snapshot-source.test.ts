@@ -101,7 +101,7 @@ describe("a snapshot that is unpacked for the first time", () => {
     expect(source.status()).toEqual({ state: "preparing" });
   });
 
-  test("stops when it is closed meanwhile, and leaves nothing in progress", async () => {
+  test("stops when it is closed, and leaves nothing in progress", async () => {
     // The bundled database, for it takes long enough.
     const source = openSnapshot({ dataDir, logger: log });
     const decode = source.decode(QUERY, AbortSignal.timeout(20_000));
@@ -169,7 +169,7 @@ describe("a snapshot that is unpacked already", () => {
     ["spoilt in one place", () => flipOneBit(snapshotFile)],
     ["of another kind", () => copyFile(sourceFile, snapshotFile)],
     ["of another version", () => changeVersion(snapshotFile)],
-  ])("is built anew when it is %s", async (_, damage) => {
+  ])("is rebuilt when it is %s", async (_, damage) => {
     const before = await stat(snapshotFile);
     await damage();
 
@@ -180,7 +180,7 @@ describe("a snapshot that is unpacked already", () => {
     expect(log.messages("warn")).toEqual([]);
   });
 
-  test("is built anew from another database", async () => {
+  test("is rebuilt from another database", async () => {
     const before = await stat(snapshotFile);
     const otherFile = join(directory.path, "other.db");
     writeVpicDatabase(otherFile);
@@ -214,7 +214,7 @@ describe("a snapshot that is unpacked already", () => {
   });
 });
 
-describe("a snapshot that cannot be had", () => {
+describe("a snapshot that cannot be unpacked", () => {
   test.each([
     ["is missing", () => Promise.resolve("missing.db"), "SNAPSHOT_PATH: there is no such file"],
     ["is a directory", () => Promise.resolve("."), "SNAPSHOT_PATH: it is not a file"],
@@ -255,7 +255,7 @@ describe("a snapshot that cannot be had", () => {
     await expect(modelFrom(source)).rejects.toThrow("the data directory: it is not a directory");
   });
 
-  test("is tried again and again, but told once", async () => {
+  test("is retried, but its failure is logged once", async () => {
     let nowMs = Date.parse("2026-11-22T12:00:00Z");
     await using source = open({ snapshotPath: join(directory.path, "missing.db"), now: () => nowMs });
     await source.whenSettled();

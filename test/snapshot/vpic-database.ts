@@ -26,7 +26,7 @@ const ROWS: Readonly<Record<string, readonly Readonly<Record<string, string | nu
   Wmi_VinSchema: [{ Id: 1, WmiId: 4, VinSchemaId: 9, YearFrom: 2010 }],
 };
 
-/** Writes a database of NHTSA's schema with one model in it, which unpacks in no time. */
+/** Writes a database of NHTSA's schema with one model in it, which is quick to unpack. */
 export function writeVpicDatabase(path: string, withoutTable?: string): void {
   const database = new Database(path);
   for (const [table, columns] of Object.entries(SOURCE_COLUMNS)) {
