@@ -5,30 +5,30 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
 import { digestOf } from "../../src/access/token.ts";
-import { createAuthority } from "../support/certificates.ts";
 import type { FakeVpicOptions } from "../support/fake-vpic.ts";
 import { manyVins } from "../support/real-vins.ts";
 import { type MakeCall, SteadyCalls } from "../support/steady-calls.ts";
 import { startTestApp, type TestApp } from "../support/test-app.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import type { TlsOnDisk } from "../support/tls-on-disk.ts";
+import { writeTls } from "../support/tls-on-disk.ts";
 import { TlsCallers } from "../support/tls-callers.ts";
 
 const [VIN = "", SLOW_VIN = ""] = manyVins(2);
-const SOON = { timeout: 25_000, interval: 200 };
+const SOON = { timeout: 100_000, interval: 200 };
 const TEST_MS = 120_000;
 const NOW = Date.UTC(2026, 10, 22, 12);
-const authority = createAuthority();
-const identity = authority.issue("the service");
 
+let disk: TlsOnDisk;
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
 
 beforeAll(async () => {
   directory = await temporaryDirectory();
-  await writeFile(join(directory.path, "cert.pem"), identity.cert);
-  await writeFile(join(directory.path, "key.pem"), identity.key);
+  disk = await writeTls();
 });
 
 afterAll(async () => {
+  await disk[Symbol.asyncDispose]();
   await directory[Symbol.asyncDispose]();
 });
 
@@ -45,8 +45,7 @@ async function start(tokensFile: string, setting: Setting = {}): Promise<TestApp
   return startTestApp({
     env: {
       AUTH_TOKENS_FILE: tokensFile,
-      TLS_CERT_FILE: join(directory.path, "cert.pem"),
-      TLS_KEY_FILE: join(directory.path, "key.pem"),
+      ...disk.env,
       // One of the callers makes a connection for each call.
       CONNECTIONS_PER_ADDRESS: "unlimited",
       VPIC_PATIENCE: "60s",
@@ -56,7 +55,7 @@ async function start(tokensFile: string, setting: Setting = {}): Promise<TestApp
 }
 
 function callersWith(secret: string, app: TestApp): TlsCallers {
-  return new TlsCallers(app, VIN, { ca: authority.cert, secret });
+  return new TlsCallers(app, VIN, { ca: disk.ca, secret });
 }
 
 /** What becomes of one call of every caller. */

@@ -6,10 +6,11 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
 import type { Scope } from "../../src/access/token.ts";
 import { digestOf } from "../../src/access/token.ts";
-import { createAuthority } from "../support/certificates.ts";
 import { manyVins } from "../support/real-vins.ts";
 import { startTestApp, type TestApp } from "../support/test-app.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import type { TlsOnDisk } from "../support/tls-on-disk.ts";
+import { writeTls } from "../support/tls-on-disk.ts";
 import { readServedMethods } from "./served-methods.ts";
 import { isServedByGet, type Outcome, PROTOCOLS } from "./wire-protocols.ts";
 import { openHttp1, openHttp2, type Wire, type WireOptions } from "./wire.ts";
@@ -152,22 +153,20 @@ const MATRIX: readonly (readonly [keyof typeof PROTOCOLS, WireName, Extent, Serv
   ["Connect by GET", "the HTTP port with TLS over HTTP/2", "few credentials", isServedByGet],
 ];
 
-const authority = createAuthority();
 const running = new AsyncDisposableStack();
+let disk: TlsOnDisk;
 let methods: readonly DescMethod[];
 let apps: Apps;
 
 beforeAll(async () => {
   const { path } = running.use(await temporaryDirectory());
-  const identity = authority.issue("the service");
-  const [tokens, cert, key] = ["tokens", "cert.pem", "key.pem"].map((name) => join(path, name));
-  await writeFile(join(path, "tokens"), TOKENS.join("\n"));
-  await writeFile(join(path, "cert.pem"), identity.cert);
-  await writeFile(join(path, "key.pem"), identity.key);
-  const env = { AUTH_TOKENS_FILE: tokens ?? "" };
+  disk = running.use(await writeTls());
+  const tokens = join(path, "tokens");
+  await writeFile(tokens, TOKENS.join("\n"));
+  const env = { AUTH_TOKENS_FILE: tokens };
   apps = {
     open: running.use(await startTestApp({ env })),
-    secure: running.use(await startTestApp({ env: { ...env, TLS_CERT_FILE: cert ?? "", TLS_KEY_FILE: key ?? "" } })),
+    secure: running.use(await startTestApp({ env: { ...env, ...disk.env } })),
   };
   methods = await readServedMethods(apps.open.grpcAddress, "Bearer vs_lookup");
 });
@@ -224,7 +223,7 @@ describe("a service with tokens", () => {
   test.each(MATRIX)(
     "over %s on %s, asks every method's callers for what its rule says (%s)",
     async (protocol, name, extent, serves) => {
-      using wire = WIRES[name](apps, authority.cert);
+      using wire = WIRES[name](apps, disk.ca);
       const actual: Record<string, unknown> = {};
 
       for (const method of methods) {
@@ -252,7 +251,7 @@ describe("a service with tokens", () => {
       ] as const
     ).flatMap(([wire, extent]) => (["GET", "HEAD"] as const).map((method) => [method, wire, extent] as const)),
   )("over %s on %s, asks callers of plain HTTP for what its rule says (%s)", async (method, name, extent) => {
-    using wire = WIRES[name](apps, authority.cert);
+    using wire = WIRES[name](apps, disk.ca);
     const actual: Record<string, Record<string, unknown>> = {};
 
     for (const path of Object.keys(PLAIN_RULES)) {
@@ -279,7 +278,7 @@ describe("a service with tokens", () => {
   });
 
   test("does nothing for those whom it refuses", async () => {
-    using wire = WIRES["the HTTP port"](apps, authority.cert);
+    using wire = WIRES["the HTTP port"](apps, disk.ca);
     const [lookup, remove] = ["Lookup", "Remove"].map((name) => methods.find((method) => method.name === name));
     const ask = async (method: DescMethod | undefined, credential: Credential): Promise<string> => {
       if (method === undefined) {

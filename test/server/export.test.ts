@@ -113,9 +113,11 @@ function audits({ logger }: Served): unknown[] {
 }
 
 describe("a plain GET", () => {
-  test("downloads a whole file that DuckDB reads", async () => {
-    const { url } = await start(2_000);
+  test("downloads a whole file that DuckDB reads, over either version of HTTP", async () => {
+    const { url, address } = await start(2_000);
+    using client = new Http2Client(address);
 
+    const http2 = await client.request({ ":path": PATH });
     const response = await fetch(url);
     const bytes = await bodyOf(response);
 
@@ -128,17 +130,10 @@ describe("a plain GET", () => {
       "cache-control": "private, no-cache",
       "x-content-type-options": "nosniff",
     });
-    expect(await queryParquet(bytes, "select count(*)::int as count from $file")).toEqual([{ count: 2_000 }]);
-  });
-
-  test("downloads the same over HTTP/2", async () => {
-    const { address } = await start(2_000);
-    using client = new Http2Client(address);
-
-    const { status, headers, body } = await client.request({ ":path": PATH });
-
-    expect([status, headers["content-length"]]).toEqual([200, String(body.length)]);
-    expect(await queryParquet(body, "select count(*)::int as count from $file")).toEqual([{ count: 2_000 }]);
+    expect([http2.status, http2.headers["content-length"]]).toEqual([200, String(http2.body.length)]);
+    for (const file of [bytes, http2.body]) {
+      expect(await queryParquet(file, "select count(*)::int as count from $file")).toEqual([{ count: 2_000 }]);
+    }
   });
 });
 
@@ -152,19 +147,6 @@ test("hyparquet reads the URL by ranges, all of one file, although rows change m
   expect(rows).toHaveLength(2_000);
   expect(rows.at(-1)).toEqual({ vin: "1XPWD40X000001999", attributes: '{"Note":"row 1999"}' });
   expect(created).toHaveLength(1);
-});
-
-test("HEAD tells what GET of the same file would, without a body", async () => {
-  const { url } = await start(10);
-
-  const head = await fetch(url, { method: "HEAD" });
-  const ranged = await fetch(url, { headers: { Range: "bytes=0-" } });
-  await bodyOf(ranged);
-
-  expect(head.status).toBe(200);
-  expect(await head.text()).toBe("");
-  expect(ranged.headers.get("content-length")).toBe(head.headers.get("content-length"));
-  expect(ranged.headers.get("etag")).toBe(head.headers.get("etag"));
 });
 
 describe("a Range", () => {
@@ -218,6 +200,23 @@ describe("a Range", () => {
 
     expect([same.status, await same.text()]).toEqual([206, "PAR1"]);
     expect(other.status).toBe(200);
+  });
+
+  test("HEAD tells what GET of the same file would, without a body", async () => {
+    const head = await fetch(server.url, { method: "HEAD" });
+    const ranged = await fetch(server.url, { headers: { Range: "bytes=0-" } });
+    await bodyOf(ranged);
+
+    expect(head.status).toBe(200);
+    expect(await head.text()).toBe("");
+    expect(ranged.headers.get("content-length")).toBe(head.headers.get("content-length"));
+    expect(ranged.headers.get("etag")).toBe(head.headers.get("etag"));
+  });
+
+  test("is for GET and HEAD alone", async () => {
+    const response = await fetch(server.url, { method: "POST" });
+
+    expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
   });
 
   test("is not needed by those who have the file: If-None-Match", async () => {
@@ -309,22 +308,34 @@ describe("an export that cannot be had is refused by the error table, before any
     expect(logger.lines.filter(({ level }) => level === "error")).toMatchObject([{ fields: { requestId: "mine" } }]);
   });
 
-  test.each([
-    ["no token", {}, 401, 'a token is required: send the header "authorization: Bearer <secret>"\n'],
-    ["an unknown token", bearer("nobody"), 401, "the token is unknown or has expired; contact the operator\n"],
-    ["an expired token", bearer("expired"), 401, "the token is unknown or has expired; contact the operator\n"],
-    ["a token without the scope", bearer("lookup"), 403, 'the token lacks the scope "export"; contact the operator\n'],
-  ])("%s", async (_what, headers, status, text) => {
-    const { url, created } = await start(1, { hasTokens: true });
+  describe("of a caller who may not export:", () => {
+    const shared = new AsyncDisposableStack();
+    let server: ExportServer;
+    beforeAll(async () => {
+      server = await start(1, { hasTokens: true }, shared);
+    });
+    afterAll(() => shared.disposeAsync());
 
-    for (const kind of [{}, { range: "bytes=0-3" }]) {
-      const response = await fetch(url, { headers: { ...headers, ...kind, "x-request-id": "mine" } });
+    test.each([
+      ["no token", {}, 401, 'a token is required: send the header "authorization: Bearer <secret>"\n'],
+      ["an unknown token", bearer("nobody"), 401, "the token is unknown or has expired; contact the operator\n"],
+      ["an expired token", bearer("expired"), 401, "the token is unknown or has expired; contact the operator\n"],
+      [
+        "a token without the scope",
+        bearer("lookup"),
+        403,
+        'the token lacks the scope "export"; contact the operator\n',
+      ],
+    ])("%s", async (_what, headers, status, text) => {
+      for (const kind of [{}, { range: "bytes=0-3" }]) {
+        const response = await fetch(server.url, { headers: { ...headers, ...kind, "x-request-id": "mine" } });
 
-      expect([response.status, await response.text()]).toEqual([status, text]);
-      expect(response.headers.get("www-authenticate")).toBe(status === 401 ? "Bearer" : null);
-      expect(response.headers.get("x-request-id")).toBe("mine");
-    }
-    expect(created).toEqual([]);
+        expect([response.status, await response.text()]).toEqual([status, text]);
+        expect(response.headers.get("www-authenticate")).toBe(status === 401 ? "Bearer" : null);
+        expect(response.headers.get("x-request-id")).toBe("mine");
+      }
+      expect(server.created).toEqual([]);
+    });
   });
 
   test("a rate that is used up", async () => {
@@ -344,14 +355,6 @@ describe("an export that cannot be had is refused by the error table, before any
 
     expect([response.status, await response.text()]).toEqual([504, "The answer took too long.\n"]);
     await eventually(() => expect(audits(server)).toMatchObject([{ code: "DeadlineExceeded" }]));
-  });
-
-  test("another method", async () => {
-    const { url } = await start(1);
-
-    const response = await fetch(url, { method: "POST" });
-
-    expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
   });
 });
 
@@ -391,6 +394,17 @@ describe("the audit line of an export", () => {
 describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) => {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   const request = `${GET}${lines.join("")}\r\n`;
+  const onlyOne = { maxFiles: 1, hasTokens: true, exports: { limits: { perClient: 1, perProcess: 1 } } };
+
+  /** The status of another caller's export, once there is room for one. */
+  async function statusOfAnother({ url }: ExportServer): Promise<number> {
+    return eventually(async () => {
+      const next = await fetch(url, { headers: { ...bearer("export"), ...headers } });
+      await bodyOf(next);
+      expect(next.status).toBe(status);
+      return next.status;
+    });
+  }
 
   test("that takes nothing is cut off, and nothing is left", async () => {
     const server = await start(0, { limits: STALLED_SOON });
@@ -404,30 +418,17 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
   });
 
   test("that takes nothing of a short one is cut off, and counts no more", async () => {
-    const server = await start(10, {
-      limits: STALLED_SOON,
-      maxFiles: 1,
-      hasTokens: true,
-      exports: { limits: { perClient: 1, perProcess: 1 } },
-    });
+    const server = await start(10, { ...onlyOne, limits: STALLED_SOON });
     using client = new Http2Client(server.address, undefined, { initialWindowSize: 0 });
 
     const stalled = await client.request({ ":path": PATH, ...bearer("all"), ...headers });
 
     expect(stalled).toMatchObject({ code: constants.NGHTTP2_CANCEL });
-    await eventually(async () => {
-      const next = await fetch(server.url, { headers: { ...bearer("export"), ...headers } });
-      await bodyOf(next);
-      expect(next.status).toBe(status);
-    });
+    expect(await statusOfAnother(server)).toBe(status);
   });
 
   test("that leaves counts no more, and nothing is left", async () => {
-    const server = await start(0, {
-      maxFiles: 1,
-      hasTokens: true,
-      exports: { limits: { perClient: 1, perProcess: 1 } },
-    });
+    const server = await start(0, onlyOne);
     fillUp(server.table, MORE_THAN_WINDOW);
     using client = new Http2Client(server.address);
     const stream = client.session.request({ ":path": PATH, ...bearer("all"), ...headers });
@@ -436,20 +437,11 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
 
     await answer;
 
-    await eventually(async () => {
-      const next = await fetch(server.url, { headers: { ...bearer("export"), ...headers } });
-      await bodyOf(next);
-      expect(next.status).toBe(status);
-    });
+    expect(await statusOfAnother(server)).toBe(status);
   });
 
   test("that leaves while an answer before it in its pipeline is not done counts no more", async () => {
-    const server = await start(0, {
-      maxFiles: 1,
-      hasTokens: true,
-      exports: { limits: { perClient: 1, perProcess: 1 } },
-      handlers: { lookup: () => new Promise(() => {}) },
-    });
+    const server = await start(0, { ...onlyOne, handlers: { lookup: () => new Promise(() => {}) } });
     fillUp(server.table, MORE_THAN_WINDOW);
     using client = await RawClient.open(server.port);
     const token = `Authorization: ${bearer("all").authorization}\r\n`;
@@ -463,11 +455,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
 
     client.socket.destroy();
 
-    await eventually(async () => {
-      const next = await fetch(server.url, { headers: { ...bearer("export"), ...headers } });
-      await bodyOf(next);
-      expect(next.status).toBe(status);
-    });
+    expect(await statusOfAnother(server)).toBe(status);
   });
 
   test("that reads slower than an export may take is cut off", async () => {

@@ -389,6 +389,12 @@ describe("a path", () => {
 });
 
 describe("the Host header", () => {
+  test.each(["a b", "[", "a:b:c", ""])("%j is refused", async (host) => {
+    const answer = await answerTo(`GET /ping HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+
+    expect(answer).toMatch(/^HTTP\/1\.1 400 .*The request has no valid Host header\.\n$/s);
+  });
+
   test("must be there, and the refusal names the request", async () => {
     const answer = await answerTo("GET /ping HTTP/1.1\r\nX-Request-Id: mine\r\n\r\n");
 

@@ -11,10 +11,9 @@ import { createReflectionHandlers } from "../../src/rpc/reflection.ts";
 import { ConnectionGate } from "../../src/server/connection-gate.ts";
 import { answerText } from "../../src/server/exchange.ts";
 import { Server } from "../../src/server/server.ts";
-import { TlsCertificates } from "../../src/server/tls.ts";
 import type { Addresses } from "../support/clients.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
-import type { TlsFilesOnDisk } from "./write-tls-files.ts";
+import type { TlsOnDisk } from "../support/tls-on-disk.ts";
 
 /** A server with services of a test's own and reflection, mounted as the real ones are, for callers without tokens. */
 export interface TestServer extends Addresses, AsyncDisposable {
@@ -27,7 +26,7 @@ export interface TestServerOptions {
   readonly services: readonly ServiceImplSpec[];
   /** Rules beside those of the real services. */
   readonly rules?: typeof METHOD_RULES;
-  readonly tls?: TlsFilesOnDisk | undefined;
+  readonly tls?: TlsOnDisk | undefined;
 }
 
 /** Starts it on two free ports of loopback. */
@@ -53,7 +52,7 @@ export async function startServer({ services, rules, tls }: TestServerOptions): 
       overloaded: preparedRefusal({ reason: "OVERLOADED", retryAfterMs: 1_000 }),
       connections: new ConnectionGate({ logger }),
       logger,
-      tls: tls === undefined ? undefined : starting.use(await TlsCertificates.open({ ...tls, logger })),
+      tls: tls?.tls,
       onCallStart(call) {
         if (!call.method.name.startsWith(ServerReflection.typeName)) {
           calls.push(call);

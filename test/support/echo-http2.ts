@@ -1,6 +1,7 @@
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { connect } from "node:http2";
 import { gunzipSync, gzipSync } from "node:zlib";
+import { answerOf } from "./http2-client.ts";
 
 /** A bare HTTP/2 client, for what well-behaved gRPC clients do not do. */
 export class EchoHttp2 implements Disposable {
@@ -58,18 +59,10 @@ export interface GrpcAnswer {
 
 /** Reads a stream to its end, whatever that is. */
 export async function readAnswer(stream: ClientHttp2Stream): Promise<GrpcAnswer> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  let headers: IncomingHttpHeaders = {};
-  let trailers: IncomingHttpHeaders = {};
-  const chunks: Buffer[] = [];
-  stream.on("response", (received) => (headers = received));
-  stream.on("trailers", (received) => (trailers = received));
-  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-  stream.once("close", resolve);
-  await promise;
+  const { headers, trailers, body, code } = await answerOf(stream);
   const isTrailersOnly = headers["grpc-status"] !== undefined;
   const end = isTrailersOnly ? headers : trailers;
-  const frames = framesIn(Buffer.concat(chunks));
+  const frames = framesIn(body);
   return {
     headers,
     trailers: end,
@@ -77,7 +70,7 @@ export async function readAnswer(stream: ClientHttp2Stream): Promise<GrpcAnswer>
     compressed: frames.map(({ isCompressed }) => isCompressed),
     status: end["grpc-status"] === undefined ? undefined : Number(end["grpc-status"]),
     message: decodeURIComponent(end["grpc-message"]?.toString() ?? ""),
-    rstCode: stream.rstCode,
+    rstCode: code,
   };
 }
 

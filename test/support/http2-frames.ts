@@ -134,11 +134,6 @@ export function acknowledgementOf(type: number, flags: number, payload: Buffer):
   return h2Frame(type, ACK, 0, type === FrameType.ping ? payload : undefined);
 }
 
-/** Whether frames of this type reset their stream. */
-export function isReset(type: number): boolean {
-  return type === FrameType.resetStream;
-}
-
 /** @param isEnd whether it ends its stream */
 type OnFrame = (type: number, isEnd: boolean, stream: number, payload: Buffer, flags: number) => void;
 

@@ -1,10 +1,8 @@
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createAuthority } from "../support/certificates.ts";
-import { temporaryDirectory } from "../support/temporary-directory.ts";
 import type { TestApp } from "../support/test-app.ts";
 import { startTestApp } from "../support/test-app.ts";
+import type { TlsOnDisk } from "../support/tls-on-disk.ts";
+import { writeTls } from "../support/tls-on-disk.ts";
 import { keepSilent, SECURED_SILENCES, SILENCES } from "./silences.ts";
 
 const SHORT_MS = 300;
@@ -18,18 +16,15 @@ const limits = {
   http1: { headersMs: SHORT_MS },
   watch: { arrivalTimeoutMs: SHORT_MS },
 };
-const authority = createAuthority();
 const stack = new AsyncDisposableStack();
+let disk: TlsOnDisk;
 let plain: TestApp;
 let secured: TestApp;
 
 beforeAll(async () => {
-  const { path } = stack.use(await temporaryDirectory());
-  const [TLS_CERT_FILE, TLS_KEY_FILE] = [join(path, "cert.pem"), join(path, "key.pem")];
-  const { cert, key } = authority.issue("localhost");
-  await Promise.all([writeFile(TLS_CERT_FILE, cert), writeFile(TLS_KEY_FILE, key)]);
+  disk = stack.use(await writeTls());
   plain = stack.use(await startTestApp({ limits }));
-  secured = stack.use(await startTestApp({ limits, env: { TLS_CERT_FILE, TLS_KEY_FILE } }));
+  secured = stack.use(await startTestApp({ limits, env: disk.env }));
 });
 
 afterAll(() => stack.disposeAsync());
@@ -40,7 +35,7 @@ test.concurrent.each([
   ...SECURED_SILENCES.filter(({ limit }) => limit !== "handshake"),
 ])("row 5: $what over $protocol, TLS: $tls, is ended at its limit", { timeout: HANG_MS }, async (silence) => {
   const address = (silence.tls === undefined ? plain : secured).httpAddress;
-  const options = { address, ca: authority.cert, dripMs: SHORT_MS / 10, patienceMs: HANG_MS / 2 };
+  const options = { address, ca: disk.ca, dripMs: SHORT_MS / 10, patienceMs: HANG_MS / 2 };
 
   const { how } = await keepSilent(silence, options);
 

@@ -1,15 +1,14 @@
-import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-import { createAuthority } from "../support/certificates.ts";
 import type { FakeVpic } from "../support/fake-vpic.ts";
 import { startFakeVpic } from "../support/fake-vpic.ts";
 import { RawConnection } from "../support/raw-connection.ts";
 import { ServiceProcess } from "../support/service-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { writeTls } from "../support/tls-on-disk.ts";
 import type { Figure } from "./finding.ts";
 import { counted, exactly, measured } from "./finding.ts";
 import { Probe, quantile } from "./probe.ts";
@@ -71,7 +70,8 @@ export class Target implements AsyncDisposable {
     await using starting = new AsyncDisposableStack();
     const { path } = starting.use(await temporaryDirectory());
     const vpic = starting.use(await startFakeVpic());
-    const { ca, ...tls } = isSecured === true ? await writeCertificate(path) : {};
+    const disk = isSecured === true ? starting.use(await writeTls()) : undefined;
+    const ca = disk?.ca;
     const service = starting.use(
       await ServiceProcess.start({
         DATA_DIR: path,
@@ -80,7 +80,7 @@ export class Target implements AsyncDisposable {
         CONNECTIONS_PER_ADDRESS: "unlimited",
         RATE_LIMIT_PER_SECOND: "1000000",
         RATE_LIMIT_BURST: "1000000",
-        ...tls,
+        ...disk?.env,
         ...env,
       }),
     );
@@ -172,16 +172,6 @@ export class Target implements AsyncDisposable {
       await Promise.all(Array.from({ length: 8 }, () => lookup({ vin: CACHED_VIN })));
     }
   }
-}
-
-async function writeCertificate(
-  directory: string,
-): Promise<{ ca: string; TLS_CERT_FILE: string; TLS_KEY_FILE: string }> {
-  const authority = createAuthority();
-  const [TLS_CERT_FILE, TLS_KEY_FILE] = [join(directory, "cert.pem"), join(directory, "key.pem")];
-  const { cert, key } = authority.issue("localhost");
-  await Promise.all([writeFile(TLS_CERT_FILE, cert), writeFile(TLS_KEY_FILE, key)]);
-  return { ca: authority.cert, TLS_CERT_FILE, TLS_KEY_FILE };
 }
 
 function atMost(limit: number | undefined): { readonly atMost?: number } {

@@ -12,7 +12,7 @@ export interface Target {
 }
 
 /** Who signed the service's certificate. */
-export interface TrustedAuthority {
+interface TrustedAuthority {
   /** Its certificate, as PEM. */
   readonly ca: string;
   /** The file that holds it. */

@@ -9,8 +9,8 @@ import type { TestApp } from "../../support/test-app.ts";
 import { startTestApp } from "../../support/test-app.ts";
 import type { TestServer } from "../start-server.ts";
 import { startStubService } from "../stub-service.ts";
-import type { TlsFilesOnDisk } from "../write-tls-files.ts";
-import { writeTlsFiles } from "../write-tls-files.ts";
+import type { TlsOnDisk } from "../../support/tls-on-disk.ts";
+import { writeTls } from "../../support/tls-on-disk.ts";
 import type { ClientKind, MethodName, RealClient } from "./client.ts";
 import type { Relay } from "./relay.ts";
 import { startRelay } from "./relay.ts";
@@ -47,16 +47,16 @@ export function describeClients(
   let stack: AsyncDisposableStack;
   let app: TestApp;
   let stub: TestServer;
-  let tls: TlsFilesOnDisk | undefined;
+  let tls: TlsOnDisk | undefined;
   let vin: string;
   let servedClients = 0;
 
   beforeAll(async () => {
     await using starting = new AsyncDisposableStack();
-    tls = withTls ? starting.use(await writeTlsFiles()) : undefined;
+    tls = withTls ? starting.use(await writeTls()) : undefined;
     app = starting.use(
       await startTestApp({
-        env: tls === undefined ? {} : { TLS_CERT_FILE: tls.certFile, TLS_KEY_FILE: tls.keyFile },
+        env: { ...tls?.env },
         vpic: {
           facts: {
             [BULKY_VIN]: { Note: BULK, Series2: BULK, Trim2: BULK, TransmissionStyle: BULK },
