@@ -42,6 +42,8 @@ export class Router implements RequestListener {
   readonly #options: RouterOptions;
   readonly #cors: Cors;
   readonly #plain: ReadonlyMap<string, PlainHandler>;
+  /** The last valid host as sent, and its name. Most requests are for the same, and parsing it costs 3 us. */
+  #lastHost: { readonly sent: string; readonly name: string } | undefined;
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -94,19 +96,14 @@ export class Router implements RequestListener {
    * nothing foreign but this name.
    */
   #isForOwnHost(exchange: Exchange): boolean {
-    const { host } = exchange;
-    const url = host === undefined ? null : URL.parse(`http://${host}`);
-    if (url === null) {
+    const name = this.#hostNameOf(exchange);
+    if (name === undefined) {
       exchange.endConnection();
       answerText(exchange, 400, "The request has no valid Host header.");
       return false;
     }
     const { isOwnHost } = this.#options;
-    if (
-      isOwnHost === undefined ||
-      isOwnHost(url.hostname.replaceAll(/[[\]]/g, "")) ||
-      FOR_ALL_HOSTS.has(exchange.path)
-    ) {
+    if (isOwnHost === undefined || isOwnHost(name) || FOR_ALL_HOSTS.has(exchange.path)) {
       return true;
     }
     answerText(
@@ -116,6 +113,21 @@ export class Router implements RequestListener {
         "ALLOW_ANONYMOUS=true lets it answer under any name.",
     );
     return false;
+  }
+
+  /** The name of the host that a request is for; undefined when it is not valid. */
+  #hostNameOf({ host }: Exchange): string | undefined {
+    if (host === undefined) {
+      return undefined;
+    }
+    if (host !== this.#lastHost?.sent) {
+      const url = URL.parse(`http://${host}`);
+      if (url === null) {
+        return undefined;
+      }
+      this.#lastHost = { sent: host, name: url.hostname.replaceAll(/[[\]]/g, "") };
+    }
+    return this.#lastHost.name;
   }
 }
 
