@@ -1,7 +1,7 @@
 /**
  * Runs the benchmarks, each in a process of its own: `npm run bench`, `npm run bench -- cache calls`, or with `--smoke`
- * in small sizes, to see that they still run. Options after one name are that benchmark's: `npm run bench -- calls
- * --only grpc`.
+ * in small sizes, to see that they still run. Options after one name are that benchmark's and replace its sizes: `npm
+ * run bench -- calls --only grpc`.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -44,7 +44,8 @@ for (const name of names) {
   }
   console.log(`\n== ${name}`);
   const script = fileURLToPath(new URL(benchmark.script, import.meta.url));
-  const args = [...(isSmoke ? benchmark.smoke : benchmark.full), ...options];
+  const sizes = isSmoke ? benchmark.smoke : benchmark.full;
+  const args = !isSmoke && options.length > 0 ? options : [...sizes, ...options];
   const { status } = spawnSync(process.execPath, ["--expose-gc", script, ...args], {
     stdio: "inherit",
   });
