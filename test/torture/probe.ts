@@ -37,7 +37,7 @@ export class Probe implements AsyncDisposable {
 
   /**
    * Does a cached Lookup every 50 ms over gRPC on one port and over Connect on the other while something else happens,
-   * and one more of each after it.
+   * and one more of each after it; none while 16 wait for their answers.
    */
   async during(work: () => Promise<void>): Promise<ProbeResults> {
     this.#client.send("begin");

@@ -65,9 +65,12 @@ function parseMany(text: string): JsonValue[] {
 }
 
 function toError(stderr: string): Error {
+  // On a busy machine its deadline may pass before it has called, which it reports with another code or without one.
+  if (/deadline exceeded/i.test(stderr)) {
+    return new ConnectError(stderr, Code.DeadlineExceeded);
+  }
   if (!stderr.startsWith("{")) {
-    // Its deadline may pass before it has called.
-    return /deadline exceeded/i.test(stderr) ? new ConnectError(stderr, Code.DeadlineExceeded) : new Error(stderr);
+    return new Error(stderr);
   }
   const { code, message, details = [] }: Refusal = JSON.parse(stderr);
   const error = new ConnectError(message, codeFromString(code));
