@@ -8,7 +8,7 @@ export interface MetricReaders {
   readonly vpic: () => VpicReading | undefined;
   /** Cache operations that failed, or were skipped because of a fault, since the start. */
   readonly cacheFaults: () => { readonly reads: number; readonly writes: number };
-  /** Calls in flight, and calls refused for want of a place since the start. */
+  /** Calls in flight, and calls refused because too many were in flight, since the start. */
   readonly calls: () => { readonly inFlight: number; readonly refused: number };
   /** Connections refused since the start. */
   readonly refusedConnections: () => number;
