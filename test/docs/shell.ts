@@ -42,7 +42,7 @@ export class Shell implements AsyncDisposable {
     this.#env = {
       PATH: USER_PATH,
       HOME: directory,
-      // Starting takes a third less time with code that an earlier process has compiled.
+      // Programs start faster with code that an earlier process has compiled.
       NODE_COMPILE_CACHE: join(ROOT, "node_modules/.cache/compiled"),
       GRPC_PORT: "0",
       HTTP_PORT: "0",
