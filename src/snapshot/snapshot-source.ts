@@ -10,7 +10,7 @@ import { SnapshotError, toSnapshotError } from "./snapshot-error.ts";
 import { openSnapshotFile } from "./snapshot-file.ts";
 import { bundledSourcePath, inspectSource } from "./source-file.ts";
 import { toDecode } from "./to-decode.ts";
-import { removeLeftovers, unpackInWorker } from "./unpack.ts";
+import { removeLeftovers, unpackInProcess } from "./unpack.ts";
 
 export interface SnapshotOptions {
   /** Where the unpacked snapshot is kept, 20 MB as `snapshot.bin`; created when missing. */
@@ -130,7 +130,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
       targetPath: this.#targetPath,
       uniquePart: randomUUID(),
     };
-    await unpackInWorker(job, (step) => logger.info("snapshot unpacking goes on", { step }), this.#closing.signal);
+    await unpackInProcess(job, (step) => logger.info("snapshot unpacking goes on", { step }), this.#closing.signal);
     const unpacked = await openSnapshotFile(this.#targetPath, source.stamp);
     if (unpacked.state !== "sound") {
       throw new SnapshotError("data directory", "what was unpacked cannot be read back");

@@ -1,8 +1,9 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { createReadStream, createWriteStream } from "node:fs";
 import { copyFile, mkdir, open, readdir, rename, rm, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { Worker } from "node:worker_threads";
 import { createGunzip } from "node:zlib";
 import Database from "better-sqlite3";
 import { buildSnapshot } from "./build-snapshot.ts";
@@ -22,7 +23,7 @@ export interface UnpackJob {
 /** How far unpacking has come: waiting for another process, decompressing the database, arranging it for decoding. */
 export type UnpackStep = "waiting" | "decompressing" | "arranging" | "done";
 
-/** What the thread that unpacks sends. */
+/** What the process that unpacks sends. */
 export type UnpackMessage =
   | { readonly kind: "step"; readonly step: UnpackStep }
   | { readonly kind: "finished" }
@@ -38,25 +39,26 @@ const WAIT_PER_TRY_MS = 100;
 const MAX_TRIES = 600;
 
 /**
- * Unpacks in a thread of its own, so that the event loop stays free for callers; it takes a second or two of one core.
+ * Unpacks in a process of its own: it takes a second or two of one core, and much memory that a thread would not give
+ * back to the system.
  *
  * @param signal stops the work and removes what is in progress.
  * @throws SnapshotError saying why it failed; the reason of `signal` when aborted.
  */
-export async function unpackInWorker(
+export async function unpackInProcess(
   job: UnpackJob,
   report: (step: UnpackStep) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const worker = new Worker(new URL("./unpack-worker.ts", import.meta.url), {
-    workerData: job,
-    // Options of the process, such as those for code given on the command line, can be unfit for a file.
+  const child = fork(new URL("./unpack-process.ts", import.meta.url), [JSON.stringify(job)], {
+    // Options of this process, such as those for code given on the command line, can be unfit for a file.
     execArgv: [],
   });
+  const exited = once(child, "exit");
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const onAbort = (): void => reject(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
-  worker.on("message", (message: UnpackMessage) => {
+  child.on("message", (message: UnpackMessage) => {
     if (message.kind === "step") {
       report(message.step);
     } else if (message.kind === "finished") {
@@ -65,15 +67,16 @@ export async function unpackInWorker(
       reject(new SnapshotError(message.culprit, message.reason));
     }
   });
-  worker.once("error", (cause) =>
-    reject(new SnapshotError("data directory", "the thread that unpacks failed", { cause })),
+  child.once("exit", () => reject(new SnapshotError("data directory", "the process that unpacks ended early")));
+  child.once("error", (cause) =>
+    reject(new SnapshotError("data directory", "the process that unpacks failed", { cause })),
   );
-  worker.once("exit", () => reject(new SnapshotError("data directory", "the thread that unpacks ended early")));
   try {
     await promise;
   } finally {
     signal.removeEventListener("abort", onAbort);
-    await worker.terminate();
+    child.kill("SIGKILL");
+    await exited.catch(() => undefined);
     await removeTemporaries(job);
   }
 }
@@ -165,7 +168,8 @@ async function acquireLock(targetPath: string, maxTries: number, onWait?: () => 
   const database = new Database(`${targetPath}.lock`, { timeout: WAIT_PER_TRY_MS });
   for (let tries = 0; tries < maxTries; tries++) {
     try {
-      database.exec("BEGIN EXCLUSIVE");
+      // A journal in a file would outlive a process that is killed.
+      database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
       return { [Symbol.dispose]: () => database.close() };
     } catch (error) {
       if (!(error instanceof Database.SqliteError) || error.code !== "SQLITE_BUSY") {
@@ -175,7 +179,7 @@ async function acquireLock(targetPath: string, maxTries: number, onWait?: () => 
       if (tries === 0) {
         onWait?.();
       }
-      // Between the tries the thread must be able to stop.
+      // Between the tries the process must be able to stop.
       await new Promise((resolve) => setImmediate(resolve));
     }
   }

@@ -1,14 +1,17 @@
-import { parentPort, workerData } from "node:worker_threads";
 import { toSnapshotError } from "./snapshot-error.ts";
 import { unpackSnapshot, type UnpackJob, type UnpackMessage } from "./unpack.ts";
 
-// The code of the thread that unpackInWorker starts.
-const job: UnpackJob = workerData;
+// The code of the process that unpackInProcess starts.
+const job: UnpackJob = JSON.parse(process.argv[2] ?? "");
 
 function send(message: UnpackMessage): void {
-  parentPort?.postMessage(message, []);
+  process.send?.(message);
 }
 
+// A terminal sends Ctrl-C to both processes, and the one that started this one decides.
+process.on("SIGINT", () => undefined);
+// Without the process that started it, the work is of no use.
+process.once("disconnect", () => process.kill(process.pid, "SIGKILL"));
 try {
   await unpackSnapshot(job, (step) => send({ kind: "step", step }));
   send({ kind: "finished" });
