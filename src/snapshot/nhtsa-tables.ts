@@ -19,6 +19,7 @@ export const ELEMENT = {
   modelYear: 29,
   vehicleType: 39,
   engineHp: 71,
+  engineHpTo: 125,
 } as const;
 
 /** Variables taken from the WMI or the year, never from patterns. */

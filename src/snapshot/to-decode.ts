@@ -21,6 +21,7 @@ const NOT_ATTRIBUTES: ReadonlySet<number> = new Set([
   ELEMENT.bodyClass,
   // Wrong more often than right: the embedded data has them by engine family only.
   ELEMENT.engineHp,
+  ELEMENT.engineHpTo,
   ELEMENT.engineKw,
 ]);
 

@@ -35,6 +35,7 @@ const IDS: ReadonlySet<string> = new Set(["MakeID", "ManufacturerId", "ModelID"]
 /** Left out because the embedded data has them by engine family, or rounded. */
 const LEFT_OUT: ReadonlySet<string> = new Set([
   "EngineHP",
+  "EngineHP_to",
   "EngineKW",
   "DisplacementCC",
   "DisplacementCI",

@@ -250,12 +250,16 @@ describe("the labels", () => {
 });
 
 describe("what the data cannot tell", () => {
-  test.each(["1NXBU4EEXAZ201807", "2HKRM3H78CH514622"])("leaves the engine's power of %s out", async (vin) => {
-    const { attributes } = await decode(vin);
+  test.each(["1NXBU4EEXAZ201807", "2HKRM3H78CH514622", "JTDBE32K930219649"])(
+    "leaves the engine's power of %s out",
+    async (vin) => {
+      const { attributes } = await decode(vin);
 
-    expect(attributes).not.toHaveProperty("EngineHP");
-    expect(attributes).not.toHaveProperty("EngineKW");
-  });
+      expect(attributes).not.toHaveProperty("EngineHP");
+      expect(attributes).not.toHaveProperty("EngineHP_to");
+      expect(attributes).not.toHaveProperty("EngineKW");
+    },
+  );
 
   test.each(["1HGCM82633A004352", "4V4NC9EJXEN171694"])(
     "leaves out the displacement of %s in other units than that stated",

@@ -38,7 +38,7 @@ afterAll(async () => {
 
 describe("real VINs", () => {
   test("are never given an engine's power, which the data has by engine family only", () => {
-    const claims = decodes.filter(({ attributes }) => "EngineHP" in attributes || "EngineKW" in attributes);
+    const claims = decodes.filter(({ attributes }) => /\bEngine(HP|KW)/.test(Object.keys(attributes).join()));
 
     expect(claims).toEqual([]);
   });
