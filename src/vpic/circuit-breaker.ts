@@ -8,7 +8,7 @@ import { VpicError } from "./vpic-error.ts";
 export type BreakerState = "closed" | "open" | "half-open";
 
 /** Called on every change, with the last failure that opened it; half-open begins with the probe. */
-export type BreakerListener = (state: BreakerState, reason: VpicError | undefined) => void;
+type BreakerListener = (state: BreakerState, reason: VpicError | undefined) => void;
 
 /** A request failed: the VINs in it, and why. */
 export interface FailedAttempt {

@@ -24,6 +24,11 @@ export class RestingVins {
     }
   }
 
+  /** Ends every rest. */
+  clear(): void {
+    this.#ends.clear();
+  }
+
   /** Why a VIN may not be sent to vPIC now, or undefined when it may. */
   refusalOf(vin: Vin): SourceUnavailableError | undefined {
     const retryAfterMs = (this.#ends.get(vin) ?? 0) - performance.now();

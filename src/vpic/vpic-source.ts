@@ -2,7 +2,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { VpicReading } from "../telemetry/metrics.ts";
 import type { Decode, VehicleQuery, VehicleSource } from "../vehicle/vehicle.ts";
 import type { Call } from "./call.ts";
-import type { BreakerListener } from "./circuit-breaker.ts";
+import type { BreakerState } from "./circuit-breaker.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
 import { ConcurrencyLimit } from "./concurrency-limit.ts";
 import type { Batch } from "./gatherer.ts";
@@ -70,7 +70,13 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
     const { logger, onAttempt = () => undefined, now = Date.now, random = Math.random } = options;
     const { requestsPerSecond = DEFAULT_REQUESTS_PER_SECOND, attemptTimeoutMs = ATTEMPT_TIMEOUT_MS } = options;
     const { burst = Math.max(1, BURST_SECONDS * requestsPerSecond) } = options;
-    this.#breaker = new CircuitBreaker(logChanges(logger));
+    this.#breaker = new CircuitBreaker((state, reason) => {
+      logChange(logger, state, reason);
+      if (state === "closed") {
+        // The outage was the reason why they failed, as far as anyone can tell.
+        this.#resting.clear();
+      }
+    });
     this.#budget = options.budget ?? new TokenBucket({ requestsPerSecond, burst });
     const [breaker, limit, budget, resting] = [this.#breaker, this.#limit, this.#budget, this.#resting];
     const ask = withPolicies(
@@ -147,12 +153,10 @@ function createAsk(transport: VpicTransport, now: () => number): Call<Batch> {
   };
 }
 
-function logChanges(logger: Logger): BreakerListener {
-  return (state, reason) => {
-    if (state === "open") {
-      logger.warn("circuit breaker opened: pausing requests to vPIC", { kind: reason?.kind, reason: reason?.message });
-    } else if (state === "closed") {
-      logger.info("circuit breaker closed: vPIC answers again");
-    }
-  };
+function logChange(logger: Logger, state: BreakerState, reason: VpicError | undefined): void {
+  if (state === "open") {
+    logger.warn("circuit breaker opened: pausing requests to vPIC", { kind: reason?.kind, reason: reason?.message });
+  } else if (state === "closed") {
+    logger.info("circuit breaker closed: vPIC answers again");
+  }
 }

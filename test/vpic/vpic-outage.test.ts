@@ -73,6 +73,25 @@ test.each([7_000, 60_000, 300_000])("after an outage of %s ms vPIC is in use aga
   expect(source.state().breaker).toBe("closed");
 });
 
+test("VINs that failed in an outage do not rest when vPIC is back", async () => {
+  const transport = new ScriptedTransport();
+  transport.mode = "failing";
+  await using source = createSource(transport);
+  const [probe = expect.fail(), ...failed] = toVins(5);
+  const failures = Promise.allSettled(failed.map((vin) => source.decode({ vin }, never())));
+  await vi.advanceTimersByTimeAsync(10_000);
+  await failures;
+  transport.mode = "answering";
+  const probing = source.decode({ vin: probe }, never());
+  await vi.advanceTimersByTimeAsync(1_000);
+  await probing;
+
+  const decodes = Promise.all(failed.map((vin) => source.decode({ vin }, never())));
+  await vi.advanceTimersByTimeAsync(1_000);
+
+  expect((await decodes).map(({ vin }) => vin)).toEqual(failed);
+});
+
 test.each([
   { latencyMs: 200, failureLatencyMs: 0, spreadMs: 40, requestsPerSecond: 500 },
   { latencyMs: 200, failureLatencyMs: 0, spreadMs: 40, requestsPerSecond: 5 },
