@@ -78,7 +78,7 @@ export class VehicleLookup {
    *   and no source can answer now; the reason of the request's signal when aborted.
    */
   async lookup(request: LookupRequest): Promise<LookupResult> {
-    const entry = await this.#options.store.find(request.query, request.view);
+    const entry = ofSameVin(request.query, await this.#options.store.find(request.query, request.view));
     return this.fromCache(request, entry) ?? this.fromSources(request, entry);
   }
 
@@ -88,9 +88,10 @@ export class VehicleLookup {
   }
 
   /** The cache's entries for the requests, in their order. All requests have the same view. */
-  readCache(requests: readonly LookupRequest[]): Promise<(CachedVehicle | undefined)[]> {
+  async readCache(requests: readonly LookupRequest[]): Promise<(CachedVehicle | undefined)[]> {
     const queries = requests.map((request) => request.query);
-    return this.#options.store.findMany(queries, requests[0]?.view ?? "basic");
+    const entries = await this.#options.store.findMany(queries, requests[0]?.view ?? "basic");
+    return queries.map((query, index) => ofSameVin(query, entries[index]));
   }
 
   /** The answer that the entry gives, or undefined when it is not fresh enough. */
@@ -149,6 +150,9 @@ export class VehicleLookup {
     const decodeAndStore = async (flightSignal: AbortSignal): Promise<Decode> => {
       const removals = await this.#options.store.removalsOf(query.vin);
       const decode = await source.decode(query, flightSignal);
+      if (decode.vin !== query.vin) {
+        throw new Error("the source answered for another VIN");
+      }
       await this.#options.store.put(query, decode, removals);
       return decode;
     };
@@ -188,6 +192,11 @@ export class VehicleLookup {
 }
 
 const NEVER = new AbortController().signal;
+
+/** The entry if it is for this VIN. A store that mixes entries up has a bug, and its callers get a miss. */
+function ofSameVin(query: VehicleQuery, entry: CachedVehicle | undefined): CachedVehicle | undefined {
+  return entry?.vin === query.vin ? entry : undefined;
+}
 
 function toResult(
   query: VehicleQuery,

@@ -101,15 +101,16 @@ describe("lookupBatch", () => {
   });
 
   test("answers misses in the order in which they are decoded", async () => {
+    const vins = manyVins(3);
     const { script, answers } = byHand();
     const { lookup } = setUp(new ScriptedSource("vpic", script));
 
-    const rows = lookupBatch(lookup, aBatch(manyVins(3)));
+    const rows = lookupBatch(lookup, aBatch(vins));
     const order = [];
     let next = rows.next();
     await eventually(() => expect(answers).toHaveLength(3));
     for (const index of [2, 0, 1]) {
-      answers[index]?.resolve(aVehicle());
+      answers[index]?.resolve(aVehicle({ vin: vins[index] ?? raise() }));
       order.push((await next).value?.index);
       next = rows.next();
     }
@@ -170,7 +171,7 @@ describe("lookupBatch", () => {
     await new Promise((resolve) => setImmediate(resolve));
     client.abort(new Error("gone"));
     await expect(batch).rejects.toThrow("gone");
-    answers[0]?.resolve(aVehicle());
+    answers[0]?.resolve(aVehicle({ vin: shared ?? raise() }));
 
     expect((await other).cached).toBe(false);
     expect(source.signals.map((signal) => signal.aborted)).toEqual([false, true]);

@@ -209,6 +209,36 @@ describe("a miss", () => {
   });
 });
 
+describe("another vehicle", () => {
+  const other = aVehicle({ vin: parseVin("1M8GDM9AXKP042788"), make: "MCI" });
+
+  test("that a source answers with is neither given nor stored, and the next source is asked", async () => {
+    const faults: unknown[] = [];
+    const store = new MemoryStore();
+    const sources = [new ScriptedSource("vpic", () => other), new ScriptedSource("snapshot")];
+    const onSourceFault = (_: VehicleSource, error: unknown): unknown => faults.push(error);
+    const lookup = new VehicleLookup({ store, sources, freshness, patienceMs: 2_000, onSourceFault });
+
+    const result = await lookup.lookup(aRequest());
+
+    expect(result.vehicle).toMatchObject({ vin, make: "PETERBILT", source: "snapshot" });
+    expect([...store.entries.values()].map(({ decode }) => decode.vin)).toEqual([vin]);
+    expect(faults).toEqual([new Error("the source answered for another VIN")]);
+  });
+
+  test("that the store gives is a miss", async () => {
+    const { lookup, store } = setUp([new ScriptedSource("vpic")]);
+    vi.spyOn(store, "find").mockResolvedValue(other);
+    vi.spyOn(store, "findMany").mockResolvedValue([other]);
+
+    const result = await lookup.lookup(aRequest());
+    const entries = await lookup.readCache([aRequest()]);
+
+    expect(result).toMatchObject({ cached: false, vehicle: { vin } });
+    expect(entries).toEqual([undefined]);
+  });
+});
+
 describe("an old entry", () => {
   const old = aVehicle({ decodedAt: Date.UTC(2026, 10, 22) - 40 * DAY_MS, model: "old" });
 
