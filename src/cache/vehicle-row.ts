@@ -110,7 +110,13 @@ export function fromRow(query: VehicleQuery, row: readonly unknown[]): CachedVeh
   ) {
     return undefined;
   }
-  const verdict = { codes, text, suggestedVin, possibleValues, additionalText };
+  const verdict = {
+    codes,
+    text,
+    suggestedVin: isOldGuess(codes, suggestedVin) ? "" : suggestedVin,
+    possibleValues,
+    additionalText,
+  };
   const vehicle = {
     vin: query.vin,
     make,
@@ -120,8 +126,9 @@ export function fromRow(query: VehicleQuery, row: readonly unknown[]): CachedVeh
     source,
     decodedAt,
     verdict,
-    likelyVin,
-    // Version 0.1.0 does not clear the date when a decode of vPIC replaces one of the snapshot.
+    // Version 0.1.0 clears neither of them when it replaces a decode. There is no guess when a model was found, and no
+    // date with a decode of vPIC.
+    likelyVin: model === "" ? likelyVin : undefined,
     dataDate: source === "snapshot" ? dataDate : undefined,
   };
   if (row.length <= AT.attributes) {
@@ -154,6 +161,14 @@ function toCodes(cell: unknown): number[] | undefined {
     return [];
   }
   return isText(cell) && VERDICT_CODES.test(cell) ? cell.split(",").map(Number) : undefined;
+}
+
+/**
+ * Version 0.1.0 keeps its own guesses among NHTSA's suggestions. NHTSA itself suggests a VIN only with codes 2 to 5, or
+ * with a mark for what it does not know.
+ */
+function isOldGuess(codes: readonly number[], suggestedVin: string): boolean {
+  return codes.includes(1) && !suggestedVin.includes("!") && !codes.some((code) => code >= 2 && code <= 5);
 }
 
 function parseAttributes(json: unknown): Attributes | undefined {

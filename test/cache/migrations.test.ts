@@ -115,24 +115,26 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
     ["NHTSA's suggestion", "1,2", VIN, VIN],
     ["NHTSA's suggestion with a mark", "1,11", "1XPWD40X!ED000000", "1XPWD40X!ED000000"],
     ["NHTSA's suggestion without a wrong check digit", "11,14", VIN, VIN],
-  ])("after the upgrade, %s (codes %s) is told as what it is", async (_, codes, suggested, expected) => {
+  ])("%s (codes %s) is read as what it is, also when it is stored after the upgrade", async (...row) => {
+    const [, codes, suggested, expected] = row;
     await using database = await newDatabase(kind);
     await database.run(...createTables(kind));
+    await using vehicles = await database.openStore();
     await database.run(put(VIN, NOON, await database.generationOf(VIN)));
     await database.run(`update vehicles set verdict_codes = '${codes}', suggested_vin = '${suggested}'`);
 
-    await using vehicles = await database.openStore();
     const found = await vehicles.find({ vin: VIN }, "basic");
 
     expect(found?.verdict.suggestedVin).toBe(expected);
   });
 
-  test("a decode of vPIC that version 0.1.0 puts in the place of the snapshot's has no date", async () => {
+  test("a decode of vPIC that version 0.1.0 puts in the place of the snapshot's has neither its date nor a guess", async () => {
     await using database = await newDatabase(kind);
     await using vehicles = await database.openStore();
-    await store(vehicles, { vin: VIN }, decodeOf(VIN, { source: "snapshot", dataDate: "2026-02-17" }));
+    const decode = decodeOf(VIN, { model: "", source: "snapshot", dataDate: "2026-02-17", likelyVin: OTHER_VIN });
+    await store(vehicles, { vin: VIN }, decode);
 
-    await database.run("update vehicles set source = 'vpic'");
+    await database.run("update vehicles set source = 'vpic', model = '388'");
 
     expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
   });

@@ -62,7 +62,7 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
     });
 
     test("gives back our guess and the date of the snapshot's data in both views", async () => {
-      const known = { source: "snapshot", likelyVin: OTHER_TRUCK, dataDate: "2026-02-17" } as const;
+      const known = { model: "", source: "snapshot", likelyVin: OTHER_TRUCK, dataDate: "2026-02-17" } as const;
 
       await store(vehicles, { vin: TRUCK }, decodeOf(TRUCK, known));
 
@@ -71,7 +71,12 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
     });
 
     test("forgets our guess and the date with the decode that had them", async () => {
-      const snapshot = decodeOf(TRUCK, { source: "snapshot", likelyVin: OTHER_TRUCK, dataDate: "2026-02-17" });
+      const snapshot = decodeOf(TRUCK, {
+        model: "",
+        source: "snapshot",
+        likelyVin: OTHER_TRUCK,
+        dataDate: "2026-02-17",
+      });
       await store(vehicles, { vin: TRUCK }, snapshot);
 
       await store(vehicles, { vin: TRUCK }, decodeOf(TRUCK));
