@@ -120,7 +120,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     const source = await inspectSource(this.#options.snapshotPath ?? bundledSourcePath());
     const found = await openSnapshotFile(this.#targetPath, source.stamp);
     if (found.state === "sound") {
-      await this.#cleanUp();
+      await this.#cleanUp(source.path);
       return found.data;
     }
     const { logger } = this.#options;
@@ -138,9 +138,9 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     return unpacked.data;
   }
 
-  async #cleanUp(): Promise<void> {
+  async #cleanUp(sourcePath: string): Promise<void> {
     try {
-      await removeLeftovers(this.#targetPath);
+      await removeLeftovers(this.#targetPath, sourcePath);
     } catch (error) {
       this.#options.logger.warn("leftovers of an earlier unpacking cannot be removed", { err: error });
     }

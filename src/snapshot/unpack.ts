@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { createReadStream, createWriteStream } from "node:fs";
-import { copyFile, mkdir, open, readdir, rename, rm, statfs } from "node:fs/promises";
+import { copyFile, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
@@ -30,8 +30,8 @@ export type UnpackMessage =
   | { readonly kind: "failed"; readonly culprit: Culprit; readonly reason: string };
 
 const TEMPORARY_MARK = ".part-";
-/** What version 0.1.0 unpacked. */
-const OLD_TARGET = "snapshot.db";
+/** What version 0.1.0 unpacked, and its files in progress. */
+const OLD_TARGET = /^snapshot\.db($|-|\.part-|\.lock)/;
 /** The decompressed database and the snapshot made from it lie on the disk together for a while. */
 const DISK_FACTOR = 1.4;
 const CHUNK_BYTES = 1 << 20;
@@ -50,6 +50,7 @@ export async function unpackInProcess(
   report: (step: UnpackStep) => void,
   signal: AbortSignal,
 ): Promise<void> {
+  signal.throwIfAborted();
   const child = fork(new URL("./unpack-process.ts", import.meta.url), [JSON.stringify(job)], {
     // Options of this process, such as those for code given on the command line, can be unfit for a file.
     execArgv: [],
@@ -91,12 +92,15 @@ export async function unpackSnapshot(job: UnpackJob, report: (step: UnpackStep) 
   const { source, targetPath } = job;
   const directory = dirname(targetPath);
   await mkdir(directory, { recursive: true });
+  if (await isSameFile(source.path, targetPath)) {
+    throw new SnapshotError("database", "it is where the unpacked snapshot is written; move or rename it");
+  }
   using lock = await acquireLock(targetPath, MAX_TRIES, () => report("waiting"));
   if ((await openSnapshotFile(targetPath, source.stamp)).state === "sound") {
     return;
   }
   if (lock !== undefined) {
-    await removeAll(await findLeftovers(targetPath));
+    await removeAll(await findLeftovers(targetPath, source.path));
   }
   await requireSpace(directory, source.unpackedBytes * DISK_FACTOR);
   const { unpackedPath, sourceCopyPath } = temporariesOf(job);
@@ -118,23 +122,34 @@ export async function unpackSnapshot(job: UnpackJob, report: (step: UnpackStep) 
  * Removes what unpackings of processes that crashed, or of older versions, have left beside the snapshot. While another
  * process unpacks, nothing is removed.
  */
-export async function removeLeftovers(targetPath: string): Promise<void> {
-  if ((await findLeftovers(targetPath)).length === 0) {
+export async function removeLeftovers(targetPath: string, sourcePath: string): Promise<void> {
+  if ((await findLeftovers(targetPath, sourcePath)).length === 0) {
     return;
   }
   using lock = await acquireLock(targetPath, 1);
   if (lock !== undefined) {
-    await removeAll(await findLeftovers(targetPath));
+    await removeAll(await findLeftovers(targetPath, sourcePath));
   }
 }
 
 /** Only the holder of the lock unpacks, so files in progress that it finds were left by a crash. */
-async function findLeftovers(targetPath: string): Promise<string[]> {
+async function findLeftovers(targetPath: string, sourcePath: string): Promise<string[]> {
   const directory = dirname(targetPath);
-  const entries = await readdir(directory);
-  return entries
-    .filter((entry) => entry.startsWith(basename(targetPath) + TEMPORARY_MARK) || entry.startsWith(OLD_TARGET))
-    .map((entry) => join(directory, entry));
+  const leftovers: string[] = [];
+  for (const entry of await readdir(directory)) {
+    const path = join(directory, entry);
+    const isLeftover = entry.startsWith(basename(targetPath) + TEMPORARY_MARK) || OLD_TARGET.test(entry);
+    // The operator may have put the database itself there, under a name that version 0.1.0 used.
+    if (isLeftover && !(await isSameFile(path, sourcePath))) {
+      leftovers.push(path);
+    }
+  }
+  return leftovers;
+}
+
+async function isSameFile(path: string, otherPath: string): Promise<boolean> {
+  const [stats, others] = await Promise.all([path, otherPath].map((each) => stat(each).catch(() => undefined)));
+  return stats !== undefined && stats.dev === others?.dev && stats.ino === others.ino;
 }
 
 async function removeAll(paths: readonly string[]): Promise<void> {

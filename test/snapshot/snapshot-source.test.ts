@@ -126,6 +126,40 @@ describe("a snapshot that is unpacked for the first time", () => {
     },
   );
 
+  test("does not begin when it is closed at once", async () => {
+    const source = open();
+
+    await source[Symbol.asyncDispose]();
+
+    expect(await readdir(directory.path)).toEqual(["vpic.db"]);
+    expect(log.messages("error")).toEqual([]);
+  });
+
+  test("never touches its database, also when that has the name of an older version's snapshot", async () => {
+    await mkdir(dataDir);
+    const snapshotPath = join(dataDir, "snapshot.db");
+    await copyFile(sourceFile, snapshotPath);
+    await using source = open({ snapshotPath });
+
+    const model = await modelFrom(source);
+    await using again = open({ snapshotPath });
+
+    expect(model).toBe(MODEL);
+    expect(await modelFrom(again)).toBe(MODEL);
+    expect((await readdir(dataDir)).toSorted()).toEqual(["snapshot.bin", "snapshot.bin.lock", "snapshot.db"]);
+  });
+
+  test("is refused when its database has the name of the snapshot itself", async () => {
+    await mkdir(dataDir);
+    await copyFile(sourceFile, snapshotFile);
+    const before = await readFile(snapshotFile);
+    await using source = open({ snapshotPath: snapshotFile });
+
+    await expect(modelFrom(source)).rejects.toThrow("SNAPSHOT_PATH: it is where the unpacked snapshot is written");
+
+    expect((await readFile(snapshotFile)).equals(before)).toBe(true);
+  });
+
   test("is unpacked once when several start together", async () => {
     const sources = [open(), open(), open()];
 
