@@ -55,7 +55,7 @@ export class Http1Server {
       // The router answers, with a request id.
       requireHostHeader: false,
     });
-    this.#server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    const serve = (request: IncomingMessage, response: ServerResponse): void => {
       const connection = this.#connections.get(request.socket);
       const exchange = connection?.open(request, response);
       if (exchange === undefined) {
@@ -63,7 +63,10 @@ export class Http1Server {
       } else {
         onRequest(exchange);
       }
-    });
+    };
+    this.#server.on("request", serve);
+    // Answered as any other: Node itself would answer more of them than are counted here.
+    this.#server.on("checkExpectation", serve);
     this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
       if (socket.writableEnded) {
         // Told already. What else comes is thrown away.
@@ -99,6 +102,9 @@ class Http1Connection implements Connection {
   #headBeganAt: number | undefined;
   #retiredAt: number | undefined;
   #endedAt: number | undefined;
+  /** Requests since the event loop was last given way to. */
+  #openedInTurn = 0;
+  #isGivingWay = false;
 
   constructor(socket: Socket, peer: Peer, limits: Http1Limits) {
     this.#socket = socket;
@@ -135,6 +141,7 @@ class Http1Connection implements Connection {
   open(request: IncomingMessage, response: ServerResponse): Http1Exchange {
     const exchange = new Http1Exchange(request, response, this.#peer);
     this.#headBeganAt = undefined;
+    this.#openedInTurn++;
     this.#exchanges.add(exchange);
     if (this.#retiredAt !== undefined) {
       exchange.endConnection();
@@ -180,13 +187,43 @@ class Http1Connection implements Connection {
     this.#parse();
   }
 
-  /** Until enough requests wait, or the client takes no more answers. */
+  /** Until enough requests wait, or the client takes no more answers, or other connections have waited long enough. */
   #parse(): void {
     const socket = this.#socket;
-    while (this.#exchanges.size < MAX_UNANSWERED && !socket.writableNeedDrain && socket.readableLength > 0) {
+    while (this.#takesMore && socket.readableLength > 0) {
+      if (this.#openedInTurn >= MAX_UNANSWERED) {
+        this.#giveWay();
+        return;
+      }
       if (socket.read(Math.min(SLICE_BYTES, socket.readableLength)) === null) {
         return;
       }
+    }
+  }
+
+  get #takesMore(): boolean {
+    const { writableNeedDrain, writableHighWaterMark } = this.#socket;
+    return this.#exchanges.size < MAX_UNANSWERED && !writableNeedDrain && this.#heldBytes < writableHighWaterMark;
+  }
+
+  /** Bytes of answers that wait for an earlier one to end. At the high-water mark, Node must be given no more requests. */
+  get #heldBytes(): number {
+    let bytes = 0;
+    for (const { response } of this.#exchanges) {
+      bytes += response.socket === null ? response.writableLength : 0;
+    }
+    return bytes;
+  }
+
+  /** Requests that are answered at once would otherwise be parsed one after the other, as many as have arrived. */
+  #giveWay(): void {
+    if (!this.#isGivingWay) {
+      this.#isGivingWay = true;
+      setImmediate(() => {
+        this.#isGivingWay = false;
+        this.#openedInTurn = 0;
+        this.#parse();
+      });
     }
   }
 }
