@@ -24,6 +24,10 @@ export const SOURCE_COLUMNS: Readonly<Record<string, readonly string[]>> = {
   Wmi_VinSchema: ["Id", "WmiId", "VinSchemaId", "YearFrom", "YearTo"],
 };
 
+/** The variables that NHTSA makes public. */
+export const PUBLIC_ELEMENTS =
+  "Element WHERE coalesce(Decode, '') <> '' AND coalesce(IsPrivate, 0) = 0 AND Code IS NOT NULL";
+
 /** Look-up tables whose rows are no values of patterns. */
 const NOT_FOR_PATTERNS: ReadonlySet<string> = new Set(["Make", "Manufacturer"]);
 const CHANGED_ON = "coalesce(unixepoch(coalesce(p.UpdatedOn, p.CreatedOn), 'subsec'), 0)";
@@ -118,8 +122,7 @@ interface SourceElement {
 function readElements(source: Database.Database): SourceElement[] {
   return source
     .prepare<[], SourceElement>(`
-      SELECT Id AS id, Code AS code, LookupTable AS lookupTable, weight FROM Element
-      WHERE coalesce(Decode, '') <> '' AND coalesce(IsPrivate, 0) = 0 AND Code IS NOT NULL ORDER BY Id`)
+      SELECT Id AS id, Code AS code, LookupTable AS lookupTable, weight FROM ${PUBLIC_ELEMENTS} ORDER BY Id`)
     .all();
 }
 

@@ -29,7 +29,7 @@ export interface FormulaPattern extends EngineModelPattern {
  * place, and where the rows of one table belong to a row of another, `start[i]` to `start[i + 1]` are those of row i.
  */
 export interface SnapshotContent {
-  /** When the newest of the data was changed, as a date such as `2026-02-17`. */
+  /** When the newest of the data was changed, such as `2026-02-17`, or the month of NHTSA's file, such as `2026-10`. */
   readonly dataDate: string;
   readonly elements: readonly Element[];
   readonly conversions: readonly Conversion[];

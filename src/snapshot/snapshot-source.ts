@@ -10,12 +10,15 @@ import { SnapshotError, toSnapshotError } from "./snapshot-error.ts";
 import { openSnapshotFile } from "./snapshot-file.ts";
 import { bundledSourcePath, inspectSource } from "./source-file.ts";
 import { toDecode } from "./to-decode.ts";
-import { removeLeftovers, unpackInProcess } from "./unpack.ts";
+import { removeLeftovers, unpackInProcess, type ReportStep } from "./unpack.ts";
 
 export interface SnapshotOptions {
   /** Where the unpacked snapshot is kept, 20 MB as `snapshot.bin`; created when missing. */
   readonly dataDir: string;
-  /** Another database of NHTSA's schema, SQLite or gzipped SQLite; by default the one that npm brought. */
+  /**
+   * NHTSA's monthly file, `vPICList_lite_YYYY_MM.plain.zip` or the `.sql` in it, or a SQLite database of the embedded
+   * one's schema, gzipped or not. Default: the embedded one.
+   */
   readonly snapshotPath?: string | undefined;
   readonly logger: Logger;
   /** The time, in ms since the epoch. */
@@ -25,7 +28,7 @@ export interface SnapshotOptions {
 /** Whether the snapshot can answer; for health and the page. */
 export type SnapshotStatus =
   | { readonly state: "preparing" }
-  /** The date of the newest data, such as `2026-02-17`. */
+  /** The date of the newest data, such as `2026-02-17`, or the month of NHTSA's file, such as `2026-10`. */
   | { readonly state: "ready"; readonly dataDate: string }
   | { readonly state: "unavailable"; readonly reason: string };
 
@@ -50,6 +53,8 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
   #data: SnapshotData | undefined;
   #failure: { readonly reason: string; readonly retryAt: number } | undefined;
   #loggedReason: string | undefined;
+  /** A file that cannot be used is not read again until it changes. */
+  #refused: { readonly stamp: string; readonly error: SnapshotError } | undefined;
   #preparation: Promise<void>;
 
   constructor(options: SnapshotOptions) {
@@ -118,6 +123,9 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
 
   async #openOrUnpack(): Promise<SnapshotData> {
     const source = await inspectSource(this.#options.snapshotPath ?? bundledSourcePath());
+    if (source.stamp === this.#refused?.stamp) {
+      throw this.#refused.error;
+    }
     const found = await openSnapshotFile(this.#targetPath, source.stamp);
     if (found.state === "sound") {
       await this.#cleanUp(source.path);
@@ -130,7 +138,13 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
       targetPath: this.#targetPath,
       uniquePart: randomUUID(),
     };
-    await unpackInProcess(job, (step) => logger.info("snapshot unpacking goes on", { step }), this.#closing.signal);
+    const report: ReportStep = (step, percent) => logger.info("snapshot unpacking goes on", { step, percent });
+    await unpackInProcess(job, report, this.#closing.signal).catch((error: unknown) => {
+      if (error instanceof SnapshotError && error.culprit === "database") {
+        this.#refused = { stamp: source.stamp, error };
+      }
+      throw error;
+    });
     const unpacked = await openSnapshotFile(this.#targetPath, source.stamp);
     if (unpacked.state !== "sound") {
       throw new SnapshotError("data directory", "what was unpacked cannot be read back");

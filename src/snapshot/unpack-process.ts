@@ -13,7 +13,7 @@ process.on("SIGINT", () => undefined);
 // Without the process that started it, the work is of no use.
 process.once("disconnect", () => process.kill(process.pid, "SIGKILL"));
 try {
-  await unpackSnapshot(job, (step) => send({ kind: "step", step }));
+  await unpackSnapshot(job, (step, percent) => send({ kind: "step", step, percent }));
   send({ kind: "finished" });
 } catch (error) {
   const { culprit, message } = toSnapshotError(error);

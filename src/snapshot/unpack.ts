@@ -1,6 +1,6 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { createReadStream, createWriteStream } from "node:fs";
+import { createReadStream, createWriteStream, type ReadStream } from "node:fs";
 import { copyFile, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -10,6 +10,8 @@ import { buildSnapshot } from "./build-snapshot.ts";
 import { SnapshotError, type Culprit } from "./snapshot-error.ts";
 import { openSnapshotFile, writeSnapshotFile } from "./snapshot-file.ts";
 import type { SourceFile } from "./source-file.ts";
+import { importSqlDump } from "./sql-dump.ts";
+import { readZipMember } from "./zip-member.ts";
 
 /** What to unpack, and where to. */
 export interface UnpackJob {
@@ -20,12 +22,18 @@ export interface UnpackJob {
   readonly uniquePart: string;
 }
 
-/** How far unpacking has come: waiting for another process, decompressing the database, arranging it for decoding. */
-export type UnpackStep = "waiting" | "decompressing" | "arranging" | "done";
+/**
+ * How far unpacking has come: waiting for another process, decompressing the database or reading NHTSA's dump, arranging
+ * it for decoding.
+ */
+type UnpackStep = "waiting" | "decompressing" | "reading" | "arranging" | "done";
+
+/** Takes each step; while reading, also how many percent have been read. */
+export type ReportStep = (step: UnpackStep, percent?: number) => void;
 
 /** What the process that unpacks sends. */
 export type UnpackMessage =
-  | { readonly kind: "step"; readonly step: UnpackStep }
+  | { readonly kind: "step"; readonly step: UnpackStep; readonly percent: number | undefined }
   | { readonly kind: "finished" }
   | { readonly kind: "failed"; readonly culprit: Culprit; readonly reason: string };
 
@@ -34,6 +42,8 @@ const TEMPORARY_MARK = ".part-";
 const OLD_TARGET = /^snapshot\.db($|-|\.part-|\.lock)/;
 /** The decompressed database and the snapshot made from it lie on the disk together for a while. */
 const DISK_FACTOR = 1.4;
+/** Of a dump, more than half is not needed. */
+const DUMP_DISK_FACTOR = 0.5;
 const CHUNK_BYTES = 1 << 20;
 const WAIT_PER_TRY_MS = 100;
 const MAX_TRIES = 600;
@@ -45,11 +55,7 @@ const MAX_TRIES = 600;
  * @param signal stops the work and removes what is in progress.
  * @throws SnapshotError saying why it failed; the reason of `signal` when aborted.
  */
-export async function unpackInProcess(
-  job: UnpackJob,
-  report: (step: UnpackStep) => void,
-  signal: AbortSignal,
-): Promise<void> {
+export async function unpackInProcess(job: UnpackJob, report: ReportStep, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const child = fork(new URL("./unpack-process.ts", import.meta.url), [JSON.stringify(job)], {
     // Options of this process, such as those for code given on the command line, can be unfit for a file.
@@ -61,7 +67,7 @@ export async function unpackInProcess(
   signal.addEventListener("abort", onAbort, { once: true });
   child.on("message", (message: UnpackMessage) => {
     if (message.kind === "step") {
-      report(message.step);
+      report(message.step, message.percent);
     } else if (message.kind === "finished") {
       resolve();
     } else {
@@ -88,7 +94,7 @@ export async function unpackInProcess(
  *
  * @throws SnapshotError when the source is unfit or the disk too small.
  */
-export async function unpackSnapshot(job: UnpackJob, report: (step: UnpackStep) => void): Promise<void> {
+export async function unpackSnapshot(job: UnpackJob, report: ReportStep): Promise<void> {
   const { source, targetPath } = job;
   const directory = dirname(targetPath);
   await mkdir(directory, { recursive: true });
@@ -102,13 +108,17 @@ export async function unpackSnapshot(job: UnpackJob, report: (step: UnpackStep) 
   if (lock !== undefined) {
     await removeAll(await findLeftovers(targetPath, source.path));
   }
-  await requireSpace(directory, source.unpackedBytes * DISK_FACTOR);
+  await requireSpace(
+    directory,
+    source.unpackedBytes * (source.dumpName === undefined ? DISK_FACTOR : DUMP_DISK_FACTOR),
+  );
   const { unpackedPath, sourceCopyPath } = temporariesOf(job);
   try {
-    report("decompressing");
-    await copySource(source, sourceCopyPath);
+    await copySource(source, sourceCopyPath, report);
     report("arranging");
-    await writeSnapshotFile(unpackedPath, { stamp: source.stamp, content: buildSnapshot(sourceCopyPath) });
+    const content = buildSnapshot(sourceCopyPath);
+    const dataDate = source.month ?? content.dataDate;
+    await writeSnapshotFile(unpackedPath, { stamp: source.stamp, content: { ...content, dataDate } });
     await rm(sourceCopyPath);
     await rename(unpackedPath, targetPath);
     await flush(directory);
@@ -212,16 +222,27 @@ async function requireSpace(directory: string, bytes: number): Promise<void> {
   }
 }
 
-async function copySource(source: SourceFile, path: string): Promise<void> {
-  if (!source.isGzipped) {
+/** Leaves NHTSA's database as SQLite at the path. */
+async function copySource(source: SourceFile, path: string, report: ReportStep): Promise<void> {
+  const { dumpName, member, unpackedBytes } = source;
+  if (dumpName !== undefined) {
+    report("reading", 0);
+    const chunks = member === undefined ? readFileChunks(source.path) : readZipMember(source.path, member);
+    await importSqlDump({ name: dumpName, bytes: unpackedBytes, chunks }, path, (percent) =>
+      report("reading", percent),
+    );
+    return;
+  }
+  report("decompressing");
+  if (source.kind === "SQLite") {
     await copyFile(source.path, path);
     return;
   }
-  await pipeline(
-    createReadStream(source.path, { highWaterMark: CHUNK_BYTES }),
-    createGunzip({ chunkSize: CHUNK_BYTES }),
-    createWriteStream(path),
-  );
+  await pipeline(readFileChunks(source.path), createGunzip({ chunkSize: CHUNK_BYTES }), createWriteStream(path));
+}
+
+function readFileChunks(path: string): ReadStream {
+  return createReadStream(path, { highWaterMark: CHUNK_BYTES });
 }
 
 async function flush(path: string): Promise<void> {

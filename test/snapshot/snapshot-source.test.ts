@@ -255,7 +255,7 @@ describe("a snapshot that cannot be unpacked", () => {
     [
       "is something else",
       () => write("notes.txt", "hello"),
-      "SNAPSHOT_PATH: it is neither a SQLite database nor a gzipped one",
+      "SNAPSHOT_PATH: it is neither NHTSA's .plain.zip or .sql nor a SQLite database, gzipped or not",
     ],
     ["is cut short", () => writeCut("cut.db.gz"), "SNAPSHOT_PATH: its compressed data ends too early"],
     [
