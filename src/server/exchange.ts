@@ -211,6 +211,9 @@ export class Http2Exchange implements Exchange {
 
   writeHead(status: number, headers: AnswerHeaders): void {
     this.status = status;
+    if (this.isClosed) {
+      return;
+    }
     this.response.respond({
       ":status": status,
       [REQUEST_ID_HEADER]: this.requestId,

@@ -193,7 +193,9 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
 
   #answerPrepared(prepared: ConnectError): void {
     this.call.errorCode = prepared.code;
-    this.answerError(prepared);
+    if (!this.isOver) {
+      this.answerError(prepared);
+    }
     this.end(prepared.code);
   }
 

@@ -101,7 +101,8 @@ export class Session implements Connection {
     });
     this.#session.on("stream", (stream, headers, _flags, rawHeaders) => {
       stream.on("error", ignore);
-      if (stream.destroyed) {
+      // One that its client has reset without an error is closed and not destroyed yet; it takes no answer either.
+      if (stream.destroyed || stream.closed) {
         return;
       }
       this.#streams++;

@@ -15,6 +15,7 @@ import {
   data,
   FrameReader,
   grpcMessage,
+  h2Frame,
   headers,
   indexed,
   literal,
@@ -314,6 +315,38 @@ describe("a request over HTTP/2 that does not come", () => {
 });
 
 describe("streams that are reset", () => {
+  test.each([
+    ["a call of gRPC", callHeaders(LOOKUP)],
+    ["a call of gRPC that nobody serves", callHeaders("/no.Service/Method")],
+    ["a call of Connect", callHeaders(LOOKUP, "localhost", "2S", "application/json")],
+    ["a call of a type that nobody serves", callHeaders(LOOKUP, "localhost", "2S", "text/plain")],
+    [
+      "a preflight",
+      Buffer.concat([
+        literal(":method", "OPTIONS"),
+        literal(":scheme", "http"),
+        literal(":path", LOOKUP),
+        literal(":authority", "localhost"),
+        literal("origin", "https://page.example"),
+        literal("access-control-request-method", "POST"),
+      ]),
+    ],
+    ["a list of headers that is too long", Buffer.concat([callHeaders(LOOKUP), literal("x", "y".repeat(16_300))])],
+  ])("with their headers, such as %s, do no harm", async (_what, block) => {
+    const server = stack.use(await serve({ origins: "*" }));
+    const client = stack.use(await RawClient.open(server.port));
+    // Node keeps a stream for a while that is reset without an error.
+    const reset = h2Frame(RST_STREAM, 0, 1, Buffer.of(0, 0, 0, constants.NGHTTP2_NO_ERROR));
+    const reader = new FrameReader((type) => type === SETTINGS && client.send(SETTINGS_ACK));
+    client.socket.on("data", (bytes: Buffer) => reader.push(bytes));
+
+    client.send(Buffer.concat([OPENING, headers(1, block), data(1, Buffer.of(1), false), reset]));
+
+    const other = stack.use(new Http2Client(server.address));
+    expect(await other.request({ ...RPC, ":path": "/grpc.none/None" }, "{}")).toMatchObject({ status: 404 });
+    await eventually(() => expect(server.server.calls.inFlight).toBe(0));
+  });
+
   test("while their calls run have them cancelled", async () => {
     const server = stack.use(await serve({ handlers: { lookup: () => new Promise(() => {}) } }));
     const client = stack.use(new Http2Client(server.address));
