@@ -15,7 +15,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   export: ["vehicle", "telemetry", "files", "cache"],
   rpc: ["vehicle", "telemetry", "access", "export", "rpc libraries"],
   server: ["telemetry", "files", "access", "export", "rpc", "rpc libraries"],
-  cli: ["access", "rpc libraries"],
+  cli: ["vehicle", "access", "snapshot", "rpc libraries"],
 };
 
 const RPC_LIBRARY = /^(#gen\/|@connectrpc\/|@bufbuild\/)/;

@@ -134,6 +134,18 @@ export class SnapshotData {
     }
   }
 
+  /** How much there is of what; for people. */
+  counts(): Readonly<Record<string, number>> {
+    const { elements, wmis, schemas, patterns, models } = this.#content;
+    return {
+      "manufacturer identifiers": wmis.code.length,
+      "pattern schemas": schemas.groupStart.length - 1,
+      patterns: patterns.id.length,
+      models: models.makeId.filter((makeId) => makeId !== 0).length,
+      variables: elements.length,
+    };
+  }
+
   /** The identifier, of three or six characters; undefined when NHTSA does not know it. */
   wmi(code: string): Wmi | undefined {
     const place = this.#wmis.get(code);

@@ -15,8 +15,8 @@ const PROGRAMS = ["npm", "npx", "printf", "export"];
 const NOT_INSTALLED = ["curl", "grpcurl"];
 /** Blocks that are run as programs, or as queries. */
 const RUN = ["sh", "ts", "js", "sql"];
-/** Blocks that are not: pandas is not an npm package, the JSON is what curl prints, and a browser draws the diagrams. */
-const READ_ONLY = ["python", "json", "mermaid"];
+/** Blocks that are not: pandas is not an npm package, the JSON is what curl prints, a browser draws the diagrams, and cron runs at night. */
+const READ_ONLY = ["python", "json", "mermaid", "cron"];
 
 const documents = await readDocuments();
 const commands = allCommands();
