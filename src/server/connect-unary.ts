@@ -7,7 +7,7 @@ import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc
 import type { AnswerHeaders, Exchange } from "./exchange.ts";
 import { answerBytes } from "./exchange.ts";
 import type { WriteOptions } from "./grpc-messages.ts";
-import { COMPRESS_MIN_BYTES, decodeMessage, encodeMessage, FrameReader, serialize, tooLarge } from "./grpc-messages.ts";
+import { COMPRESS_MIN_BYTES, decodeMessage, encodeMessage, FrameReader, serialize } from "./grpc-messages.ts";
 
 type Message = MessageShape<DescMessage>;
 
@@ -156,7 +156,7 @@ interface DecodeOptions {
 function decode(schema: DescMessage, bytes: Buffer, options: DecodeOptions): Message {
   const { isCompressed, sentBytes, maxBytes, isJson: isOfJson } = options;
   if (sentBytes > maxBytes) {
-    throw tooLarge("request", sentBytes, maxBytes);
+    throw new ConnectError(`the request is larger than ${maxBytes} bytes`, Code.ResourceExhausted);
   }
   // Nothing is compressed to nothing.
   const frame = { isCompressed: isCompressed && bytes.byteLength > 0, bytes };

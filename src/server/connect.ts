@@ -321,7 +321,10 @@ class ConnectCall extends ServedCall {
         ? encodePrepared(error, this.#form, contentType)
         : encodeError(error, this.#form, contentType);
       // What the handler has set before it failed goes along.
-      const set = this.#form === "unary" ? toConnectHeaders(this.ownHeader, this.ownTrailer) : {};
+      const set =
+        this.#form === "grpc-web"
+          ? Object.fromEntries([...(this.ownHeader ?? []), ...(this.ownTrailer ?? [])])
+          : toConnectHeaders(this.ownHeader, this.ownTrailer);
       answerBytes(this.#exchange, answer.status, { ...set, ...answer.headers }, answer.body);
     } else if (this.#form === "unary") {
       this.#exchange.cut();

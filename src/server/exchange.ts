@@ -310,8 +310,9 @@ export function answerBytes(
   if (exchange.isClosed || exchange.hasAnswered) {
     return;
   }
-  exchange.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
-  exchange.writtenBytes += body.length;
+  const length = Buffer.byteLength(body);
+  exchange.writeHead(status, { ...headers, "content-length": length });
+  exchange.writtenBytes += length;
   exchange.response.end(exchange.method === "HEAD" ? undefined : body);
   exchange.discardRest();
 }

@@ -181,6 +181,6 @@ export function encodeMessage<Desc extends DescMessage>(
   return frame;
 }
 
-export function tooLarge(what: "request" | "response", bytes: number, maxBytes: number): ConnectError {
+function tooLarge(what: "request" | "response", bytes: number, maxBytes: number): ConnectError {
   return new ConnectError(`the ${what} has ${bytes} bytes; at most ${maxBytes} are allowed`, Code.ResourceExhausted);
 }

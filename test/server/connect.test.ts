@@ -477,6 +477,37 @@ test("an error of a field names the field in each protocol", async () => {
 });
 
 test.each([
+  ["application/json", "{}", "trailer-x-trailer"],
+  ["application/grpc-web+proto", envelope(""), "x-trailer"],
+])("an error as %s has what the handler set before it failed", async (type, body, trailer) => {
+  await using failing = await serve({
+    handlers: {
+      lookup: (_request, context) => {
+        context.responseHeader.set("x-header", "h");
+        context.responseTrailer.set("x-trailer", "t");
+        throw new ConnectError("no", Code.NotFound);
+      },
+    },
+  });
+
+  const response = await post(failing, LOOKUP, type, Buffer.from(body));
+
+  expect([response.headers.get("x-header"), response.headers.get(trailer)]).toEqual(["h", "t"]);
+  expect((await toldBy(response)).error.code).toBe(Code.NotFound);
+});
+
+test("a request is said to be too large, and not how large when it does not say so itself", async () => {
+  using client = new Http2Client(server.address);
+  const headers = { ":method": "POST", ":path": LOOKUP, "content-type": "application/json" };
+
+  const answer = await client.request(headers, " ".repeat(70_000));
+
+  expect(errorFromJsonBytes(answer.body, undefined, new ConnectError("")).rawMessage).toBe(
+    "the request is larger than 4096 bytes",
+  );
+});
+
+test.each([
   [LOOKUP, "application/proto", (gzip: Buffer) => gzip, "content-encoding"],
   [LOOKUP, "application/grpc-web+proto", (gzip: Buffer) => envelope(gzip, 1), "grpc-encoding"],
   [BATCH, "application/connect+proto", (gzip: Buffer) => envelope(gzip, 1), "connect-content-encoding"],

@@ -47,6 +47,19 @@ async function untilHeld(state: { readonly taken: number }): Promise<void> {
   });
 }
 
+test("an answer counts its bytes, not its characters", async () => {
+  const answered: Exchange[] = [];
+  const server = await start((exchange) => {
+    answered.push(exchange);
+    answerText(exchange, 200, "é".repeat(10));
+  });
+
+  const { headers } = await plainRequest(server.address, "GET", "/");
+
+  expect(headers["content-length"]).toBe("21");
+  expect(answered.map(({ writtenBytes }) => writtenBytes)).toEqual([21]);
+});
+
 describe("an answer that is made as its client takes it", () => {
   test("is not made further than its client takes it, over HTTP/1.1", async () => {
     const { body, state } = endless();
