@@ -8,9 +8,16 @@ export const KEY_COLUMNS = [columnOf("vin"), columnOf("modelYearHint")];
 /** Every column of `vehicles`, in the table's order and that of {@link toRow}. */
 export const ALL_COLUMNS = PROPERTIES.map(columnOf);
 
-/** The columns that a view needs, in the order that {@link fromRow} expects. The attributes come last. */
+/**
+ * The columns that a view needs, as expressions in the order that {@link fromRow} expects. The attributes come last. They
+ * are null when they are too large; the database does not read them then.
+ */
 export function columnsOf(view: View): readonly string[] {
-  return view === "full" ? ALL_COLUMNS : ALL_COLUMNS.slice(0, AT.attributes);
+  const basic = ALL_COLUMNS.slice(0, AT.attributes);
+  const attributes = columnOf("attributes");
+  return view === "basic"
+    ? basic
+    : [...basic, `case when octet_length(${attributes}) <= ${MAX_ATTRIBUTES_BYTES} then ${attributes} end`];
 }
 
 /** A value of a row; PostgreSQL gives big integers as text. */
@@ -38,6 +45,12 @@ const AT = {
 
 /** The end of the year 9999, in ms since the epoch: the latest time that the contract's timestamps can have. */
 const LATEST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+/**
+ * Version 0.1.0 stored attributes of any size, and a batch of such rows does not fit into memory. vPIC's rows have 4 KB.
+ * The limit leaves room for all that the vPIC source lets through, written as JSON.
+ */
+const MAX_ATTRIBUTES_BYTES = 262_144;
 
 const DIGITS = /^\d+$/;
 

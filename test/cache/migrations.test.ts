@@ -139,6 +139,19 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
     expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
   });
 
+  test("attributes of 0.9 MB, which version 0.1.0 stored, are a miss and not read into memory", async () => {
+    await using database = await newDatabase(kind);
+    await using vehicles = await database.openStore();
+    await store(vehicles, { vin: VIN }, decodeOf(VIN));
+    await database.run(`update vehicles set attributes = '${JSON.stringify({ Note: "x".repeat(900_000) })}'`);
+
+    const found = await vehicles.find({ vin: VIN }, "full");
+    const foundMany = await vehicles.findMany([{ vin: VIN }], "full");
+
+    expect([found, ...foundMany]).toEqual([undefined, undefined]);
+    expect(await vehicles.find({ vin: VIN }, "basic")).toMatchObject({ make: "PETERBILT" });
+  });
+
   test("a removal by either version wins over a decode in flight in the other", async () => {
     await using database = await newDatabase(kind);
     await database.run(...createTables(kind));
