@@ -33,8 +33,7 @@ export class ExportFile implements AsyncDisposable {
   }
 
   /**
-   * Reads 64 KiB at a time, each chunk when it is asked for. A reader that stalls is the business of the server, which
-   * ends its call.
+   * Reads 64 KiB at a time, each chunk when it is asked for. The server ends the call of a reader that stalls.
    *
    * @param start position of the first byte. Default: 0.
    * @param end position after the last byte. Default: the file's size.

@@ -37,7 +37,7 @@ export async function openTemporaryFile(directory: string): Promise<FileHandle> 
 
 /**
  * Removes names left behind by processes that were killed between creating a file and unlinking it. Another process that
- * is about to unlink its file does not mind: it has the file open and needs the name no more.
+ * is about to unlink its file is not affected: it has the file open and no longer needs the name.
  */
 export async function removeLeftovers(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });

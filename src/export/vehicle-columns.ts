@@ -27,7 +27,7 @@ function toTextElement(name: string): SchemaElement {
  * Gathers rows as columns.
  *
  * Rows come in VIN order, so the bounds of `vin` in each row group let a reader skip nearly all groups. A bloom filter
- * would add nothing. Verdict and attributes have no bounds, because nobody searches by them.
+ * would add nothing. Verdict and attributes have no bounds, because readers do not search by them.
  */
 export class VehicleColumns {
   readonly #vin = new TextColumn("vin");

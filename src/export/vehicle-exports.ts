@@ -15,7 +15,7 @@ export interface VehicleExportsOptions {
   readonly service: string;
   readonly version: string;
   readonly logger: Logger;
-  /** Called before the database is read. The result is told what was wrong with it. Default: nobody is told. */
+  /** Called before the database is read; the result is called with its fault, if any. Default: none. */
   readonly faultReporter?: () => (fault: unknown) => void;
   /** Default: 2 exports per client and 4 in all at once. */
   readonly limits?: ExportLimits;

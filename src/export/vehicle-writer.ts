@@ -84,7 +84,7 @@ export class VehicleWriter {
   }
 }
 
-/** Gathers what is written and puts it into an open file, a mebibyte or more at a time. */
+/** Buffers what is written, and writes it to an open file a mebibyte or more at a time. */
 class FileWriter extends ByteWriter {
   readonly #fd: number;
 

@@ -22,7 +22,7 @@ export function collectCandidates(data: SnapshotData, wmi: Wmi, year: number | u
   return candidates;
 }
 
-/** The pattern that names the engine model; unlike elsewhere, of equals the one with the highest id. */
+/** The pattern that names the engine model. Of equal ones the highest id wins, unlike elsewhere. */
 function engineOf(candidates: readonly Item[]): Item | undefined {
   let engine: Item | undefined;
   for (const item of candidates) {

@@ -5,7 +5,7 @@ import type { Make, SnapshotData, Wmi } from "./snapshot-data.ts";
 import { judge, type Findings, type Subject } from "./verdict.ts";
 import { pickWinners, type Item } from "./winners.ts";
 
-/** One attempt at a VIN: what to take its year for. */
+/** One attempt at a VIN, for one year. */
 export interface Attempt {
   /** Undefined when position 10 names none. */
   readonly year: number | undefined;
@@ -13,7 +13,7 @@ export interface Attempt {
   readonly isYearContradicted: boolean;
 }
 
-/** What an attempt has found. */
+/** The result of an attempt. */
 export interface Pass {
   readonly findings: Findings;
   readonly conversions: readonly Converted[];

@@ -10,7 +10,7 @@ const LIGHT_TRUCK = 1;
 /** Between two passes that are equally good, the one for the year that the caller named wins. */
 const NAMED_YEAR_BONUS = 10_000;
 
-/** What passes are compared by, the most telling first; more is better. */
+/** How passes are compared: the first difference decides, and more is better. */
 type Comparable = readonly [errors: number, elements: number, patterns: number, year: number];
 
 /**
@@ -18,8 +18,8 @@ type Comparable = readonly [errors: number, elements: number, patterns: number, 
  * and for the year that the caller names; the best pass wins.
  *
  * @param namedYear the year that the caller names, if any.
- * @param nowMs the time, in ms since the epoch: years more than two ahead are not believed in, and identifiers that
- * become public later are not known yet.
+ * @param nowMs the time, in ms since the epoch. Years more than two ahead are ignored, and so are identifiers that become
+ *   public later.
  */
 export function decodeVin(data: SnapshotData, vin: string, namedYear: number | undefined, nowMs: number): Pass {
   const latestYear = new Date(nowMs).getUTCFullYear() + YEARS_AHEAD;
@@ -69,7 +69,7 @@ function isDecodable(year: number, latestYear: number): boolean {
   return year >= EARLIEST_YEAR && year <= latestYear;
 }
 
-/** A year that seems sure, but for which NHTSA has nothing, gives way to that of the other cycle if there it has. */
+/** The year of the other cycle, when the implied one seems sure but NHTSA has patterns only for the other. */
 function correctCycle(data: SnapshotData, wmi: Wmi | undefined, implied: ImpliedYear, latestYear: number): number {
   const other = implied.isConclusive ? yearOfOtherCycle(implied.year, latestYear) : undefined;
   if (wmi === undefined || other === undefined) {

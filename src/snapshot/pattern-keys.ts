@@ -113,7 +113,7 @@ export class KeyMatcher {
     this.#keys = keys;
   }
 
-  /** Takes up the VIN that is to be matched from now on. */
+  /** Sets the VIN of the matches that follow. */
   setVin(vin: string): void {
     for (let i = 0; i < KEY_LENGTH; i++) {
       this.#characters[i] = characterPlace(vin.charCodeAt(FIRST_POSITION + i));

@@ -112,7 +112,7 @@ export interface Wmi extends Make {
 const ENGINE_MODEL_PRIORITY = 50;
 const FORMULA_PRIORITY = 100;
 
-/** Answers what decoding asks of the data. */
+/** The data, with the look-ups that decoding needs. */
 export class SnapshotData {
   readonly dataDate: string;
   readonly conversions: readonly Conversion[];
@@ -200,7 +200,7 @@ export class SnapshotData {
     return { ...this.#toItem(pattern.attribute, FORMULA_PRIORITY, pattern, 0), value };
   }
 
-  /** What is known of an engine by its model name, in whatever case, as values of the pattern that gave the name. */
+  /** The values that belong to an engine model, found by its name in any case. They rank by the key that gave the name. */
   engineModelPatterns(engine: Item): Item[] {
     const patterns = this.#content.engineModels.get(engine.attributeId.trim().toLowerCase()) ?? [];
     return patterns.map((pattern) => this.#toItem(pattern.attribute, ENGINE_MODEL_PRIORITY, pattern, engine.keyRank));

@@ -73,7 +73,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
       : { state: "unavailable", reason: this.#failure.reason };
   }
 
-  /** Resolves when the snapshot is ready or has failed to become so; never rejects. */
+  /** Resolves when the snapshot is ready or cannot be prepared; never rejects. */
   async whenSettled(): Promise<void> {
     await this.#preparation;
   }
@@ -147,7 +147,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     });
     const unpacked = await openSnapshotFile(this.#targetPath, source.stamp);
     if (unpacked.state !== "sound") {
-      throw new SnapshotError("data directory", "what was unpacked cannot be read back");
+      throw new SnapshotError("data directory", "the unpacked snapshot cannot be read back");
     }
     return unpacked.data;
   }

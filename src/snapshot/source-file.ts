@@ -37,7 +37,7 @@ export function bundledSourcePath(): string {
 }
 
 /**
- * Looks at a file without reading it through.
+ * Inspects a file without reading all of it.
  *
  * @throws SnapshotError when it is missing, not a file, or of another kind.
  */

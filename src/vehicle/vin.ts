@@ -94,7 +94,7 @@ function describeCharacters(text: string): string {
   return [
     ...describeLength(characters.length),
     ...faults,
-    ...(unnamed > 0 ? [`${unnamed} more characters are wrong`] : []),
+    ...(unnamed > 0 ? [`${unnamed} more ${unnamed === 1 ? "character is" : "characters are"} wrong`] : []),
   ].join("; ");
 }
 

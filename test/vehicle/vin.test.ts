@@ -96,6 +96,7 @@ describe("parseVin", () => {
 
     expect(description).toMatch(/^a VIN has 17 characters, this has 50; "!" at positions 1, 2, .* 16 and 17 is not/);
     expect(description).toMatch(/; 33 more characters are wrong$/);
+    expect(descriptionOf("!".repeat(18))).toMatch(/; 1 more character is wrong$/);
   });
 
   test("names the field of the request", () => {
