@@ -4,42 +4,45 @@ import type { TokenBook } from "./token-book.ts";
 import type { Scope, Token } from "./token.ts";
 import { SCOPES } from "./token.ts";
 
-/** Whose call it is, and what it may do. */
+/** A caller and what it may do. */
 export interface Caller {
-  /** The token's name; without tokens the address. Limits, logs and audit go by it. */
+  /** The token's name, or the address without a token. Used for limits, logs and audit. */
   readonly name: string;
   readonly scopes: ReadonlySet<Scope>;
 }
 
-/** Why a call was not let in. */
+/** Why a call was refused. */
 export type RefusalReason = "TOKEN_MISSING" | "TOKEN_UNKNOWN" | "RATE_LIMITED" | "TOO_MANY_STREAMS" | "OVERLOADED";
 
 /**
- * A call that was not let in. Not an Error: floods are made of refused calls, and capturing a stack for each would make a
+ * A refused call. Not an Error: under a flood most calls are refused, and capturing a stack for each would make a
  * refusal cost more than an answer.
  */
 export interface Refusal {
   readonly reason: RefusalReason;
-  /** When asking again may help, in ms from now; 0 when waiting does not help. */
+  /** When a retry may succeed, in ms from now; 0 when waiting does not help. */
   readonly retryAfterMs: number;
 }
 
-/** Whether a call was not let in. */
+/** Whether a call was refused. */
 export function isRefusal(outcome: object): outcome is Refusal {
   return "reason" in outcome && "retryAfterMs" in outcome;
 }
 
 export interface AccessGuardOptions {
-  /** Where the tokens are; undefined when everyone may do everything. */
+  /** The source of the tokens; undefined when every caller may do everything. */
   readonly tokens: { readonly book: TokenBook } | undefined;
   readonly limiter: RateLimiter;
-  /** Bounds calls without a valid token, by address. Its own, so that strangers take nothing from those who have one. */
+  /**
+   * Limits calls without a valid token, by address. Separate, so that these calls do not use up the limits of token
+   * holders.
+   */
   readonly strangers: RateLimiter;
-  /** Wall clock, ms since the epoch; tells expired tokens. Default: the system's. */
+  /** Wall clock, ms since the epoch, for the expiry of tokens. Default: the system's. */
   readonly now?: () => number;
 }
 
-/** How often something may be done. */
+/** A sustained rate and a burst size. */
 export interface Rates {
   readonly perSecond: number;
   /** Burst size. */
@@ -53,12 +56,14 @@ const TOKEN_UNKNOWN: Refusal = { reason: "TOKEN_UNKNOWN", retryAfterMs: 0 };
 /** Enough for a client that has lost its token to notice, too little to guess tokens or to flood. */
 const STRANGERS_BURST = 100;
 
-/** What an address may send without a valid token when tokens are configured, given what a token may. */
+/**
+ * The rate of an address without a valid token, derived from the rate of a token. Applies when tokens are configured.
+ */
 export function toStrangersRates({ perSecond, burst }: Rates): Rates {
   return { perSecond: Math.min(perSecond, STRANGERS_BURST), burst: Math.min(burst, STRANGERS_BURST) };
 }
 
-/** Who may come in, how often and what for; the same for RPCs and plain HTTP. */
+/** Authenticates callers and enforces their rates and scopes, for RPCs and plain HTTP alike. */
 export class AccessGuard {
   readonly #tokens: { readonly book: TokenBook } | undefined;
   readonly #limiter: RateLimiter;
@@ -73,13 +78,13 @@ export class AccessGuard {
   }
 
   /**
-   * Finds out whose call it is, and charges it for one; a call without a valid token is charged to its address. Never
+   * Identifies the caller and charges it for one call; a call without a valid token is charged to its address. Never
    * throws.
    *
-   * @param authorization the header, if there is one
-   * @param address of the peer, without port; cheapest when it has been through {@link toCallerAddress} already, once for
-   * its connection
-   * @returns a refusal when the call is not let in: TOKEN_MISSING, TOKEN_UNKNOWN or RATE_LIMITED
+   * @param authorization the header, if present
+   * @param address the peer's address, without port; cheapest when {@link toCallerAddress} was applied once, for its
+   *   connection
+   * @returns the caller, or a refusal: TOKEN_MISSING, TOKEN_UNKNOWN or RATE_LIMITED
    */
   admit(authorization: string | null | undefined, address: string): Caller | Refusal {
     if (this.#tokens === undefined) {
@@ -97,7 +102,7 @@ export class AccessGuard {
     return secret === undefined ? TOKEN_MISSING : TOKEN_UNKNOWN;
   }
 
-  /** Whether a caller shows a valid token; false as long as no tokens are configured. Charges nothing. */
+  /** Whether the header has a valid token; false when no tokens are configured. Charges nothing. */
   isTokenValid(authorization: string | undefined): boolean {
     return this.#tokens !== undefined && this.#tokenOf(this.#tokens.book, secretOf(authorization)) !== undefined;
   }

@@ -4,15 +4,15 @@ const MAPPED_IPV4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 const GROUPS = 8;
 
 /**
- * An address in the spelling under which limits are kept: IPv4 as it is, also when mapped into IPv6; IPv6 as its /64,
- * since whoever has one address of it has them all. What is no address is left as it is.
+ * The form of an address that limits use as their key. IPv4, including IPv4 mapped into IPv6, stays as it is. IPv6
+ * becomes its /64, since a client with one address of a /64 usually has all of them. Any other text stays unchanged.
  */
 export function toCallerAddress(address: string): string {
   const [plain = ""] = address.split("%");
   if (isIP(plain) !== 6) {
     return plain;
   }
-  // How a socket of a listener on `::` spells IPv4, and so most callers: not worth the dear way below.
+  // Sockets of a listener on `::` report IPv4 like this. Most callers come this way, so skip the slow parsing below.
   const ipv4 = ipv4Of(plain);
   if (ipv4 !== undefined) {
     return ipv4;

@@ -13,7 +13,7 @@ export class ScopeMissingError extends DomainError {
   }
 }
 
-/** The file of tokens cannot be used. The message has one line a fault and quotes nothing of the file. */
+/** The tokens file cannot be used. The message has one line per fault and quotes nothing from the file. */
 export class TokensFileError extends Error {
   override readonly name = "TokensFileError";
   /** Such as `line 3: ...`. */

@@ -1,6 +1,6 @@
 import { BlockList, isIP } from "node:net";
 
-/** What decides whether listening is safe. */
+/** The settings that decide whether listening is safe. */
 export interface ListenSafety {
   /** An address or a host name, as in HOST. */
   readonly host: string;
@@ -14,8 +14,8 @@ loopback.addSubnet("127.0.0.0", 8, "ipv4");
 loopback.addAddress("::1", "ipv6");
 
 /**
- * Why the service must not listen like that: everyone in the network could read, remove and export. Undefined when it
- * may.
+ * Why the service must not listen with these settings: anyone on the network could read, remove and export. Undefined
+ * when it is safe.
  */
 export function findListenFault(safety: ListenSafety): string | undefined {
   return isOpenToAll(safety) && !safety.allowAnonymous
@@ -24,14 +24,15 @@ export function findListenFault(safety: ListenSafety): string | undefined {
     : undefined;
 }
 
-/** Whether everyone who reaches the host may do everything: to be said in the log at start. */
+/** Whether anyone who can reach the host may do everything. Logged at start. */
 export function isOpenToAll({ host, hasTokens }: ListenSafety): boolean {
   return !hasTokens && !isLoopback(host);
 }
 
 /**
- * Which hosts requests may be for, as {@link ListenSafety} has it: those of loopback, when its callers need no tokens
- * and nobody else is wanted. Undefined means all; with TLS the certificate tells callers whom they speak to.
+ * Tells whether a request's host is allowed; undefined when every host is. Only loopback names are allowed when callers
+ * need no tokens and anonymous access from elsewhere is off. With TLS every host is allowed, because the certificate
+ * identifies the service.
  */
 export function ownHosts(
   { hasTokens, allowAnonymous }: ListenSafety,
@@ -40,7 +41,7 @@ export function ownHosts(
   return hasTokens || allowAnonymous || hasTls ? undefined : isLoopbackName;
 }
 
-/** No DNS server but one's own can be asked for names under `localhost`. */
+/** Names under `localhost` count too: no foreign DNS server is asked for them. */
 function isLoopbackName(host: string): boolean {
   return isLoopback(host) || host.endsWith(".localhost");
 }

@@ -23,7 +23,7 @@ export interface AccessOptions {
 /** Decides who may call, and how often. Disposing of it stops watching the tokens file. */
 export interface Access extends Disposable {
   readonly guard: AccessGuard;
-  /** Whether HTTP requests may be for this host; undefined when they may be for any. */
+  /** Whether HTTP requests for this host are allowed; undefined when all hosts are. */
   readonly isOwnHost: ((host: string) => boolean) | undefined;
 }
 

@@ -7,12 +7,13 @@ const FIELDS = "name, SHA-256 of the secret, scopes and, if it expires, when";
 const MAKE_ONE = "make one with: npm run --silent token -- NAME SCOPE...";
 
 /**
- * Reads the file of tokens: one a line, with spaces or tabs between name, SHA-256 of the secret (hex), scopes (separated
- * by commas) and, optionally, expiry. What follows a `#` is a comment. Lines end at LF or CR LF and nowhere else: what an
- * editor shows as part of a comment must not let anybody in, whatever Unicode or a regular expression calls a line.
+ * Parses the tokens file. Each line has a name, the SHA-256 of the secret (hex), scopes (separated by commas) and an
+ * optional expiry, separated by spaces or tabs. A `#` starts a comment. Lines end only at LF or CR LF: text that an
+ * editor shows as part of a comment must never become a token, whatever Unicode or a regular expression treats as a
+ * line break.
  *
- * @throws TokensFileError with every fault and its line. Nothing of the file is quoted: what stands in the wrong place
- * may be a secret.
+ * @throws TokensFileError with every fault and its line. Nothing from the file is quoted: a misplaced field may be a
+ *   secret.
  */
 export function parseTokens(text: string): readonly Token[] {
   const tokens: Token[] = [];

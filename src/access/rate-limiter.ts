@@ -1,24 +1,24 @@
 export interface RateLimiterOptions {
-  /** What a caller may do each second in the long run. */
+  /** Sustained rate, in units per second. */
   readonly perSecond: number;
-  /** What a caller that was quiet may do at once; at least 1. */
+  /** Burst size, in units; at least 1. */
   readonly burst: number;
-  /** How many callers are told apart at once. Default: 10,000. */
+  /** Maximum number of callers with their own bucket. Default: 10,000. */
   readonly maxCallers?: number;
   /** Monotonic clock, ms. Default: the system's. */
   readonly now?: () => number;
 }
 
 const SWEEP_EVERY_MS = 1_000;
-/** Sums of fractions of a ms are not exact; this share of a unit may be missing. */
+/** Tolerance, in units, for rounding errors in sums of fractions of a ms. */
 const ROUNDING = 0.001;
 
 /**
  * A token bucket for each caller, in bounded memory.
  *
- * A bucket is kept as the moment at which it will be full again, so a full one needs no memory. When there are too many
- * that are not full, nobody's debt is forgotten: newcomers share one bucket until there is room. An attacker with many
- * addresses thus gains one bucket by filling the table, and takes nothing from those who are in it.
+ * A bucket is stored as the time at which it will be full again, so a full bucket needs no memory. When the table is
+ * full, existing buckets stay, and new callers share one bucket until there is room. An attacker who fills the table
+ * from many addresses gains only that one bucket, and callers already in the table lose nothing.
  */
 export class RateLimiter {
   readonly #msPerUnit: number;
@@ -44,7 +44,7 @@ export class RateLimiter {
   /**
    * Charges one unit, if the caller's bucket holds one.
    *
-   * @returns how long until it does, in ms, when nothing was charged; 0 when it was
+   * @returns 0 when the unit was charged; otherwise how long until the bucket holds one, in ms
    */
   take(caller: string): number {
     const now = this.#now();
@@ -65,7 +65,7 @@ export class RateLimiter {
 
   /** How long until a bucket holds a unit, in ms; 0 when it does. */
   #waitMs(fullAt: number, now: number): number {
-    // What is missing from the bucket, less what it holds when full.
+    // The time until the bucket is full, minus the time that an empty one takes.
     const debtMs = fullAt - now - this.#burstMs;
     return debtMs > -this.#msPerUnit * (1 - ROUNDING) ? debtMs + this.#msPerUnit : 0;
   }

@@ -1,10 +1,10 @@
 import type { Token } from "./token.ts";
 import { digestOf } from "./token.ts";
 
-/** Finds tokens by the secrets that callers show. */
+/** Finds tokens by the secrets that callers send. */
 export class TokenBook {
   readonly #tokens: ReadonlyMap<string, Token>;
-  /** Tokens by secrets that were shown before, at most one secret each: a digest costs more than the rest of a check. */
+  /** Caches tokens by secret, at most one secret per token: the digest is the most expensive part of a check. */
   readonly #shown = new Map<string, Token>();
 
   constructor(tokens: readonly Token[]) {
@@ -17,11 +17,11 @@ export class TokenBook {
   }
 
   /**
-   * The token of a secret; undefined when there is none or it has expired.
+   * The token with this secret; undefined when there is none or it has expired.
    *
-   * A secret is looked up by a hash of it, SHA-256 at first and the map's own later. How long that takes may depend on
-   * how much of a hash is the same, but this says nothing about a secret: nobody can choose one whose hash comes closer
-   * to another's.
+   * Secrets are looked up by hash: SHA-256 the first time, then the map's own. The time may depend on how much of two
+   * hashes matches. This reveals nothing about a secret, because a caller cannot choose a secret whose hash is close to
+   * another's.
    *
    * @param now wall clock, ms since the epoch
    */

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 
-/** What a token may allow: looking vehicles up, removing entries of the cache, exporting it. */
+/** The permissions of tokens: look vehicles up, remove entries from the cache, export the cache. */
 export const SCOPES = ["lookup", "remove", "export"] as const;
 
 export type Scope = (typeof SCOPES)[number];
@@ -10,27 +10,27 @@ export function isScope(word: string): word is Scope {
   return SCOPES.some((scope) => scope === word);
 }
 
-/** Who may come in, and what for. */
+/** A token: its name, digest, scopes and expiry. */
 export interface Token {
-  /** What logs and limits call its owner. */
+  /** The owner's name in logs and limits. */
   readonly name: string;
-  /** The SHA-256 of the secret, 64 hex digits in lower case. The secret itself is known to its owner only. */
+  /** The SHA-256 of the secret, 64 hex digits in lower case. Only the owner knows the secret. */
   readonly digest: string;
   readonly scopes: ReadonlySet<Scope>;
-  /** From when on it is unknown, ms since the epoch; undefined when it does not expire. */
+  /** When it expires, ms since the epoch; undefined when it does not expire. */
   readonly expiresAt: number | undefined;
 }
 
 const NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
 const EXPIRY = /^(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2}))?$/;
 
-/** What a name may be, for messages. */
+/** The rule for names, for messages. */
 export const NAME_RULE = "a letter, then up to 63 letters, digits, dots, dashes or underscores";
-/** What an expiry may be, for messages. */
+/** The rule for expiries, for messages. */
 export const EXPIRY_RULE = "a date such as 2027-01-01 (its first moment, UTC) or a time such as 2027-01-01T08:00:00Z";
 
 /**
- * Whether a text may name a token. A name never looks like an address, since limits are kept for both; and it is safe
+ * Whether a text is a valid token name. A name never looks like an address, since limits are kept for both, and is safe
  * in a log line.
  */
 export function isTokenName(text: string): boolean {
@@ -42,11 +42,11 @@ export function digestOf(secret: string): string {
   return hash("sha256", secret, "hex");
 }
 
-/** A date or a time with its zone, as ms since the epoch; undefined when it is neither. */
+/** Parses a date, or a time with its zone, to ms since the epoch; undefined when it is neither. */
 export function parseExpiry(text: string): number | undefined {
   const [, date] = EXPIRY.exec(text) ?? [];
   const midnight = Date.parse(`${date}T00:00:00Z`);
-  // The 30th of February would be taken for the 2nd of March.
+  // Date would parse 30 February as 2 March.
   if (date === undefined || Number.isNaN(midnight) || !new Date(midnight).toISOString().startsWith(date)) {
     return undefined;
   }

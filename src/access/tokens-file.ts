@@ -9,16 +9,16 @@ import { TokenBook } from "./token-book.ts";
 export interface TokensFileOptions {
   readonly path: string;
   readonly logger: Logger;
-  /** How often the file is looked at, in ms. Default: 1,000. A change takes effect within a few looks. */
+  /** How often the file is checked, in ms. Default: 1,000. A change takes effect within a few checks. */
   readonly pollMs?: number | undefined;
 }
 
 /**
- * The file of tokens, read again when it changes.
+ * The tokens file, reloaded when it changes.
  *
- * A file that cannot be used leaves the tokens read before in force, those that were to be taken out too, and is told of
- * as an error: refusing everybody because of a typing error would do more harm. A file without tokens is usable: nobody is
- * let in.
+ * When a changed file is not usable, an error is logged and the previously loaded tokens remain in use, including any
+ * that the change removes: refusing every caller because of a typing error would do more harm. A file without tokens is
+ * usable: every caller is refused.
  */
 export class TokensFile implements Disposable {
   readonly #files: WatchedFiles<TokenBook>;
@@ -28,9 +28,9 @@ export class TokensFile implements Disposable {
   }
 
   /**
-   * Reads the file and begins to watch it.
+   * Reads the file and starts watching it.
    *
-   * @throws TokensFileError when it cannot be read or is not as it should be
+   * @throws TokensFileError when it cannot be read or is malformed
    */
   static async open({ path, logger, pollMs }: TokensFileOptions): Promise<TokensFile> {
     const files = await WatchedFiles.open({
@@ -50,7 +50,7 @@ export class TokensFile implements Disposable {
     return new TokensFile(files);
   }
 
-  /** The tokens as they stand now. */
+  /** The current tokens. */
   get book(): TokenBook {
     return this.#files.content;
   }

@@ -4,7 +4,7 @@ import { parseVin } from "../vehicle/vin.ts";
 import type { Call } from "./call.ts";
 
 /**
- * Leaves a line in the log at the end of a call, by which it can be told later who has removed or exported what.
+ * Logs an audit line at the end of a call: who removed or exported what.
  *
  * @param vin as sent; it is logged only when it is well-formed
  */

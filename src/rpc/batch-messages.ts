@@ -10,17 +10,17 @@ import type { ErrorContext, ErrorDetail } from "./error-table.ts";
 import { describeError, isErrorInfo } from "./error-table.ts";
 import { toLookupResponse } from "./vehicle-messages.ts";
 
-/** What holds for every row of a batch. */
+/** The options for all rows of a batch. */
 export interface RowOptions {
   readonly view: View;
-  /** Whether errors carry their details. */
+  /** Whether errors have details. */
   readonly withDetails: boolean;
   readonly errorContext: ErrorContext;
 }
 
 /**
- * Whether the rows of a call may carry google.protobuf.Any. In JSON they may not: a client that does not know the type
- * inside, as no client does by default, fails at the first one and loses the whole batch.
+ * Whether the rows of a call may contain google.protobuf.Any. Not in JSON: a client that does not know the type inside,
+ * and by default none does, fails at the first one and loses the whole batch.
  */
 export function canCarryAny({ requestHeader }: HandlerContext): boolean {
   return !/json/i.test(requestHeader.get("content-type") ?? "");
@@ -29,7 +29,7 @@ export function canCarryAny({ requestHeader }: HandlerContext): boolean {
 /**
  * The message for one VIN of a batch.
  *
- * @param vin as the caller sent it.
+ * @param vin as sent.
  */
 export function toBatchLookupResponse(
   answer: BatchAnswer,

@@ -4,20 +4,20 @@ import { Code, ConnectError, createContextKey, createContextValues } from "@conn
 import type { Caller } from "../access/access-guard.ts";
 import type { ServedMethod } from "./methods.ts";
 
-/** The header in which a caller may name its request, and in which errors name it. */
+/** The header with the request id, in requests and in responses. */
 export const REQUEST_ID_HEADER = "x-request-id";
 
 const ACCEPTABLE = /^[\w.:-]{1,64}$/;
 
-/** The caller's own id when it is a harmless word of at most 64 characters, else a new one. */
+/** The caller's id if it is a safe word of at most 64 characters; otherwise a new one. */
 export function requestIdOf(given: string | readonly string[] | undefined): string {
   return typeof given === "string" && ACCEPTABLE.test(given) ? given : randomUUID();
 }
 
-/** The protocol of a call, as metrics name it. `http` is a plain request such as `GET /export.parquet`. */
+/** The protocol of a call, as in the metrics. `http` is a plain request such as `GET /export.parquet`. */
 export type Protocol = "grpc" | "grpc_web" | "connect" | "http";
 
-/** What a transport knows of a call when its headers have arrived. */
+/** What a transport knows about a call once its headers have arrived. */
 export interface CallInit {
   readonly method: ServedMethod;
   readonly protocol: Protocol;
@@ -26,7 +26,7 @@ export interface CallInit {
   readonly address: string;
   /** The header, as sent. */
   readonly authorization: string | undefined;
-  /** The time that the client gives the call, in ms; undefined when it gives no deadline. */
+  /** The client's time limit, in ms; undefined when it sets none. */
   readonly timeoutMs: number | undefined;
   /** Called once, when the call has ended. */
   readonly onEnd?: (call: Call) => void;
@@ -34,12 +34,12 @@ export interface CallInit {
 
 type EndListener = (code: Code | undefined) => void;
 
-/** What the signal of a call says that has ended by itself. Made once: an error with its stack costs 4 us. */
+/** The abort reason after a call has ended normally. Made once: creating an error with its stack takes 4 us. */
 const ENDED = new DOMException("the call has ended", "AbortError");
 
 /**
- * One call from its arrival to its true end, whatever its protocol: who calls, until when, and how it ended. Transports
- * make it once; interceptors and handlers find it in their context values.
+ * One call from its arrival to its true end, in any protocol: the caller, the deadline and the outcome. Transports
+ * create it; interceptors and handlers find it in their context values.
  */
 export class Call {
   readonly method: ServedMethod;
@@ -49,13 +49,13 @@ export class Call {
   readonly authorization: string | undefined;
   /** When its headers arrived, in ms on the monotonic clock. */
   readonly startedAt: number = performance.now();
-  /** When it ends at the latest, in ms on the monotonic clock. */
+  /** The deadline, in ms on the monotonic clock. */
   readonly deadlineAt: number;
-  /** Who calls; undefined until the caller has been let in. */
+  /** The caller; undefined until the call is admitted. */
   caller: Caller | undefined;
-  /** The code of the error that the error table has given for it; undefined while there is none. */
+  /** The code from the error table if the call has failed; otherwise undefined. */
   errorCode: Code | undefined;
-  /** Whether its request could be read and has been handed to interceptors and handler. */
+  /** Whether the request was read and passed to the interceptors and the handler. */
   hasReachedHandler = false;
   /** Whether the request message was compressed. */
   isRequestCompressed = false;
@@ -77,7 +77,7 @@ export class Call {
     this.#onEnd = onEnd;
   }
 
-  /** Aborted when the call is cut short or has ended. Made when somebody asks for it. */
+  /** Aborted when the call is cut short or has ended. Created on first use. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
@@ -88,17 +88,17 @@ export class Call {
     return this.#controller.signal;
   }
 
-  /** Whether the answer is complete or its client has gone. */
+  /** Whether the answer is complete or the client has gone. */
   get hasEnded(): boolean {
     return this.#hasEnded;
   }
 
-  /** Why it was cut short; undefined when it was not. */
+  /** Why the call was cut short; undefined when it was not. */
   get cutBy(): ConnectError | undefined {
     return this.#cutBy;
   }
 
-  /** How it ended; undefined for success, and before the end. */
+  /** The final code; undefined for success and before the end. */
   get code(): Code | undefined {
     return this.#code;
   }
@@ -113,7 +113,7 @@ export class Call {
     return performance.now() - this.startedAt;
   }
 
-  /** Cuts the call short: the signal is aborted. The transport answers by itself, whatever the handler does. */
+  /** Cuts the call short: aborts the signal. The transport then answers without waiting for the handler. */
   cut(reason: ConnectError): void {
     if (this.#hasEnded || this.#cutBy !== undefined) {
       return;
@@ -141,8 +141,8 @@ export class Call {
   }
 
   /**
-   * To be called when the last byte of the answer has been handed over, or when there will be none. Further calls change
-   * nothing.
+   * Call this when the last byte of the answer has been handed over, or when there will be no answer. Repeated calls
+   * have no effect.
    *
    * @param code undefined for success
    */
@@ -162,7 +162,7 @@ export class Call {
 
 const callKey = createContextKey<Call | undefined>(undefined, { description: "call" });
 
-/** Every call's values inherit from these: making them for each call costs more than what they hold. */
+/** Shared prototype of all context values, which are expensive to create for each call. */
 const NO_VALUES = createContextValues();
 
 /** Context values that hold a call, for interceptors and handlers. */
@@ -172,9 +172,9 @@ export function contextValuesOf(call: Call): ContextValues {
 }
 
 /**
- * The call that an interceptor or a handler works for.
+ * The call of an interceptor or a handler.
  *
- * @throws Error when the transport has put none there
+ * @throws Error when the transport has not set one
  */
 export function callOf(values: ContextValues): Call {
   const call = values.get(callKey);

@@ -16,17 +16,17 @@ import type { Logger } from "../telemetry/logger.ts";
 import type * as vehicle from "../vehicle/errors.ts";
 import { DomainError } from "../vehicle/errors.ts";
 
-/** The errors among the exports of a module that callers are told about. */
+/** The exported errors of a module that are reported to callers. */
 type ErrorsOf<Module> = {
   [Name in keyof Module]: Module[Name] extends new (...args: never[]) => infer Made
     ? Extract<Made, DomainError>
     : never;
 }[keyof Module];
 
-/** All errors of the domain that callers are told about: a new one does not compile until the table has its reason. */
+/** All domain errors that are reported to callers. A new one does not compile until the table has its reason. */
 type KnownError = ErrorsOf<typeof vehicle> | ErrorsOf<typeof exports> | ErrorsOf<typeof access>;
 
-/** Reasons of errors that come from the protocols and not from the domain. */
+/** Reasons of errors that come from the protocols, not from the domain. */
 type ProtocolReason =
   | "MALFORMED_REQUEST"
   | "MESSAGE_TOO_LARGE"
@@ -35,22 +35,24 @@ type ProtocolReason =
   | "DEADLINE_EXCEEDED"
   | "INTERNAL";
 
-/** Every reason for which a call may fail. */
+/** Every reason for a failed call. */
 export type Reason = KnownError["reason"] | RefusalReason | ProtocolReason;
 
 interface ErrorRule {
   readonly code: Code;
-  /** What callers are told. Default: the message of the error. */
+  /** The message for callers. Default: the message of the error. */
   readonly message?: string;
-  /** When asking again may help, in ms, where the error does not say. `never`: it will fail again. */
+  /** When a retry may succeed, in ms, unless the error says so itself. `never`: a retry will fail again. */
   readonly retryAfterMs?: number | "never";
   /** The status over plain HTTP. Default: Connect's for the code. */
   readonly httpStatus?: number;
-  /** Whether the operator has to know, so that it is logged as an error. Errors without a reason are, too. */
+  /** Whether it is logged as an error for the operator. Errors without a reason always are. */
   readonly isFault?: true;
 }
 
-/** What callers are told for each reason: the one table, for RPCs and for plain HTTP. docs/errors.md has it in words. */
+/**
+ * The one table of errors, for RPCs and plain HTTP: what callers receive for each reason. docs/errors.md describes it.
+ */
 export const ERROR_TABLE: Readonly<Record<Reason, ErrorRule>> = {
   INVALID_FIELD: { code: Code.InvalidArgument },
   MALFORMED_REQUEST: { code: Code.InvalidArgument, message: "the request could not be parsed" },
@@ -91,7 +93,7 @@ export const ERROR_TABLE: Readonly<Record<Reason, ErrorRule>> = {
   INTERNAL: { code: Code.Internal },
 };
 
-/** What a ConnectError without details is: those that Connect makes of requests, and our codec. */
+/** The reasons of ConnectErrors without details. Connect and our codec throw them for requests that they reject. */
 const REASON_OF_CODE: Readonly<Partial<Record<Code, ProtocolReason>>> = {
   [Code.InvalidArgument]: "MALFORMED_REQUEST",
   [Code.ResourceExhausted]: "MESSAGE_TOO_LARGE",
@@ -101,48 +103,48 @@ const REASON_OF_CODE: Readonly<Partial<Record<Code, ProtocolReason>>> = {
   [Code.Internal]: "INTERNAL",
 };
 
-/** How Connect says INTERNAL of a request that cannot be read, as if it were the server's fault. */
+/** Messages of Connect's INTERNAL errors that mean the request cannot be read. */
 const MALFORMED_REQUEST = /^(parse binary:|decompression failed$|received compressed envelope, )/;
 
 const NO_METADATA: Readonly<Record<string, string>> = {};
-/** What HTTP wants beside a 401. */
+/** The header that HTTP requires with a 401. */
 const CHALLENGE: Readonly<Record<string, string>> = { "www-authenticate": "Bearer" };
 
-/** A detail of google.rpc: as a message, or encoded already. */
+/** A google.rpc detail: a message, or already encoded. */
 export type ErrorDetail = ConnectError["details"][number];
-/** A detail that is not encoded yet. */
+/** A detail that is not yet encoded. */
 type MessageDetail<Desc extends DescMessage = DescMessage> = {
   readonly desc: Desc;
   readonly value: MessageInitShape<Desc>;
 };
 
-/** What a caller is told of an error, whatever the protocol. */
+/** What a caller receives for an error, in any protocol. */
 export interface ErrorDescription {
   readonly code: Code;
-  /** A {@link Reason}, or what a ConnectError names in its ErrorInfo; undefined for codes that no reason has. */
+  /** A {@link Reason}, or the reason in the ErrorInfo of a ConnectError; undefined for codes without a reason. */
   readonly reason: string | undefined;
   readonly message: string;
   /** Without RequestInfo. */
   readonly details: readonly ErrorDetail[];
-  /** Headers over HTTP, trailers over gRPC. Names in lower case. */
+  /** Headers over HTTP, trailers over gRPC. Names are in lower case. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** The status over plain HTTP; RPCs have their protocol's. */
+  /** The status over plain HTTP. RPCs use the status of their protocol. */
   readonly httpStatus: number;
 }
 
-/** Whose error it is: for the log, and for the caller to ask about it. */
+/** The request in which an error occurred, for the log and for the caller's questions. */
 export interface ErrorContext {
-  /** Empty when there is no request yet. */
+  /** Empty before there is a request. */
   readonly requestId: string;
   readonly procedure: string;
   readonly logger: Logger;
 }
 
 /**
- * What a caller is told of an error. Costs no stack trace and encodes nothing, so that thousands of errors in one answer
- * are cheap.
+ * Describes an error for the caller. Captures no stack trace and encodes nothing, so that an answer with thousands of
+ * errors is cheap.
  *
- * A ConnectError keeps its code, message, metadata and details. Anything unknown becomes INTERNAL with one neutral
+ * A ConnectError keeps its code, message, metadata and details. An unknown error becomes INTERNAL with one neutral
  * sentence; its cause is logged here and nowhere else.
  */
 export function describeError(error: unknown, context: ErrorContext): ErrorDescription {
@@ -159,15 +161,15 @@ export function describeError(error: unknown, context: ErrorContext): ErrorDescr
 }
 
 /**
- * The same as an error for Connect, with the request id in RequestInfo. What this function gave, and prepared refusals,
- * are returned as they are.
+ * Converts an error to a ConnectError with the request id in RequestInfo. Results of this function and prepared
+ * refusals are returned unchanged.
  */
 export function toConnectError(error: unknown, context: ErrorContext): ConnectError {
   if (error instanceof ConnectError && (isPreparedRefusal(error) || namesRequest(error))) {
     return error;
   }
   const { code, message, details, metadata } = describeError(error, context);
-  // Half a surrogate pair cannot be encoded.
+  // Lone surrogates cannot be encoded.
   const told = new ConnectError(message.toWellFormed(), code, metadata);
   told.details.push(...details);
   if (context.requestId !== "") {
@@ -176,22 +178,22 @@ export function toConnectError(error: unknown, context: ErrorContext): ConnectEr
   return told;
 }
 
-/** The code under which a caller is told of an error. Logs nothing. */
+/** The code that a caller receives for an error. Logs nothing. */
 export function codeOf(error: unknown): Code {
   return describeKnown(error)?.code ?? Code.Internal;
 }
 
-/** Whether an error says already whose it is. */
+/** Whether an error already has a RequestInfo. */
 function namesRequest({ details }: ConnectError): boolean {
   return details.some((each) => typeNameOf(each) === RequestInfoSchema.typeName);
 }
 
-/** Whether a detail is the one that names the reason of an error. */
+/** Whether a detail is the ErrorInfo, which names the reason. */
 export function isErrorInfo(each: ErrorDetail): each is MessageDetail<typeof ErrorInfoSchema> {
   return "desc" in each && each.desc.typeName === ErrorInfoSchema.typeName;
 }
 
-/** The detail that names the reason of an error. */
+/** Creates the detail that names the reason of an error. */
 function errorInfo(reason: string, metadata: Record<string, string> = {}): MessageDetail {
   return detail(ErrorInfoSchema, { reason, domain: "vehicle.v1", metadata });
 }
@@ -207,7 +209,7 @@ function describeKnown(error: unknown): ErrorDescription | undefined {
       details: [detailOf(error)],
     });
   }
-  // How an aborted signal says that the caller has gone, or that its time is up.
+  // The reasons of aborted signals: the caller has gone, or the deadline has passed.
   if (error instanceof DOMException && error.name === "AbortError") {
     return describe("CANCELED");
   }
@@ -249,7 +251,7 @@ interface Specifics {
   readonly details?: readonly MessageDetail[];
 }
 
-/** A description by the table, with what one error says beyond it. */
+/** Describes an error by the table, with the specifics of this error. */
 function describe(reason: Reason, specifics: Specifics = {}): ErrorDescription {
   const rule = ERROR_TABLE[reason];
   const { message = rule.message ?? "", retryAfterMs = rule.retryAfterMs, details = [errorInfo(reason)] } = specifics;
@@ -281,8 +283,8 @@ function retryInfo(retryAfterMs: number): MessageDetail {
 }
 
 /**
- * RetryInfo once more, for those who act on it without being told to: HTTP clients by whole seconds, and gRPC clients with
- * a retry policy by ms, where a negative number keeps them from trying again.
+ * RetryInfo as headers that clients act on by themselves: whole seconds for HTTP clients, ms for gRPC clients with a
+ * retry policy. A negative number tells gRPC clients not to retry.
  */
 function retryMetadata(retryAfterMs: number | "never" | undefined): Readonly<Record<string, string>> {
   if (retryAfterMs === undefined) {
@@ -308,7 +310,7 @@ function typeNameOf(each: ErrorDetail): string {
   return "desc" in each ? each.desc.typeName : each.type;
 }
 
-/** Longer delays are told as this one: who comes back too early is told again. */
+/** Longer delays are reported as this one. A client that retries too early is refused again. */
 const MAX_REFUSAL_DELAY_S = 3_600;
 
 /** By reason, then by delay in seconds. */
@@ -322,22 +324,22 @@ const prepared: Readonly<Record<RefusalReason, ConnectError[]>> = {
 const refusals = new WeakMap<ConnectError, ErrorDescription>();
 
 /**
- * The error for a call that is not let in: the same object for the same reason and second of delay, its details encoded
- * already, so that refusing costs less than answering. It has no RequestInfo, since it belongs to no one call; the id is
- * in the header only. Must not be changed.
+ * The error for a refused call: one shared object for each reason and delay in seconds, with its details already
+ * encoded, so that a refusal costs less than an answer. It has no RequestInfo because many calls share it; the request
+ * id is only in the header. Do not change it.
  */
 export function preparedRefusal({ reason, retryAfterMs }: Refusal): ConnectError {
   const seconds = roundDelay(retryAfterMs);
   return (prepared[reason][seconds] ??= prepare(reason, seconds));
 }
 
-/** Up to whole seconds, and beyond a minute to whole minutes, so that few delays need to be prepared. */
+/** Rounds up to whole seconds, and beyond a minute to whole minutes, so that few delays need to be prepared. */
 function roundDelay(delayMs: number): number {
   const seconds = Math.ceil(delayMs / 1_000);
   return Math.min(seconds <= 60 ? seconds : Math.ceil(seconds / 60) * 60, MAX_REFUSAL_DELAY_S);
 }
 
-/** Whether an error is one of {@link preparedRefusal}: the call was not let in. */
+/** Whether an error came from {@link preparedRefusal}. */
 export function isPreparedRefusal(error: unknown): boolean {
   return error instanceof ConnectError && refusals.has(error);
 }
@@ -351,7 +353,9 @@ function prepare(reason: RefusalReason, seconds: number): ConnectError {
   return error;
 }
 
-/** Connect's JSON has the message in `debug` too, which it leaves out of details that are encoded already. */
+/**
+ * Encodes a detail. Connect's JSON repeats the message in `debug`, but omits it for details that are already encoded.
+ */
 function encode(each: ErrorDetail): { type: string; value: Uint8Array; debug?: JsonValue } {
   if (!("desc" in each)) {
     return each;

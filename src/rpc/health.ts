@@ -7,16 +7,16 @@ import { HealthCheckResponse_ServingStatus as ServingStatus } from "#gen/health/
 export interface HealthService {
   readonly handlers: ServiceImpl<typeof Health>;
   /**
-   * Reports every service as NOT_SERVING from now on, to the watchers first, and ends their streams, which would hold
-   * up a drain.
+   * Reports every service as NOT_SERVING from now on. Watchers are notified, and their streams are ended so that they
+   * do not hold up a drain.
    */
   readonly stopServing: () => void;
 }
 
 /**
- * Serves grpc.health.v1 for a fixed set of services, which are SERVING until {@link HealthService.stopServing}.
+ * Serves grpc.health.v1 for a fixed set of services. They are SERVING until {@link HealthService.stopServing}.
  *
- * @param services full names; the server as a whole, whose name is empty, is added
+ * @param services full names; the server as a whole, with the empty name, is added
  */
 export function createHealthService(services: readonly string[]): HealthService {
   const names: ReadonlySet<string> = new Set(["", ...services]);
@@ -49,7 +49,7 @@ export function createHealthService(services: readonly string[]): HealthService 
         const isKnown = names.has(service);
         const first = status;
         yield { status: isKnown ? first : ServingStatus.SERVICE_UNKNOWN };
-        // The status may have changed, and the call ended, before the watcher came back for more.
+        // The status may have changed and the call may have ended since the watcher took the last message.
         if (status === ServingStatus.SERVING && !signal.aborted) {
           await stopOrEndOf(signal);
         }

@@ -20,17 +20,17 @@ export interface InterceptorsOptions {
   readonly logger: AuditLogger;
 }
 
-/** What stands around every call, the first one outermost: errors, audit, access. */
+/** The interceptors of every call, outermost first: errors, audit, access. */
 export function createInterceptors({ guard, logger }: InterceptorsOptions): Interceptor[] {
   return [createCallInterceptor(logger), createAuditInterceptor(logger), createAccessInterceptor(guard)];
 }
 
 const STREAMS_RETRY_AFTER_MS = 10_000;
 
-/** Decides, before a request is read, whether a call may come in; gives the error to answer with when it may not. */
+/** Decides, before the request is read, whether a call is admitted; returns the error to answer with when it is not. */
 export type Gate = (call: Call) => ConnectError | undefined;
 
-/** Identifies callers, charges them for one call, and bounds the streams of those who have no token. */
+/** Identifies callers, charges them for one call, and limits the open streams of callers without a token. */
 export function createGate(guard: AccessGuard): Gate {
   const openStreams = new Map<string, number>();
   return (call) => {
@@ -55,14 +55,14 @@ export function createGate(guard: AccessGuard): Gate {
   };
 }
 
-/** What the caller of a call is told of an error. */
+/** Converts an error to the one that the caller receives. */
 export function describeTo(call: Call, error: unknown, logger: Logger): ConnectError {
   const described = toConnectError(error, { requestId: call.id, procedure: call.method.name, logger });
   call.errorCode = described.code;
   return described;
 }
 
-/** Maps errors by the error table. What is logged meanwhile names the request. */
+/** Maps errors by the error table. Lines logged during the call have its request id. */
 function createCallInterceptor(logger: Logger): Interceptor {
   return (next) => async (request) => {
     const call = callOf(request.contextValues);
@@ -76,7 +76,10 @@ function createCallInterceptor(logger: Logger): Interceptor {
   };
 }
 
-/** A handler's messages, each made on behalf of the call. A reader that leaves does not wait for the handler to end. */
+/**
+ * The messages of a handler, each produced on behalf of the call. A reader that leaves does not wait for the handler to
+ * end.
+ */
 function answersOf<T>(call: Call, messages: AsyncIterable<T>, logger: Logger): AsyncIterable<T> {
   const fail = (error: unknown): never => {
     throw describeTo(call, error, logger);
@@ -85,7 +88,7 @@ function answersOf<T>(call: Call, messages: AsyncIterable<T>, logger: Logger): A
     [Symbol.asyncIterator]() {
       const source = messages[Symbol.asyncIterator]();
       const leave = (): void => {
-        // Not awaited: a generator that hangs would never answer.
+        // Not awaited: it would never resolve for a generator that hangs.
         onBehalfOf(call.id, () => source.return?.())?.catch(() => {});
       };
       return {
@@ -104,8 +107,8 @@ function answersOf<T>(call: Call, messages: AsyncIterable<T>, logger: Logger): A
 }
 
 /**
- * Leaves an audit line at the end of every call whose rule asks for it. Callers that were not let in leave none, or
- * anybody could fill the log; those that lack the scope do.
+ * Logs an audit line at the end of every call whose rule asks for one. Refused callers leave none, or anyone could fill
+ * the log. Callers without the scope do leave one.
  */
 function createAuditInterceptor(logger: AuditLogger): Interceptor {
   return (next) => (request) => {
@@ -118,7 +121,10 @@ function createAuditInterceptor(logger: AuditLogger): Interceptor {
   };
 }
 
-/** Lets callers do what their token allows, and charges a request for what it costs beyond the one unit of the gate. */
+/**
+ * Enforces the scope of the caller's token, and charges a request for its cost beyond the one unit that the gate
+ * charged.
+ */
 function createAccessInterceptor(guard: AccessGuard): Interceptor {
   return (next) => (request) => {
     const { caller, method } = callOf(request.contextValues);
@@ -158,7 +164,7 @@ function charged(
   return { ...request, message: charging(request.message) };
 }
 
-/** What a transport calls with a request: every interceptor around a handler, composed once for all calls of a method. */
+/** A handler with all its interceptors, which a transport calls with a request. Composed once per method. */
 export type Handle = (request: AnyRequest) => Promise<UnaryResponse | StreamResponse>;
 
 /** Composes interceptors around a handler, the first one outermost. */

@@ -8,33 +8,36 @@ import { BatchLookupRequestSchema, RemoveRequestSchema, VehicleService } from "#
 import type { Scope } from "../access/token.ts";
 import { LARGEST_BATCH } from "./request-fields.ts";
 
-/** What a method asks of its callers, and what one call of it may cost. */
+/** The rule of a method: what it requires of callers, and the limits of one call. */
 export interface MethodRule {
-  /** What a token must allow; `any` takes every valid token, `open` needs none. Without configured tokens all are open. */
+  /**
+   * The required scope; `any` accepts every valid token, `open` needs none. Without configured tokens all methods are
+   * open.
+   */
   readonly scope: Scope | "any" | "open";
-  /** How many units of the caller's rate a request costs. Default: 1. */
+  /** How many units of the caller's rate a request uses. Default: 1. */
   readonly costOf?: (request: unknown) => number;
-  /** Whether each call leaves an audit line. Default: none does. */
+  /** Whether each call is audited. Default: it is not. */
   readonly isAudited?: true;
   /** The VIN for the audit line, as sent. */
   readonly vinOf?: (request: unknown) => string | undefined;
-  /** How many streams callers without a token may have open at once. Default: no limit of its own. */
+  /** Maximum number of open streams of callers without a token, in all. Default: no separate limit. */
   readonly maxOpenWithoutToken?: number;
-  /** Whether its calls may last for ever and mostly wait, so that they take no place among the calls in flight. */
+  /** Whether its calls may last indefinitely and mostly wait. They do not count as calls in flight. */
   readonly isBackground?: true;
   /** The largest request message, as sent and after decompression. Larger ones are RESOURCE_EXHAUSTED. */
   readonly maxRequestBytes: number;
   /** The largest response message, before compression. Larger ones are RESOURCE_EXHAUSTED. */
   readonly maxResponseBytes: number;
-  /** The deadline of a call whose client gives none, in ms. */
+  /** The time limit of a call whose client sets none, in ms. */
   readonly defaultTimeoutMs: number;
-  /** The latest deadline, in ms. Later ones are cut, not refused. */
+  /** The longest time limit, in ms. Longer ones are shortened, not refused. */
   readonly maxTimeoutMs: number;
   /** Whether responses may be compressed. */
   readonly compressResponses: boolean;
 }
 
-/** A method that is served: its implementation and its rule. */
+/** A served method: its implementation and its rule. */
 export interface ServedMethod {
   /** Such as `vehicle.v1.VehicleService/Lookup`. */
   readonly name: string;
@@ -61,7 +64,7 @@ const vehicleRules: Rules<typeof VehicleService> = {
   batchLookup: {
     ...usual,
     scope: "lookup",
-    // A larger batch is refused before any of its VINs is looked at, but it is read to its end.
+    // A larger batch is refused before any of its VINs is looked up, but the whole request is read.
     costOf: (request) =>
       isMessage(request, BatchLookupRequestSchema)
         ? Math.min(request.vins.length + request.queries.length, LARGEST_BATCH)
@@ -82,7 +85,7 @@ const vehicleRules: Rules<typeof VehicleService> = {
     isAudited: true,
     defaultTimeoutMs: 10 * MINUTE_MS,
     maxTimeoutMs: 10 * MINUTE_MS,
-    // Parquet is compressed already.
+    // Parquet is already compressed.
     compressResponses: false,
   },
 };
@@ -112,7 +115,7 @@ const reflectionRules: Rules<typeof ServerReflection> = {
   },
 };
 
-/** The one table of what each method asks and may cost, by service and by the method's name in code. */
+/** The one table of method rules, by service and by the method's name in code. */
 export const METHOD_RULES: Readonly<Record<string, Readonly<Record<string, MethodRule>>>> = {
   [VehicleService.typeName]: vehicleRules,
   [Health.typeName]: healthRules,
@@ -135,7 +138,7 @@ export function servedMethods(services: readonly ServiceImplSpec[], rules = METH
   );
 }
 
-/** A method's name as metrics and logs give it, such as `vehicle.v1.VehicleService/Lookup`. */
+/** A method's name in metrics and logs, such as `vehicle.v1.VehicleService/Lookup`. */
 function methodName(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`;
 }

@@ -10,7 +10,7 @@ import { ServerReflection as ServerReflectionV1 } from "#gen/grpc/reflection/v1/
 import type { ServerReflectionRequest as RequestV1alpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1alpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
 
-/** Server reflection in both of its versions, which differ in nothing but the package. */
+/** Server reflection in both versions, which differ only in the package. */
 export interface ReflectionHandlers {
   readonly v1: ServiceImpl<typeof ServerReflectionV1>;
   readonly v1alpha: ServiceImpl<typeof ServerReflectionV1alpha>;
@@ -27,7 +27,7 @@ type Answer =
   | { readonly case: "listServicesResponse"; readonly value: { service: { name: string }[] } }
   | { readonly case: "errorResponse"; readonly value: { errorCode: Code; errorMessage: string } };
 
-/** Describes the given services and the reflection services themselves: their files and all that these import. */
+/** Describes the given services and the reflection services themselves: their files and all imports. */
 export function createReflectionHandlers(services: readonly DescService[]): ReflectionHandlers {
   const schema = new Schema([...services, ServerReflectionV1, ServerReflectionV1alpha]);
 
@@ -44,11 +44,11 @@ export function createReflectionHandlers(services: readonly DescService[]): Refl
   return { v1: { serverReflectionInfo: answerEach }, v1alpha: { serverReflectionInfo: answerEach } };
 }
 
-/** The files behind some services, by all that reflection can ask for. */
+/** The files of the services, indexed by everything that reflection can ask for. */
 class Schema {
   readonly #services: readonly string[];
   readonly #files = new Map<string, DescFile>();
-  /** By the full names of everything that is declared. */
+  /** By the full name of every declaration. */
   readonly #filesBySymbol = new Map<string, DescFile>();
   readonly #extensions: DescExtension[] = [];
   readonly #bytes = new Map<DescFile, Uint8Array>();
@@ -86,7 +86,7 @@ class Schema {
     }
   }
 
-  /** Answers with a file and all its imports, whatever the same stream was sent before. */
+  /** Answers with a file and all its imports, even if the stream has already received some of them. */
   #describe(file: DescFile | undefined, kind: string): Answer {
     if (file === undefined) {
       return refuse(Code.NotFound, `unknown ${kind}`);
@@ -108,7 +108,7 @@ class Schema {
   }
 }
 
-/** Files and all their imports, each once and before what it imports. */
+/** Files and all their imports, each once and before the files it imports. */
 function withImports(files: readonly DescFile[]): DescFile[] {
   const found = new Set<DescFile>();
   const find = (file: DescFile): void => {
@@ -125,7 +125,7 @@ function extensionsOf(file: DescFile): DescExtension[] {
   return [...nestedTypes(file)].filter((type) => type.kind === "extension");
 }
 
-/** The full names of what a file declares. Values of enums stand beside their enum, as in C++. */
+/** The full names of what a file declares. Enum values have the scope of their enum, as in C++. */
 function* symbolsOf(file: DescFile): Generator<string> {
   for (const type of nestedTypes(file)) {
     yield type.typeName;

@@ -6,13 +6,13 @@ import { InvalidFieldError } from "../vehicle/errors.ts";
 import type { VehicleQuery, View } from "../vehicle/vehicle.ts";
 import { parseVin } from "../vehicle/vin.ts";
 
-/** The first year that the service itself may answer. */
+/** The first model year that the service supports. */
 const FIRST_MODEL_YEAR = 1980;
 const MODEL_YEARS_AHEAD = 2;
 /** How many VINs a batch may have. */
 export const LARGEST_BATCH = 5_000;
 
-/** The fields of a query, as the caller sent them. */
+/** The fields of a query, as sent. */
 interface QueryFields {
   readonly vin: string;
   readonly modelYear?: number | undefined;
@@ -53,7 +53,7 @@ export function parseMaxAge(maxAge: Duration | undefined): number | undefined {
   return ms;
 }
 
-/** @throws InvalidFieldError when it is none of the enum's values. */
+/** @throws InvalidFieldError when it is not a value of the enum. */
 export function parseView(view: ViewMessage): View {
   switch (view) {
     case ViewMessage.UNSPECIFIED:
@@ -71,7 +71,7 @@ export interface BatchQueries {
   readonly size: number;
   /** @throws InvalidFieldError when the query at the index is malformed. */
   readonly queryAt: (index: number) => VehicleQuery;
-  /** The VIN at the index, as the caller sent it. */
+  /** The VIN at the index, as sent. */
   readonly vinAt: (index: number) => string;
 }
 

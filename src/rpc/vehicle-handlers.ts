@@ -14,21 +14,21 @@ import { streamExport } from "./export-handler.ts";
 import { parseBatch, parseMaxAge, parseQuery, parseView } from "./request-fields.ts";
 import { toLookupResponse } from "./vehicle-messages.ts";
 
-/** What the handlers call. */
+/** The dependencies of the handlers. */
 export interface VehicleHandlersOptions {
   readonly lookup: VehicleLookup;
   readonly exports: VehicleExports;
   readonly logger: Logger;
   /** Wall clock, ms since the epoch. */
   readonly now: () => number;
-  /** Called with the outcome of each VIN, those of batches included. */
+  /** Called with the outcome of each VIN, including those in batches. */
   readonly onLookup?: (result: LookupOutcome, source: SourceName | "none") => void;
 }
 
-/** How a VIN was answered, for metrics. */
+/** The outcome of a lookup, for metrics. */
 type LookupOutcome = "fresh" | "stale" | "decoded" | "not_decoded" | "failed";
 
-/** The RPCs, written once and mounted on every listener. */
+/** Creates the handlers of the RPCs, shared by all protocols. */
 export function createVehicleHandlers({
   lookup,
   exports,
@@ -102,7 +102,7 @@ export function createVehicleHandlers({
   };
 }
 
-/** The lookup of one call. Its signal is made on demand: a fresh hit does not need it. */
+/** The lookup of one call. Its signal is created on demand: a fresh hit does not need it. */
 class CallLookup implements LookupRequest {
   readonly query: VehicleQuery;
   readonly view: View;

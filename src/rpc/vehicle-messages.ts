@@ -7,7 +7,7 @@ import type { LookupResult } from "../vehicle/vehicle-lookup.ts";
 
 const SOURCES: Readonly<Record<SourceName, Source>> = { vpic: Source.VPIC, snapshot: Source.SNAPSHOT };
 
-/** The message for a vehicle, with its attributes in the full view only. */
+/** The message for a vehicle; attributes are only in the full view. */
 export function toLookupResponse(
   { vehicle, cached, stale }: LookupResult,
   view: View,

@@ -1,10 +1,10 @@
 import { fileURLToPath } from "node:url";
 
-/** The directory of the service, as stack frames and messages spell it. */
+/** The directory of the service, as written in stack frames and messages. */
 const ROOT_URL = new URL("../../", import.meta.url).href;
 const ROOT_PATH = fileURLToPath(ROOT_URL);
 
-/** How deep causes of causes are followed. */
+/** How many nested causes are followed. */
 const MAX_DEPTH = 5;
 
 /** An error as it appears in a log line. */
@@ -15,13 +15,13 @@ export interface LoggedError {
   /** The frames without the message. File names are relative to the directory of the service. */
   readonly stack: string;
   readonly cause?: LoggedError | string;
-  /** The errors that an AggregateError holds. */
+  /** The errors of an AggregateError. */
   readonly errors?: readonly (LoggedError | string)[];
 }
 
 /**
- * Turns an error into what may be logged. Other properties are left out, because database drivers put statements,
- * parameters, rows and addresses there.
+ * Reduces an error to the properties that are safe to log. Database drivers put statements, parameters, rows and
+ * addresses into others.
  */
 export function toLoggedError(error: unknown, depth = 0): LoggedError | string {
   if (!(error instanceof Error)) {

@@ -26,8 +26,8 @@ export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /**
- * Creates a logger that writes one JSON object per line, with `level` as a word and `time` in ISO 8601. Lines written on
- * behalf of a request have its `requestId`.
+ * Creates a logger that writes one JSON object per line, with `level` as a word and `time` in ISO 8601. Lines logged
+ * for a request have its `requestId`.
  *
  * @param destination receives the lines. Default: standard output.
  */

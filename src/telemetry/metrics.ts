@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
-/** What is read for each scrape of the metrics. */
+/** Readers called at each scrape of the metrics. */
 export interface MetricReaders {
   /** The version of this service. */
   readonly version: string;
@@ -29,22 +29,22 @@ const BREAKER_STATES = ["closed", "half-open", "open"] as const;
 /** State of the vPIC source. */
 export interface VpicReading {
   readonly breaker: (typeof BREAKER_STATES)[number];
-  /** Requests that the budget allows at once, now. */
+  /** Requests that the budget allows right now. */
   readonly availableRequests: number;
-  /** Requests that wait for a place or for the budget. */
+  /** Requests waiting for a slot or for the budget. */
   readonly waitingRequests: number;
-  /** VINs that wait for others to share their request. */
+  /** VINs waiting for others to share their request. */
   readonly gatheringVins: number;
   /** Requests in progress. */
   readonly runningRequests: number;
 }
 
-/** Counts, and renders the metrics in the text format of Prometheus. */
+/** Counts events and renders the metrics in the Prometheus text format. */
 export interface Metrics {
   readonly contentType: string;
   render(): Promise<string>;
   callStarted(labels: CallLabels): void;
-  /** @param code as Go spells it, such as `OK` or `InvalidArgument` */
+  /** @param code as in Go, such as `OK` or `InvalidArgument` */
   callEnded(labels: CallLabels, code: string, seconds: number): void;
   /**
    * @param result `fresh`, `stale`, `decoded`, `not_decoded` or `failed`
@@ -168,10 +168,13 @@ export function createMetrics({
 /** Calls of one kind. */
 interface CallCount {
   readonly labels: Record<(typeof CALL_LABELS)[number], string>;
-  /** Since the last scrape, and so by code: adding to a Counter for each call would cost several times as much. */
+  /**
+   * Since the last scrape, like the counts by code: incrementing a Counter for each call would cost several times as
+   * much.
+   */
   started: number;
   readonly handled: Map<string, number>;
-  /** How many took no longer than each of {@link CALL_SECONDS}, and longer than the one before; at last, all others. */
+  /** The number of calls in each bucket of {@link CALL_SECONDS}, not cumulative; the last entry counts longer calls. */
   readonly buckets: number[];
   seconds: number;
 }
@@ -227,7 +230,10 @@ class CallMetrics {
     count.buckets[bucket] = (count.buckets[bucket] ?? 0) + 1;
   }
 
-  /** The histogram of durations as Prometheus reads it: prom-client's own costs a call as much as all other metrics. */
+  /**
+   * Renders the histogram of durations in the Prometheus text format. prom-client's own histogram would cost each call
+   * as much as all other metrics together.
+   */
   renderSeconds(): string {
     const name = "grpc_server_handling_seconds";
     const lines = [`# HELP ${name} duration of calls from the headers to the true end`, `# TYPE ${name} histogram`];
