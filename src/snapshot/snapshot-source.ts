@@ -54,7 +54,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
   #failure: { readonly reason: string; readonly retryAt: number } | undefined;
   #loggedReason: string | undefined;
   /** A file that cannot be used is not read again until it changes. */
-  #refused: { readonly stamp: string; readonly error: SnapshotError } | undefined;
+  #refused: { readonly identity: string; readonly error: SnapshotError } | undefined;
   #preparation: Promise<void>;
 
   constructor(options: SnapshotOptions) {
@@ -123,7 +123,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
 
   async #openOrUnpack(): Promise<SnapshotData> {
     const source = await inspectSource(this.#options.snapshotPath ?? bundledSourcePath());
-    if (source.stamp === this.#refused?.stamp) {
+    if (source.identity === this.#refused?.identity) {
       throw this.#refused.error;
     }
     const found = await openSnapshotFile(this.#targetPath, source.stamp);
@@ -141,7 +141,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     const report: ReportStep = (step, percent) => logger.info("snapshot unpacking goes on", { step, percent });
     await unpackInProcess(job, report, this.#closing.signal).catch((error: unknown) => {
       if (error instanceof SnapshotError && error.culprit === "database") {
-        this.#refused = { stamp: source.stamp, error };
+        this.#refused = { identity: source.identity, error };
       }
       throw error;
     });

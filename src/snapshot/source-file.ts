@@ -11,6 +11,8 @@ export interface SourceFile {
   readonly kind: "SQLite" | "gzipped SQLite" | "SQL dump" | "zipped SQL dump";
   /** Changes when the content does; a snapshot made from another stamp is rebuilt. */
   readonly stamp: string;
+  /** Changes when the file is written or replaced, even if the sizes and checksums in it stay the same. */
+  readonly identity: string;
   /** Its size when unpacked. */
   readonly unpackedBytes: number;
   /** Of a dump: its own name, such as `vPICList_lite_2026_10.sql`, and the month in that, such as `2026-10`. */
@@ -44,30 +46,30 @@ export function bundledSourcePath(): string {
 export async function inspectSource(path: string): Promise<SourceFile> {
   await using file = await openSource(path);
   const stats = await file.stat();
-  const stamp = `${stats.size} ${stats.mtimeMs} ${stats.ino}`;
+  const identity = `${stats.size} ${stats.mtimeMs} ${stats.ino}`;
   const magic = await readHex(file, 0, SQLITE_MAGIC.length / 2);
   if (magic.startsWith(GZIP_MAGIC) && stats.size > GZIP_TRAILER_BYTES) {
     // The trailer holds the checksum and the size of what is compressed.
     const trailer = await readHex(file, stats.size - GZIP_TRAILER_BYTES, GZIP_TRAILER_BYTES);
     const unpackedBytes = Buffer.from(trailer, "hex").readUInt32LE(4);
-    return { path, kind: "gzipped SQLite", stamp: `gzip ${trailer} ${stats.size}`, unpackedBytes };
+    return { path, identity, kind: "gzipped SQLite", stamp: `gzip ${trailer} ${stats.size}`, unpackedBytes };
   }
   if (magic === SQLITE_MAGIC) {
     await refuseUnfinishedWrites(path);
-    return { path, kind: "SQLite", stamp: `sqlite ${stamp}`, unpackedBytes: stats.size };
+    return { path, identity, kind: "SQLite", stamp: `sqlite ${identity}`, unpackedBytes: stats.size };
   }
   if (magic.startsWith(ZIP_MAGIC) || magic.startsWith(EMPTY_ZIP_MAGIC)) {
     const member = await findZipMember(path, SQL_ENDING);
     const { name, crc, bytes } = member;
     const dump = describeDump(basename(name), bytes);
-    return { path, kind: "zipped SQL dump", stamp: `zip ${name} ${crc} ${bytes}`, ...dump, member };
+    return { path, identity, kind: "zipped SQL dump", stamp: `zip ${name} ${crc} ${bytes}`, ...dump, member };
   }
   if (magic.startsWith(PG_DUMP_CUSTOM_MAGIC)) {
     throw new SnapshotError("database", "it is in pg_dump's custom format; use NHTSA's .plain.zip instead");
   }
   if (magic.startsWith(SQL_COMMENT) || path.toLowerCase().endsWith(SQL_ENDING)) {
     const dump = describeDump(basename(path), stats.size);
-    return { path, kind: "SQL dump", stamp: `sql ${dump.dumpName} ${stamp}`, ...dump };
+    return { path, identity, kind: "SQL dump", stamp: `sql ${dump.dumpName} ${identity}`, ...dump };
   }
   throw new SnapshotError("database", "it is neither NHTSA's .plain.zip or .sql nor a SQLite database, gzipped or not");
 }

@@ -295,6 +295,22 @@ describe("a dump cannot be used", () => {
   });
 });
 
+test("a zip file that arrived damaged is read again when it has been downloaded again", async () => {
+  const whole = zip([{ name: NAME, content: DUMP }]);
+  await writeFile(join(directory.path, ZIP_NAME), spoilt(whole));
+  let nowMs = Date.parse("2026-11-22T12:00:00Z");
+  await using source = open(ZIP_NAME, () => nowMs);
+  await source.whenSettled();
+  const statusBefore = source.status();
+  await writeFile(join(directory.path, ZIP_NAME), whole);
+  nowMs += 60_000;
+
+  const decode = await source.decode(QUERY, AbortSignal.timeout(60_000));
+
+  expect(statusBefore.state).toBe("unavailable");
+  expect(decode).toMatchObject({ make: "PETERBILT" });
+});
+
 describe("a zip file cannot be used", () => {
   const file: ZippedFile = { name: NAME, content: DUMP };
   const whole = zip([file]);
