@@ -1,18 +1,18 @@
-/** Something that begins when its turn comes. */
+/** Work that begins when its turn comes. */
 export interface Waiting {
   begin(): void;
 }
 
-/** A call that holds a place from its arrival to its answer. */
+/** A call that holds a slot from its arrival to its answer. */
 export interface Placed extends Waiting {
-  /** Answers that there are too many calls: another connection, which has fewer, needs the place. */
+  /** Gives its slot to a connection that has fewer calls: answers that there are too many calls. */
   makeWay(): void;
 }
 
 export interface CallQueueOptions {
-  /** How many calls may be begun and unanswered, or waiting. Default: 2,048. */
+  /** Maximum number of calls that run or wait. Default: 2,048. */
   readonly maxCalls?: number;
-  /** How long calls are begun before the event loop looks at its sockets again, in ms. Default: 8. */
+  /** How long calls are begun before the event loop checks its sockets again, in ms. Default: 8. */
   readonly turnMs?: number;
   /** Monotonic clock, ms. Default: the system's. */
   readonly now?: () => number;
@@ -21,20 +21,20 @@ export interface CallQueueOptions {
 const MAX_BEGUN_TOGETHER = 16;
 
 /**
- * Begins calls in turn, round robin by connection, so that no caller's burst stops the others; and bounds how many there
- * are, so that memory and waiting time stay bounded. Nothing else sheds load.
+ * Begins calls in turn, round robin by connection, so that one caller's burst does not hold up the others. Limits the
+ * number of calls, and so memory and waiting time. This is the only place that sheds load.
  */
 export class CallQueue {
   readonly #maxCalls: number;
   readonly #turnMs: number;
   readonly #now: () => number;
-  /** Lines whose calls hold places. */
+  /** Lines whose calls hold slots. */
   readonly #holders = new Set<Line>();
   /** Lines whose next call may begin, each once. */
   readonly #ready: Line[] = [];
   #inFlight = 0;
   #refused = 0;
-  /** Whether calls have begun in this turn of the event loop, or wait. */
+  /** Whether calls wait, or have begun in this turn of the event loop. */
   #isRunning = false;
   #isTakingTurn = false;
   #turnEndsAt = 0;
@@ -42,11 +42,11 @@ export class CallQueue {
   readonly #endTurn = (): void => {
     this.#isRunning = this.#ready.length > 0;
     if (this.#isRunning) {
-      // After the event loop has looked at its sockets.
+      // After the event loop has checked its sockets.
       setImmediate(this.#takeTurn);
     }
   };
-  /** Begins calls that wait; few at a time, so that what they do once begun is a part of the turn, too. */
+  /** Begins waiting calls, a few at a time, so that the work they start counts towards the turn as well. */
   readonly #takeTurn = (): void => {
     this.#turnEndsAt = this.#now() + this.#turnMs;
     this.#isTakingTurn = true;
@@ -65,19 +65,20 @@ export class CallQueue {
     this.#now = now;
   }
 
-  /** Calls begun and unanswered, or waiting. */
+  /** The number of calls that run or wait. */
   get inFlight(): number {
     return this.#inFlight;
   }
 
-  /** Calls that found no place since the start. */
+  /** The number of calls that were refused a slot since the start. */
   get refused(): number {
     return this.#refused;
   }
 
   /**
-   * Takes a place for a call of a connection; false when there is none. To be given back by {@link leave}. When all are
-   * taken, the connection that holds most of them loses one to any that holds fewer, so that nobody keeps others out.
+   * Takes a slot for a call of a connection; returns false when there is none. {@link leave} gives it back. When all
+   * slots are taken, the connection with the most loses one to a connection with fewer, so that no connection can keep
+   * others out.
    */
   enter(line: Line): boolean {
     if (this.#inFlight >= this.#maxCalls && !this.#takeFromFullest(line)) {
@@ -89,7 +90,7 @@ export class CallQueue {
     return true;
   }
 
-  /** Gives the place of a call back. */
+  /** Gives back the slot of a call. */
   leave(line: Line): void {
     this.#inFlight--;
     if (line.places === 0) {
@@ -98,8 +99,8 @@ export class CallQueue {
   }
 
   /**
-   * To be called by a line that has become ready. Its call begins at once, unless calls wait or this turn of the event
-   * loop has begun calls for long enough.
+   * Called by a line that has become ready. Its call begins at once, unless other calls wait or the time for beginning
+   * calls in this turn of the event loop is used up.
    */
   schedule(line: Line): void {
     if (!this.#isRunning) {
@@ -129,29 +130,29 @@ export class Line {
   readonly #queue: CallQueue;
   readonly #maxBegun: number;
   readonly #waiting: Waiting[] = [];
-  /** Calls with a place that have not begun, whether their requests have arrived or not. */
+  /** Calls with a slot that have not begun, whether or not their requests have arrived. */
   readonly #unbegun = new Map<Waiting, Placed>();
   #places = 0;
   #begun = 0;
   #isReady = false;
 
-  /** @param maxBegun how many of its calls may be begun and unanswered. Default: no limit of its own. */
+  /** @param maxBegun maximum number of running calls of this connection. Default: no separate limit. */
   constructor(queue: CallQueue, maxBegun = Infinity) {
     this.#queue = queue;
     this.#maxBegun = maxBegun;
   }
 
-  /** Calls that are not answered yet. */
+  /** The number of unanswered calls. */
   get unanswered(): number {
     return this.#begun + this.#waiting.length;
   }
 
-  /** How many places its calls hold. */
+  /** The number of slots that its calls hold. */
   get places(): number {
     return this.#places;
   }
 
-  /** Takes one of the queue's places for a call that has not begun; false when there is none. */
+  /** Takes one of the queue's slots for a call that has not begun; returns false when there is none. */
   enter(call: Placed): boolean {
     if (!this.#queue.enter(this)) {
       return false;
@@ -161,14 +162,14 @@ export class Line {
     return true;
   }
 
-  /** Gives the place of a call back. */
+  /** Gives back the slot of a call. */
   leave(call: Placed): void {
     this.#places--;
     this.#unbegun.delete(call);
     this.#queue.leave(this);
   }
 
-  /** For the queue: one of its calls gives its place to another connection; false when all have begun. */
+  /** For the queue: makes one of its calls give its slot to another connection; returns false when all have begun. */
   makeWay(): boolean {
     for (const call of this.#unbegun.values()) {
       call.makeWay();
@@ -177,13 +178,13 @@ export class Line {
     return false;
   }
 
-  /** Begins a call when its turn comes. {@link done} is to be called when it has been answered. */
+  /** Begins a call when its turn comes. The caller must call {@link done} once it is answered. */
   push(call: Waiting): void {
     this.#waiting.push(call);
     this.#schedule();
   }
 
-  /** A call that had begun has been answered, or its client has gone. */
+  /** Call this when a running call is answered or its client has gone. */
   done(): void {
     this.#begun--;
     this.#schedule();

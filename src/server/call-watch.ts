@@ -1,33 +1,33 @@
 /** An answer that is watched from the arrival of its request's headers to its end. */
 export interface Watched {
-  /** When it must have ended, in ms on the monotonic clock. `Infinity`: no deadline. */
+  /** The deadline, in ms on the monotonic clock. `Infinity`: none. */
   readonly deadlineAt: number;
   /** Whether the whole request has arrived. */
   readonly hasArrived: boolean;
   /** Bytes of the answer so far. */
   readonly writtenBytes: number;
-  /** Those of them that its client has not taken yet. */
+  /** Bytes of the answer that the client has not taken yet. */
   readonly pendingBytes: number;
-  /** The deadline has passed: answers so, in the usual way. */
+  /** Answers that the deadline has passed, in the usual way. */
   expire(): void;
-  /** The request did not arrive in time: answers so, in the usual way. */
+  /** Answers that the request did not arrive in time, in the usual way. */
   endLate(): void;
-  /** Nobody reads the answer, or it is overdue: ends it without another word. */
+  /** Ends an answer that is overdue or not being read, without another message. */
   cut(): void;
 }
 
 export interface CallWatchOptions {
   /** How long a request may take to arrive, in ms. Default: 15 s. */
   readonly arrivalTimeoutMs?: number | undefined;
-  /** How long a client may take nothing of an answer, in ms. Default: 30 s. */
+  /** How long a client may stop reading an answer, in ms. Default: 30 s. */
   readonly stallTimeoutMs?: number | undefined;
-  /** How often answers are looked at, in ms. Default: 25. */
+  /** How often answers are checked, in ms. Default: 25. */
   readonly lookMs?: number;
   /** Monotonic clock, ms. Default: the system's. */
   readonly now?: () => number;
 }
 
-/** How long an expired answer may take to go, in ms: two looks, of which the first may be late itself. */
+/** How long an expired answer may take to be sent, in ms: two checks, because the first may be late. */
 const GOODBYE_MS = 50;
 
 interface State {
@@ -39,8 +39,8 @@ interface State {
 }
 
 /**
- * The one watch over deadlines, requests that do not arrive, and readers that take nothing. It looks at all answers in
- * one sweep, which is cheaper than a timer for each; most are gone by the first look.
+ * The one place that enforces deadlines, the arrival of requests and the progress of readers. It checks all answers in
+ * one sweep, which is cheaper than a timer for each, since most answers end before the first check.
  */
 export class CallWatch implements Disposable {
   readonly #arrivalTimeoutMs: number;
@@ -68,12 +68,12 @@ export class CallWatch implements Disposable {
     this.#timer ??= setInterval(() => this.look(), this.#lookMs).unref();
   }
 
-  /** To be called when the answer has ended, or its connection has. */
+  /** Call this when the answer or its connection has ended. */
   remove(watched: Watched): void {
     this.#watched.delete(watched);
   }
 
-  /** Looks at every answer once. Called by the timer, and by tests. */
+  /** Checks every answer once. Called by the timer and by tests. */
   look(): void {
     if (this.#watched.size === 0) {
       clearInterval(this.#timer);

@@ -11,24 +11,24 @@ import {
 import { findTrailerError, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerParse, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
 
-/** How an answer says that a call has failed: by HTTP status and JSON, or in the last envelope of its body. */
+/** The form of an error: HTTP status and JSON, or the last envelope of the body. */
 export type ErrorForm = "unary" | "stream" | "grpc-web";
 
-/** A whole answer that is nothing but an error. */
+/** A complete answer that consists of an error. */
 export interface ErrorAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array;
 }
 
-/** The part of an envelope before its content: flags and length. */
+/** The size of an envelope's header: flags and length. */
 const ENVELOPE_BYTES = 5;
 const NOTHING = new Uint8Array();
 
 /**
- * Encodes an answer that is nothing but an error.
+ * Encodes an answer that consists of an error.
  *
- * @param contentType of the request; streams are answered with the same
+ * @param contentType the content type of the request; streams are answered with the same
  */
 export function encodeError(error: ConnectError, form: ErrorForm, contentType: string): ErrorAnswer {
   if (form === "grpc-web") {
@@ -60,9 +60,9 @@ export function encodeEnd(form: "stream" | "grpc-web", trailer: Headers, error: 
 }
 
 /**
- * The error in the last envelope of a stream; undefined when this is another envelope, or says that all is well.
+ * The error in the last envelope of a stream; undefined for success or any other envelope.
  *
- * @param chunk one envelope, as Connect's handlers give them
+ * @param chunk one envelope, as Connect's handlers produce it
  */
 export function readEndError(
   form: "stream" | "grpc-web",

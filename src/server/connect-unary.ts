@@ -11,7 +11,7 @@ import { COMPRESS_MIN_BYTES, decodeMessage, encodeMessage, FrameReader, serializ
 
 type Message = MessageShape<DescMessage>;
 
-/** The message of an answer, with what its handler has set. */
+/** The message of an answer, with the headers and trailers that its handler has set. */
 export interface UnaryAnswer {
   readonly schema: DescMessage;
   readonly message: Message;
@@ -27,9 +27,9 @@ const OK = { "grpc-status": "0" };
 const OK_ENVELOPE = encodeEnvelope(trailerFlag, trailerSerialize(new Headers(OK)));
 
 /**
- * Reads the message of a unary request of Connect's.
+ * Reads the message of a unary Connect request.
  *
- * @param body what is here of it; all, unless it is too large
+ * @param body the received part of the body; all of it, unless it is too large
  * @throws ConnectError when it is too large or cannot be read
  */
 export function readConnect(exchange: Exchange, body: Buffer, schema: DescMessage, maxBytes: number): Message {
@@ -49,7 +49,7 @@ export function readConnect(exchange: Exchange, body: Buffer, schema: DescMessag
   return decode(schema, body, { isCompressed, sentBytes, maxBytes, isJson: isJson(exchange) });
 }
 
-/** Answers a unary call of Connect's. */
+/** Answers a unary Connect call. */
 export function answerConnect(exchange: Exchange, answer: UnaryAnswer): void {
   const { schema, message, header, trailer, maxBytes, mayCompress } = answer;
   const { headers: request } = exchange;
@@ -67,7 +67,7 @@ export function answerConnect(exchange: Exchange, answer: UnaryAnswer): void {
   }
 }
 
-/** What a handler has set, as headers: trailers have a prefix. */
+/** The headers and trailers that a handler has set, as headers: trailers get a prefix. */
 export function toConnectHeaders(header: Headers | undefined, trailer: Headers | undefined): AnswerHeaders {
   const headers: AnswerHeaders = Object.fromEntries(header ?? []);
   for (const [name, value] of trailer ?? []) {
@@ -77,9 +77,9 @@ export function toConnectHeaders(header: Headers | undefined, trailer: Headers |
 }
 
 /**
- * Reads the message of a unary request of gRPC-Web.
+ * Reads the message of a unary gRPC-Web request.
  *
- * @param body as {@link readConnect}'s
+ * @param body as in {@link readConnect}
  * @throws ConnectError when it is too large or cannot be read
  */
 export function readGrpcWeb(exchange: Exchange, body: Buffer, schema: DescMessage, maxBytes: number): Message {
@@ -99,7 +99,7 @@ export function readGrpcWeb(exchange: Exchange, body: Buffer, schema: DescMessag
   return decodeMessage(schema, frame, options);
 }
 
-/** Answers a unary call of gRPC-Web. */
+/** Answers a unary gRPC-Web call. */
 export function answerGrpcWeb(exchange: Exchange, answer: UnaryAnswer): void {
   const { schema, message, header, trailer, maxBytes, mayCompress } = answer;
   const { headers: request } = exchange;
@@ -128,7 +128,7 @@ function isJson({ method, headers, query }: Exchange): boolean {
     : /json/i.test(headers["content-type"] ?? "");
 }
 
-/** @throws ConnectError UNIMPLEMENTED when it is another encoding; it names those that are supported */
+/** @throws ConnectError UNIMPLEMENTED for any other encoding; it names the supported ones */
 function isGzip(encoding: string | undefined, acceptHeader: string): boolean {
   if (encoding !== undefined && encoding !== "identity" && encoding !== "gzip") {
     const message = `the encoding ${encoding} is not supported; use gzip or identity`;
@@ -158,7 +158,7 @@ function decode(schema: DescMessage, bytes: Buffer, options: DecodeOptions): Mes
   if (sentBytes > maxBytes) {
     throw new ConnectError(`the request is larger than ${maxBytes} bytes`, Code.ResourceExhausted);
   }
-  // Nothing is compressed to nothing.
+  // An empty message stays empty, not compressed.
   const frame = { isCompressed: isCompressed && bytes.byteLength > 0, bytes };
   return decodeMessage(schema, frame, { maxBytes, isGzip: isCompressed, isJson: isOfJson });
 }

@@ -21,7 +21,7 @@ import { GrowingBuffer } from "./growing-buffer.ts";
 import { handlerOf, ServedRequest, ServedResponse } from "./handler.ts";
 import { ServedCall } from "./served-call.ts";
 
-/** Flags and length before each message of a stream, and of gRPC-Web. */
+/** The size of the flags and length before each message of a stream and of gRPC-Web. */
 const ENVELOPE_BYTES = 5;
 const LENGTH_AT = 1;
 const COMPRESSED = 1;
@@ -32,16 +32,16 @@ interface ConnectMethod {
   readonly handle: Handle;
   /** Serves streams. */
   readonly handler: UniversalHandler;
-  /** Whether the client sends one message, which is read before the call begins. */
+  /** Whether the client sends exactly one message, which is read before the call begins. */
   readonly hasOneRequest: boolean;
-  /** The HTTP methods that it takes. */
+  /** The accepted HTTP methods. */
   readonly httpMethods: readonly string[];
   readonly takesContentType: (contentType: string) => boolean;
-  /** The content types that it takes, for clients that send another one. */
+  /** The accepted content types, to tell clients that send another one. */
   readonly contentTypes: string;
 }
 
-/** Serves methods over Connect and gRPC-Web: unary ones by themselves, streams by Connect's own handlers. */
+/** Serves methods over Connect and gRPC-Web: unary calls directly, streams through Connect's own handlers. */
 export class ConnectServer {
   readonly #host: CallHost;
   readonly #methods: ReadonlyMap<string, ConnectMethod>;
@@ -51,12 +51,12 @@ export class ConnectServer {
     this.#methods = new Map(methods.map((served) => [`/${served.name}`, toConnectMethod(served, host)]));
   }
 
-  /** Whether a path is that of a method. */
+  /** Whether a path belongs to a method. */
   has(path: string): boolean {
     return this.#methods.has(path);
   }
 
-  /** Answers a request whose path is that of a method. */
+  /** Answers a request to a method. */
   serve(exchange: Exchange): void {
     const method = this.#methods.get(exchange.path);
     if (method === undefined || !isAnswerable(exchange, method)) {
@@ -118,7 +118,7 @@ function toConnectMethod(served: ServedMethod, host: CallHost): ConnectMethod {
 
 function routeOf(spec: MethodImplSpec, options: ConnectRouterOptions): UniversalHandler {
   const router = createConnectRouter(options);
-  // The kinds differ in their types only; Connect asks for one of them at a time.
+  // The kinds differ only in their types, but Connect has one function per kind.
   switch (spec.kind) {
     case "unary":
       router.rpc(spec.method, spec.impl);
@@ -140,7 +140,7 @@ function routeOf(spec: MethodImplSpec, options: ConnectRouterOptions): Universal
   return handler;
 }
 
-/** Answers requests that no protocol can serve, and says what to do; gives whether this is another one. */
+/** Returns whether a protocol can serve the request; otherwise answers what to do instead. */
 function isAnswerable(exchange: Exchange, connectMethod: ConnectMethod): boolean {
   const { hasOneRequest, httpMethods, takesContentType, contentTypes } = connectMethod;
   const { method, headers } = exchange;
@@ -181,9 +181,9 @@ class ConnectCall extends ServedCall {
   readonly #method: ConnectMethod;
   readonly #form: ErrorForm;
   readonly #exchange: Exchange;
-  /** What is here of the request. */
+  /** The received part of the request. */
   readonly #received = new GrowingBuffer();
-  /** Why its deadline cannot be read. */
+  /** What is wrong with the deadline in the request. */
   readonly #fault: ConnectError | undefined;
 
   constructor(
@@ -240,14 +240,14 @@ class ConnectCall extends ServedCall {
       }
       this.#received.append(chunk);
       if (this.#received.byteLength > maxBytes || this.#claimedBytes() > maxBytes) {
-        // More than any request has: Connect says so when it sees what is here.
+        // The request is too large already. Connect reports that when it reads the received part.
         this.arrive();
       }
     });
     request.on("end", () => this.arrive());
   }
 
-  /** The length of the message, as its envelope gives it; 0 when there is none, or not yet. */
+  /** The length of the message according to its envelope; 0 if there is none or it has not arrived. */
   #claimedBytes(): number {
     const { bytes } = this.#received;
     return this.#form !== "unary" && bytes.byteLength >= ENVELOPE_BYTES
@@ -306,7 +306,7 @@ class ConnectCall extends ServedCall {
     await this.#answerStream(answer, this.#form === "grpc-web" ? "grpc-web" : "stream");
   }
 
-  /** Without the deadline, which the call sees to. */
+  /** The headers without the deadline, which the call itself enforces. */
   #streamHeader(): Headers {
     const header = toHeaders(this.#exchange.headers);
     header.delete(TIMEOUT_HEADER[this.#form]);
@@ -320,7 +320,7 @@ class ConnectCall extends ServedCall {
       const answer = isPreparedRefusal(error)
         ? encodePrepared(error, this.#form, contentType)
         : encodeError(error, this.#form, contentType);
-      // What the handler has set before it failed goes along.
+      // Headers and trailers that the handler set before it failed are sent too.
       const set =
         this.#form === "grpc-web"
           ? Object.fromEntries([...(this.ownHeader ?? []), ...(this.ownTrailer ?? [])])
@@ -343,7 +343,7 @@ class ConnectCall extends ServedCall {
     super.endLate();
   }
 
-  /** Connect takes a request that it cannot read for a fault of the server's. */
+  /** Corrects errors of Connect, which reports an unreadable request as a fault of the server. */
   protected override fail(error: unknown): void {
     super.fail(this.#isMalformed(error) ? malformed() : error);
   }
@@ -360,7 +360,7 @@ class ConnectCall extends ServedCall {
     this.end(this.call.errorCode);
   }
 
-  /** The same envelopes; an error that no interceptor has seen is mapped. */
+  /** Passes envelopes on, and maps an error that no interceptor has seen. */
   async *#withMappedEnd(
     body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     form: "stream" | "grpc-web",
@@ -384,7 +384,7 @@ function malformed(): ConnectError {
   return new ConnectError("the request could not be parsed", Code.InvalidArgument);
 }
 
-/** @throws ConnectError when an envelope has flags that requests do not have */
+/** @throws ConnectError when an envelope has flags that are not valid in requests */
 function checkFlags(body: Buffer): void {
   for (let at = 0; at + ENVELOPE_BYTES <= body.byteLength;) {
     const flags = body[at] ?? 0;
@@ -397,11 +397,11 @@ function checkFlags(body: Buffer): void {
 
 const preparedAnswers = new WeakMap<ConnectError, Map<string, ErrorAnswer>>();
 
-/** The same answer for the same error, form and content type. */
+/** Encodes a prepared error once per form and content type. */
 function encodePrepared(error: ConnectError, form: ErrorForm, contentType: string): ErrorAnswer {
   const known = preparedAnswers.get(error) ?? new Map<string, ErrorAnswer>();
   preparedAnswers.set(error, known);
-  // Whatever else clients send stays out of memory.
+  // Other content types that clients send are not kept in memory.
   const type =
     form === "unary"
       ? ""

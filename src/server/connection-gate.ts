@@ -1,13 +1,16 @@
 import { toCallerAddress } from "../access/caller-address.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
-/** How many connections a listener takes. */
+/** The connection limits of a listener. */
 export interface ConnectionLimits {
-  /** Open at once. Default: 4,000. */
+  /** Maximum number of open connections. Default: 4,000. */
   readonly maxOpen: number;
-  /** Open at once from one address, IPv6 by its /64. Default: 500. `Infinity` behind a proxy. */
+  /**
+   * Maximum number of open connections from one address (IPv6: from one /64). Default: 500. Use `Infinity` behind a
+   * proxy.
+   */
   readonly maxOpenPerAddress: number;
-  /** New ones from one address within any 10 s. Default: 2,000. `Infinity` behind a proxy. */
+  /** Maximum number of new connections from one address in any 10 s. Default: 2,000. Use `Infinity` behind a proxy. */
   readonly maxNewPerAddress: number;
 }
 
@@ -28,7 +31,10 @@ interface GateSocket {
 
 const WINDOW_MS = 10_000;
 const WARN_EVERY_MS = 10_000;
-/** Refused connections are counted for so many addresses at once: a flood from more must not take memory. */
+/**
+ * Maximum number of addresses whose refused connections are counted, so that a flood from many addresses takes little
+ * memory.
+ */
 const MAX_COUNTED_ADDRESSES = 1_000;
 
 /** Counts connections by address, in memory bounded by the open ones and those of the last 20 s. */
@@ -38,7 +44,7 @@ export class ConnectionGate {
   readonly #now: () => number;
   readonly #open = new Map<string, number>();
   #openInAll = 0;
-  /** When those came that were let in, the latest last. */
+  /** When the admitted connections of each address came, the latest last. */
   readonly #arrivals = new Map<string, number[]>();
   #sweptAt: number;
   #refused = 0;
@@ -59,9 +65,9 @@ export class ConnectionGate {
   }
 
   /**
-   * Lets a new connection in, and counts it until it closes; or refuses it. The listener closes refused ones: the gate
-   * writes nothing. A connection that broke before this has no address any more and is not let in, since its calls would
-   * be nobody's; it does not count as refused.
+   * Admits a new connection and counts it until it closes, or refuses it. The listener closes refused connections; the
+   * gate writes nothing. A connection that broke earlier no longer has an address, so its calls could not be assigned
+   * to a caller: it is not admitted, and does not count as refused.
    */
   admit(socket: GateSocket): boolean {
     const address = toCallerAddress(socket.remoteAddress ?? "");
@@ -81,7 +87,7 @@ export class ConnectionGate {
     return true;
   }
 
-  /** Counts one more new connection, unless the address has had as many in the last 10 s as it may have. */
+  /** Counts a new connection, unless the address has reached its limit for the last 10 s. */
   #takeArrival(address: string): boolean {
     if (this.#limits.maxNewPerAddress === Infinity) {
       return true;
@@ -100,7 +106,7 @@ export class ConnectionGate {
     return true;
   }
 
-  /** Forgets addresses from which nothing has come for 10 s. */
+  /** Forgets addresses without a new connection for 10 s. */
   #sweep(now: number): void {
     if (!isPast(this.#sweptAt, now)) {
       return;
@@ -113,7 +119,7 @@ export class ConnectionGate {
     }
   }
 
-  /** Warns of the first refused connection at once, and then at most every 10 s of those since. */
+  /** Logs the first refused connection at once, then a summary at most every 10 s. */
   #countRefused(address: string): void {
     this.#refused++;
     const refused = this.#refusedSince.get(address) ?? 0;

@@ -3,12 +3,12 @@ import { cors } from "@connectrpc/connect";
 import type { Exchange } from "./exchange.ts";
 import { answerText } from "./exchange.ts";
 
-/** Whose scripts may use the service from a browser: a list of origins, or everyone's. */
+/** The origins whose scripts may use the service from a browser: a list, or all. */
 export type AllowedOrigins = readonly string[] | "*";
 
 const ALLOWED_METHODS = cors.allowedMethods.join(", ");
 const ALLOWED_HEADERS = [...cors.allowedHeaders, "Authorization", "X-Request-Id"].join(", ");
-/** Trailers of unary Connect answers come as headers with a prefix. */
+/** Unary Connect answers send trailers as headers with a prefix. */
 const EXPOSED_HEADERS = [
   ...cors.exposedHeaders,
   "X-Request-Id",
@@ -17,13 +17,13 @@ const EXPOSED_HEADERS = [
   "WWW-Authenticate",
 ].join(", ");
 const PREFLIGHT_MAX_AGE_S = "7200";
-/** What pages of any origin may ask for and link to: it changes nothing, and costs next to nothing. */
+/** Paths that pages of any origin may request and link to: they change nothing and cost almost nothing. */
 const FOR_ALL_ORIGINS = new Set(["/", "/healthz", "/metrics", "/readyz"]);
 
 /**
- * Reads CORS_ORIGINS: origins such as `https://app.example.com`, separated by commas; `*` for all; empty for none.
+ * Parses CORS_ORIGINS: origins such as `https://app.example.com`, separated by commas; `*` for all; empty for none.
  *
- * @throws Error whose message says what is allowed
+ * @throws Error that says what is expected
  */
 export function parseOrigins(text: string): AllowedOrigins {
   const words = text
@@ -48,10 +48,10 @@ function isOrigin(word: string): boolean {
 }
 
 /**
- * Decides which pages may call from a browser. Scripts of the allowed origins may call and read answers; to all other
- * origins but the service's own, answers say nothing of CORS, so that browsers keep them from scripts, and what could
- * change something or cost much is refused: an export also when somebody follows a link to it, since any page can make
- * its readers do so. Requests from outside a browser pass.
+ * Decides which pages may call from a browser. Scripts of the service's own and the allowed origins may call and read
+ * answers. Answers to other origins have no CORS headers, so that browsers hide them from scripts. Requests from other
+ * origins that could change something or cost much are refused. This includes following a link to an export, since any
+ * page can make its readers do that. Requests from outside a browser pass.
  */
 export class Cors {
   readonly #origins: AllowedOrigins;
@@ -62,12 +62,12 @@ export class Cors {
     this.#named = new Set(origins === "*" ? [] : origins);
   }
 
-  /** Adds what CORS wants to the answer; answers itself, and gives false, when there is nothing else to do. */
+  /** Adds the CORS headers to the answer and returns true; returns false when it has answered the request itself. */
   admits(exchange: Exchange): boolean {
     const { method, headers, extraHeaders } = exchange;
     const { origin } = headers;
     if (this.#named.size > 0) {
-      // Also for those without an origin: caches must not give their answers to others.
+      // Also set without an origin: caches must not reuse such an answer for a request with one.
       extraHeaders["vary"] = "origin";
     }
     if (origin !== undefined && (this.#origins === "*" || this.#named.has(origin))) {
@@ -96,17 +96,17 @@ export class Cors {
 }
 
 function isForAll({ method, path }: Exchange): boolean {
-  // Without a grant, an answer to OPTIONS allows nothing.
+  // OPTIONS is harmless: without CORS headers, its answer allows nothing.
   return method === "OPTIONS" || ((method === "GET" || method === "HEAD") && FOR_ALL_ORIGINS.has(path));
 }
 
-/** Whether a browser sends the request for a page of another origin. No script can change either header. */
+/** Whether a browser sends the request for a page of another origin. Scripts cannot change either header. */
 function isForeign(headers: IncomingHttpHeaders): boolean {
   const site = headers["sec-fetch-site"];
   if (site !== undefined) {
     return site !== "same-origin" && site !== "none";
   }
-  // Old browsers, and pages served without TLS. The scheme may change at a proxy, so the host tells.
+  // For old browsers and pages served without TLS. A proxy may change the scheme, so compare hosts.
   const { origin } = headers;
   return origin !== undefined && URL.parse(origin)?.host !== (headers.host ?? headers[":authority"]);
 }

@@ -9,14 +9,14 @@ import type { Line } from "./call-queue.ts";
 /** Headers of an answer, by name in lower case. */
 export type AnswerHeaders = Record<string, string | number | readonly string[]>;
 
-/** What requests know of their connection. */
+/** The connection, as its requests see it. */
 export interface Peer {
-  /** The remote address, as `toCallerAddress` spells it. */
+  /** The remote address, as `toCallerAddress` returns it. */
   readonly address: string;
   readonly line: Line;
 }
 
-/** One HTTP request and its answer, over HTTP/1.1 or HTTP/2. Everything but gRPC is served by these. */
+/** One HTTP request and its answer, over HTTP/1.1 or HTTP/2. Everything except gRPC uses it. */
 export interface Exchange {
   readonly isHttp2: boolean;
   readonly method: string;
@@ -25,7 +25,7 @@ export interface Exchange {
   /** As sent, from the question mark on; empty when there is none. */
   readonly query: string;
   readonly headers: IncomingHttpHeaders;
-  /** Whom the request is for, as sent; undefined when it does not say, or says it twice. */
+  /** The Host header or `:authority`, as sent; undefined when missing or sent twice. */
   readonly host: string | undefined;
   readonly requestId: string;
   readonly peer: Peer;
@@ -34,28 +34,28 @@ export interface Exchange {
   /** Whether the whole request has arrived. */
   readonly hasArrived: boolean;
   readonly hasAnswered: boolean;
-  /** The status of the answer; undefined while there is none. */
+  /** The status of the answer; undefined before there is one. */
   readonly status: number | undefined;
   /** Whether the answer has been sent or its client has gone. */
   readonly isClosed: boolean;
   /** Bytes of the answer's body so far. */
   writtenBytes: number;
-  /** Those of them that its client has not taken yet. */
+  /** Bytes of the body that the client has not taken yet. */
   readonly pendingBytes: number;
-  /** Headers of every answer to this request. */
+  /** Headers to add to any answer to this request. */
   readonly extraHeaders: AnswerHeaders;
   writeHead(status: number, headers: AnswerHeaders): void;
-  /** Lets a connection of HTTP/1.1 end with this answer. Over HTTP/2 it goes on: it has other streams. */
+  /** Closes an HTTP/1.1 connection after this answer. An HTTP/2 connection stays open for its other streams. */
   endConnection(): void;
-  /** Reads the rest of an answered request and throws it away, so that the connection can go on. */
+  /** Reads and discards the rest of an answered request, so that the connection can be reused. */
   discardRest(): void;
-  /** Ends the answer as it is: resets the stream, or closes the connection. */
+  /** Aborts the answer: resets the stream or closes the connection. */
   cut(): void;
   /** Calls the listener once, when {@link isClosed} becomes true. */
   onClose(listener: () => void): void;
 }
 
-/** The largest rest of a request that is read and thrown away, in bytes. */
+/** Maximum number of bytes of an answered request that are read and discarded. */
 const MAX_DISCARDED_BYTES = 1024 * 1024;
 
 export class Http1Exchange implements Exchange {
@@ -89,7 +89,7 @@ export class Http1Exchange implements Exchange {
 
   get host(): string | undefined {
     const { rawHeaders, headers } = this.request;
-    // Node takes the first of several; a proxy may go by another one of them.
+    // Node uses the first of several Host headers; a proxy may use another.
     const isHost = (text: string, index: number): boolean => index % 2 === 0 && text.toLowerCase() === "host";
     return rawHeaders.findIndex(isHost) === rawHeaders.findLastIndex(isHost) ? headers.host : undefined;
   }
@@ -107,7 +107,7 @@ export class Http1Exchange implements Exchange {
   }
 
   get pendingBytes(): number {
-    // An answer that waits behind others has no socket yet.
+    // A pipelined answer that waits for earlier ones has no socket yet.
     return this.response.socket === null ? 0 : this.response.writableLength;
   }
 
@@ -146,7 +146,7 @@ export class Http1Exchange implements Exchange {
     this.#closeListeners.push(listener);
   }
 
-  /** To be called when the connection has closed: an answer that waits behind others is not told by Node. */
+  /** Call this when the connection has closed: Node does not notify answers that wait for earlier ones. */
   close(): void {
     if (!this.#isClosed) {
       this.#isClosed = true;
@@ -242,25 +242,25 @@ export class Http2Exchange implements Exchange {
 }
 
 /**
- * Stays out of the connection's table of headers: no later answer has the same id, and each would be compared with all
- * that are in the table.
+ * Headers that are kept out of HPACK's dynamic table: no later answer has the same id, and every answer would be
+ * compared with all entries.
  */
 export const UNLISTED = [REQUEST_ID_HEADER];
 
 /**
- * How long a client that still sends may read the end of a stream of answers before it is told to stop, in ms. Node's
- * clients that are told in the same moment see an aborted stream, and not how it ended.
+ * How long a client that is still sending has to read the end of an answer stream before its stream is reset, in ms.
+ * With an immediate reset, Node's clients see an aborted stream instead of the final status.
  */
 const READ_END_MS = 1_000;
 
-/** Tells the client of an answered request to send no more of it. */
+/** Tells the client of an answered request to stop sending. */
 export function closeAfterAnswer(stream: ServerHttp2Stream, isStreamOfAnswers = false): void {
   const close = (): void => {
     if (!stream.closed) {
       stream.close(constants.NGHTTP2_NO_ERROR);
     }
   };
-  // Not at once, which could overtake the answer.
+  // Not at once: the reset could overtake the answer.
   const closeLater = (): void => {
     if (isStreamOfAnswers) {
       setTimeout(close, READ_END_MS).unref();
@@ -284,7 +284,7 @@ function splitTarget(sent: string): [path: string, query: string] {
   return mark === -1 ? [target, ""] : [target.slice(0, mark), target.slice(mark)];
 }
 
-/** The headers of a request as Connect has them; the values of names that end in `-bin` stay base64. */
+/** The headers of a request as Headers; values of names that end in `-bin` stay base64. */
 export function toHeaders(incoming: IncomingHttpHeaders): Headers {
   const headers = new Headers();
   for (const [name, value] of Object.entries(incoming)) {
@@ -300,7 +300,7 @@ export function answerText(exchange: Exchange, status: number, text: string, hea
   answerBytes(exchange, status, { "content-type": "text/plain; charset=utf-8", ...headers }, `${text}\n`);
 }
 
-/** Answers with a whole body, unless there is an answer already. */
+/** Answers with a complete body, unless there is already an answer. */
 export function answerBytes(
   exchange: Exchange,
   status: number,
@@ -317,7 +317,9 @@ export function answerBytes(
   exchange.discardRest();
 }
 
-/** Answers with a body that is made as the client takes it. The body is told when the client leaves. */
+/**
+ * Answers with a body that is produced as the client reads it. When the client leaves, the body's iterator is closed.
+ */
 export async function answerStream(
   exchange: Exchange,
   status: number,
@@ -349,15 +351,15 @@ export async function answerStream(
   exchange.discardRest();
 }
 
-/** Whether somebody else has ended the answer meanwhile, or its client has gone. */
+/** Whether the answer has been ended elsewhere or the client has gone. */
 function isOver({ isClosed, response }: Exchange): boolean {
   return isClosed || response.writableEnded;
 }
 
 /**
- * The chunks of a request, as they come. They stay the reader's: leaving early does not end the stream.
+ * The chunks of a request, as they arrive. Leaving the loop early does not end the stream.
  *
- * @throws ConnectError CANCELLED when the client breaks off
+ * @throws ConnectError CANCELLED when the client aborts the request
  */
 export async function* chunksOf(request: Readable): AsyncGenerator<Buffer> {
   try {
@@ -367,7 +369,7 @@ export async function* chunksOf(request: Readable): AsyncGenerator<Buffer> {
   }
 }
 
-/** Resolves when a writable takes more, or never will. */
+/** Resolves when a writable accepts more data, or never will. */
 export function drained(writable: Writable): Promise<void> {
   return new Promise((resolve) => {
     const go = (): void => {

@@ -17,7 +17,7 @@ import type { PlainHandler } from "./router.ts";
 export interface ExportHandlerOptions {
   readonly exports: VehicleExports;
   readonly spool: ExportSpool;
-  /** The served methods. The rule of Export applies here, too. */
+  /** The served methods. The rule of Export also applies here. */
   readonly methods: readonly ServedMethod[];
   readonly host: CallHost;
   readonly logger: AuditLogger;
@@ -26,8 +26,9 @@ export interface ExportHandlerOptions {
 /**
  * Serves `GET /export.parquet`. Access, rate and audit are those of the Export RPC.
  *
- * A plain GET writes a new file. HEAD, ranges and conditions are answered from a file that is kept for the client for a
- * short time, so that many requests of one reader get the same file. Reading it does not count as an export.
+ * A plain GET writes a new file. HEAD, range and conditional requests are answered from a file that is kept for the
+ * client for a short time, so that all requests of one reader see the same file. Reading a kept file does not count as
+ * an export.
  */
 export function createExportHandler(options: ExportHandlerOptions): PlainHandler {
   const { methods, host } = options;
@@ -63,7 +64,7 @@ function endCall({ response, status = 0 }: Exchange, call: Call): void {
   if (!response.writableFinished) {
     call.cancel();
   } else if (status >= 400) {
-    // The router has answered in our place.
+    // The router has already answered.
     call.expire();
     call.end(call.cutBy?.code);
   } else {
@@ -139,8 +140,8 @@ const SINGLE_RANGE = /^bytes=(\d*)-(\d*)$/;
 /**
  * Reads a `Range` header (RFC 9110, 14.2).
  *
- * @returns the range, cut to the file; `unsatisfiable` when it starts after the end; `whole` for headers to ignore: several
- *   ranges, other units and malformed ones.
+ * @returns the range, cut to the file; `unsatisfiable` when it starts after the end; `whole` for headers to ignore:
+ *   several ranges, other units and malformed ones.
  */
 function parseRange(header: string, sizeBytes: number): ByteRange | "unsatisfiable" | "whole" {
   const [, first = "", last = ""] = SINGLE_RANGE.exec(header.trim()) ?? [];
@@ -159,14 +160,14 @@ function parseSuffix(lengthBytes: number, sizeBytes: number): ByteRange | "unsat
   return lengthBytes > 0 ? { start: Math.max(0, sizeBytes - lengthBytes), end: sizeBytes } : "unsatisfiable";
 }
 
-/** The head of an answer, and which bytes of the file follow. */
+/** The status and headers of an answer, and the range of bytes that follows. */
 interface ExportAnswer {
   readonly status: 200 | 206 | 304 | 416;
   readonly headers: AnswerHeaders;
   readonly body: ByteRange | undefined;
 }
 
-/** Whether the reader may come back for more of the same file. */
+/** Whether the reader may request more of the same file. */
 function wantsKeptFile({ method, headers }: Exchange): boolean {
   const isConditional = headers["if-range"] !== undefined || headers["if-none-match"] !== undefined;
   return method === "HEAD" || headers.range !== undefined || isConditional;

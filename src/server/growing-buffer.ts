@@ -1,14 +1,14 @@
 const EMPTY: Buffer = Buffer.alloc(0);
 
 /**
- * Collects the chunks of a request. A single chunk is not copied. Of several, the bytes are copied together: chunks may
- * be tiny, and to keep each would take a hundred times its size.
+ * Collects the chunks of a request. A single chunk is not copied. Several are copied into one buffer: chunks may be
+ * tiny, and keeping each one would take a hundred times its size.
  */
 export class GrowingBuffer {
   #buffer: Buffer;
   #length: number;
 
-  /** @param first the first chunk, if there is one */
+  /** @param first the first chunk, if any */
   constructor(first = EMPTY) {
     this.#buffer = first;
     this.#length = first.byteLength;
@@ -18,7 +18,7 @@ export class GrowingBuffer {
     return this.#length;
   }
 
-  /** The bytes so far; they are not to be used after the next {@link append}. */
+  /** The bytes so far. Do not use them after the next {@link append}. */
   get bytes(): Buffer {
     return this.#length === this.#buffer.byteLength ? this.#buffer : this.#buffer.subarray(0, this.#length);
   }

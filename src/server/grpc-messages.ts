@@ -4,7 +4,7 @@ import { fromBinary, fromJsonString, toBinary, toJsonString } from "@bufbuild/pr
 import { Code, ConnectError } from "@connectrpc/connect";
 import { GrowingBuffer } from "./growing-buffer.ts";
 
-/** The head of a message on the wire: flags, and the length of the rest. */
+/** The size of a message's header: flags and length. */
 const HEAD_BYTES = 5;
 const LENGTH_AT = 1;
 const COMPRESSED = 1;
@@ -22,16 +22,16 @@ export interface ReadOptions {
   readonly isJson?: boolean;
 }
 
-/** A message as it came. */
+/** A message as received. */
 export interface Frame {
   readonly isCompressed: boolean;
   readonly bytes: Buffer;
 }
 
-/** Puts the messages of one request together from the chunks in which they come. */
+/** Assembles the messages of one request from chunks. */
 export class FrameReader {
   readonly #options: ReadOptions;
-  /** The beginning of a message whose rest is not here. */
+  /** The received part of an incomplete message. */
   #begun: GrowingBuffer | undefined;
   #fault: ConnectError | undefined;
 
@@ -39,17 +39,17 @@ export class FrameReader {
     this.#options = options;
   }
 
-  /** Whether a part of a message is here, and the rest is not. */
+  /** Whether a message is incomplete. */
   get isInside(): boolean {
     return this.#begun !== undefined;
   }
 
-  /** What is wrong with the message after those that were given; nothing is read any more then. */
+  /** What is wrong with the message after the last one returned. After a fault, nothing more is read. */
   get fault(): ConnectError | undefined {
     return this.#fault;
   }
 
-  /** Takes the next chunk, and gives the messages that are whole now. */
+  /** Takes the next chunk and returns the messages that it completes. */
   read(chunk: Buffer): Frame[] {
     const frames: Frame[] = [];
     if (this.#fault !== undefined) {
@@ -82,7 +82,7 @@ export class FrameReader {
       return new ConnectError(`the message has unknown flags: ${flags}`, Code.InvalidArgument);
     }
     if (flags === COMPRESSED && !isGzip) {
-      // As the specification of gRPC asks for.
+      // The gRPC specification requires INTERNAL.
       return new ConnectError("the message is compressed, but grpc-encoding does not say how", Code.Internal);
     }
     const length = head.readUInt32BE(LENGTH_AT);
@@ -113,7 +113,7 @@ export function decodeMessage<Desc extends DescMessage>(
 
 const utf8 = new TextDecoder();
 
-/** Names unknown fields and enum values: a request that is half understood is not what its client means. */
+/** Rejects unknown fields and enum values by name: a partly understood request is not what the client meant. */
 function parseJson<Desc extends DescMessage>(schema: Desc, bytes: Buffer): MessageShape<Desc> {
   try {
     return fromJsonString(schema, utf8.decode(bytes), { ignoreUnknownFields: false });
@@ -161,7 +161,7 @@ export function serialize<Desc extends DescMessage>(
 }
 
 /**
- * Encodes a message with its head.
+ * Encodes a message with its header.
  *
  * @throws ConnectError RESOURCE_EXHAUSTED when it is too large
  */

@@ -21,28 +21,28 @@ type Message = MessageShape<DescMessage>;
 
 const CONTENT_TYPE = "application/grpc+proto";
 const SUPPORTED_CONTENT_TYPE = /^application\/grpc(\+proto)?\s*(;|$)/i;
-/** What a client needs to know whose encoding is not supported. */
+/** Tells a client with an unsupported encoding which ones to use. */
 const ACCEPTED_ENCODINGS = { "grpc-accept-encoding": "identity,gzip" };
 const ANY_CONTENT_TYPE = /^application\/grpc(?!-web)/i;
-/** Headers that belong to HTTP/2 and gRPC: a handler that set them would break the answer. */
+/** Headers of HTTP/2 and gRPC themselves. A handler that set them would break the answer. */
 const RESERVED_HEADER =
   /^(:|grpc-(?!status-details-bin$|retry-pushback-ms$)|(connection|content-length|content-type|host|http2-settings|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$)/;
 
-/** Whether a request says that it is gRPC; gRPC-Web is not. */
+/** Whether a request is gRPC by its content type; gRPC-Web is not. */
 export function isGrpc(headers: IncomingHttpHeaders): boolean {
   return ANY_CONTENT_TYPE.test(headers["content-type"] ?? "");
 }
 
-/** A method as it is served over gRPC. */
+/** A method served over gRPC. */
 interface GrpcMethod {
   readonly served: ServedMethod;
   readonly handle: Handle;
-  /** Whether the client sends one message, which is read before the call begins. */
+  /** Whether the client sends exactly one message, which is read before the call begins. */
   readonly hasOneRequest: boolean;
   readonly url: string;
 }
 
-/** Serves methods over gRPC, on streams of HTTP/2. */
+/** Serves methods over gRPC on HTTP/2 streams. */
 export class GrpcServer {
   readonly #host: CallHost;
   readonly #methods: ReadonlyMap<string, GrpcMethod>;
@@ -117,7 +117,7 @@ class GrpcCall extends ServedCall {
   readonly #stream: ServerHttp2Stream;
   readonly #readOptions: ReadOptions;
   readonly #writeOptions: WriteOptions;
-  /** The one message of a request that has one, as it came. */
+  /** The message of a request with exactly one, as received. */
   #frame: Frame | undefined;
   /** Why the request cannot be read. */
   #fault: ConnectError | undefined;
@@ -184,7 +184,7 @@ class GrpcCall extends ServedCall {
 
   protected answerError(error: ConnectError): void {
     const trailers = isPreparedRefusal(error) ? toPreparedTrailers(error) : toTrailers(error);
-    // What the handler has set before it failed goes along.
+    // Trailers that the handler set before it failed are sent too.
     this.#trailers = { ...toHttp2Headers(this.ownTrailer), ...trailers };
     this.#hasAnswered = true;
     if (this.#stream.headersSent) {
@@ -231,7 +231,7 @@ class GrpcCall extends ServedCall {
     this.#stream.on("end", () => {
       if (reader.isInside) {
         this.#fault ??= new ConnectError("the request ends in the middle of its message", Code.InvalidArgument);
-        // A client that cancels ends its request first, so that the end says nothing yet.
+        // A client that cancels ends its request first, so wait to see whether a reset follows.
         setImmediate(() => this.arrive());
       } else {
         this.arrive();
@@ -256,7 +256,7 @@ class GrpcCall extends ServedCall {
     return this.#parse(input, this.#frame);
   }
 
-  /** Parsed when the handler asks for it, after the interceptors. */
+  /** Parsed when the handler asks for it, after the interceptors have run. */
   async *#parseOneLater(input: DescMessage): AsyncGenerator<Message> {
     yield this.#parseOne(input);
   }
@@ -308,7 +308,7 @@ class GrpcCall extends ServedCall {
         }
       }
     } catch (error) {
-      // Tells the handler, when it was not the one that failed.
+      // Notifies the handler, unless it has failed itself.
       messages.return?.().catch(() => {});
       throw error;
     }
@@ -348,7 +348,7 @@ class GrpcCall extends ServedCall {
     this.end(undefined);
   }
 
-  /** What is left of an answered request is not waited for. */
+  /** Stops waiting for the rest of an answered request. */
   #leaveRest(): void {
     this.hasArrived = true;
     if (!this.#stream.readableEnded) {
@@ -356,7 +356,7 @@ class GrpcCall extends ServedCall {
     }
   }
 
-  /** To be called when the last headers of the answer are on their way: closing the stream must not overtake them. */
+  /** Call this after the last headers of the answer are sent, so that closing the stream does not overtake them. */
   #closeUnread(): void {
     if (!this.#stream.readableEnded) {
       closeAfterAnswer(this.#stream, this.writtenBytes > 0);

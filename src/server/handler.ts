@@ -26,8 +26,8 @@ type Message = MessageShape<DescMessage>;
 type StreamMethod = DescMethodServerStreaming | DescMethodClientStreaming | DescMethodBiDiStreaming;
 
 /**
- * The message of a unary call, and what belongs to it. Headers and signal are made when somebody asks for them, which
- * few calls do; so an interceptor that changes one must not copy it by spreading, which leaves them out.
+ * The message of a unary call with its headers and signal. These are created on first use, because few calls need them.
+ * An interceptor must therefore not copy this object by spreading, which would leave them out.
  */
 abstract class UnaryPart {
   readonly stream = false;
@@ -99,9 +99,9 @@ export function streamRequestOf(
   };
 }
 
-/** The handler's view of a call, with whatever interceptors have replaced in the request. */
+/** The handler's view of a call, including changes that interceptors have made to the request. */
 class ServedContext implements HandlerContext {
-  /** Handlers may take it out of the context. */
+  /** An arrow function, because handlers may detach it from the context. */
   readonly timeoutMs = (): number => this.#served.call.timeoutMs();
   readonly #served: ServedCall;
   readonly #request: UnaryRequest | StreamRequest;
@@ -152,7 +152,7 @@ class ServedContext implements HandlerContext {
   }
 }
 
-/** Calls a method's implementation, as the innermost part of what interceptors are composed around. */
+/** Wraps a method's implementation as the innermost handler, around which the interceptors are composed. */
 export function handlerOf(spec: MethodImplSpec): Handle {
   const toMessage = (output: MessageInitShape<DescMessage>): Message => create(spec.method.output, output);
   if (spec.kind === "unary") {
@@ -218,7 +218,7 @@ async function* mapped<T>(messages: AsyncIterable<T>, map: (message: T) => Messa
   }
 }
 
-/** Calls the handler when somebody waits for it, so that no failure of it goes unheard. */
+/** Calls the handler only when the result is awaited, so that its failure is never an unhandled rejection. */
 async function* only<T>(impl: () => Promise<T>, map: (message: T) => Message): AsyncGenerator<Message> {
   yield map(await impl());
 }

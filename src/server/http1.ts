@@ -5,15 +5,15 @@ import type { Exchange, Peer } from "./exchange.ts";
 import { Http1Exchange } from "./exchange.ts";
 import type { Connection } from "./session.ts";
 
-/** How long HTTP/1.1 connections may take, in ms. */
+/** Time limits of HTTP/1.1 connections, in ms. */
 export interface Http1Limits {
-  /** For the headers of a request. Default: 5 s. */
+  /** For receiving the headers of a request. Default: 5 s. */
   readonly headersMs: number;
-  /** Without a request. Default: 120 s. */
+  /** For a connection without a request. Default: 120 s. */
   readonly idleMs: number;
-  /** For the client to close its side after the server has closed its own. Default: 30 s. */
+  /** For the client to close its side after the server has closed its side. Default: 30 s. */
   readonly lingerMs: number;
-  /** When the listener drains: for a request that is on its way. Default: 100 ms. */
+  /** For a request that is still arriving when the listener drains. Default: 100 ms. */
   readonly quietMs: number;
 }
 
@@ -21,12 +21,12 @@ const USUAL: Http1Limits = { headersMs: 5_000, idleMs: 120_000, lingerMs: 30_000
 
 const MAX_HEADER_BYTES = 16 * 1_024;
 
-/** Requests of a connection that are begun and unanswered, or waiting, before it is read no further. */
+/** Maximum number of unanswered requests of a connection. At the limit, nothing more is read from it. */
 export const MAX_UNANSWERED = 8;
-/** How much is parsed before that is looked at again: one read of the socket can hold 2,000 requests. */
+/** How many bytes are parsed before the limit is checked again: one read of the socket can hold 2,000 requests. */
 const SLICE_BYTES = 1_024;
 
-/** What is told of requests that cannot be parsed, by Node's code. */
+/** The answers to requests that cannot be parsed, by Node's error code. */
 const FAULTS: Readonly<Record<string, readonly [status: string, text: string]>> = {
   HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "The headers are larger than 16 KiB."],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: ["413 Payload Too Large", "The extensions of the chunks are too large."],
@@ -38,7 +38,7 @@ export interface Http1Options {
   readonly limits?: Partial<Http1Limits> | undefined;
 }
 
-/** Parses HTTP/1.1 on connections that somebody else has accepted. */
+/** Parses HTTP/1.1 on connections that the listener has accepted. */
 export class Http1Server {
   readonly #server: Server;
   readonly #limits: Http1Limits;
@@ -48,11 +48,11 @@ export class Http1Server {
     this.#limits = { ...USUAL, ...limits };
     this.#server = createServer({
       maxHeaderSize: MAX_HEADER_BYTES,
-      // Watched by the connection itself: Node does so only on servers that listen.
+      // The connection enforces this itself: Node does so only on servers that listen.
       headersTimeout: 0,
       requestTimeout: 0,
       keepAliveTimeout: 0,
-      // The router answers, with a request id.
+      // The router answers instead, with a request id.
       requireHostHeader: false,
     });
     const serve = (request: IncomingMessage, response: ServerResponse): void => {
@@ -65,11 +65,11 @@ export class Http1Server {
       }
     };
     this.#server.on("request", serve);
-    // Answered as any other: Node itself would answer more of them than are counted here.
+    // Treated like any other request: Node's own answers would bypass the count of requests.
     this.#server.on("checkExpectation", serve);
     this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
       if (socket.writableEnded) {
-        // Told already. What else comes is thrown away.
+        // Already answered. Anything else from the client is discarded.
         return;
       }
       if (socket.writable && this.#connections.get(socket)?.isNextAnswerFree === true) {
@@ -80,11 +80,11 @@ export class Http1Server {
     });
   }
 
-  /** Serves a connection on which nothing has been read yet, or what was read has been put back. */
+  /** Serves a connection from which nothing has been read, or to which all bytes read were put back. */
   accept(socket: Socket, peer: Peer): Connection {
     const connection = new Http1Connection(socket, peer, this.#limits);
     this.#connections.set(socket, connection);
-    // Else what was put back would be parsed at once.
+    // Otherwise the bytes put back would be parsed at once.
     socket.pause();
     this.#server.emit("connection", socket);
     connection.read();
@@ -102,7 +102,7 @@ class Http1Connection implements Connection {
   #headBeganAt: number | undefined;
   #retiredAt: number | undefined;
   #endedAt: number | undefined;
-  /** Requests since the event loop was last given way to. */
+  /** Requests since the last pause for the event loop. */
   #openedInTurn = 0;
   #isGivingWay = false;
 
@@ -118,20 +118,20 @@ class Http1Connection implements Connection {
   }
 
   /**
-   * Feeds the parser, slice by slice. Once there is a listener for "readable", the server parses what is read here, and
-   * reads nothing itself.
+   * Feeds the parser slice by slice. Once there is a listener for "readable", the server reads nothing itself and
+   * parses only the slices read here.
    */
   read(): void {
     this.#socket.on("readable", () => this.#parse());
     this.#socket.on("drain", () => this.#parse());
   }
 
-  /** Whether there is no request on it. */
+  /** Whether there is no open request. */
   get isIdle(): boolean {
     return this.#exchanges.size === 0;
   }
 
-  /** Whether the next answer would be that to the request that is being read. */
+  /** Whether the next answer belongs to the request that is being read. */
   get isNextAnswerFree(): boolean {
     const [first, second] = this.#exchanges;
     return first === undefined || (second === undefined && !first.hasArrived && !first.hasAnswered);
@@ -174,7 +174,7 @@ class Http1Connection implements Connection {
   retire(): void {
     this.#retiredAt ??= performance.now();
     this.#idleSince = Math.max(this.#idleSince, this.#retiredAt);
-    // Only the last: Node closes the connection after it, and those before must be answered.
+    // Only the last: Node closes the connection after it, and earlier requests must still be answered.
     [...this.#exchanges].at(-1)?.endConnection();
   }
 
@@ -187,7 +187,9 @@ class Http1Connection implements Connection {
     this.#parse();
   }
 
-  /** Until enough requests wait, or the client takes no more answers, or other connections have waited long enough. */
+  /**
+   * Parses until enough requests wait, the client stops reading answers, or other connections have waited long enough.
+   */
   #parse(): void {
     const socket = this.#socket;
     while (this.#takesMore && socket.readableLength > 0) {
@@ -206,7 +208,9 @@ class Http1Connection implements Connection {
     return this.#exchanges.size < MAX_UNANSWERED && !writableNeedDrain && this.#heldBytes < writableHighWaterMark;
   }
 
-  /** Bytes of answers that wait for an earlier one to end. At the high-water mark, Node must be given no more requests. */
+  /**
+   * Bytes of answers that wait for an earlier one to end. At the high-water mark, Node must not receive more requests.
+   */
   get #heldBytes(): number {
     let bytes = 0;
     for (const { response } of this.#exchanges) {
@@ -215,7 +219,10 @@ class Http1Connection implements Connection {
     return bytes;
   }
 
-  /** Requests that are answered at once would otherwise be parsed one after the other, as many as have arrived. */
+  /**
+   * Pauses for the event loop. Otherwise all requests that have arrived would be parsed without a break if each is
+   * answered at once.
+   */
   #giveWay(): void {
     if (!this.#isGivingWay) {
       this.#isGivingWay = true;
@@ -228,16 +235,16 @@ class Http1Connection implements Connection {
   }
 }
 
-/** How long a refused client may take to close its side, in ms. */
+/** How long a refused client has to close its side, in ms. */
 const GOODBYE_MS = 1_000;
 
-/** Tells a client that is answered no further, and closes its connection. */
+/** Sends a last answer to a client and closes its connection. */
 export function refuseConnection(socket: Socket, status: string, text: string): void {
   socket.end(
     `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
       `Content-Length: ${Buffer.byteLength(text) + 1}\r\n\r\n${text}\n`,
   );
-  // Closing with unread bytes would reset the connection before the answer has been read.
+  // Closing with unread bytes would reset the connection before the client has read the answer.
   socket.resume();
   setTimeout(() => socket.destroy(), GOODBYE_MS).unref();
 }

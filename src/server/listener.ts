@@ -15,17 +15,17 @@ import type { Connection, SessionLifetime } from "./session.ts";
 import { Session } from "./session.ts";
 import type { TlsCertificates } from "./tls.ts";
 
-/** A listener cannot have its address; the message is one line for the operator. */
+/** A listener's address is unavailable. The message is one line for the operator. */
 export class ListenError extends Error {
   override readonly name = "ListenError";
 
-  /** @param port which one it is, such as `GRPC_PORT` */
+  /** @param portName names the port, such as `GRPC_PORT` */
   constructor(portName: string, host: string, port: number, cause: unknown) {
     super(`${portName}: cannot listen on ${formatAddress(host, port)}: ${reasonOf(cause)}`, { cause });
   }
 }
 
-/** Answers requests, whatever connection they come on. */
+/** Answers requests from connections of any kind. */
 export interface RequestListener {
   onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer): void;
   onRequest(exchange: Exchange): void;
@@ -37,27 +37,27 @@ export interface ListenerOptions {
   readonly gate: ConnectionGate;
   /** With it, the listener speaks TLS. */
   readonly tls?: TlsCertificates | undefined;
-  /** Deviations from the usual life of HTTP/2 connections. */
+  /** Overrides for the time limits of HTTP/2 connections. */
   readonly sessions?: Partial<SessionLifetime> | undefined;
-  /** Deviations from the usual limits of HTTP/1.1 connections. */
+  /** Overrides for the time limits of HTTP/1.1 connections. */
   readonly http1?: Partial<Http1Limits> | undefined;
-  /** How long a connection may take to show what it speaks, in ms. Default: 5 s. */
+  /** How long a connection may take to show its protocol, in ms. Default: 5 s. */
   readonly firstBytesMs?: number | undefined;
-  /** How often connections are looked at, in ms. Default: 500. */
+  /** How often connections are checked, in ms. Default: 500. */
   readonly lookMs?: number | undefined;
 }
 
-/** What an HTTP/2 client says first (RFC 9113, 3.4). */
+/** The first bytes from an HTTP/2 client (RFC 9113, 3.4). */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-/** What a TLS client says first: the type of a handshake record. */
+/** The first byte from a TLS client: the type of a handshake record. */
 const TLS_HANDSHAKE = 0x16;
 const TOO_MANY_CONNECTIONS = "Too many connections from this address. Keep connections open and reuse them.";
-/** How many refused connections are told why at the same time. */
+/** Maximum number of refused connections that are being told why. */
 const MAX_REFUSALS = 64;
 
 /**
- * The one listener of the service. It may have several addresses; each speaks every protocol, over HTTP/2 and HTTP/1.1,
- * with TLS or without.
+ * The one listener of the service. It may have several addresses. Each serves every protocol, over HTTP/2 and HTTP/1.1,
+ * with or without TLS.
  */
 export class Listener implements AsyncDisposable {
   readonly #options: ListenerOptions;
@@ -66,9 +66,11 @@ export class Listener implements AsyncDisposable {
   readonly #tls: TlsServer | undefined;
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
-  /** Those that speak HTTP. */
+  /** Connections on which HTTP has begun. */
   readonly #connections = new Map<Socket, Connection>();
-  /** Connections in their TLS handshake, by their endpoints: Node does not tell which one it has secured. */
+  /**
+   * Connections in their TLS handshake, by their endpoints: Node does not report the raw connection of a secured one.
+   */
   readonly #securing = new Map<string, Socket>();
   readonly #looks: NodeJS.Timeout;
   #refusals = 0;
@@ -89,7 +91,7 @@ export class Listener implements AsyncDisposable {
   }
 
   /**
-   * Listens on one more address, and gives it as `host:port`.
+   * Listens on one more address and returns it as `host:port`.
    *
    * @param portName names the port in errors, such as `GRPC_PORT`
    * @param host such as `127.0.0.1` or `::`
@@ -107,19 +109,19 @@ export class Listener implements AsyncDisposable {
     } catch (cause) {
       throw new ListenError(portName, host, port, cause);
     }
-    // A connection that cannot be accepted is lost, not the service.
+    // A failure to accept one connection must not stop the service.
     server.on("error", ignore);
     const bound = server.address();
     return formatAddress(host, typeof bound === "object" && bound !== null ? bound.port : port);
   }
 
-  /** Takes no more connections, and waits for the running requests, at most this long; then cuts the rest. */
+  /** Accepts no more connections, waits at most this long for running requests, then aborts the rest. */
   async drain(graceMs: number): Promise<void> {
     const closed = this.#stopListening();
     for (const socket of this.#sockets) {
       const connection = this.#connections.get(socket);
       if (connection === undefined) {
-        // It has said nothing yet.
+        // It has not sent anything yet.
         socket.destroy();
       } else {
         connection.retire();
@@ -168,7 +170,7 @@ export class Listener implements AsyncDisposable {
     });
   }
 
-  /** Tells clients of HTTP/1.1 why; others see their connection closed. */
+  /** Tells HTTP/1.1 clients why; closes the connections of others. */
   #refuse(socket: Socket): void {
     if (this.#tls !== undefined || this.#refusals >= MAX_REFUSALS) {
       socket.destroy();
@@ -206,7 +208,7 @@ export class Listener implements AsyncDisposable {
     const { queue, requests, sessions } = this.#options;
     const address = raw.remoteAddress;
     if (address === undefined || raw.destroyed) {
-      // It broke meanwhile. Its calls would be nobody's.
+      // It broke in the meantime and has no address, so its calls could not be assigned to a caller.
       raw.destroy();
       return;
     }
@@ -239,7 +241,7 @@ export class Listener implements AsyncDisposable {
         this.#open(socket, raw);
       }
     });
-    // Handshakes that fail or take too long: Node leaves the connection open.
+    // Node leaves the connection open when a handshake fails or takes too long.
     server.on("tlsClientError", (_error, socket) => socket.destroy());
     return server;
   }
@@ -265,9 +267,10 @@ export class Listener implements AsyncDisposable {
 }
 
 /**
- * Reads the first bytes of a connection until `take` has seen enough of them; closes it when they do not come in time.
+ * Reads the first bytes of a connection until `take` has seen enough. Closes the connection when they do not arrive in
+ * time.
  *
- * @param take given everything so far; puts back what is to be read again, and returns true when it has seen enough
+ * @param take receives all bytes so far; puts back those to be read again and returns true when it has seen enough
  */
 function onFirstBytes(socket: Socket, timeoutMs: number, take: (bytes: Buffer) => boolean): void {
   let seen: Buffer = Buffer.alloc(0);
@@ -282,7 +285,7 @@ function onFirstBytes(socket: Socket, timeoutMs: number, take: (bytes: Buffer) =
       return;
     }
     seen = seen.byteLength === 0 ? bytes : Buffer.concat([seen, bytes]);
-    // Once, and before anything is put back: the next reader decides how to read.
+    // Removed before anything is put back, because the next reader decides how to read.
     socket.off("readable", onReadable);
     if (take(seen)) {
       stop();

@@ -81,7 +81,7 @@ const PAGE_HEADERS = {
 /**
  * Serves the page that decodes a VIN in the browser.
  *
- * @param about a line for the foot of the page, such as where the data comes from; read for each request.
+ * @param about a line for the foot of the page, such as where the data comes from; called for each request.
  */
 export function createPageHandler(about: () => string): PlainHandler {
   return {

@@ -3,7 +3,10 @@ import type { Exchange } from "./exchange.ts";
 import { answerBytes } from "./exchange.ts";
 import type { PlainHandler } from "./router.ts";
 
-/** Everyone may ask, as often as they like: a flood of requests makes no more work than one in this time, in ms. */
+/**
+ * How long a result is shared, in ms. Anyone may send any number of requests, so a flood must cost no more than one
+ * request in this time.
+ */
 const SHARED_MS = 100;
 
 /** Answers 200 with the version for as long as the process responds. */
@@ -12,10 +15,10 @@ export function createHealthzHandler(version: string): PlainHandler {
 }
 
 /**
- * Answers 503 while the service stops, else 200. Neither vPIC nor the cache has a part in it: lookups are answered
- * without either, and taking every replica out because their common database is away would end them all.
+ * Answers 503 while the service stops, otherwise 200. Does not depend on vPIC or the cache: lookups are answered
+ * without either, and one lost database must not take every replica out of service.
  *
- * @param findRemark says what does not work at the moment, for people who look.
+ * @param findRemark describes what is not working at the moment, for a human reader.
  */
 export function createReadyzHandler(
   isStopping: () => boolean,
@@ -34,7 +37,7 @@ export function createReadyzHandler(
   };
 }
 
-/** Answers with the metrics as they are now, or were a tenth of a second ago. */
+/** Answers with the metrics, which may be a tenth of a second old. */
 export function createMetricsHandler(metrics: Metrics): PlainHandler {
   const render = recent(SHARED_MS, () => metrics.render());
   return {
@@ -51,7 +54,7 @@ function answerLine(exchange: Exchange, status: number, line: string): void {
 }
 
 /**
- * Shares one result among all who ask within so many ms of its beginning.
+ * Shares one result among all calls in a period of time, counted from the start of the work.
  *
  * @param now monotonic clock, ms
  */

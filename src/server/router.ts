@@ -27,22 +27,24 @@ export interface RouterOptions {
   readonly plain: PlainRoutes;
   readonly watch: CallWatch;
   readonly logger: Logger;
-  /** The origins whose pages may call, beside the service's own. Default: none. */
+  /** The origins whose pages may call, in addition to the service's own. Default: none. */
   readonly origins?: AllowedOrigins | undefined;
-  /** Whether a request may be for this host; others are answered 421, but for probes. Default: any host. */
+  /**
+   * Whether requests for this host are allowed. Others except probes are answered 421. Default: all hosts are allowed.
+   */
   readonly isOwnHost?: ((host: string) => boolean) | undefined;
 }
 
-/** What load balancers ask for under whatever name; it tells nothing and changes nothing. */
+/** Paths that load balancers request under any host name. They reveal and change nothing. */
 const FOR_ALL_HOSTS = new Set(["/healthz", "/readyz"]);
 const DEFAULT_MAX_MS = 30_000;
 
-/** Hands every request to its handler. */
+/** Passes every request to its handler. */
 export class Router implements RequestListener {
   readonly #options: RouterOptions;
   readonly #cors: Cors;
   readonly #plain: ReadonlyMap<string, PlainHandler>;
-  /** The last valid host as sent, and its name. Most requests are for the same, and parsing it costs 3 us. */
+  /** The last valid host as sent, and its parsed name. Most requests have the same host, and parsing takes 3 us. */
   #lastHost: { readonly sent: string; readonly name: string } | undefined;
 
   constructor(options: RouterOptions) {
@@ -64,7 +66,7 @@ export class Router implements RequestListener {
   onRequest(exchange: Exchange): void {
     this.#route(exchange);
     if (exchange.hasAnswered) {
-      // Refused at once. Nobody else sees to it that the client takes the answer.
+      // Refused at once, so only this watch ensures that the client reads the answer.
       const { watch } = this.#options;
       const refused = new Refused(exchange);
       watch.add(refused);
@@ -92,8 +94,8 @@ export class Router implements RequestListener {
   }
 
   /**
-   * A page whose host name was made to point here (DNS rebinding) is of the service's own origin to its browser, and has
-   * nothing foreign but this name.
+   * Protects against DNS rebinding: to the browser, a page whose host name was made to resolve to this service is of
+   * the service's own origin. Only the host name gives it away.
    */
   #isForOwnHost(exchange: Exchange): boolean {
     const name = this.#hostNameOf(exchange);
@@ -115,7 +117,7 @@ export class Router implements RequestListener {
     return false;
   }
 
-  /** The name of the host that a request is for; undefined when it is not valid. */
+  /** The host name of a request; undefined when it is not valid. */
   #hostNameOf({ host }: Exchange): string | undefined {
     if (host === undefined) {
       return undefined;
@@ -131,7 +133,7 @@ export class Router implements RequestListener {
   }
 }
 
-/** A request that has been answered before it began. */
+/** A request that was answered before it began. */
 class Refused implements Watched {
   readonly deadlineAt = Infinity;
   readonly hasArrived = true;

@@ -11,13 +11,13 @@ import type { CallWatch, Watched } from "./call-watch.ts";
 import type { Peer } from "./exchange.ts";
 import { toHeaders } from "./exchange.ts";
 
-/** A call that may wait for ever. */
+/** A call that may wait indefinitely. */
 export interface BackgroundCall {
-  /** Ends it because the service stops. */
+  /** Ends the call because the service stops. */
   shutDown(): void;
 }
 
-/** What every transport needs to serve calls, whatever their protocol. */
+/** The dependencies of calls, shared by all protocols. */
 export interface CallHost {
   readonly interceptors: readonly Interceptor[];
   readonly gate: Gate;
@@ -25,11 +25,11 @@ export interface CallHost {
   /** The open calls of methods that run in the background. */
   readonly background: Set<BackgroundCall>;
   readonly logger: Logger;
-  /** What a call is told that finds no place; prepared beforehand. */
+  /** The prepared error for a call that finds no free slot. */
   readonly overloaded: ConnectError;
-  /** Told of every call when its headers have arrived. */
+  /** Called for every call when its headers have arrived. */
   readonly onCallStart: (call: Call) => void;
-  /** Told of every call at its true end. */
+  /** Called for every call at its true end. */
   readonly onCallEnd: (call: Call) => void;
 }
 
@@ -37,9 +37,9 @@ export interface CallHost {
 export const servedCallKey = createContextKey<ServedCall | undefined>(undefined, { description: "served call" });
 
 /**
- * The life of a call from its headers to its end, the same over every protocol: it takes a place, reads its request,
- * waits for its turn, passes the gate, runs, and is ended by whatever comes first. How requests are read and answers are
- * written is up to the protocol.
+ * The life of a call from its headers to its end, the same in every protocol: it takes a slot, reads its request, waits
+ * for its turn, passes the gate, runs, and ends on the first of answer, error, deadline or cancellation. Subclasses
+ * read requests and write answers in their protocol.
  */
 export abstract class ServedCall implements Placed, Watched, BackgroundCall {
   readonly call: Call;
@@ -48,7 +48,7 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
   readonly #headers: IncomingHttpHeaders;
   readonly #line: Line;
   #requestHeader: Headers | undefined;
-  /** What the handler has set; undefined while it has not asked for it. */
+  /** The headers that the handler has set; undefined until it uses them. */
   protected ownHeader: Headers | undefined;
   protected ownTrailer: Headers | undefined;
   #hasPlace = false;
@@ -64,23 +64,23 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
     this.#line = line;
   }
 
-  /** As Connect names it. */
+  /** The protocol's name in Connect. */
   abstract readonly protocolName: string;
-  /** As handlers see it. What clients call the host says nothing. */
+  /** The URL for handlers. The host is a placeholder, because the client's Host header is not reliable. */
   abstract readonly url: string;
   abstract readonly httpMethod: string;
 
   abstract readonly writtenBytes: number;
   abstract readonly pendingBytes: number;
-  /** Whether the answer is complete or its client has gone. */
+  /** Whether the answer is complete or the client has gone. */
   protected abstract readonly isOver: boolean;
-  /** Reads the request as far as it is read before the call begins, and calls {@link arrive} then. */
+  /** Reads the part of the request that is needed before the call begins, then calls {@link arrive}. */
   protected abstract read(): void;
   /** Answers the call. */
   protected abstract run(): Promise<void>;
-  /** Answers with an error, or ends an answer that has begun with it. Called once, unless the answer is over. */
+  /** Answers with an error, or ends a started answer with it. Called at most once, and not after the answer is over. */
   protected abstract answerError(error: ConnectError): void;
-  /** Ends the answer without another word. */
+  /** Aborts the answer without another message. */
   protected abstract cutAnswer(): void;
 
   get requestHeader(): Headers {
@@ -99,7 +99,7 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
     return this.call.deadlineAt;
   }
 
-  /** To be called once. The protocol calls {@link close} when the stream or the connection has closed. */
+  /** Starts the call; call it once. The protocol calls {@link close} when the stream or the connection has closed. */
   start(): void {
     this.host.onCallStart(this.call);
     if (this.call.method.rule.isBackground === true) {
@@ -156,7 +156,7 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
     this.cutAnswer();
   }
 
-  /** The request is here, as far as it is read before the call begins: from now on the call waits for its turn. */
+  /** Called when enough of the request has arrived. The call now waits for its turn. */
   protected arrive(): void {
     this.hasArrived = true;
     if (!this.#isQueued) {
@@ -165,7 +165,7 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
     }
   }
 
-  /** Answers with what the caller is told of an error. */
+  /** Answers with an error, mapped for the caller. */
   protected fail(error: unknown): void {
     if (!this.isOver) {
       const described = describeTo(this.call, error, this.host.logger);
@@ -174,13 +174,15 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
     }
   }
 
-  /** The answer has been handed over. Its place is free now: the stream closes when its client lets it. */
+  /**
+   * Called when the answer has been handed over. Frees the slot now, because the client decides when the stream closes.
+   */
   protected end(code: Code | undefined): void {
     this.call.end(code);
     this.#leavePlace();
   }
 
-  /** The stream or the connection has closed. */
+  /** Called when the stream or the connection has closed. */
   protected close(): void {
     this.host.watch.remove(this);
     this.host.background.delete(this);

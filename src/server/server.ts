@@ -22,20 +22,20 @@ export interface ServerOptions {
   readonly methods: readonly ServedMethod[];
   readonly interceptors: readonly Interceptor[];
   readonly gate: Gate;
-  /** What a call is told that finds no place. */
+  /** The error for a call that finds no free slot. */
   readonly overloaded: ConnectError;
-  /** Plain HTTP beside the methods, once it is known who serves calls. Default: none. */
+  /** Creates the plain HTTP routes, which may use the call host. Default: none. */
   readonly plain?: ((host: CallHost) => PlainRoutes) | undefined;
   readonly connections: ConnectionGate;
   readonly logger: Logger;
-  /** How many calls may be begun and unanswered, or waiting. Default: 2,048. */
+  /** Maximum number of calls that run or wait. Default: 2,048. */
   readonly maxCalls?: number | undefined;
   readonly tls?: TlsCertificates | undefined;
   readonly origins?: AllowedOrigins | undefined;
   readonly isOwnHost?: ((host: string) => boolean) | undefined;
   readonly onCallStart?: ((call: Call) => void) | undefined;
   readonly onCallEnd?: ((call: Call) => void) | undefined;
-  /** Deviations from the usual limits, for tests. */
+  /** Overrides for limits, for tests. */
   readonly limits?: ServerLimits | undefined;
 }
 
@@ -89,19 +89,19 @@ export class Server implements AsyncDisposable {
     });
   }
 
-  /** Calls in flight, and those that found no place, for metrics. */
+  /** The numbers of calls in flight and of refused calls, for metrics. */
   get calls(): Pick<CallQueue, "inFlight" | "refused"> {
     return this.#queue;
   }
 
-  /** As {@link Listener.listen}. */
+  /** See {@link Listener.listen}. */
   listen(portName: string, host: string, port: number): Promise<string> {
     return this.#listener.listen(portName, host, port);
   }
 
-  /** As {@link Listener.drain}. Calls that may wait for ever are ended at once. */
+  /** See {@link Listener.drain}. Background calls are ended at once. */
   drain(graceMs: number): Promise<void> {
-    // After those that end by themselves, such as watches of health, which have more to say.
+    // Deferred, so that calls that end by themselves can send a last message first, such as health watches.
     setImmediate(() => {
       for (const call of this.#background) {
         call.shutDown();

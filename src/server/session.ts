@@ -4,23 +4,23 @@ import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import type { Peer } from "./exchange.ts";
 
-/** How long HTTP/2 connections live, in ms. */
+/** Time limits of HTTP/2 connections, in ms. */
 export interface SessionLifetime {
-  /** Until the client has sent its settings. Default: 5 s. */
+  /** For receiving the client's settings. Default: 5 s. */
   readonly prefaceMs: number;
-  /** Without a stream. Default: 120 s. */
+  /** For a connection without a stream. Default: 120 s. */
   readonly idleMs: number;
-  /** In all; then GOAWAY. Default: 30 min. */
+  /** The maximum age. GOAWAY is sent then. Default: 30 min. */
   readonly ageMs: number;
-  /** How long running streams may go on after GOAWAY. Default: 10 min, as the longest call. */
+  /** How long running streams may continue after GOAWAY. Default: 10 min, the same as the longest call. */
   readonly graceMs: number;
   /** How long a connection without a stream may take to end after GOAWAY. Default: 1 s. */
   readonly goodbyeMs: number;
   /** How often a ping is sent. Default: 60 s. */
   readonly pingMs: number;
-  /** How long the client may take to answer it. Default: 20 s. */
+  /** How long the client may take to answer a ping. Default: 20 s. */
   readonly pongMs: number;
-  /** How long it may keep its side open after the server has closed its own. Default: 30 s. */
+  /** How long the client may keep its side open after the server has closed its side. Default: 30 s. */
   readonly lingerMs: number;
 }
 
@@ -35,12 +35,12 @@ const USUAL: SessionLifetime = {
   lingerMs: 30_000,
 };
 
-/** The largest list of headers of a request, as HTTP/2 counts it, in bytes. */
+/** Maximum size of a request's header list, as HTTP/2 counts it, in bytes. */
 const MAX_HEADER_LIST_BYTES = 16 * 1_024;
-/** What HTTP/2 counts for a header beside its name and value (RFC 9113, 6.5.2). */
+/** The overhead that HTTP/2 counts for each header, in addition to name and value (RFC 9113, 6.5.2). */
 const HEADER_OVERHEAD_BYTES = 32;
 
-/** Node's own limits. What is left out has a safe default. */
+/** Node's own limits. Options not listed have safe defaults. */
 const OPTIONS = {
   settings: { maxConcurrentStreams: 100, maxHeaderListSize: MAX_HEADER_LIST_BYTES },
   // In MB, for streams, headers and queues together.
@@ -52,9 +52,9 @@ const OPTIONS = {
 
 /** A connection of either version of HTTP, as the listener sees it. */
 export interface Connection {
-  /** Ends what has lasted too long. Called about once a second. @param now ms on the monotonic clock */
+  /** Ends whatever has exceeded its time limit. Called about once a second. @param now ms on the monotonic clock */
   look(now: number): void;
-  /** Takes no more requests, and ends when those that run have been answered. */
+  /** Accepts no more requests, and ends when the running ones have been answered. */
   retire(): void;
 }
 
@@ -65,7 +65,7 @@ export interface SessionOptions {
   readonly peer: Peer;
   /** Called for each request. The stream has a listener for errors. */
   readonly onStream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer) => void;
-  /** Deviations from the usual life. */
+  /** Overrides for the time limits. */
   readonly lifetime?: Partial<SessionLifetime> | undefined;
 }
 
@@ -108,7 +108,7 @@ export class Session implements Connection {
       this.#streams++;
       stream.on("close", this.#onStreamClose);
       if (headerListBytes(rawHeaders) > MAX_HEADER_LIST_BYTES) {
-        // The limit in the settings binds only clients that have acknowledged them.
+        // The limit in the settings applies only to clients that have acknowledged them.
         stream.respond({ ":status": 431 }, { endStream: true });
         this.#session.destroy();
         return;

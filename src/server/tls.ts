@@ -5,30 +5,33 @@ import { systemCodeOf } from "../files/error-code.ts";
 import { WatchedFiles } from "../files/watched-files.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
-/** Where the PEM files of TLS are. */
+/** Paths of the PEM files for TLS. */
 interface TlsFiles {
-  /** The certificate, and after it those that lead to its root. */
+  /** The certificate, followed by the chain to its root. */
   readonly certFile: string;
   /** Its private key, without a passphrase. */
   readonly keyFile: string;
-  /** Who signs the certificates of clients. With it, a client without one is refused. */
+  /** The authorities that sign client certificates. When set, clients without a certificate are refused. */
   readonly clientCaFile?: string | undefined;
 }
 
-/** What is wrong with the files: one line for the operator with the variable and the path, and nothing of the contents. */
+/**
+ * The files cannot be used. The message is one line for the operator with the variable and the path, without the
+ * contents.
+ */
 export class TlsFilesError extends Error {
   override readonly name = "TlsFilesError";
 }
 
 export interface TlsCertificatesOptions extends TlsFiles {
   readonly logger: Logger;
-  /** How often the files are looked at, in ms. Default: 1,000. A change takes effect within a few looks. */
+  /** How often the files are checked, in ms. Default: 1,000. A change takes effect within a few checks. */
   readonly pollMs?: number | undefined;
   /** How long a handshake may take, in ms. Default: 10 s. */
   readonly handshakeTimeoutMs?: number | undefined;
 }
 
-/** The certificate of the service, read again when its files change. New handshakes see the new one. */
+/** The certificate of the service, reloaded when its files change. New handshakes use the new one. */
 export class TlsCertificates implements Disposable {
   readonly #options: TlsCertificatesOptions;
   readonly #files: WatchedFiles<TlsIdentity>;
@@ -41,9 +44,9 @@ export class TlsCertificates implements Disposable {
   }
 
   /**
-   * Reads the files and begins to watch them.
+   * Reads the files and starts watching them.
    *
-   * @throws TlsFilesError when they cannot serve
+   * @throws TlsFilesError when they cannot be used
    */
   static async open(options: TlsCertificatesOptions): Promise<TlsCertificates> {
     const { certFile, keyFile, clientCaFile, logger, pollMs } = options;
@@ -68,7 +71,7 @@ export class TlsCertificates implements Disposable {
     return new TlsCertificates(options, files, servers);
   }
 
-  /** How a server begins. Let it `follow` afterwards. */
+  /** The options for creating a server. Call `follow` afterwards. */
   get serverOptions(): TlsOptions {
     const wantsClientCertificate = this.#options.clientCaFile !== undefined;
     return {
@@ -79,7 +82,7 @@ export class TlsCertificates implements Disposable {
     };
   }
 
-  /** Gives the server every new certificate until it closes. Open connections go on with what they have. */
+  /** Gives the server every new certificate until it closes. Open connections keep their old one. */
   follow(server: Server): void {
     this.#servers.add(server);
     server.once("close", () => this.#servers.delete(server));
@@ -96,7 +99,7 @@ function warnOfAge(validTo: Date, logger: Logger): void {
   }
 }
 
-/** What the files hold, as `node:tls` takes it, and checked. */
+/** The checked contents of the files, in the form that `node:tls` accepts. */
 export interface TlsIdentity {
   readonly context: SecureContextOptions;
   /** The last moment at which clients accept the certificate. */
@@ -106,9 +109,9 @@ export interface TlsIdentity {
 const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /**
- * Reads the files and checks that they belong together.
+ * Reads the files and checks that they match.
  *
- * @throws TlsFilesError when they cannot serve
+ * @throws TlsFilesError when they cannot be used
  */
 async function readTlsFiles({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<TlsIdentity> {
   const cert = await read("TLS_CERT_FILE", certFile);
@@ -123,7 +126,7 @@ async function readTlsFiles({ certFile, keyFile, clientCaFile }: TlsFiles): Prom
   }
   const context: SecureContextOptions = { cert, key, ca, minVersion: "TLSv1.2" };
   try {
-    // OpenSSL has the last word, such as on keys that are too short.
+    // OpenSSL makes further checks, such as for keys that are too short.
     createSecureContext(context);
   } catch (error) {
     throw new TlsFilesError(`TLS_CERT_FILE: ${certFile} cannot be used (${systemCodeOf(error)})`);
@@ -146,7 +149,7 @@ function parseCertificates(variable: string, path: string, pem: string): [X509Ce
       return [first, ...rest];
     }
   } catch {
-    // Reported below: OpenSSL's own message does not help.
+    // Reported below, because OpenSSL's own message does not help.
   }
   throw new TlsFilesError(`${variable}: ${path} has no certificate in PEM, or a damaged one`);
 }
