@@ -6,7 +6,7 @@ import type { EngineModelPattern, FormulaPattern, SnapshotContent } from "./snap
 import { SnapshotError } from "./snapshot-error.ts";
 import type { Item } from "./winners.ts";
 
-/** The columns of NHTSA's database that the snapshot is made from. */
+/** The columns of NHTSA's database from which the snapshot is built. */
 export const SOURCE_COLUMNS: Readonly<Record<string, readonly string[]>> = {
   Conversion: ["Id", "FromElementId", "ToElementId", "Formula"],
   Element: ["Id", "Code", "LookupTable", "IsPrivate", "Decode", "weight"],
@@ -28,15 +28,15 @@ export const SOURCE_COLUMNS: Readonly<Record<string, readonly string[]>> = {
 export const PUBLIC_ELEMENTS =
   "Element WHERE coalesce(Decode, '') <> '' AND coalesce(IsPrivate, 0) = 0 AND Code IS NOT NULL";
 
-/** Look-up tables whose rows are no values of patterns. */
+/** Look-up tables whose rows are not values of patterns. */
 const NOT_FOR_PATTERNS: ReadonlySet<string> = new Set(["Make", "Manufacturer"]);
 const CHANGED_ON = "coalesce(unixepoch(coalesce(p.UpdatedOn, p.CreatedOn), 'subsec'), 0)";
-/** Schemas that are checked, of manufacturers that NHTSA makes public. */
+/** Checked schemas of public manufacturers. */
 const PUBLIC_SCHEMAS = `
   SELECT l.VinSchemaId FROM Wmi_VinSchema l
   JOIN Wmi w ON w.Id = l.WmiId AND w.PublicAvailabilityDate IS NOT NULL
   JOIN VinSchema s ON s.Id = l.VinSchemaId AND coalesce(s.TobeQCed, 0) = 0`;
-/** Ids order candidates, and those of engine models come after all of plain patterns. */
+/** Candidates are ordered by id. The ids of engine models start here, after those of all plain patterns. */
 const ENGINE_MODEL_IDS_FROM = 2 ** 30;
 const OPEN_END = 2999;
 const LINE_BREAKS = /[\t\r\n]/g;
@@ -46,9 +46,9 @@ const ISO_DATE_LENGTH = 10;
 type Labels = ReadonlyMap<string, string>;
 
 /**
- * Arranges NHTSA's database for decoding.
+ * Converts NHTSA's database into the form for decoding.
  *
- * @param sourcePath NHTSA's database as SQLite; it may be changed, so hand in a copy.
+ * @param sourcePath NHTSA's database as SQLite. It may be changed, so pass a copy.
  * @throws SnapshotError when the source is not such a database.
  */
 export function buildSnapshot(sourcePath: string): SnapshotContent {
@@ -84,7 +84,7 @@ function openSource(path: string): Database.Database & Disposable {
   let database: Database.Database | undefined;
   try {
     database = new Database(path);
-    // Published files may be in write-ahead mode, which would need further files beside them.
+    // Published files may be in write-ahead mode, which would create more files next to them.
     database.exec("PRAGMA journal_mode = OFF; PRAGMA locking_mode = EXCLUSIVE");
     database.prepare("SELECT count(*) FROM sqlite_master").get();
   } catch (cause) {
@@ -134,7 +134,10 @@ function readConversions(source: Database.Database): Conversion[] {
     .all();
 }
 
-/** The names in each variable's look-up table, by id; for all public variables, also those without such a table. */
+/**
+ * The names in each variable's look-up table, by id. Has an entry for every public variable, even without a look-up
+ * table.
+ */
 function readLabels(source: Database.Database, elements: readonly SourceElement[]): Map<number, Labels> {
   const tables = source.prepare("SELECT lower(name) FROM sqlite_master WHERE type = 'table'").pluck().all();
   const isRead = (table: string): boolean => !NOT_FOR_PATTERNS.has(table) && tables.includes(table.toLowerCase());
@@ -158,7 +161,7 @@ function readTable(source: Database.Database, table: string): Labels {
   return new Map(rows.map(([id, name]) => [id, todaysLabel(table, name)]));
 }
 
-/** The name that NHTSA gives a row of a look-up table today. A newer database has it already. */
+/** NHTSA's current name for a row of a look-up table. Newer databases already have it. */
 function todaysLabel(table: string, name: string): string {
   return RENAMED_LABELS[table]?.[name] ?? name;
 }
@@ -192,7 +195,7 @@ interface SourceWmi {
   readonly make: string | null;
 }
 
-/** The identifiers, their links to schemas, and the places of these schemas by their ids. */
+/** The identifiers, their links to schemas, and the positions of these schemas by id. */
 function readWmis(
   source: Database.Database,
   texts: Texts,
@@ -261,7 +264,10 @@ function readLinks(
   };
 }
 
-/** Where the rows of each owner begin, and where the last end. Both lists are ascending, every row has its owner. */
+/**
+ * The start of each owner's rows, and the end of the last. Both lists must be ascending, and every row must have an
+ * owner.
+ */
 function startsOf(owners: Iterable<number>, rowOwners: ArrayLike<number>): Uint32Array {
   const starts: number[] = [];
   let row = 0;
@@ -293,7 +299,7 @@ interface PatternRows {
   readonly changedOn: Float64Array;
 }
 
-/** The patterns of public variables and schemas that some VIN can match. */
+/** The patterns of public variables and schemas that a VIN can match. */
 function readPatterns(
   source: Database.Database,
   schemaPlaces: ReadonlyMap<number, number>,
@@ -336,7 +342,7 @@ function readPatterns(
   return { rows: { count, ...columns }, formulas };
 }
 
-/** All patterns; a chunk at a time is quicker than row by row, and needs less memory than all at once. */
+/** All patterns, in chunks: faster than row by row, and with less memory than all at once. */
 function* patternsOf(source: Database.Database): Generator<SourcePattern> {
   const lastRow = Number(source.prepare("SELECT max(rowid) FROM Pattern").pluck().get());
   const chunk = source.prepare<[number, number], SourcePattern>(`
@@ -348,14 +354,14 @@ function* patternsOf(source: Database.Database): Generator<SourcePattern> {
   }
 }
 
-/** Puts the patterns of a schema together, and in it those that have the same keys. */
+/** Groups the patterns by schema, and within a schema by keys. */
 function arrange(
   rows: PatternRows,
   schemaCount: number,
   keyCount: number,
 ): Pick<SnapshotContent, "schemas" | "groups" | "patterns"> {
   const { count } = rows;
-  // One number for each row that sorts by schema and keys: plain numbers sort many times faster than objects.
+  // One sortable number for each row, by schema and keys: numbers sort many times faster than objects.
   const order = new Float64Array(count);
   for (let row = 0; row < count; row++) {
     order[row] = ((rows.schema[row] ?? 0) * keyCount + (rows.key[row] ?? 0)) * count + row;
@@ -428,7 +434,7 @@ function toDefaults(labels: ReadonlyMap<number, Labels>): Map<number, Item[]> {
   );
 }
 
-/** Keeps each text once. */
+/** Stores each text once. */
 class Texts {
   readonly #places = new Map<string, number>([["", 0]]);
 
@@ -443,7 +449,7 @@ class Texts {
   }
 }
 
-/** Keeps each value of each variable once. */
+/** Stores each value of each variable once. */
 class Attributes {
   readonly #texts: Texts;
   readonly #labels: ReadonlyMap<number, Labels>;
@@ -457,7 +463,7 @@ class Attributes {
     this.#labels = labels;
   }
 
-  /** The place of a value; undefined when the variable is not public. */
+  /** The position of a value; undefined when the variable is not public. */
   placeOf(elementId: number, attributeId: string): number | undefined {
     const labels = this.#labels.get(elementId);
     if (labels === undefined) {
@@ -471,7 +477,7 @@ class Attributes {
       places.set(attributeId, place);
       this.#elementId.push(elementId);
       this.#id.push(this.#texts.placeOf(attributeId));
-      // vPIC prints the id where its look-up table has no such row.
+      // vPIC prints the id when the look-up table has no such row.
       this.#value.push(this.#texts.placeOf(printed(labels.get(attributeId) ?? attributeId)));
     }
     return place;

@@ -4,7 +4,7 @@ import { byPriorityAndAge, type Item } from "./winners.ts";
 
 const DIGITS = /\d/g;
 
-/** Every value that the patterns offer for a VIN: plain patterns, the engine model's own, formulas. */
+/** All candidate values for a VIN: from plain patterns, the engine model's patterns and formulas. */
 export function collectCandidates(data: SnapshotData, wmi: Wmi, year: number | undefined, vin: string): Item[] {
   const candidates = data.matchingPatterns(wmi, year, vin);
   const engine = engineOf(candidates);
@@ -34,7 +34,7 @@ function engineOf(candidates: readonly Item[]): Item | undefined {
   return engine;
 }
 
-/** What formulas are matched against: positions 4 to 8, a bar, positions 10 to 17. */
+/** The text that formulas match: positions 4 to 8, a bar, positions 10 to 17. */
 function keyOf(vin: string): string {
   return `${vin.slice(3, 8)}|${vin.slice(9)}`;
 }

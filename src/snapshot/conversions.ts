@@ -1,7 +1,7 @@
 import { ELEMENT } from "./nhtsa-tables.ts";
 import { byPriorityAndAge, type Item } from "./winners.ts";
 
-/** A row of vPIC's table Conversion: how one variable follows from another. */
+/** A row of vPIC's table Conversion: a formula that computes one variable from another. */
 export interface Conversion {
   readonly id: number;
   readonly fromElementId: number;
@@ -10,31 +10,31 @@ export interface Conversion {
   readonly formula: string;
 }
 
-/** A variable that follows from a known one. */
+/** A variable that is computed from a known one. */
 export interface Converted {
   readonly elementId: number;
-  /** Whether the value is what NHTSA itself computes. */
+  /** Whether the value is certain to equal NHTSA's own. */
   readonly isExact: boolean;
   readonly from: Item;
   readonly formula: string;
 }
 
-/** A decimal number as vPIC's database keeps it: trailing zeros count. */
+/** A decimal number as in vPIC's database: trailing zeros count. */
 interface Decimal {
   readonly units: bigint;
   /** Digits after the point. */
   readonly scale: number;
-  /** Digits in all, leading zeros aside. */
+  /** The number of digits without leading zeros. */
   readonly precision: number;
 }
 
 const FORMULA = /^\s*#x#\s*([*/])\s*([\d.]+)\s*$/;
-/** What NHTSA puts where a formula cannot be computed, say because the known value is "TBD". */
+/** NHTSA's value when a formula cannot be computed, for example because the known value is "TBD". */
 const NOT_COMPUTABLE = "0";
 const NUMBER = /^(-?)(\d*)\.?(\d*)$/;
 const MIN_QUOTIENT_SCALE = 6;
 
-/** The variables that follow from the known ones by formula and are not known yet. Conversions are not chained. */
+/** The unknown variables that formulas can compute from the known ones. Conversions are not chained. */
 export function convert(items: readonly Item[], conversions: readonly Conversion[]): Converted[] {
   const steps = conversions.flatMap((conversion) => {
     const from = items.find((item) => item.elementId === conversion.fromElementId);
@@ -55,7 +55,7 @@ export function convert(items: readonly Item[], conversions: readonly Conversion
     });
 }
 
-/** The value that a conversion yields. */
+/** Computes the value of a conversion. */
 export function evaluate({ from, formula }: Converted): string {
   const [, operator, constant] = FORMULA.exec(formula) ?? [];
   if (constant === undefined || (operator !== "*" && operator !== "/")) {
@@ -65,19 +65,19 @@ export function evaluate({ from, formula }: Converted): string {
 }
 
 /**
- * Litres are rounded to a tenth, and the maker may have stated cubic inches that the embedded data lacks. Only cubic
- * centimetres to the last digit are certain to be what NHTSA itself converts from.
+ * Litres are rounded to a tenth, and the maker may have stated cubic inches that the embedded data lacks. Only exact
+ * cubic centimetres are certain to be the value from which NHTSA converts.
  */
 function isExact(item: Item): boolean {
   return item.elementId === ELEMENT.displacementCc && !item.attributeId.trim().endsWith("0");
 }
 
 /**
- * Multiplies or divides as SQL Server does, in which vPIC's web service computes, so that the digits come out the same:
- * a product has the decimals of both factors, a quotient those of the dividend plus the digits of the divisor plus one,
- * at least six, the rest cut off.
+ * Multiplies or divides like SQL Server, which vPIC's web service uses, so that all digits match. A product has the
+ * decimals of both factors. A quotient has the decimals of the dividend plus the digits of the divisor plus one, but at
+ * least six; further decimals are cut off.
  *
- * @returns undefined when an operand is no number or the divisor is zero.
+ * @returns undefined when an operand is not a number or the divisor is zero.
  */
 export function calculate(left: string, operator: "*" | "/", right: string): string | undefined {
   const a = parseDecimal(left);

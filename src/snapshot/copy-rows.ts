@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 
-/** A row does not parse. The message says what is wrong with it, not what it holds. */
+/** A row cannot be parsed. The message says what is wrong, without the row's contents. */
 export class CopyRowError extends Error {
   override readonly name = "CopyRowError";
 }
@@ -9,7 +9,7 @@ export class CopyRowError extends Error {
 export interface KeptColumn {
   /** In lower case. */
   readonly name: string;
-  /** Its place in the row. */
+  /** Its position in the row. */
   readonly place: number;
 }
 
@@ -65,11 +65,11 @@ export function sqliteType(column: string): "INTEGER" | "TEXT" {
 }
 
 /**
- * Reads one row of PostgreSQL's text format for COPY.
+ * Parses one row of PostgreSQL's text format for COPY.
  *
- * @param columnCount how many columns the table has.
- * @returns the kept columns as SQLite takes them: true is 1, false is 0.
- * @throws CopyRowError when the row is not of that form.
+ * @param columnCount the number of columns in the table.
+ * @returns the kept columns as SQLite values: true is 1, false is 0.
+ * @throws CopyRowError when the row is malformed.
  */
 export function parseCopyRow(line: Buffer, columnCount: number, keptColumns: readonly KeptColumn[]): (string | null)[] {
   const text = line.toString("utf8");

@@ -7,7 +7,7 @@ import { pickWinners, type Item } from "./winners.ts";
 
 /** One attempt at a VIN, for one year. */
 export interface Attempt {
-  /** Undefined when position 10 names none. */
+  /** Undefined when position 10 is not a year code. */
   readonly year: number | undefined;
   readonly isYearConclusive: boolean;
   readonly isYearContradicted: boolean;
@@ -18,7 +18,7 @@ export interface Pass {
   readonly findings: Findings;
   readonly conversions: readonly Converted[];
   readonly codes: readonly ErrorCode[];
-  /** The weights of all variables found. */
+  /** The sum of the weights of all variables found. */
   readonly weight: number;
   readonly patternCount: number;
 }
@@ -51,7 +51,7 @@ function collectItems(data: SnapshotData, vin: string, wmi: Wmi, year: number | 
   return items;
 }
 
-/** The make is the model's; without a model it is the identifier's, if that has only one. */
+/** The make of the model; without a model, the make of the identifier if it has only one. */
 function makeOf(data: SnapshotData, wmi: Wmi, items: readonly Item[]): Make {
   const model = items.find((item) => item.elementId === ELEMENT.model);
   return model === undefined ? wmi : data.makeOf(Number(model.attributeId));
@@ -70,7 +70,7 @@ function givenItem(elementId: number, attributeId: string, value: string): Item 
   return { elementId, attributeId, value, isPattern: false, priority: 0, changedOn: 0, keyRank: 0, id: 0 };
 }
 
-/** Notes, of which there may be several, weigh nothing. */
+/** Notes, of which there may be several, have no weight. */
 function weigh(
   data: SnapshotData,
   items: readonly Item[],

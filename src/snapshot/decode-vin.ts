@@ -7,15 +7,15 @@ import { descriptorOf, wmiOf } from "./vin-characters.ts";
 
 const YEARS_AHEAD = 2;
 const LIGHT_TRUCK = 1;
-/** Between two passes that are equally good, the one for the year that the caller named wins. */
+/** Of two equally good passes, the one for the year that the caller named wins. */
 const NAMED_YEAR_BONUS = 10_000;
 
 /** How passes are compared: the first difference decides, and more is better. */
 type Comparable = readonly [errors: number, elements: number, patterns: number, year: number];
 
 /**
- * Decodes a VIN as NHTSA's spVinDecode does: for the year that it implies, for both years when that is not conclusive,
- * and for the year that the caller names; the best pass wins.
+ * Decodes a VIN as NHTSA's spVinDecode does: for the year that the VIN implies, for both years when that is
+ * inconclusive, and for the year that the caller names. The best pass wins.
  *
  * @param namedYear the year that the caller names, if any.
  * @param nowMs the time, in ms since the epoch. Years more than two ahead are ignored, and so are identifiers that become
@@ -56,7 +56,7 @@ export function decodeVin(data: SnapshotData, vin: string, namedYear: number | u
   return bestOf(passes, namedYear);
 }
 
-/** Cars, MPVs and light trucks: their position 7 tells the cycle of years, and their serial number has five digits. */
+/** Cars, MPVs and light trucks: position 7 determines the cycle of years, and the serial number has five digits. */
 function isLightVehicle(wmi: Wmi | undefined): boolean {
   return (
     wmi?.vehicleTypeId === VEHICLE_TYPE.passengerCar ||
@@ -85,7 +85,7 @@ function bestOf(passes: readonly Pass[], namedYear: number | undefined): Pass {
 }
 
 function scoreFor({ codes, weight, patternCount, findings }: Pass, namedYear: number | undefined): Comparable {
-  // A year without a model gives way to the other one, but not when the caller has named it.
+  // A year without a model loses to the other one, unless the caller has named it.
   const errors = namedYear === undefined ? codes : codes.filter((code) => code !== 14);
   const bonus = namedYear !== undefined && findings.year === namedYear ? NAMED_YEAR_BONUS : 0;
   return [weightOf(errors), weight, patternCount, (findings.year ?? 0) + bonus];

@@ -1,23 +1,23 @@
 const YEAR_CODES = "ABCDEFGHJKLMNPRSTVWXY123456789";
 const FIRST_YEAR_OF_LATER_CYCLE = 2010;
-/** The codes of position 10 repeat after so many years. */
+/** The number of years after which the codes of position 10 repeat. */
 export const YEARS_PER_CYCLE = 30;
 /** The first year that vPIC decodes. */
 export const EARLIEST_YEAR = 1980;
 
-/** What position 10 and the kind of vehicle say of the model year. */
+/** The model year according to position 10 and the kind of vehicle. */
 export interface ImpliedYear {
   readonly year: number;
-  /** False when the vehicle may as well be one cycle older. */
+  /** False when the vehicle may also be one cycle older. */
   readonly isConclusive: boolean;
 }
 
 /**
- * The model year that a VIN implies; undefined when position 10 is no year code (0, U, Z).
+ * The model year that a VIN implies; undefined when position 10 is not a year code (0, U, Z).
  *
  * @param isLightVehicle whether the WMI is one of cars, MPVs or light trucks: for these, and only these, a digit at
- * position 7 means the earlier cycle and a letter the later one.
- * @param latestYear the last year to believe in; a later one is taken back a cycle.
+ *   position 7 means the earlier cycle and a letter the later one.
+ * @param latestYear the latest plausible year; a later one is moved back a cycle.
  */
 export function impliedYear(vin: string, isLightVehicle: boolean, latestYear: number): ImpliedYear | undefined {
   const index = YEAR_CODES.indexOf(vin.charAt(9));
@@ -31,7 +31,7 @@ export function impliedYear(vin: string, isLightVehicle: boolean, latestYear: nu
     : { year, isConclusive: isLightVehicle };
 }
 
-/** The same code's year in the other cycle; undefined when vPIC decodes no such year. */
+/** The year of the same code in the other cycle; undefined when vPIC does not decode that year. */
 export function yearOfOtherCycle(year: number, latestYear: number): number | undefined {
   const other = year < FIRST_YEAR_OF_LATER_CYCLE ? year + YEARS_PER_CYCLE : year - YEARS_PER_CYCLE;
   return other >= EARLIEST_YEAR && other <= latestYear ? other : undefined;

@@ -1,6 +1,6 @@
 /**
- * Tables of NHTSA's database that the embedded copy lacks or has in an older form, and the numbers in it that decoding
- * itself needs to know. As of August and September 2026.
+ * Tables of NHTSA's database that the embedded copy lacks or has in an older form, and ids that the decoder needs. As
+ * of August and September 2026.
  */
 
 /** Variables, by their id in the table Element. */
@@ -30,7 +30,7 @@ export const ELEMENTS_NOT_FROM_PATTERNS: ReadonlySet<number> = new Set([
   ELEMENT.vehicleType,
 ]);
 
-/** Notes and other free texts: all their values are kept, while any other variable has one. */
+/** Notes and other free texts, of which all values are kept. Any other variable has one value. */
 export const ELEMENTS_WITH_MANY_VALUES: ReadonlySet<number> = new Set([114, 121, 129, 150, 154, 155, 169, 186]);
 
 /** Vehicle types, by their id in the table VehicleType. */
@@ -44,13 +44,13 @@ export const VEHICLE_TYPE = {
   incompleteVehicle: 10,
 } as const;
 
-/** Body classes that bear on the verdict, by their id in the table BodyStyle. */
+/** Body classes that affect the verdict, by their id in the table BodyStyle. */
 export const BODY_CLASSES = {
   /** A glider kit is not a motor vehicle. */
   glider: new Set(["64"]),
   /** Made for use off the road; its number is not a VIN. */
   offRoad: new Set(["69", "84", "86", "88", "97", "105", "113", "124", "126", "127"]),
-  /** Sold for others to complete, so the vehicle on the road may differ from what its VIN says. */
+  /** Sold to be completed by others, so the finished vehicle may differ from its VIN. */
   incomplete: new Set([
     "62",
     "63",
@@ -71,14 +71,14 @@ export const BODY_CLASSES = {
   ]),
 } as const;
 
-/** What vPIC prints for a variable that only other kinds of vehicles have. */
+/** vPIC's value of a variable that only other kinds of vehicles have. */
 export const NOT_APPLICABLE = "Not Applicable";
 
 /** A value that NHTSA assumes for a whole vehicle type. */
 export interface Default {
   readonly elementId: number;
   readonly attributeId: string;
-  /** Where it is not the name of `attributeId` in the look-up table. */
+  /** Set if it is not the name of `attributeId` in the look-up table. */
   readonly value?: string;
 }
 
@@ -86,8 +86,8 @@ export interface Default {
 const LIGHTEST_GVWR = "10";
 
 /**
- * What NHTSA assumes for a vehicle type where nothing else is known (its table DefaultValue). Defaults that only say
- * "Not Applicable" are left out, unless they count when two passes are compared.
+ * NHTSA's default values for a vehicle type (its table DefaultValue). Defaults of "Not Applicable" are left out, unless
+ * they count when two passes are compared.
  */
 export const DEFAULTS: Readonly<Record<number, readonly Default[]>> = {
   [VEHICLE_TYPE.motorcycle]: [{ elementId: ELEMENT.gvwr, attributeId: LIGHTEST_GVWR }],
@@ -95,7 +95,7 @@ export const DEFAULTS: Readonly<Record<number, readonly Default[]>> = {
   [VEHICLE_TYPE.lowSpeedVehicle]: [{ elementId: ELEMENT.gvwr, attributeId: LIGHTEST_GVWR }],
 };
 
-/** Names that NHTSA has changed since the embedded copy was made, by look-up table: the old name and today's. */
+/** Names that NHTSA has changed since the embedded copy was made, by look-up table: the old and the current name. */
 export const RENAMED_LABELS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   BodyStyle: {
     "Crossover Utility Vehicle (CUV)": "Crossover Utility Vehicle [CUV]",
@@ -132,7 +132,7 @@ export const RENAMED_LABELS: Readonly<Record<string, Readonly<Record<string, str
   },
 };
 
-/** Vehicles whose model year NHTSA sets by their descriptor (its table VinDescriptor), by that year. */
+/** Descriptors for which NHTSA sets the model year (its table VinDescriptor), by year. */
 const DESCRIPTORS_OF_YEAR: Readonly<Record<number, readonly string[]>> = {
   2009: ["KNDJH741*85", "KNDJH742*85", "KNDJJ741*85"],
   2012: ["KMHGC4DH*BU"],
@@ -203,14 +203,14 @@ const DESCRIPTORS_OF_YEAR: Readonly<Record<number, readonly string[]>> = {
   2026: ["W1W8NC6Y*TT"],
 };
 
-/** The model year that NHTSA has set for vehicles of a descriptor, before all rules. */
+/** The model year that NHTSA sets for a descriptor. It overrides all rules. */
 export const YEAR_OF_DESCRIPTOR: ReadonlyMap<string, number> = new Map(
   Object.entries(DESCRIPTORS_OF_YEAR).flatMap(([year, descriptors]) =>
     descriptors.map((descriptor) => [descriptor, Number(year)] as const),
   ),
 );
 
-/** Vehicles built with a wrong check digit: every VIN with this beginning and a serial number between these two. */
+/** Vehicles built with a wrong check digit: every VIN with this prefix and a serial number in this range. */
 interface Batch {
   readonly beginning: RegExp;
   readonly firstSerial: number;
@@ -218,7 +218,7 @@ interface Batch {
 }
 
 /**
- * The batches that NHTSA excepts from the check digit (its table VinException lists their VINs one by one). The other
+ * The batches that NHTSA exempts from the check digit. Its table VinException lists their VINs one by one. The other
  * VINs of a batch were not sold in the U.S., or their check digit happens to be right.
  */
 export const EXCEPTED_BATCHES: readonly Batch[] = [
@@ -233,7 +233,7 @@ export const EXCEPTED_BATCHES: readonly Batch[] = [
   { beginning: /^1P9PB443.SL881/, firstSerial: 35, lastSerial: 37 },
 ];
 
-/** VINs that NHTSA excepts from the check digit one by one. */
+/** Single VINs that NHTSA exempts from the check digit. */
 export const EXCEPTED_VINS: ReadonlySet<string> = new Set([
   "1C9FA3822R1257949",
   "1K9SM5329KK007337",
@@ -245,12 +245,15 @@ export const EXCEPTED_VINS: ReadonlySet<string> = new Set([
   "VKD2C700VRP001817",
 ]);
 
-/** vPIC's error codes that the embedded data can prove. Codes 2 to 5 need data that it lacks; 6 is for shorter VINs. */
+/**
+ * The vPIC error codes that the embedded data can establish. Codes 2 to 5 need data that it lacks; 6 is for shorter
+ * VINs.
+ */
 export type ErrorCode = 0 | 1 | 7 | 8 | 9 | 10 | 11 | 12 | 14 | 400;
 
 /** A row of the table ErrorCode. */
 interface Meaning {
-  /** NHTSA's own words, which begin with the code. */
+  /** NHTSA's text, which begins with the code. */
   readonly text: string;
   /** How much the code counts against a pass when two years are tried; never positive. */
   readonly weight: number;

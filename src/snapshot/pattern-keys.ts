@@ -1,15 +1,15 @@
 /**
- * The keys of patterns, such as `*F[A-D]**|E`, in a form that is quick to match: for each position that is not free, the
- * set of characters that may stand there.
+ * The keys of patterns, such as `*F[A-D]**|E`, in a form that is fast to match: for each restricted position, the set
+ * of allowed characters.
  */
 export interface PatternKeys {
   /** The steps of key i are those from `stepStart[i]` to before `stepStart[i + 1]`. */
   readonly stepStart: Uint32Array;
-  /** One test: the place of a set among the members, times {@link POSITIONS}, plus a position in the key. */
+  /** Each step is one test: the index of a set in the members, times {@link POSITIONS}, plus a position in the key. */
   readonly steps: Uint32Array;
   /** For each set and each character, 1 when it is a member. */
   readonly members: Uint8Array;
-  /** The place of each key in the order of {@link sortingForm}; equal keys share one. */
+  /** The rank of each key in the order of {@link sortingForm}; equal keys share one. */
   readonly rank: Uint32Array;
 }
 
@@ -35,17 +35,17 @@ const RANGE = /(.)-(.)/g;
 export class KeyCollector {
   readonly #places = new Map<string, number>();
   readonly #sets: string[] = [];
-  /** By the text of one position, such as `[A-D]`. */
+  /** The indexes of sets by the text of one position, such as `[A-D]`. */
   readonly #setPlaces = new Map<string, number>();
   readonly #stepStart: number[] = [0];
   readonly #steps: number[] = [];
 
-  /** How many there are. */
+  /** The number of keys. */
   get size(): number {
     return this.#places.size;
   }
 
-  /** The place of a key; undefined when no VIN can match it. */
+  /** The index of a key; undefined when no VIN can match it. */
   placeOf(keys: string): number | undefined {
     const known = this.#places.get(keys);
     if (known !== undefined) {
@@ -104,7 +104,7 @@ export class KeyCollector {
   }
 }
 
-/** Matches one VIN after the other against keys. */
+/** Matches VINs against keys, one VIN at a time. */
 export class KeyMatcher {
   readonly #keys: PatternKeys;
   readonly #characters = new Uint8Array(KEY_LENGTH);
@@ -120,7 +120,7 @@ export class KeyMatcher {
     }
   }
 
-  /** Whether every character of the VIN belongs to the set that the key has at its position. */
+  /** Whether every character of the VIN is in the key's set for its position. */
   matches(key: number): boolean {
     const { stepStart, steps, members } = this.#keys;
     const end = stepStart[key + 1] ?? 0;
@@ -140,8 +140,8 @@ export class KeyMatcher {
 }
 
 /**
- * Texts that sort as NHTSA's database sorts keys: the shortest without stars first, then alphabetically without brackets,
- * where the star, then the bar, come before digits and letters.
+ * A text that sorts like keys in NHTSA's database: first by length without stars, then alphabetically without brackets,
+ * with the star and then the bar before digits and letters.
  */
 export function sortingForm(keys: string): string {
   const literals = keys.replaceAll("*", "").length;

@@ -7,42 +7,45 @@ interface Element {
   readonly id: number;
   /** Its name in vPIC's flat answers, such as `EngineCylinders`. */
   readonly code: string;
-  /** How much it counts, when two passes are compared, that the variable is known. */
+  /** The weight of a known variable when two passes are compared. */
   readonly weight: number;
 }
 
-/** A pattern of an engine model's own. */
+/** A pattern that belongs to an engine model. */
 export interface EngineModelPattern {
-  /** A place among the attributes. */
+  /** An index of the attributes. */
   readonly attribute: number;
   readonly changedOn: number;
   readonly id: number;
 }
 
-/** A pattern with `#` for digits, whose value is read out of the VIN. */
+/** A pattern with `#` for digits, whose value is read from the VIN. */
 export interface FormulaPattern extends EngineModelPattern {
   readonly keys: string;
 }
 
 /**
- * NHTSA's data, arranged for decoding; what the unpacked file holds. Most of it are columns: rows are known by their
- * place, and where the rows of one table belong to a row of another, `start[i]` to `start[i + 1]` are those of row i.
+ * NHTSA's data in the form for decoding: the content of the unpacked file. Most of it is stored in columns, and rows
+ * are identified by their index. Where rows of one table belong to a row of another, those of row i are `start[i]` to
+ * before `start[i + 1]`.
  */
 export interface SnapshotContent {
-  /** When the newest of the data was changed, such as `2026-02-17`, or the month of NHTSA's file, such as `2026-10`. */
+  /**
+   * The date of the latest change in the data, such as `2026-02-17`, or the month of NHTSA's file, such as `2026-10`.
+   */
   readonly dataDate: string;
   readonly elements: readonly Element[];
   readonly conversions: readonly Conversion[];
-  /** Each text once; the other columns give places here. The first is empty. */
+  /** Each text once; other columns have indexes into this list. The first text is empty. */
   readonly texts: readonly string[];
   /** Every value that a variable can have. */
   readonly attributes: {
     readonly elementId: Uint16Array;
-    /** As {@link Item.attributeId} and {@link Item.value}. */
+    /** See {@link Item.attributeId} and {@link Item.value}. */
     readonly id: Uint32Array;
     readonly value: Uint32Array;
   };
-  /** By the model's id, the make that it is sold under; 0 when unknown. */
+  /** The make of each model, by the model's id; 0 when unknown. */
   readonly models: {
     readonly makeId: Uint32Array;
     readonly make: Uint32Array;
@@ -71,7 +74,7 @@ export interface SnapshotContent {
   readonly schemas: {
     readonly groupStart: Uint32Array;
   };
-  /** The patterns of a schema that have the same keys. */
+  /** Groups of patterns of a schema with the same keys. */
   readonly groups: {
     readonly key: Uint32Array;
     readonly patternStart: Uint32Array;
@@ -82,11 +85,11 @@ export interface SnapshotContent {
     readonly id: Uint32Array;
   };
   readonly keys: PatternKeys;
-  /** Few in all the data; by schema. */
+  /** By schema; there are few in all the data. */
   readonly formulas: ReadonlyMap<number, readonly FormulaPattern[]>;
   /** By name, in lower case. */
   readonly engineModels: ReadonlyMap<string, readonly EngineModelPattern[]>;
-  /** What is assumed of a vehicle type. */
+  /** The default values, by vehicle type. */
   readonly defaults: ReadonlyMap<number, readonly Item[]>;
 }
 
@@ -96,9 +99,9 @@ export interface Make {
   readonly make: string;
 }
 
-/** A world manufacturer identifier and what it says of every vehicle that carries it. All ids are 0 when unknown. */
+/** A world manufacturer identifier and the properties of every vehicle with it. All ids are 0 when unknown. */
 export interface Wmi extends Make {
-  /** Its place in the data. */
+  /** Its index in the data. */
   readonly place: number;
   /** When NHTSA makes it public, in ms since the epoch; NaN when it is not to be. */
   readonly availableOn: number;
@@ -166,12 +169,12 @@ export class SnapshotData {
     };
   }
 
-  /** Whether NHTSA has any patterns for vehicles of this identifier and year. */
+  /** Whether NHTSA has patterns for this identifier and year. */
   coversYear(wmi: Wmi, year: number): boolean {
     return this.#linksOf(wmi, year).length > 0;
   }
 
-  /** The patterns that match a VIN; those of all years when the year is not known. */
+  /** The patterns that match a VIN; of all years when the year is unknown. */
   matchingPatterns(wmi: Wmi, year: number | undefined, vin: string): Item[] {
     const { schemas, groups } = this.#content;
     this.#matcher.setVin(vin);
@@ -189,7 +192,7 @@ export class SnapshotData {
     return items;
   }
 
-  /** The formula patterns of this identifier and year, whether they match or not, with the schemas' patterns. */
+  /** All formula patterns of this identifier and year, whether or not they match. */
   formulaPatterns(wmi: Wmi, year: number | undefined): readonly FormulaPattern[] {
     const { formulas, links } = this.#content;
     return this.#linksOf(wmi, year).flatMap((link) => formulas.get(at(links.schema, link)) ?? []);
@@ -206,12 +209,12 @@ export class SnapshotData {
     return patterns.map((pattern) => this.#toItem(pattern.attribute, ENGINE_MODEL_PRIORITY, pattern, engine.keyRank));
   }
 
-  /** What NHTSA assumes of a vehicle type where nothing else is known. */
+  /** NHTSA's default values for a vehicle type. */
   defaultsOf(vehicleTypeId: number): readonly Item[] {
     return this.#content.defaults.get(vehicleTypeId) ?? [];
   }
 
-  /** The make that a model is sold under; its id is 0 when unknown. */
+  /** The make of a model; its id is 0 when unknown. */
   makeOf(modelId: number): Make {
     const { models } = this.#content;
     return { makeId: at(models.makeId, modelId), make: this.#text(at(models.make, modelId)) };
@@ -222,7 +225,7 @@ export class SnapshotData {
     return this.#names[elementId];
   }
 
-  /** How much it counts, when two passes are compared, that a variable is known. */
+  /** The weight of a known variable when two passes are compared. */
   weightOf(elementId: number): number {
     return this.#weights[elementId] ?? 0;
   }

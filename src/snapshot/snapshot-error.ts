@@ -1,4 +1,4 @@
-/** What a fault lies in: the database that the snapshot is made from, or the place where it is to be kept. */
+/** The cause of a fault: the database from which the snapshot is built, or the directory where it is stored. */
 export type Culprit = "database" | "data directory";
 
 type Reason = readonly [culprit: Culprit, message: string];
@@ -8,7 +8,7 @@ const NOT_A_DIRECTORY: Reason = ["data directory", "it is not a directory"];
 const NOT_WRITABLE: Reason = ["data directory", "it cannot be written to"];
 const DAMAGED: Reason = ["database", "it is damaged"];
 
-/** By the codes of Node and SQLite, whose own messages name paths and statements. */
+/** By the error codes of Node and SQLite, whose own messages contain paths and statements. */
 const REASONS: Readonly<Record<string, Reason>> = {
   EACCES: NOT_WRITABLE,
   EDQUOT: DISK_FULL,
@@ -26,7 +26,7 @@ const REASONS: Readonly<Record<string, Reason>> = {
   Z_DATA_ERROR: DAMAGED,
 };
 
-/** The snapshot cannot be unpacked. The message says why, and what to do where that is known; it is for the log. */
+/** The snapshot cannot be unpacked. The message is for the log: it says why and, if known, what to do. */
 export class SnapshotError extends Error {
   override readonly name = "SnapshotError";
   readonly culprit: Culprit;
@@ -37,7 +37,7 @@ export class SnapshotError extends Error {
   }
 }
 
-/** Says in plain words what went wrong while unpacking. */
+/** Converts an error during unpacking into one with a plain message. */
 export function toSnapshotError(error: unknown): SnapshotError {
   if (error instanceof SnapshotError) {
     return error;

@@ -4,33 +4,36 @@ import { crc32 } from "node:zlib";
 import { systemCodeOf } from "../files/error-code.ts";
 import { SnapshotData, type SnapshotContent } from "./snapshot-data.ts";
 
-/** What is found where the unpacked snapshot should be. */
+/** The state of the unpacked snapshot's file. */
 export type Inspection =
   | { readonly state: "sound"; readonly data: SnapshotData }
   | { readonly state: "absent" | "outdated" | "damaged" };
 
-/** What the file holds. */
+/** The content of the file. */
 interface Body {
   /** See SourceFile. */
   readonly stamp: string;
   readonly content: SnapshotContent;
 }
 
-/** Raised whenever the content or how it is built changes: an unpacked file of another version is built again. */
+/** Increase it whenever the content or the way it is built changes. Unpacked files of another version are rebuilt. */
 const VERSION = 3;
-/** The heading: eight characters, then the version, the checksum of all that follows, and where the frame begins. */
+/** The header: eight characters, the version, the checksum of everything after it, and the offset of the frame. */
 const MAGIC = "VINDATA1";
 const VERSION_AT = 8;
 const CHECKSUM_AT = 12;
 const FRAME_AT = 16;
 const HEADING_BYTES = 24;
-/** Columns are used where they lie, so numbers of eight bytes must begin at a multiple of eight. */
+/** Columns are used in place, so numbers of eight bytes must begin at a multiple of eight. */
 const ALIGNMENT = 8;
 const COLUMN_TYPES = [Uint8Array, Uint16Array, Uint32Array, Float64Array] as const;
 
 type Column = InstanceType<(typeof COLUMN_TYPES)[number]>;
 
-/** Writes the unpacked snapshot: its columns, then a frame that says where they belong. All is on the disk at the end. */
+/**
+ * Writes the unpacked snapshot: its columns, then a frame that refers to them. The file is flushed to the disk at the
+ * end.
+ */
 export async function writeSnapshotFile(path: string, body: Body): Promise<void> {
   const serializer = new FrameSerializer();
   serializer.writeHeader();
@@ -52,7 +55,7 @@ export async function writeSnapshotFile(path: string, body: Body): Promise<void>
   await file.sync();
 }
 
-/** Reads the unpacked snapshot into memory if it is whole and made from the source of this stamp. */
+/** Reads the unpacked snapshot into memory if it is intact and built from the source with this stamp. */
 export async function openSnapshotFile(path: string, stamp: string): Promise<Inspection> {
   let bytes: NonSharedBuffer;
   try {
@@ -75,10 +78,10 @@ export async function openSnapshotFile(path: string, stamp: string): Promise<Ins
   return body.stamp === stamp ? { state: "sound", data: new SnapshotData(body.content) } : { state: "outdated" };
 }
 
-/** Leaves the columns out and notes them. */
+/** Collects the columns instead of serializing them. */
 class FrameSerializer extends DefaultSerializer {
   readonly columns: Column[] = [];
-  /** Where the frame begins when all columns are known. */
+  /** The offset of the frame, after all columns so far. */
   frameAt = HEADING_BYTES;
 
   _writeHostObject(column: Column): void {
@@ -90,7 +93,7 @@ class FrameSerializer extends DefaultSerializer {
   }
 }
 
-/** Puts the columns in where they belong, as views of the file's bytes. */
+/** Restores the columns as views of the file's bytes. */
 class FrameDeserializer extends DefaultDeserializer {
   readonly #bytes: ArrayBuffer;
   readonly #start: number;

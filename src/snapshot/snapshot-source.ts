@@ -13,11 +13,11 @@ import { toDecode } from "./to-decode.ts";
 import { removeLeftovers, unpackInProcess, type ReportStep } from "./unpack.ts";
 
 export interface SnapshotOptions {
-  /** Where the unpacked snapshot is kept, 20 MB as `snapshot.bin`; created when missing. */
+  /** The directory for the unpacked snapshot (`snapshot.bin`, 20 MB); created when missing. */
   readonly dataDir: string;
   /**
-   * NHTSA's monthly file, `vPICList_lite_YYYY_MM.plain.zip` or the `.sql` in it, or a SQLite database of the embedded
-   * one's schema, gzipped or not. Default: the embedded one.
+   * NHTSA's monthly file, `vPICList_lite_YYYY_MM.plain.zip` or the `.sql` in it, or a SQLite database with the schema
+   * of the embedded one, optionally gzipped. Default: the embedded database.
    */
   readonly snapshotPath?: string | undefined;
   readonly logger: Logger;
@@ -32,12 +32,13 @@ export type SnapshotStatus =
   | { readonly state: "ready"; readonly dataDate: string }
   | { readonly state: "unavailable"; readonly reason: string };
 
-/** After a failure, how long before it is tried again. */
+/** The pause after a failure before the next attempt. */
 const RETRY_AFTER_MS = 60_000;
 
 /**
- * Opens the embedded copy of NHTSA's database. Returns at once: the first time it is unpacked in the background, which
- * takes some seconds, and decodes wait for it. A failure is logged, and the next decode a minute later tries again.
+ * Opens the embedded copy of NHTSA's database. Returns at once: the first time, the database is unpacked in the
+ * background for some seconds, and decodes wait for it. A failure is logged; the first decode after a minute tries
+ * again.
  */
 export function openSnapshot(options: SnapshotOptions): SnapshotSource {
   return new SnapshotSource(options);
@@ -106,7 +107,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     return this.#data;
   }
 
-  /** Never rejects: how it went is in `#data` and `#failure`. */
+  /** Never rejects: the result is in `#data` and `#failure`. */
   async #prepare(): Promise<void> {
     const startedAt = this.#now();
     try {

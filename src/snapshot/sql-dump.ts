@@ -3,7 +3,7 @@ import { CopyRowError, parseCopyRow, sqliteType, type KeptColumn } from "./copy-
 import { PUBLIC_ELEMENTS, SOURCE_COLUMNS } from "./build-snapshot.ts";
 import { SnapshotError, toSnapshotError } from "./snapshot-error.ts";
 
-/** A file that pg_dump wrote in plain format. */
+/** A file written by pg_dump in plain format. */
 export interface SqlDump {
   /** For error messages. */
   readonly name: string;
@@ -11,26 +11,26 @@ export interface SqlDump {
   readonly chunks: AsyncIterable<Buffer>;
 }
 
-/** A table whose rows follow. */
+/** The table whose rows are being read. */
 interface Block {
   readonly table: string;
   readonly columnCount: number;
-  /** Undefined when the rows are not needed. */
+  /** Undefined when its rows are not needed. */
   readonly kept?: { readonly columns: readonly KeptColumn[]; readonly insert: Database.Statement };
 }
 
-/** The tables that the snapshot is made from, by their names in lower case, which is what the dump has. */
+/** The tables from which the snapshot is built, by their names in lower case, as in the dump. */
 const WANTED = new Map(
   Object.entries(SOURCE_COLUMNS).map(([table, columns]) => [
     table.toLowerCase(),
     { table, columns: columns.map((column) => column.toLowerCase()) },
   ]),
 );
-/** Any other table with these columns may be a look-up table. */
+/** Other tables with these columns may be look-up tables. */
 const LOOKUP_COLUMNS = ["id", "name"];
 const SCHEMA = "vpic";
 const COPY = /^COPY (?<name>.+?) (?:\((?<columns>.*)\) )?FROM stdin;$/;
-/** A name, in quotes or not. */
+/** A name, with or without quotes. */
 const IDENTIFIER = /"(?:[^"]|"")*"|[^",.\s]+/g;
 const ENCODING = /^SET client_encoding = '(.*)';$/;
 const NEWLINE = 10;
@@ -42,10 +42,10 @@ const MAX_LINE_BYTES = 16 << 20;
 const PERCENT_PER_REPORT = 10;
 
 /**
- * Copies the tables that the snapshot is made from out of NHTSA's dump into a SQLite database of the embedded one's
- * schema. The dump is read once, line by line; other tables, functions and constraints are skipped.
+ * Copies the tables for the snapshot from NHTSA's dump into a SQLite database with the schema of the embedded one. The
+ * dump is read once, line by line. Other tables, functions and constraints are skipped.
  *
- * @param path where the database is to be; nothing may be there.
+ * @param path the path of the new database; nothing may exist there.
  * @param onProgress called with the percentage read, for every tenth.
  * @throws SnapshotError that names file, line and table.
  */
@@ -53,7 +53,7 @@ export async function importSqlDump(dump: SqlDump, path: string, onProgress: (pe
   const database = new Database(path);
   const importer = new DumpImporter(dump.name, database);
   try {
-    // Whatever goes wrong, the file is thrown away.
+    // After any failure the file is deleted, so it needs no protection.
     database.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; BEGIN");
     const progress = new Progress(dump.bytes, onProgress);
     for await (const chunk of dump.chunks) {
@@ -90,13 +90,13 @@ class Progress {
   }
 }
 
-/** Takes a dump chunk by chunk. */
+/** Reads a dump chunk by chunk. */
 class DumpImporter {
   readonly #name: string;
   readonly #database: Database.Database;
   /** Tables that have been read, in lower case. */
   readonly #seen = new Set<string>();
-  /** The beginning of a line that the chunks so far do not end. */
+  /** The beginning of a line that is not complete yet. */
   #rest: Buffer[] = [];
   #restBytes = 0;
   #line = 0;
@@ -123,7 +123,7 @@ class DumpImporter {
     }
   }
 
-  /** Checks that nothing is missing. */
+  /** Checks that the dump is complete. */
   finish(): void {
     if (this.#restBytes > 0) {
       this.#takeLine(this.#withRest(Buffer.alloc(0)));
@@ -137,7 +137,7 @@ class DumpImporter {
     }
   }
 
-  /** Adds to an error where it occurred. */
+  /** Adds the position in the dump to an error. */
   locate(error: unknown): SnapshotError {
     const { culprit, message } =
       error instanceof CopyRowError ? new SnapshotError("database", error.message) : toSnapshotError(error);
@@ -159,7 +159,7 @@ class DumpImporter {
 
   #takeLine(raw: Buffer): void {
     this.#line++;
-    // A carriage return in the data would be escaped.
+    // Safe: a carriage return in the data would be escaped.
     const line = raw.at(-1) === CARRIAGE_RETURN ? raw.subarray(0, -1) : raw;
     const block = this.#block;
     if (block === undefined) {
@@ -211,7 +211,7 @@ class DumpImporter {
     return this.#database.prepare(`INSERT INTO ${quoted} VALUES (${columns.map(() => "?").join(", ")})`);
   }
 
-  /** The look-up tables that values of public variables are rows of. */
+  /** The look-up tables of public variables. */
   #lookupTables(): string[] {
     const named = `SELECT DISTINCT lower(LookupTable) FROM ${PUBLIC_ELEMENTS} AND coalesce(LookupTable, '') <> ''`;
     return this.#seen.has("element") ? this.#database.prepare<[], string>(named).pluck().all() : [];

@@ -7,25 +7,25 @@ import { toVerdict } from "./verdict.ts";
 import { descriptorOf } from "./vin-characters.ts";
 import type { Item } from "./winners.ts";
 
-/** In the flat answer beside the names that they belong to. */
+/** Ids that the flat answer has in addition to names. */
 const ID_NAMES: Readonly<Record<number, string>> = {
   [ELEMENT.make]: "MakeID",
   [ELEMENT.manufacturer]: "ManufacturerId",
   [ELEMENT.model]: "ModelID",
 };
 const NOT_ATTRIBUTES: ReadonlySet<number> = new Set([
-  // Members of a vehicle of their own.
+  // These are separate members of a vehicle.
   ELEMENT.make,
   ELEMENT.model,
   ELEMENT.modelYear,
   ELEMENT.bodyClass,
-  // Wrong more often than right: the embedded data has them by engine family only.
+  // Wrong more often than right: the embedded data has them only by engine family.
   ELEMENT.engineHp,
   ELEMENT.engineHpTo,
   ELEMENT.engineKw,
 ]);
 
-/** The best pass as the domain sees it. */
+/** Converts the best pass into a decode. */
 export function toDecode(data: SnapshotData, query: VehicleQuery, pass: Pass, decodedAt: number): Decode {
   const { items } = pass.findings;
   return {
@@ -59,7 +59,7 @@ function toAttributes(data: SnapshotData, vin: string, { findings, conversions }
       attributes[name] = value;
       continue;
     }
-    // Several patterns often carry the same note.
+    // Several patterns often have the same note.
     const note = `${name} ${value}`;
     const earlier = attributes[name];
     if (!notes.has(note)) {

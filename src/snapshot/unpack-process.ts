@@ -8,9 +8,9 @@ function send(message: UnpackMessage): void {
   process.send?.(message);
 }
 
-// A terminal sends Ctrl-C to both processes, and the one that started this one decides.
+// A terminal sends Ctrl-C to both processes. The parent decides when this one ends.
 process.on("SIGINT", () => undefined);
-// Without the process that started it, the work is of no use.
+// Without its parent the work is of no use.
 process.once("disconnect", () => process.kill(process.pid, "SIGKILL"));
 try {
   await unpackSnapshot(job, (step, percent) => send({ kind: "step", step, percent }));

@@ -13,52 +13,52 @@ import type { SourceFile } from "./source-file.ts";
 import { importSqlDump } from "./sql-dump.ts";
 import { readZipMember } from "./zip-member.ts";
 
-/** What to unpack, and where to. */
+/** What to unpack, and where. */
 export interface UnpackJob {
   readonly source: SourceFile;
   /** The unpacked snapshot. */
   readonly targetPath: string;
-  /** A part of file names that no other process uses. */
+  /** A part for file names that no other process uses. */
   readonly uniquePart: string;
 }
 
 /**
- * How far unpacking has come: waiting for another process, decompressing the database or reading NHTSA's dump, arranging
- * it for decoding.
+ * The current step: waiting for another process, decompressing the database or reading NHTSA's dump, converting it for
+ * decoding.
  */
 type UnpackStep = "waiting" | "decompressing" | "reading" | "arranging" | "done";
 
-/** Takes each step; while reading, also how many percent have been read. */
+/** Called at each step; while reading, also with the percentage read. */
 export type ReportStep = (step: UnpackStep, percent?: number) => void;
 
-/** What the process that unpacks sends. */
+/** A message from the unpacking process. */
 export type UnpackMessage =
   | { readonly kind: "step"; readonly step: UnpackStep; readonly percent: number | undefined }
   | { readonly kind: "finished" }
   | { readonly kind: "failed"; readonly culprit: Culprit; readonly reason: string };
 
 const TEMPORARY_MARK = ".part-";
-/** What version 0.1.0 unpacked, and its files in progress. */
+/** The unpacked file of version 0.1.0 and its temporary files. */
 const OLD_TARGET = /^snapshot\.db($|-|\.part-|\.lock)/;
-/** The decompressed database and the snapshot made from it lie on the disk together for a while. */
+/** For a while, the decompressed database and the snapshot built from it are both on the disk. */
 const DISK_FACTOR = 1.4;
-/** Of a dump, more than half is not needed. */
+/** More than half of a dump is not needed. */
 const DUMP_DISK_FACTOR = 0.5;
 const CHUNK_BYTES = 1 << 20;
 const WAIT_PER_TRY_MS = 100;
 const MAX_TRIES = 600;
 
 /**
- * Unpacks in a process of its own: it takes a second or two of one core, and much memory that a thread would not give
- * back to the system.
+ * Unpacks in a separate process. Unpacking takes a second or two of one core, and much memory that a thread would not
+ * return to the system.
  *
- * @param signal stops the work and removes what is in progress.
- * @throws SnapshotError saying why it failed; the reason of `signal` when aborted.
+ * @param signal stops the work and removes its temporary files.
+ * @throws SnapshotError that says why it failed; the reason of `signal` when aborted.
  */
 export async function unpackInProcess(job: UnpackJob, report: ReportStep, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const child = fork(new URL("./unpack-process.ts", import.meta.url), [JSON.stringify(job)], {
-    // Options of this process, such as those for code given on the command line, can be unfit for a file.
+    // Options of this process, such as `--eval`, may not be valid for a file.
     execArgv: [],
   });
   const exited = once(child, "exit");
@@ -89,10 +89,10 @@ export async function unpackInProcess(job: UnpackJob, report: ReportStep, signal
 }
 
 /**
- * Unpacks the snapshot, unless another process does so first. The target is replaced in one step when all is on
- * the disk. No files in progress are left behind, neither by this unpacking nor by processes that crashed.
+ * Unpacks the snapshot, unless another process does so first. The target is replaced in one step once everything is on
+ * the disk. Removes all temporary files, including those of processes that crashed.
  *
- * @throws SnapshotError when the source is unfit or the disk too small.
+ * @throws SnapshotError when the source cannot be used or the disk is too small.
  */
 export async function unpackSnapshot(job: UnpackJob, report: ReportStep): Promise<void> {
   const { source, targetPath } = job;
@@ -129,8 +129,8 @@ export async function unpackSnapshot(job: UnpackJob, report: ReportStep): Promis
 }
 
 /**
- * Removes what unpackings of processes that crashed, or of older versions, have left beside the snapshot. While another
- * process unpacks, nothing is removed.
+ * Removes files next to the snapshot that crashed processes or older versions have left. Does nothing while another
+ * process unpacks.
  */
 export async function removeLeftovers(targetPath: string, sourcePath: string): Promise<void> {
   if ((await findLeftovers(targetPath, sourcePath)).length === 0) {
@@ -142,14 +142,14 @@ export async function removeLeftovers(targetPath: string, sourcePath: string): P
   }
 }
 
-/** Only the holder of the lock unpacks, so files in progress that it finds were left by a crash. */
+/** Only the holder of the lock unpacks, so any temporary files that it finds were left by a crash. */
 async function findLeftovers(targetPath: string, sourcePath: string): Promise<string[]> {
   const directory = dirname(targetPath);
   const leftovers: string[] = [];
   for (const entry of await readdir(directory)) {
     const path = join(directory, entry);
     const isLeftover = entry.startsWith(basename(targetPath) + TEMPORARY_MARK) || OLD_TARGET.test(entry);
-    // The operator may have put the database itself there, under a name that version 0.1.0 used.
+    // The operator may have put the source database there, under a name that version 0.1.0 used.
     if (isLeftover && !(await isSameFile(path, sourcePath))) {
       leftovers.push(path);
     }
@@ -168,7 +168,7 @@ async function removeAll(paths: readonly string[]): Promise<void> {
   }
 }
 
-/** Removes the files in progress of one unpacking, as far as that is possible. */
+/** Removes the temporary files of one unpacking, as far as possible. */
 async function removeTemporaries(job: UnpackJob): Promise<void> {
   const { unpackedPath, sourceCopyPath } = temporariesOf(job);
   for (const path of [unpackedPath, ...["", "-journal", "-wal", "-shm"].map((suffix) => sourceCopyPath + suffix)]) {
@@ -182,18 +182,18 @@ function temporariesOf({ targetPath, uniquePart }: UnpackJob): { unpackedPath: s
 }
 
 /**
- * Makes processes that start together unpack one after the other, so that all but the first find the work done. SQLite
- * locks the file for us: such a lock ends with its process, however that ends.
+ * Makes processes that start together unpack one after the other, so that all but the first find the work done. Uses
+ * SQLite's file lock, which is released however the process ends.
  *
- * @param maxTries how long to wait for another process, in tenths of a second.
+ * @param maxTries how many attempts to make, each waiting a tenth of a second.
  * @param onWait called once when another process holds the lock.
- * @returns undefined when another process still holds it: unpacking twice is wasteful but not wrong.
+ * @returns undefined when another process still holds the lock: unpacking twice is wasteful but not wrong.
  */
 async function acquireLock(targetPath: string, maxTries: number, onWait?: () => void): Promise<Disposable | undefined> {
   const database = new Database(`${targetPath}.lock`, { timeout: WAIT_PER_TRY_MS });
   for (let tries = 0; tries < maxTries; tries++) {
     try {
-      // A journal in a file would outlive a process that is killed.
+      // A journal file would remain after the process is killed.
       database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
       return { [Symbol.dispose]: () => database.close() };
     } catch (error) {
@@ -204,7 +204,7 @@ async function acquireLock(targetPath: string, maxTries: number, onWait?: () => 
       if (tries === 0) {
         onWait?.();
       }
-      // Between the tries the process must be able to stop.
+      // Lets the process stop between attempts.
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
@@ -222,7 +222,7 @@ async function requireSpace(directory: string, bytes: number): Promise<void> {
   }
 }
 
-/** Leaves NHTSA's database as SQLite at the path. */
+/** Writes NHTSA's database as SQLite to the path. */
 async function copySource(source: SourceFile, path: string, report: ReportStep): Promise<void> {
   const { dumpName, member, unpackedBytes } = source;
   if (dumpName !== undefined) {

@@ -12,30 +12,30 @@ import type { Wmi } from "./snapshot-data.ts";
 import { invalidCharacters, isCheckDigitRight } from "./vin-characters.ts";
 import type { Item } from "./winners.ts";
 
-/** What is known of a VIN whatever its year. */
+/** What is known about a VIN independently of its year. */
 export interface Subject {
   readonly vin: string;
-  /** Undefined when NHTSA does not know the identifier, or not publicly yet. */
+  /** Undefined when NHTSA does not know the identifier or has not published it yet. */
   readonly wmi: Wmi | undefined;
   readonly isLightVehicle: boolean;
   readonly isCheckDigitRight: boolean;
-  /** Whether the check digit is wrong, and NHTSA knows and accepts that. */
+  /** Whether the check digit is wrong and NHTSA exempts the VIN. */
   readonly isCheckDigitExcepted: boolean;
 }
 
-/** What there is to judge: a VIN decoded for one year. */
+/** A VIN decoded for one year, to be judged. */
 export interface Findings {
   readonly subject: Subject;
-  /** The year decoded for; undefined when position 10 names none. */
+  /** The assumed year; undefined when position 10 is not a year code. */
   readonly year: number | undefined;
-  /** False when the vehicle may as well be 30 years older or newer. */
+  /** False when the vehicle may also be 30 years older or newer. */
   readonly isYearConclusive: boolean;
-  /** Whether the caller named another year than the one decoded for, or than the VIN's. */
+  /** Whether the caller named a year other than the assumed one or the VIN's. */
   readonly isYearContradicted: boolean;
   readonly items: readonly Item[];
 }
 
-/** Codes of a clean decode beside 0. */
+/** Codes, in addition to 0, that a clean decode may have. */
 const HARMLESS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([9, 10, 12]);
 const OFF_ROAD_NOTE =
   " NOTE: Disregard if this is an off-road vehicle PIN, as check digit calculation may not be accurate.";
@@ -78,17 +78,17 @@ export function judge(findings: Findings): ErrorCode[] {
   if (!codes.every((code) => HARMLESS.has(code))) {
     return codes;
   }
-  // NHTSA says that something is missing only where it would otherwise call the decode clean.
+  // NHTSA reports missing data only where it would otherwise call the decode clean.
   const hasModel = items.some((item) => item.elementId === ELEMENT.model);
   return hasModel ? [0, ...codes] : [0, ...codes, 14];
 }
 
-/** How much the codes count against a pass: the higher, the better. */
+/** The weight of the codes when passes are compared: the higher, the better. */
 export function weightOf(codes: readonly ErrorCode[]): number {
   return codes.reduce<number>((sum, code) => sum + ERROR_CODES[code].weight, 0);
 }
 
-/** The verdict in words. Corrections are never proposed: the data does not tell which characters are possible. */
+/** The verdict as text. Never suggests corrections, because the data does not say which characters are possible. */
 export function toVerdict(codes: readonly ErrorCode[], findings: Findings): Verdict {
   return {
     codes,
@@ -100,9 +100,9 @@ export function toVerdict(codes: readonly ErrorCode[], findings: Findings): Verd
 }
 
 /**
- * NHTSA's words for the codes, joined as vPIC joins them.
+ * NHTSA's texts for the codes, joined as in vPIC.
  *
- * @param isExcepted whether the check digit is wrong, but excepted.
+ * @param isExcepted whether the check digit is wrong but exempted.
  */
 export function textOf(codes: readonly ErrorCode[], isExcepted: boolean): string {
   const isOffRoad = codes.includes(10);

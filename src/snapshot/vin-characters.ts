@@ -14,12 +14,15 @@ export function wmiOf(vin: string): string {
   return isSmallMaker(vin) ? vin.slice(0, 3) + vin.slice(11, 14) : vin.slice(0, 3);
 }
 
-/** What two vehicles built alike share: the first 11 characters (14 for a small maker) with `*` for the check digit. */
+/**
+ * The descriptor that identical vehicles share: the first 11 characters (14 for a small maker) with `*` for the check
+ * digit.
+ */
 export function descriptorOf(vin: string): string {
   return `${vin.slice(0, CHECK_DIGIT_INDEX)}*${vin.slice(YEAR_INDEX, isSmallMaker(vin) ? 14 : 11)}`;
 }
 
-/** Characters where the standard does not allow them, such as `9:B, 14:A`; empty when there are none. */
+/** Characters that the standard does not allow at their positions, such as `9:B, 14:A`; empty when there are none. */
 export function invalidCharacters(vin: string, isLightVehicle: boolean, isCheckDigitFree: boolean): string {
   const serialStart = serialStartOf(vin, isLightVehicle);
   let invalid = "";
@@ -32,7 +35,7 @@ export function invalidCharacters(vin: string, isLightVehicle: boolean, isCheckD
   return invalid;
 }
 
-/** Whether the check digit is right by NHTSA's rules: a VIN with a character out of place has no right one. */
+/** Whether the check digit is correct by NHTSA's rules. A VIN with an invalid character has no correct one. */
 export function isCheckDigitRight(vin: string, isLightVehicle: boolean): boolean {
   return vin.charAt(CHECK_DIGIT_INDEX) === checkDigit(vin) && invalidCharacters(vin, isLightVehicle, true) === "";
 }
@@ -47,7 +50,7 @@ function allowedAt(index: number, serialStart: number): string {
   return index === YEAR_INDEX ? ALLOWED_AS_YEAR : ALLOWED_BEFORE_SERIAL;
 }
 
-/** Where the serial number begins, which has digits only; that of larger vehicles and small makers is shorter. */
+/** The start of the serial number, which consists of digits. It is shorter for larger vehicles and small makers. */
 function serialStartOf(vin: string, isLightVehicle: boolean): number {
   if (isSmallMaker(vin)) {
     return 14;
@@ -55,7 +58,7 @@ function serialStartOf(vin: string, isLightVehicle: boolean): number {
   return isLightVehicle ? 12 : 13;
 }
 
-/** Whether position 3 says that the maker builds few vehicles, so that positions 12 to 14 are part of its identifier. */
+/** Whether position 3 marks a small maker, whose identifier includes positions 12 to 14. */
 function isSmallMaker(vin: string): boolean {
   return vin.charAt(2) === SMALL_MAKER_MARK;
 }

@@ -1,27 +1,27 @@
 import { ELEMENTS_WITH_MANY_VALUES } from "./nhtsa-tables.ts";
 
-/** One value of one variable found while decoding, or a candidate for it. */
+/** A value of a variable found while decoding, or a candidate for it. */
 export interface Item {
   readonly elementId: number;
-  /** The value as the data has it: a text, a number, or the id of a row in the variable's look-up table. */
+  /** The value in the data: a text, a number, or the id of a row in the variable's look-up table. */
   readonly attributeId: string;
   /** The value as vPIC prints it. */
   readonly value: string;
-  /** Whether the VIN's own patterns gave it; items taken from the WMI or the year say nothing of this vehicle. */
+  /** Whether it comes from the VIN's own patterns. Items from the WMI or the year say nothing about this vehicle. */
   readonly isPattern: boolean;
-  /** The higher wins. */
+  /** The highest wins. */
   readonly priority: number;
-  /** When the data was last changed, in seconds since the epoch; the newer wins. */
+  /** When the data was last changed, in seconds since the epoch; the newest wins. */
   readonly changedOn: number;
-  /** The place of the pattern's keys in NHTSA's order of keys; the lower wins. */
+  /** The rank of the pattern's keys in NHTSA's order; the lowest wins. */
   readonly keyRank: number;
-  /** The pattern's id; the lower wins. */
+  /** The pattern's id; the lowest wins. */
   readonly id: number;
 }
 
 /**
- * Reduces several candidates for one variable to the one that wins: the highest priority, then the newest, then the
- * first by its keys, then the lowest id, then the first of the list. All notes are kept, by id.
+ * Picks one winner among the candidates for each variable: by the highest priority, the newest change, the first keys,
+ * the lowest id, then the position in the list. All notes are kept, by id.
  */
 export function pickWinners(candidates: readonly Item[]): Item[] {
   const winners = new Map<number, Item>();
@@ -40,7 +40,7 @@ export function pickWinners(candidates: readonly Item[]): Item[] {
   return [...notes, ...winners.values()];
 }
 
-/** Orders items as {@link pickWinners} prefers them, as far as priority and age go. */
+/** Orders items by the first two criteria of {@link pickWinners}: priority and age. */
 export function byPriorityAndAge(a: Item, b: Item): number {
   return b.priority - a.priority || b.changedOn - a.changedOn;
 }

@@ -13,11 +13,11 @@ export interface ZipMember {
   readonly packedBytes: number;
   readonly bytes: number;
   readonly isDeflated: boolean;
-  /** Where its own heading begins. */
+  /** The offset of its local header. */
   readonly headerAt: number;
 }
 
-// What follows is named and laid out as in PKWARE's APPNOTE.TXT, chapter 4.
+// Names and layouts follow PKWARE's APPNOTE.TXT, chapter 4.
 const LOCAL_HEADER = 0x04034b50;
 const LOCAL_HEADER_BYTES = 30;
 const DIRECTORY_ENTRY = 0x02014b50;
@@ -30,7 +30,7 @@ const END_64_LOCATOR = 0x07064b50;
 const END_64_LOCATOR_BYTES = 20;
 const EXTRA_64 = 1;
 const MAX_COMMENT_BYTES = 0xff_ff;
-/** Stands where the number is too big, and a field of eight bytes elsewhere has it. */
+/** Marks a number that is too big for its field; a ZIP64 field of eight bytes has it instead. */
 const SEE_ELSEWHERE = 0xff_ff_ff_ff;
 const MAX_DIRECTORY_BYTES = 1 << 20;
 const ENCRYPTED = 1;
@@ -41,8 +41,8 @@ const CHUNK_BYTES = 1 << 20;
 /**
  * Finds the one file of a kind in a zip file.
  *
- * @param ending what its name ends with, in whatever case, such as `.sql`.
- * @throws SnapshotError when the zip file is cut short or damaged, or does not hold exactly one such file.
+ * @param ending the end of its name, in any case, such as `.sql`.
+ * @throws SnapshotError when the zip file is truncated or damaged, or does not contain exactly one such file.
  */
 export async function findZipMember(path: string, ending: string): Promise<ZipMember> {
   await using file = await open(path, "r");
@@ -143,7 +143,7 @@ function toEntry(bytes: Buffer): DirectoryEntry {
   const nameEnd = DIRECTORY_ENTRY_BYTES + bytes.readUInt16LE(28);
   const wide = new WideFields(bytes.subarray(nameEnd, nameEnd + bytes.readUInt16LE(30)));
   const method = bytes.readUInt16LE(10);
-  // Wide fields follow each other in this order.
+  // ZIP64 fields follow each other in this order.
   const unpackedBytes = wide.resolve(bytes.readUInt32LE(24));
   const packedBytes = wide.resolve(bytes.readUInt32LE(20));
   const headerAt = wide.resolve(bytes.readUInt32LE(42));
@@ -161,7 +161,7 @@ function toEntry(bytes: Buffer): DirectoryEntry {
   };
 }
 
-/** The numbers of eight bytes of a member, where four are not enough. */
+/** The ZIP64 numbers of a member: eight bytes, where four are not enough. */
 class WideFields {
   readonly #bytes: Buffer;
   #next = 0;
@@ -184,7 +184,7 @@ class WideFields {
   }
 }
 
-/** Where the list of all members is: the end of the file says so. */
+/** Finds the directory of all members, by the record at the end of the file. */
 async function findDirectory(file: FileHandle, size: number, zipName: string): Promise<{ at: number; bytes: number }> {
   const tailBytes = Math.min(size, END_64_LOCATOR_BYTES + END_BYTES + MAX_COMMENT_BYTES);
   const tail = await readAt(file, size - tailBytes, tailBytes, zipName);
