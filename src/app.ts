@@ -34,13 +34,13 @@ import { startSweeper } from "./vehicle/sweeper.ts";
 import { VehicleLookup } from "./vehicle/vehicle-lookup.ts";
 import { VERSION } from "./version.ts";
 
-/** A running service. Dispose of it to stop at once; drain it before, to lose no call. */
+/** A running service. Dispose of it to stop at once. Drain it first to lose no calls. */
 export interface App extends AsyncDisposable {
   /** `host:port` of the gRPC listener. */
   readonly grpcAddress: string;
   /** `host:port` of the HTTP listener. */
   readonly httpAddress: string;
-  /** Refuses new calls and waits for the running ones, at most this long. */
+  /** Refuses new calls and waits at most this long for the running ones. */
   drain(graceMs: number): Promise<void>;
 }
 
@@ -51,13 +51,11 @@ export interface Overrides {
   readonly now?: () => number;
   /** How long a client may read nothing of a stream or an export, in ms. Default: 30 s. */
   readonly stallTimeoutMs?: number;
-  /** How long connections and requests may take, and how often that is checked. */
+  /** Time limits of connections and requests, and how often they are checked. */
   readonly limits?: ServerLimits;
 }
 
-/**
- * Starts all parts, in the order in which they build on each other. If one cannot start, those before it are stopped.
- */
+/** Starts all parts in the order of their dependencies. If one cannot start, those before it are stopped. */
 export async function startApp(config: Config, overrides: Overrides = {}): Promise<App> {
   const { logger = createLogger(config.logLevel), now = Date.now, stallTimeoutMs = 30_000, limits = {} } = overrides;
   const { host, freshness } = config;

@@ -40,7 +40,7 @@ export interface Config {
   readonly access: AccessConfig;
   readonly tls: TlsConfig;
   readonly connections: Partial<ConnectionLimits>;
-  /** Maximum of calls that run or wait in this process. */
+  /** Maximum number of calls that run or wait in this process. */
   readonly maxCallsInFlight: number;
   readonly logLevel: LogLevel;
   readonly shutdownGraceMs: number;
@@ -76,13 +76,14 @@ export class ConfigError extends Error {
   }
 }
 
-/** Gives the value of a variable, from its text or its default. */
+/** Returns the value of a variable, from its text or its default. */
 export type VariableReader = <T>(name: string, defaultText: string, parse: ValueParser<T>) => T;
 
 /**
  * Reads the configuration from environment variables. An empty variable counts as unset.
  *
- * @throws ConfigError naming every fault: the variable, what is expected and, unless it may be a secret, what was found.
+ * @throws ConfigError that lists every fault: the variable, the expected form and, unless it may be a secret, the
+ *   value.
  */
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const faults: string[] = [];

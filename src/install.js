@@ -25,8 +25,8 @@ import { setTimeout } from "node:timers/promises";
 const LOCK_POLL_MS = 200;
 
 /**
- * Installs what package-lock.json has and node_modules lacks. Packages that are already there stay untouched, since a
- * service may be running on them.
+ * Installs the packages of package-lock.json that node_modules lacks. Installed packages stay unchanged, since a
+ * running service may use them.
  *
  * @param {InstallOptions} options
  * @returns {Promise<Ending>} how npm ended; code 0 when there was nothing to do
@@ -58,17 +58,17 @@ async function installMissing(options) {
   if (missingPackages(options).length === 0) {
     return { code: 0, signal: null };
   }
-  // npm takes a directory that an interrupted installation left half written for a whole package.
+  // npm would treat a directory that an interrupted installation left incomplete as a whole package.
   for (const path of unrecordedPackages(root)) {
     rmSync(join(root, path), { recursive: true, force: true });
   }
-  // Nor may npm's scripts find a Node that is being written.
+  // npm's scripts must not find a Node that is still being written.
   if (!existsSync(nodeLink(root))) {
     rmSync(nodeLink(root), { force: true });
   }
-  // Without the link npm 10 takes the package for damaged and replaces it.
+  // Without the link, npm 10 treats the package as damaged and replaces it.
   linkNode(options);
-  // Development packages that are installed stay installed.
+  // Keeps development packages that are already installed.
   const withDev = options.withDev || Object.values(readInstalled(root)).some(({ dev }) => dev === true);
   process.stderr.write("Installing packages. This can take a minute.\n");
   return run("npm", [
@@ -83,7 +83,7 @@ async function installMissing(options) {
 }
 
 /**
- * The packages that are needed and not installed as package-lock.json has them.
+ * The required packages that are missing or differ from package-lock.json.
  *
  * @param {InstallOptions} options
  * @returns {string[]} paths such as `node_modules/pino`
@@ -96,13 +96,13 @@ function missingPackages({ root, withDev, nodePackage }) {
       return true;
     }
     const { dev = false, optional = false } = locked[path] ?? {};
-    // Most optional packages are for other platforms: they count only once they are there, in another version.
+    // Most optional packages are for other platforms, so they count only if they are installed in another version.
     return (withDev || !dev) && (!optional || path in installed);
   });
 }
 
 /**
- * The packages of package-lock.json that the last complete installation did not leave in this version.
+ * The packages of package-lock.json that the last complete installation did not install in this version.
  *
  * @param {string} root
  */
@@ -121,7 +121,7 @@ function readLocked(root) {
 }
 
 /**
- * What npm noted at the end of the last complete installation.
+ * npm's record of the last complete installation.
  *
  * @param {string} root
  */
@@ -140,7 +140,7 @@ function readPackages(path) {
 
 /**
  * Makes `node_modules/.bin/node`, as npm 11 does. npm 10 removes it together with the packages for other processors,
- * which have a program of the same name.
+ * which contain a program of the same name.
  *
  * @param {InstallOptions} options
  */
@@ -159,10 +159,10 @@ function nodeLink(root) {
 }
 
 /**
- * Waits until no other process installs into the directory.
+ * Waits until no other process is installing into the directory, and locks it.
  *
  * @param {string} directory made when missing
- * @returns {Promise<() => void>} lets the next one in
+ * @returns {Promise<() => void>} releases the lock
  */
 async function lock(directory) {
   mkdirSync(directory, { recursive: true });

@@ -4,7 +4,7 @@
 //   node src/launch.js PROGRAM [ARG...]       a program, such as node
 //   node src/launch.js --dev PROGRAM [ARG...] a program that needs the development packages, such as vitest
 //
-// What is in this file must be readable by any Node: an old one has to say that it is too old.
+// Any Node must be able to parse this file, so that an old one can report that it is too old.
 
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -19,7 +19,7 @@ import { nodeFault } from "./node-version.js";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const SIGNALS = /** @type {const} */ (["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"]);
 
-/** The package with a Node for this platform, if there is one. */
+/** The package with a Node binary for this platform, if there is one. */
 const NODE_PACKAGE = `node-${process.platform}-${process.arch}`;
 
 void main();
@@ -40,10 +40,10 @@ async function main() {
     root: ROOT,
     withDev,
     nodePackage: fault === undefined ? undefined : NODE_PACKAGE,
-    // Standard output is the program's.
+    // Standard output is reserved for the program.
     run: (program, args) => run(program, args, { cwd: ROOT, stdio: ["ignore", 2, 2] }),
   });
-  // A signal from here until the program runs ends the launcher, which has nothing to pass it on to.
+  // Until the program runs, a signal ends the launcher, because there is no process to pass it on to.
   stopPassing();
   if (installed.code !== 0) {
     fail("The packages are not installed.");
@@ -65,8 +65,8 @@ async function main() {
 }
 
 /**
- * Runs a program to its end, and passes each signal on to it once. A terminal sends a Ctrl-C to all processes, and npm
- * sends a copy that may come late. A copy that comes after the end does nothing.
+ * Runs a program to its end and passes each signal on to it once. A terminal sends Ctrl-C to all processes, and npm
+ * sends a copy that may arrive late. A copy that arrives after the end has no effect.
  *
  * @param {string} program
  * @param {readonly string[]} args
@@ -102,7 +102,7 @@ function stopPassing() {
 }
 
 /**
- * Ends this process in the way the program ended.
+ * Ends this process in the same way as the program.
  *
  * @param {Ending} ending
  */

@@ -4,9 +4,9 @@ import { nodeFault } from "./node-version.js";
 
 const fault = nodeFault(process.versions.node);
 if (fault === undefined) {
-  // Later starts take less time: types are stripped and code is compiled only once. In a read-only folder nothing is kept.
+  // Caches compiled code, which makes later starts faster. In a read-only directory nothing is cached.
   enableCompileCache(join(import.meta.dirname, "../node_modules/.cache/compiled"));
-  // An old Node cannot even read the rest.
+  // Imported here, because an old Node cannot parse the rest.
   const { serve } = await import("./serve.ts");
   await serve(process);
 } else {

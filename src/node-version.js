@@ -1,4 +1,4 @@
-// Any Node must be able to read this file: an old one has to say that it is too old.
+// Any Node must be able to parse this file, so that an old one can report that it is too old.
 
 /** The first release of each line without the vulnerabilities of March 2026, in TLS, HTTP/2 and V8. */
 const FIXED_RELEASES = ["24.14.1", "25.8.2"];

@@ -45,12 +45,12 @@ async function run(process: NodeJS.Process, config: Config, logger: AuditLogger)
 }
 
 /**
- * One request to stop can arrive as several signals: a terminal and systemd send one to each process, and npm and the
- * launcher pass theirs on. Those within this time count as one.
+ * One request to stop can arrive as several signals: a terminal and systemd signal every process, and npm and the
+ * launcher pass their signals on. Signals within this time count as one.
  */
 const SAME_STOP_MS = 1_000;
 
-/** The first SIGTERM or SIGINT; a later one ends the process at once, as is its default. */
+/** Resolves with the first SIGTERM or SIGINT. A later one ends the process at once, as by default. */
 export function nextSignal(process: NodeJS.EventEmitter): Promise<NodeJS.Signals> {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
   const signals: readonly NodeJS.Signals[] = ["SIGTERM", "SIGINT"];

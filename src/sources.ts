@@ -10,7 +10,7 @@ import { VERSION } from "./version.ts";
 import type { VpicAttempt } from "./vpic/policies.ts";
 import { createVpicSource } from "./vpic/vpic-source.ts";
 
-/** The sources in the configured order, and what the page says of them. */
+/** The sources in the configured order, with their state for metrics, page and log. */
 export interface Sources extends AsyncDisposable {
   readonly inOrder: readonly VehicleSource[];
   /** The state of the vPIC source, for metrics; undefined when it is not configured. */
@@ -21,7 +21,7 @@ export interface Sources extends AsyncDisposable {
   logFault(source: VehicleSource, error: unknown): void;
 }
 
-/** Opens the configured sources. With the snapshot among them, decodes have our own guess at the VIN that was meant. */
+/** Opens the configured sources. If the snapshot is one of them, decodes include our own guess at the intended VIN. */
 export function openSources(config: Config, logger: Logger, onVpicAttempt: (attempt: VpicAttempt) => void): Sources {
   const stack = new AsyncDisposableStack();
   const snapshot = config.sources.includes("snapshot")
@@ -54,7 +54,7 @@ export function openSources(config: Config, logger: Logger, onVpicAttempt: (atte
   };
 }
 
-/** A guess is not worth waiting for the snapshot to be unpacked. */
+/** A guess is not worth waiting until the snapshot is unpacked. */
 function asJudge(snapshot: SnapshotSource): VehicleSource {
   return {
     name: snapshot.name,

@@ -1,4 +1,4 @@
-/** Where the cache is: a SQLite file, or a PostgreSQL database that replicas may share. */
+/** The location of the cache: a SQLite file, or a PostgreSQL database that replicas may share. */
 export type DatabaseLocation =
   | { readonly kind: "sqlite"; readonly path: string }
   | { readonly kind: "postgres"; readonly url: string };
@@ -7,10 +7,10 @@ const POSTGRES_SCHEMES = new Set(["postgres:", "postgresql:"]);
 const SQLITE_SCHEME = "sqlite:";
 
 /**
- * Reads `sqlite:data/vehicles.db`, `sqlite:/var/lib/vehicles.db` or `postgres://...`. The path of a SQLite file is
+ * Parses `sqlite:data/vehicles.db`, `sqlite:/var/lib/vehicles.db` or `postgres://...`. The path of a SQLite file is
  * relative to the working directory unless it begins with a slash; `//` after the colon is ignored.
  *
- * @throws RangeError saying what is expected. The message has no part of the URL, which may have a password.
+ * @throws RangeError that says what is expected. The message contains no part of the URL, which may have a password.
  */
 export function parseDatabaseUrl(url: string): DatabaseLocation {
   if (url.startsWith(SQLITE_SCHEME)) {
@@ -36,8 +36,8 @@ export function parseDatabaseUrl(url: string): DatabaseLocation {
 }
 
 /**
- * Whether a password with an unescaped `/`, `?`, `#` or `%` was taken for other parts of the URL. Errors of the driver
- * name host, port and database, and would then print the password.
+ * Whether a password with an unescaped `/`, `?`, `#` or `%` was parsed as other parts of the URL. The driver's errors
+ * contain host, port and database, and would then reveal the password.
  */
 function isMisread({ username, password, pathname, search, hash }: URL): boolean {
   try {

@@ -17,7 +17,7 @@ export type ExportedRow = readonly [
 ];
 
 /**
- * Every vehicle of the cache at one moment. Read it fast and dispose of it: while it is open, the database keeps the
+ * Every vehicle of the cache at one moment. Read it quickly and dispose of it: while it is open, the database keeps the
  * state of that moment, and SQLite cannot reuse its write-ahead log.
  */
 export interface ExportedRows extends AsyncDisposable {
@@ -26,8 +26,8 @@ export interface ExportedRows extends AsyncDisposable {
   /** About the size of the table in the database: an upper bound for most file formats. */
   readonly estimatedBytes: number;
   /**
-   * The vehicles in VIN order. Of several entries for a VIN, the one without a year hint is taken, else the one with
-   * the smallest hint. Damaged entries are left out, and those of VINs that could not be decoded. To be called once.
+   * The vehicles in VIN order. Of several entries for a VIN, the one without a year hint is used, otherwise the one
+   * with the smallest hint. Damaged and negative entries are left out. Call this only once.
    */
   batches(): AsyncIterable<readonly ExportedRow[]>;
 }
@@ -49,7 +49,7 @@ const COLUMNS = [
 const FROM_VEHICLES = "from vehicles where is_negative = 0";
 const SELECT_ROWS = `select ${COLUMNS.join(", ")} ${FROM_VEHICLES}`;
 
-/** A batch ends at the first of these limits, so that rows of any size fit into memory. Bytes are counted roughly. */
+/** A batch ends at the first of these limits, so that rows of any size fit into memory. Bytes are approximate. */
 const MAX_ROWS_PER_BATCH = 1_024;
 const MAX_BYTES_PER_BATCH = 1_048_576;
 
@@ -63,7 +63,7 @@ const POSTGRES_LIMITS = {
 const SERVER_LIMIT_MS = 120_000;
 
 /**
- * Opens a new connection and begins a read transaction on it. Meant for a worker thread: with SQLite, reading blocks
+ * Opens a new connection and begins a read transaction on it. Use it in a worker thread: with SQLite, reading blocks
  * the thread.
  *
  * @param now the time in ms since the epoch.
@@ -77,12 +77,12 @@ async function openSqliteRows(path: string, now: () => number): Promise<Exported
   const database = new Database(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
   try {
     database.pragma("trusted_schema = OFF");
-    // Before the transaction begins, which would keep the log from being reused.
+    // Before the transaction begins, because that would prevent the log from being reused.
     moveLogIntoDatabase(database);
     database.pragma("query_only = ON");
     database.exec("begin");
     const snapshotTime = now();
-    // A transaction shows the moment of its first read.
+    // A transaction sees the state at its first read.
     const estimatedBytes = readNumber(database, "page_count") * readNumber(database, "page_size");
     return {
       snapshotTime,
@@ -92,7 +92,7 @@ async function openSqliteRows(path: string, now: () => number): Promise<Exported
         try {
           database.exec("rollback");
           database.pragma("query_only = OFF");
-          // Otherwise the next writer would do this on the main thread.
+          // Otherwise the next writer would have to do this on the main thread.
           moveLogIntoDatabase(database);
         } finally {
           database.close();
@@ -133,14 +133,14 @@ function countCharacters(row: ExportedRow): number {
 }
 
 /**
- * Does not block readers or writers. When all is moved, the next write starts the log again. A full disk prevents it,
- * but reading goes on.
+ * Does not block readers or writers. When everything is moved, the next write restarts the log. A full disk prevents
+ * the move, but not reading.
  */
 function moveLogIntoDatabase(database: Database.Database): void {
   try {
     database.pragma("wal_checkpoint(PASSIVE)");
   } catch {
-    // If the database is damaged, reading it will show.
+    // If the database is damaged, reading it will fail.
   }
 }
 
@@ -167,7 +167,7 @@ async function openPostgresRows(url: string, now: () => number): Promise<Exporte
     text: `begin isolation level repeatable read read only; set local statement_timeout = ${SERVER_LIMIT_MS}`,
   });
   const snapshotTime = now();
-  // A transaction shows the moment of its first query.
+  // A transaction sees the state at its first query.
   const { rows } = await session.query({ text: "select pg_total_relation_size('vehicles')", rowMode: "array" });
   const running = opened.move();
   return {
@@ -183,15 +183,15 @@ interface PostgresSession {
   release(destroy: boolean): void;
 }
 
-/** The part of MikroORM's connection pool that is used here. */
+/** The part of MikroORM's connection pool used here. */
 interface PostgresPool {
   connect(): Promise<PostgresSession>;
 }
 
 async function* readPostgres(session: PostgresSession): AsyncGenerator<readonly ExportedRow[]> {
-  // Byte order, as in SQLite: the file must not depend on the database's language.
+  // Byte order, as in SQLite, so that the file does not depend on the database's locale.
   const order = `order by vin collate "C", model_year_hint`;
-  // The sizes are read ahead of the rows, because rows can only be fetched by their number.
+  // The sizes are read first, because a fetch can only be limited by the number of rows.
   const size = COLUMNS.map((column) => `octet_length(${column}::text)`).join(" + ");
   await session.query({ text: `declare row_sizes no scroll cursor for select ${size} ${FROM_VEHICLES} ${order}` });
   await session.query({ text: `declare vehicle_rows no scroll cursor for ${SELECT_ROWS} ${order}` });

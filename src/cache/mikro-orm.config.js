@@ -1,6 +1,6 @@
 /**
- * For MikroORM's command line, which does not read TypeScript by itself: `npm run migrate -- pending`, `up` or `check`.
- * The database is the service's: DATABASE_URL, else the SQLite file in DATA_DIR.
+ * The configuration for MikroORM's command line, which cannot read TypeScript by itself: `npm run migrate -- pending`,
+ * `up` or `check`. Uses the service's database: DATABASE_URL, or else the SQLite file in DATA_DIR.
  */
 import { defineConfig as definePostgres } from "@mikro-orm/postgresql";
 import { defineConfig as defineSqlite } from "@mikro-orm/sqlite";

@@ -15,8 +15,9 @@ export interface VehicleStoreOptions {
   /** Monotonic clock for pauses after faults, ms. Default: the process's. */
   readonly elapsedMs?: (() => number) | undefined;
   /**
-   * How long a Lookup waits for a read of PostgreSQL before it continues without, in ms. A put may take five times as
-   * long. On SQLite, only other processes' locks and exports make a put wait. Default: 100 on PostgreSQL, 50 on SQLite.
+   * How long a Lookup waits for a read from PostgreSQL before it continues without the cache, in ms. A put may take
+   * five times as long. On SQLite, a put waits only for exports and for locks of other processes. Default: 100 on
+   * PostgreSQL, 50 on SQLite.
    */
   readonly patienceMs?: number | undefined;
 }
@@ -34,11 +35,11 @@ export interface OpenVehicleStore extends VehicleStore, AsyncDisposable {
 const PING_EVERY_MS = 1_000;
 const PATIENCES_PER_PUT = 5;
 const SQLITE = { reopenAfterMs: 10_000, retryWritesAfterMs: 10_000, patienceMs: 50 };
-// A server that was away comes back at once, and asking does it no harm.
+// A server comes back suddenly, and retrying does it no harm.
 const POSTGRES = { reopenAfterMs: 1_000, retryWritesAfterMs: 1_000, patienceMs: 100 };
 
 /**
- * Opens the cache. If its database cannot be opened, the store is empty and opening is tried again.
+ * Opens the cache. If its database cannot be opened, the store is empty and opening is retried.
  *
  * @throws RangeError when the URL is not a valid database URL.
  */

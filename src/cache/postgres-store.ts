@@ -39,7 +39,7 @@ const MIGRATION_WAIT_MS = 10_000;
 /** Each holder keeps a VIN's lock for a millisecond, but on a busy machine several may wait for it. */
 const LOCK_ATTEMPTS = 5;
 
-/** In the order of the locks, so that two transactions never wait for each other. */
+/** In the order of the locks, so that two transactions never deadlock. */
 const LOCK_VINS = `select pg_advisory_xact_lock(lock) from (
   select distinct hashtextextended(vin, 0) as lock from unnest($1::text[]) as asked (vin) order by lock) as locks`;
 
@@ -65,7 +65,7 @@ interface PostgresSession {
   release(destroy: boolean): void;
 }
 
-/** The part of MikroORM's pool that is used here. */
+/** The part of MikroORM's pool used here. */
 interface PostgresPool {
   /** A connection on which the query fails is destroyed. */
   query(query: PostgresQuery): Promise<{ readonly rows: unknown[][] }>;
@@ -92,7 +92,7 @@ export class PostgresStore implements DatabaseStore {
   readonly #queue: WriteQueue;
   readonly #putMany: string;
 
-  /** @param pool the one that `orm` holds. */
+  /** @param pool the connection pool of `orm`. */
   constructor(orm: MikroORM, pool: PostgresPool, options: PostgresStoreOptions) {
     this.#orm = orm;
     this.#pool = pool;
@@ -152,11 +152,11 @@ export class PostgresStore implements DatabaseStore {
     await this.#slots.take();
     try {
       const reading = this.#pool.query({ name, text, values, rowMode: "array", query_timeout: readPatienceMs });
-      // The time-out of the query starts only when it has a connection.
+      // The query's own time-out starts only when it has a connection.
       const { rows } = await withinPatience(reading, readPatienceMs);
       return rows;
     } catch (error) {
-      // The database does not answer: those that wait for a slot need not find out one by one.
+      // The database does not answer, so reads that wait for a slot are refused at once instead of one by one.
       this.#slots.refuse(error);
       throw error;
     } finally {
@@ -230,8 +230,8 @@ async function migrateAlone(pool: PostgresPool, orm: MikroORM): Promise<void> {
         if (!isPostgresTableMissing(error)) {
           throw error;
         }
-        // A table was dropped, which the migrations do not notice. The other must go too: without its entries, or
-        // without the record of what must not come back, it is wrong.
+        // A table was dropped, which the migrations do not notice. The other must be dropped too: entries without the
+        // record of removals are wrong, and so is that record without entries.
         await orm.em.fork().execute("drop table if exists vehicles, vehicle_removals");
         await orm.em.fork().execute("delete from mikro_orm_migrations");
         await orm.migrator.up();
@@ -241,7 +241,7 @@ async function migrateAlone(pool: PostgresPool, orm: MikroORM): Promise<void> {
   );
 }
 
-/** Destroys a connection on which anything fails, which ends its transaction and releases its locks. */
+/** Destroys the connection after any failure, which ends its transaction and releases its locks. */
 async function inTransaction<Result>(
   pool: PostgresPool,
   work: (session: PostgresSession) => Promise<Result>,
@@ -288,7 +288,7 @@ class Slots {
     }
   }
 
-  /** Rejects all that wait. */
+  /** Rejects all waiting reads. */
   refuse(error: unknown): void {
     this.#waiting.splice(0).forEach(({ reject }) => reject(error));
   }
@@ -332,7 +332,7 @@ function selectByKeys(view: View): string {
     join vehicles using (${KEY_COLUMNS.join(", ")})`;
 }
 
-/** Parameters: see {@link toColumns}. Gives the keys of what was stored. */
+/** Parameters: see {@link toColumns}. Returns the keys that were stored. */
 function insertMany(orm: MikroORM): string {
   const types = orm
     .getMetadata()
@@ -345,7 +345,7 @@ function insertMany(orm: MikroORM): string {
     ${UNLESS_OUTRANKED} returning ${KEY_COLUMNS.map((column) => `vehicles.${column}`).join(", ")}`;
 }
 
-/** An array for each column, and one of the removals. */
+/** One array for each column, and one for the removals. */
 function toColumns(puts: readonly Put[]): unknown[][] {
   const rows = puts.map(({ query, decode, removals }) => [...toRow(query, decode), removals]);
   return [...ALL_COLUMNS, "removals"].map((_, index) => rows.map((row) => row[index]));

@@ -33,7 +33,7 @@ export interface ResilientStoreOptions {
   readonly pingEveryMs: number;
   /** How long writes are dropped after a fault, in ms. */
   readonly retryWritesAfterMs: number;
-  /** Pause before a database is opened again that failed to open, or was lost again at once, in ms. */
+  /** Pause before reopening a database that failed to open or was lost again at once, in ms. */
   readonly reopenAfterMs: number;
   readonly logger: Logger;
   /** Monotonic clock, ms. */
@@ -45,8 +45,8 @@ const LOG_INTERVAL_MS = 10_000;
 
 /**
  * A store whose faults do not fail a Lookup: a read that fails is a miss, a write that fails is dropped and counted.
- * Only `remove` and `ping` report faults, as StoreUnavailableError. A lost database is replaced. One that failed to
- * open is tried again, and callers do not wait for it.
+ * Only `remove` and `ping` report faults, as StoreUnavailableError. A lost database is replaced. If opening fails, it
+ * is retried, and callers do not wait for that.
  */
 export class ResilientStore implements VehicleStore, AsyncDisposable {
   readonly #options: ResilientStoreOptions;
@@ -71,7 +71,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
     this.#removals = new FaultCount("removals from the cache fail", options);
   }
 
-  /** Opens the database and begins to watch it. Never fails: see {@link ping}. */
+  /** Opens the database and starts watching it. Never fails: see {@link ping}. */
   async open(): Promise<void> {
     this.#timer ??= setInterval(() => this.#pingInBackground(), this.#options.pingEveryMs).unref();
     await (this.#opening ??= this.#tryToOpen());
@@ -82,9 +82,10 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
   }
 
   /**
-   * For those who read the database past this store, such as exports. To be called before they read.
+   * For code that reads the database without this store, such as exports. Call it before reading.
    *
-   * @returns reports a fault: the database that was open at the call is replaced if the fault shows that it is lost.
+   * @returns a function that reports a fault. If the fault shows that the database is lost, the one that was open at
+   *   the call is replaced.
    */
   faultReporter(): (fault: unknown) => void {
     const store = this.#store;
@@ -95,7 +96,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
     };
   }
 
-  // Reads are frequent. On SQLite, each is one async function and nothing else: no closure, no clock.
+  // Reads are frequent. On SQLite, each is a single async function without a closure or a clock.
   async find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined> {
     const store = this.#readable();
     if (store === undefined) {
@@ -193,7 +194,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
     await this.#opening;
     const store = this.#store;
     this.#store = undefined;
-    // A ping under way must not open it again.
+    // A running ping must not open it again.
     this.#triedAt = Infinity;
     this.#lastFault = new Error("the store is closed");
     await store?.[Symbol.asyncDispose]();
@@ -215,7 +216,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
   }
 
   #writable(): DatabaseStore | undefined {
-    // Without a fault so far, the clock is not read.
+    // The clock is read only after a first fault.
     const arePaused = this.#writesResumeAt !== -Infinity && this.#options.elapsedMs() < this.#writesResumeAt;
     if (this.#store === undefined || arePaused) {
       this.#writes.count++;
@@ -241,7 +242,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
     }
   }
 
-  /** Begins to replace a lost database, unless that has just been done. */
+  /** Starts replacing a lost database, unless that has just been done. */
   #recover(store: DatabaseStore, fault: unknown): void {
     const { isLost, logger, elapsedMs } = this.#options;
     if (this.#store !== store || !isLost(fault) || !this.#isLongSince(this.#replacedAt)) {
@@ -260,7 +261,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
   }
 
   #pingInBackground(): void {
-    // The operation that failed has logged the cause.
+    // The failed operation has logged the cause.
     this.ping().catch(() => undefined);
   }
 

@@ -16,7 +16,7 @@ export class SqliteFile implements AsyncDisposable {
   readonly #path: string;
   readonly #identities: readonly (string | undefined)[];
   readonly #log: FileHandle;
-  /** How many pages SQLite has written to the log since it last started it. Does nothing else. */
+  /** Reads how many pages SQLite has written to the log since it last restarted the log. Changes nothing. */
   readonly #logState: Statement<[], [busy: number, frames: number, checkpointed: number]>;
   readonly #frameBytes: number;
   #flushing: Promise<void> = Promise.resolve();
@@ -38,10 +38,11 @@ export class SqliteFile implements AsyncDisposable {
   }
 
   /**
-   * To be called before each write. SQLite has the log's pages in memory and does not notice when another program cuts
-   * the file: it would append behind the hole, and a crash would lose what was committed.
+   * Call this before each write. SQLite keeps the log's pages in memory and does not notice when another program
+   * truncates the file. It would append after the gap, and a crash would lose committed writes.
    *
-   * @throws DatabaseFileLostError when a file was removed or replaced, the database emptied or the log cut short.
+   * @throws DatabaseFileLostError when a file was removed or replaced, the database was emptied or the log was
+   *   truncated.
    */
   assertInPlace(): void {
     for (const [index, companion] of COMPANIONS.entries()) {
@@ -53,7 +54,7 @@ export class SqliteFile implements AsyncDisposable {
         throw new DatabaseFileLostError("the database file was emptied");
       }
     }
-    // Another process may start the log again between reading its two sizes; then they match the second time.
+    // Another process may restart the log between reading its two sizes; then they match the second time.
     if (!this.#isLogWhole() && !this.#isLogWhole()) {
       throw new DatabaseFileLostError("the database file-wal was cut short");
     }
@@ -103,7 +104,7 @@ export async function quarantine(path: string, identity: string | undefined, now
     return undefined;
   }
   const time = new Date(now).toISOString().replaceAll(/[:.]/g, "-");
-  // The database goes first. SQLite drops a log without a database, but a database without its log loses commits.
+  // The database goes first. SQLite discards a log without a database, but a database without its log loses commits.
   for (const companion of COMPANIONS) {
     await rename(`${path}${companion}`, `${path}.corrupt-${time}${companion}`).catch(ignoreMissing);
   }

@@ -31,7 +31,7 @@ const BUSY_PAUSE_MS = 5;
 /** How long a write waits for the lock. Puts fail sooner. */
 const BUSY_PATIENCE_MS = 1_000;
 
-/** Attempts to open a file that other processes are opening too, and the pause between them. */
+/** Attempts to open a file that other processes are also opening, and the pause between them. */
 const OPENING_ATTEMPTS = 20;
 const OPENING_PAUSE_MS = 50;
 
@@ -136,7 +136,7 @@ export class SqliteStore implements DatabaseStore {
   async remove(vin: Vin): Promise<boolean> {
     const removed = await this.#queue.remove(vin);
     await this.#file.flush();
-    // Does not acknowledge a removal in a lost file, because other processes have a new file.
+    // A removal in a lost file must not be acknowledged, because other processes use a new file.
     this.#file.assertInPlace();
     return removed;
   }
@@ -205,7 +205,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Sqli
   const { path, logger, now } = options;
   const identity = identify(path);
   if (isEmpty(path) && existsSync(`${path}-wal`)) {
-    // It was emptied: a new file gets its first page before its log.
+    // The file was emptied, because a new file gets its first page before its log.
     logQuarantine(await quarantine(path, identity, now()), logger);
   }
   try {
@@ -283,7 +283,7 @@ function prepareFind(client: Database, view: View): Statement<[vin: string, mode
 }
 
 /**
- * Gives one row for each key of a JSON array, in its order; the row has nulls if there is no entry. A key is a VIN of
+ * Returns one row for each key of a JSON array, in its order; the row has nulls if there is no entry. A key is a VIN of
  * 17 characters followed by the hint. This costs half as much as one query per row.
  */
 function prepareFindMany(client: Database, view: View): Statement<[keys: string], unknown[]> {

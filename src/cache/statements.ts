@@ -3,7 +3,7 @@ import { ALL_COLUMNS, KEY_COLUMNS } from "./vehicle-row.ts";
 // The SQL that SQLite and PostgreSQL share.
 
 /**
- * An expression for the number of a VIN's removals: that of its own record, or else that of all VINs without a record.
+ * An expression for a VIN's generation: from its own record, or else the generation of all VINs without a record.
  *
  * @param vin an expression for the VIN.
  */

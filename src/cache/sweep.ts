@@ -60,8 +60,8 @@ async function sweepRemovals(em: SqlEntityManager, cutoff: number): Promise<void
     return;
   }
   const { generation } = latest;
-  // Without a record, a VIN has the shared generation. Raised first and above those that go, it tells a decode that
-  // began before such a removal at every moment, without a transaction.
+  // A VIN without a record has the shared generation. It is first raised above the generations of the deleted records,
+  // so that decodes that began before such a removal are always recognized, without a transaction.
   await em.nativeUpdate(RemovalEntity, { vin: "", generation: { $lte: generation } }, { generation: generation + 1 });
   await em.nativeDelete(RemovalEntity, { ...isOld, generation: { $lte: generation } });
 }

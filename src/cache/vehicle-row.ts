@@ -139,8 +139,8 @@ export function fromRow(query: VehicleQuery, row: readonly unknown[]): CachedVeh
     source,
     decodedAt,
     verdict,
-    // Version 0.1.0 clears neither of them when it replaces a decode. There is no guess when a model was found, and no
-    // date with a decode of vPIC.
+    // Version 0.1.0 clears neither of them when it replaces a decode. But a decode with a model never has a guess, and
+    // a decode of vPIC never has a date.
     likelyVin: model === "" ? likelyVin : undefined,
     dataDate: source === "snapshot" ? dataDate : undefined,
   };
@@ -177,8 +177,8 @@ function toCodes(cell: unknown): number[] | undefined {
 }
 
 /**
- * Version 0.1.0 keeps its own guesses among NHTSA's suggestions. NHTSA itself suggests a VIN only with codes 2 to 5, or
- * with a mark for what it does not know.
+ * Version 0.1.0 stores its own guesses as NHTSA's suggestions. NHTSA itself suggests a VIN only with codes 2 to 5, or
+ * with a mark for unknown characters.
  */
 function isOldGuess(codes: readonly number[], suggestedVin: string): boolean {
   return codes.includes(1) && !suggestedVin.includes("!") && !codes.some((code) => code >= 2 && code <= 5);

@@ -28,14 +28,14 @@ export class WalBudget {
     this.#client = client;
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
     this.#patienceMs = options.patienceMs ?? DEFAULT_PATIENCE_MS;
-    // SQLite cuts the file when it starts the log again, so that its size tells whether there is room.
+    // SQLite truncates the file when it restarts the log, so that its size shows whether there is room.
     client.pragma(`journal_size_limit = ${Math.floor(this.#maxBytes / 2)}`);
   }
 
   /**
    * Waits until the log has room.
    *
-   * @returns false if it still has none; the caller must not write then.
+   * @returns false if it still has none; then the caller must not write.
    */
   async waitForRoom(): Promise<boolean> {
     for (let waitedMs = 0; !this.#hasRoom(); waitedMs += POLL_MS) {
@@ -52,7 +52,7 @@ export class WalBudget {
     if (stats === undefined || stats.size <= this.#maxBytes) {
       return true;
     }
-    // SQLite may be about to start the log again, with the next write.
+    // The next write may restart the log.
     const [state] = toCheckpointStates(this.#client.pragma("wal_checkpoint(PASSIVE)"));
     return state !== undefined && state.busy === 0 && state.log === state.checkpointed;
   }

@@ -16,7 +16,7 @@ export interface WriteBatch {
   readonly removals: readonly Vin[];
 }
 
-/** The results of a batch, in its order. */
+/** The results of a batch, in the same order. */
 export interface WriteOutcome {
   readonly stored: readonly boolean[];
   /** Whether there was an entry to remove. */

@@ -16,7 +16,7 @@ export class ExportFile implements AsyncDisposable {
   readonly mediaType = "application/vnd.apache.parquet";
   readonly rowCount: number;
   readonly sizeBytes: number;
-  /** The time of the cache's state in the file, in ms since the epoch. */
+  /** The time of the cache snapshot in the file, in ms since the epoch. */
   readonly snapshotTime: number;
 
   /**
@@ -37,7 +37,7 @@ export class ExportFile implements AsyncDisposable {
    *
    * @param start position of the first byte. Default: 0.
    * @param end position after the last byte. Default: the file's size.
-   * @throws Error when the file is deleted meanwhile.
+   * @throws Error when the file is deleted during the read.
    */
   async *read(start = 0, end = this.sizeBytes): AsyncGenerator<Uint8Array> {
     for (let position = start; position < end;) {
@@ -53,7 +53,7 @@ export class ExportFile implements AsyncDisposable {
   }
 
   async #readAt(position: number, lengthBytes: number): Promise<Uint8Array> {
-    // A new buffer each time: the chunk before may still be on its way to the client.
+    // A new buffer each time, because the previous chunk may still be on its way to the client.
     const { bytesRead, buffer } = await this.#handle.read(new Uint8Array(lengthBytes), 0, lengthBytes, position);
     if (bytesRead === 0) {
       throw new ExportFailedError("the file of the export is shorter than it was");

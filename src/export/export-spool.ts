@@ -47,16 +47,16 @@ export class ExportSpool implements AsyncDisposable {
   }
 
   /**
-   * Opens the client's file. It is written first if there is none; a client that leaves does not stop that, because its
+   * Opens the client's file, and writes it first if there is none. Writing continues if the client leaves, because its
    * next request will need the file.
    *
-   * @throws what `create` throws; ExportLimitError when every kept file is being read.
+   * @throws the errors of `create`; ExportLimitError when every kept file is being read.
    */
   async open(client: string): Promise<SpooledFile> {
     const entry = this.#fresh(client) ?? this.#add(client);
     entry.users++;
     clearTimeout(entry.expiry);
-    // Moved to the end: the most recently used.
+    // Moves it to the end, as the most recently used.
     this.#entries.delete(client);
     this.#entries.set(client, entry);
     try {

@@ -8,14 +8,14 @@ import { ExportStorageError } from "./errors.ts";
 import { isDiskFull } from "./temporary-file.ts";
 import { VehicleWriter } from "./vehicle-writer.ts";
 
-/** What the worker writes, and where: its `workerData`. */
+/** The job of the worker: its `workerData`. */
 export interface WriteJob {
   readonly location: DatabaseLocation;
   /** An empty file, open for writing. The worker leaves it open. */
   readonly fd: number;
-  /** Where the file is, to look for free space. */
+  /** The directory of the file, to check for free space. */
   readonly directory: string;
-  /** How much space must be left for others. */
+  /** The free space that must remain on the disk. */
   readonly keepFreeBytes: number;
   readonly service: string;
   readonly version: string;
@@ -29,9 +29,9 @@ export interface WrittenFile {
 }
 
 /**
- * The one message that the worker sends. Errors lose their codes on the way.
+ * The one message that the worker sends. It has the code separately, because errors lose theirs on the way.
  *
- * `unreadable`: the cache could not be read; `code` is the one of its database. `failed`: anything else.
+ * `unreadable`: the cache could not be read; `code` is the database's error code. `failed`: anything else.
  */
 export type WriteReport =
   | { readonly kind: "written"; readonly file: WrittenFile }
@@ -111,10 +111,10 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
-/** Niceness: where processors are short, lookups come first. */
+/** When processors are busy, lookups come first. */
 const NICENESS = 5;
 
-// On Linux this is the priority of the thread alone; elsewhere it would be that of the whole process.
+// On Linux this sets the priority of the thread alone; elsewhere it would set that of the whole process.
 if (platform() === "linux") {
   setPriority(NICENESS);
 }

@@ -5,11 +5,11 @@ import type { WriteJob, WriteReport, WrittenFile } from "./export-worker.ts";
 
 const WORKER = new URL("export-worker.ts", import.meta.url);
 
-/** Many times what a row group needs; without it the collector would let garbage grow with the machine's memory. */
+/** Many times the needs of a row group. Without a limit, garbage would grow with the machine's memory. */
 const HEAP_LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 };
 
 /**
- * Lets a worker thread write the vehicles. When this returns or throws, the thread has ended.
+ * Writes the vehicles in a worker thread. When this returns or throws, the thread has ended.
  *
  * @param entry the module that the thread runs. Default: `export-worker.ts`.
  * @throws ExportStorageError when the disk has no room; StoreUnavailableError when the cache cannot be read, with the

@@ -8,7 +8,7 @@ const PREFIX = "export-";
 const SUFFIX = ".parquet.tmp";
 const OWNER_ONLY = 0o600;
 
-/** Those of the file system, SQLite and PostgreSQL. */
+/** The error codes of the file system, SQLite and PostgreSQL. */
 const DISK_FULL = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL", "53100"]);
 
 /** Whether an error means that a disk is full. */
@@ -17,9 +17,9 @@ export function isDiskFull(error: unknown): boolean {
 }
 
 /**
- * Creates an empty file without a name: it is gone when its handle is closed, and when the process is killed.
+ * Creates an empty file without a name. It is deleted when its handle is closed or the process is killed.
  *
- * Where an open file cannot be unlinked, the name stays until {@link removeLeftovers} of the next start.
+ * Where an open file cannot be unlinked, its name remains until {@link removeLeftovers} runs at the next start.
  *
  * @throws ExportStorageError when the disk is full.
  */
@@ -50,6 +50,6 @@ async function removeIfPossible(path: string): Promise<void> {
   try {
     await rm(path, { force: true });
   } catch {
-    // Some systems refuse while the file is open; the next start tries again.
+    // Some systems refuse this while the file is open. The next start tries again.
   }
 }

@@ -10,11 +10,11 @@ export const SCHEMA: SchemaElement[] = [
     name: "decode_time",
     type: "INT64",
     converted_type: "TIMESTAMP_MILLIS",
-    // Without it, readers take the time for a local one.
+    // Without it, readers treat the time as local.
     logical_type: { type: "TIMESTAMP", isAdjustedToUTC: true, unit: "MILLIS" },
     repetition_type: "REQUIRED",
   },
-  // The attributes are JSON but not marked as JSON: Polars reads such a column as bytes.
+  // The attributes are JSON, but are not marked as such: Polars would read the column as bytes.
   ...["verdict", "attributes"].map(toTextElement),
 ];
 
@@ -44,7 +44,7 @@ export class VehicleColumns {
     return this.#decodeTimes.length;
   }
 
-  /** How many characters the rows hold in memory. */
+  /** The number of characters that the rows keep in memory. */
   get characters(): number {
     return (
       this.#vin.distinctCharacters +
@@ -88,7 +88,7 @@ export class VehicleColumns {
 }
 
 /**
- * Texts that are often the same as the one before. Such neighbours share one string, which takes memory once and is
+ * A column of texts that often repeat the previous one. Equal neighbours share one string, which is stored once and
  * hashed once.
  */
 class TextColumn {
@@ -96,7 +96,7 @@ class TextColumn {
   readonly #values: string[] = [];
   #last = "";
   #characters = 0;
-  /** How many characters the texts have, neighbours that are the same counted once. */
+  /** The number of characters, with equal neighbours counted once. */
   distinctCharacters = 0;
 
   constructor(name: string) {
@@ -113,7 +113,7 @@ class TextColumn {
   }
 
   toSource(): ColumnSource {
-    // Left alone, the library decides by a sample of 1,000 rows, in which values in short runs look distinct.
+    // By default, the library decides by a sample of 1,000 rows, in which short runs of equal values look distinct.
     const encoding = this.distinctCharacters * 2 <= this.#characters ? "RLE_DICTIONARY" : "PLAIN";
     return { name: this.#name, data: this.#values, encoding };
   }

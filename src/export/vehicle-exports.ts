@@ -9,9 +9,9 @@ import { openTemporaryFile, removeLeftovers } from "./temporary-file.ts";
 
 export interface VehicleExportsOptions {
   readonly location: DatabaseLocation;
-  /** Where files are while they are written and read. Created when missing. */
+  /** The directory for files while they are written and read. Created when missing. */
   readonly directory: string;
-  /** The origin that files name. */
+  /** The origin that is written into files. */
   readonly service: string;
   readonly version: string;
   readonly logger: Logger;
@@ -19,11 +19,11 @@ export interface VehicleExportsOptions {
   readonly faultReporter?: () => (fault: unknown) => void;
   /** Default: 2 exports per client and 4 in all at once. */
   readonly limits?: ExportLimits;
-  /** How much space an export must leave on the disk, so that the cache can go on. Default: 128 MiB. */
+  /** The free space that an export must leave on the disk for the cache. Default: 128 MiB. */
   readonly keepFreeBytes?: number;
 }
 
-/** How many exports may run at once. */
+/** Maximum number of exports that run at once. */
 interface ExportLimits {
   readonly perClient: number;
   readonly perProcess: number;
@@ -46,7 +46,7 @@ export class VehicleExports implements AsyncDisposable {
     this.#slots = new ExportSlots(options.limits ?? DEFAULT_LIMITS);
   }
 
-  /** Creates the directory and removes files that a killed process left there. Does not fail: exports will. */
+  /** Creates the directory and removes files left by a killed process. Never fails; later exports would. */
   static async start(options: VehicleExportsOptions): Promise<VehicleExports> {
     try {
       await removeLeftovers(options.directory);
@@ -59,7 +59,7 @@ export class VehicleExports implements AsyncDisposable {
   /**
    * Writes the cache into a file for one reader. It counts as an export of the client until the file is disposed.
    *
-   * @param client any name that tells clients apart.
+   * @param client any name that identifies the client.
    * @throws ExportLimitError, ExportStorageError, StoreUnavailableError, ExportFailedError; the reason of `signal` when
    *   aborted.
    */
@@ -101,11 +101,11 @@ export class VehicleExports implements AsyncDisposable {
     }
   }
 
-  // One at a time: memory and processor are used once, and between two of them the database's log can be emptied.
+  // One export at a time, to limit memory and processor use, and to let the database empty its log in between.
   #writeInTurn(signal: AbortSignal, onDelete?: () => void): Promise<ExportFile> {
     const turn = this.#lastTurn;
     const writing = waitFor(turn, signal).then(() => this.#writeFile(signal, onDelete));
-    // Without a result: each would hold the one before it.
+    // The result is dropped, because each turn would otherwise retain the one before it.
     this.#lastTurn = Promise.allSettled([turn, writing]).then(noop);
     return writing;
   }
@@ -125,7 +125,7 @@ export class VehicleExports implements AsyncDisposable {
         onDelete?.();
       });
       this.#files.add(file);
-      // From now on the handle is the file's.
+      // The file owns the handle now.
       stack.move();
       return file;
     } catch (error) {

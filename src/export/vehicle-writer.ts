@@ -4,12 +4,15 @@ import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import type { ExportedRow } from "../cache/exported-rows.ts";
 import { SCHEMA, VehicleColumns } from "./vehicle-columns.ts";
 
-/** Thirty vectors of DuckDB, which reads row groups in parallel. Twice as many take much more memory and gain nothing. */
+/**
+ * Thirty DuckDB vectors. DuckDB reads row groups in parallel. Twice as many rows take much more memory and gain
+ * nothing.
+ */
 const ROWS_PER_GROUP = 61_440;
 /** Limits the memory. */
 const CHARACTERS_PER_GROUP = 8 * 1_048_576;
 const PAGE_BYTES = 1_048_576;
-/** A bound that is cut is still right, but not exact: 16, the default, would cut VINs. */
+/** A truncated bound is correct but not exact. The default of 16 would truncate VINs. */
 const BOUND_BYTES = 32;
 const FLUSH_BYTES = 1_048_576;
 
@@ -109,7 +112,7 @@ class FileWriter extends ByteWriter {
     let written = 0;
     const bytes = this.getBytes();
     while (written < bytes.length) {
-      // A disk that fills up takes a part first and refuses the next write.
+      // A disk that fills up accepts part of a write and refuses the next one.
       written += writeSync(this.#fd, bytes, written);
     }
     this.index = 0;

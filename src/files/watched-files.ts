@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { systemCodeOf } from "./error-code.ts";
 
-/** What to read, and whom to notify. */
+/** The files to watch, how to read them, and the callbacks. */
 export interface WatchedFilesOptions<T> {
   readonly paths: readonly string[];
   /** Reads all files. */
@@ -44,7 +44,7 @@ export class WatchedFiles<T> implements Disposable {
     this.#timer = setInterval(() => void this.#look(), options.pollMs ?? 1_000).unref();
   }
 
-  /** Reads the files and begins to watch them. Rejects with what `read` rejects with. */
+  /** Reads the files and starts watching them. Rejects with the error of `read`. */
   static async open<T>(options: WatchedFilesOptions<T>): Promise<WatchedFiles<T>> {
     // Taken before reading, so that the next check sees a change during it.
     const state = await stateOf(options.paths);

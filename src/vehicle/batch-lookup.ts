@@ -1,11 +1,11 @@
 import type { CachedVehicle, VehicleQuery, View } from "./vehicle.ts";
 import type { LookupRequest, LookupResult, VehicleLookup } from "./vehicle-lookup.ts";
 
-/** The queries of one batch, and the terms that hold for all of them. */
+/** The queries of one batch, and the options for all of them. */
 export interface BatchRequest {
-  /** How many queries there are. */
+  /** The number of queries. */
   readonly size: number;
-  /** Reads the query at an index, from 0. What it throws is the answer at that index. */
+  /** Returns the query at an index, from 0. An error that it throws becomes the answer at that index. */
   readonly queryAt: (index: number) => VehicleQuery;
   readonly view: View;
   readonly maxAgeMs?: number | undefined;
@@ -19,19 +19,19 @@ type Outcome = { readonly result: LookupResult } | { readonly error: unknown };
 /** The outcome of the query at an index. */
 export type BatchAnswer = Outcome & { readonly index: number };
 
-/** After how many rows other callers get their turn. */
+/** The number of rows after which other callers get their turn. */
 const ROWS_PER_TURN = 100;
-/** How many queries are read from the cache at once. */
+/** The number of queries per read from the cache. */
 const READ_SIZE = 250;
-/** How many decodes are under way, or done and not yet read by the caller: two seconds of vPIC's usual budget. */
+/** Maximum number of decodes that run or wait for the caller to read them: two seconds of vPIC's usual budget. */
 const WINDOW_SIZE = 500;
 
 /**
- * Looks a batch up. Malformed queries and hits are answered first, the others as their sources deliver. Equal queries
+ * Looks a batch up. Malformed queries and hits are answered first, the others as their sources answer. Equal queries
  * are decoded once and answered at each index.
  *
- * Work stays at most a window of decodes ahead of the reader. When the reader leaves, decodes that no other caller waits
- * for are stopped.
+ * Work stays at most a window of decodes ahead of the reader. When the reader leaves, decodes that no other caller
+ * waits for are stopped.
  */
 export async function* lookupBatch(lookup: VehicleLookup, request: BatchRequest): AsyncGenerator<BatchAnswer> {
   let rows = 0;
@@ -141,10 +141,10 @@ async function decodedOutcome(
 }
 
 /**
- * Works on items side by side and yields the results as they come.
+ * Processes items concurrently and yields the results as they come.
  *
- * @param size how many items are under way, or done and not yet read, at the same time.
- * @throws what `work` throws first; the results of the others are dropped.
+ * @param size maximum number of items that run or wait for the reader.
+ * @throws the first error of `work`; the results of the others are dropped.
  */
 async function* inWindow<T, R>(items: Iterable<T>, size: number, work: (item: T) => Promise<R>): AsyncGenerator<R> {
   const waiting = items[Symbol.iterator]();
@@ -184,7 +184,7 @@ async function* inWindow<T, R>(items: Iterable<T>, size: number, work: (item: T)
       throw result.reason;
     }
     yield result.value;
-    // Only now: what the reader has not taken counts.
+    // Only now, because a result counts until the reader has taken it.
     startNext();
   }
 }

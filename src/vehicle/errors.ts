@@ -1,5 +1,5 @@
 /**
- * An error that is reported to the caller under a reason that is part of the contract; subclasses give it as a literal.
+ * An error that is reported to the caller. Its reason is part of the contract, and subclasses declare it as a literal.
  * Any other error is INTERNAL.
  */
 export abstract class DomainError extends Error {
@@ -27,11 +27,11 @@ export class VinNotDecodedError extends DomainError {
   override readonly name = "VinNotDecodedError";
   readonly reason = "VIN_NOT_DECODED";
   readonly vin: string;
-  /** vPIC's error codes, as the source that was asked gave them. */
+  /** vPIC's error codes, as returned by the source. */
   readonly codes: readonly number[];
   /** The texts of the codes; may be empty. */
   readonly text: string;
-  /** Our own guess at the VIN that was meant. */
+  /** Our own guess at the intended VIN. */
   readonly likelyVin: string | undefined;
 
   constructor(
@@ -54,7 +54,7 @@ export class VinNotDecodedError extends DomainError {
  */
 export class SourceUnavailableError extends Error {
   override readonly name = "SourceUnavailableError";
-  /** When to ask again, in ms from now; undefined when the source does not know. */
+  /** When to retry, in ms from now; undefined when the source does not know. */
   readonly retryAfterMs: number | undefined;
 
   constructor(message: string, options: ErrorOptions & { retryAfterMs?: number | undefined } = {}) {
@@ -67,7 +67,7 @@ export class SourceUnavailableError extends Error {
 export class NoSourceAvailableError extends DomainError {
   override readonly name = "NoSourceAvailableError";
   readonly reason = "NO_SOURCE_AVAILABLE";
-  /** When to ask again, in ms from now. */
+  /** When to retry, in ms from now. */
   readonly retryAfterMs: number;
 
   constructor(retryAfterMs: number, options?: ErrorOptions) {

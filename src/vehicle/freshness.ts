@@ -3,9 +3,9 @@ import { isDecoded } from "./vehicle.ts";
 
 /** How long entries of the cache are good for, in ms from their decode. */
 export interface FreshnessPolicy {
-  /** vPIC's entries are given without asking again. */
+  /** vPIC's entries are returned without asking again. */
   readonly freshForMs: number;
-  /** vPIC's entries are still given when vPIC cannot answer. Not shorter than `freshForMs`. */
+  /** vPIC's entries are still returned when vPIC cannot answer. Not shorter than `freshForMs`. */
   readonly staleForMs: number;
   /** vPIC's entries for VINs that it could not decode. */
   readonly negativeForMs: number;
@@ -13,14 +13,14 @@ export interface FreshnessPolicy {
   readonly snapshotForMs: number;
 }
 
-/** `fresh`: give it. `stale`: give it only when vPIC cannot answer. `expired`: as if it were not there. */
+/** `fresh`: return it. `stale`: return it only when vPIC cannot answer. `expired`: ignore it. */
 export type Freshness = "fresh" | "stale" | "expired";
 
 /**
  * Judges an entry.
  *
- * @param maxAgeMs what the caller accepts; it takes the place of the freshness period for what vPIC decoded, and only
- *   shortens the life of the others. 0 accepts nothing.
+ * @param maxAgeMs the maximum age that the caller accepts. For entries of vPIC it replaces the freshness period; the
+ *   life of other entries it can only shorten. 0 accepts nothing.
  */
 export function judgeFreshness(
   entry: CachedVehicle,
@@ -48,7 +48,8 @@ export function sweepCutoffs(policy: FreshnessPolicy, now: number): SweepCutoffs
   };
 }
 
-// An entry from the future (the clock went back) counts as new: to ask for it again would ask for all of them at once.
+// An entry from the future (the clock went back) counts as new. Otherwise all such entries would be decoded again at
+// once.
 function ageOf(entry: CachedVehicle, now: number): number {
   return Math.max(0, now - entry.decodedAt);
 }

@@ -9,7 +9,7 @@ const CODE_UNKNOWN_MAKER = 7;
 const CHARACTERS = "0123456789ABCDEFGHJKLMNPRSTUVWXYZ";
 const WMI_LENGTH = 3;
 const CHECK_DIGIT_INDEX = 8;
-/** From here on stands the serial number, which does not describe the vehicle. */
+/** The start of the serial number, which does not describe the vehicle. */
 const SERIAL_INDEX = 11;
 /**
  * North American VINs without those of small makers, which have a 9 at position 3. In other regions position 9 is free,
@@ -18,14 +18,15 @@ const SERIAL_INDEX = 11;
 const HAS_CHECK_DIGIT_AND_DATA = /^[1-57].[^9]/;
 
 /**
- * Adds our own guess at the VIN that was meant, when the check digit is wrong and no model was found. The guess is the only
- * VIN that differs by one character or one swap of neighbours and decodes clean. It is never acted on.
+ * Adds our own guess at the intended VIN when the check digit is wrong and no model was found. The guess is the only
+ * VIN that decodes clean and differs by one character or one swap of neighbours. It is never acted on.
  *
- * There is no guess when a model was found: the mistake is most likely in the serial number, where many corrections fit.
+ * No guess is made when a model was found: the mistake is then most likely in the serial number, where many corrections
+ * fit.
  *
- * A guess takes some milliseconds, so that they are made one after the other, each in a turn of the event loop.
+ * A guess takes some milliseconds, so guesses are made one after the other, each in its own turn of the event loop.
  *
- * @param judge decodes the corrections, about 30; when it cannot answer, there is no guess.
+ * @param judge decodes the corrections, about 30. Without its answer, no guess is made.
  */
 export function withLikelyVin(source: VehicleSource, judge: VehicleSource): VehicleSource {
   let lastGuess: Promise<Vin | undefined> = Promise.resolve(undefined);
@@ -69,7 +70,7 @@ async function findLikelyVin(
   if (verdict.codes.includes(CODE_UNKNOWN_MAKER)) {
     return onlyMatch(ofOtherMakers, decodesClean);
   }
-  // A maker that NHTSA knows is seldom a mistake. But if other makers fit too, nothing is certain.
+  // A maker that NHTSA knows is seldom wrong. But if other makers fit too, nothing is certain.
   const likelyVin = await onlyMatch(ofSameMaker, decodesClean);
   return likelyVin === undefined || (await hasMatch(ofOtherMakers, decodesClean)) ? undefined : likelyVin;
 }
@@ -96,7 +97,7 @@ function wmiOf(vin: Vin): string {
   return vin.slice(0, WMI_LENGTH);
 }
 
-/** The VINs with a right check digit that differ in the part that says what the vehicle is. */
+/** The VINs with a correct check digit that differ in the part that describes the vehicle. */
 function correctionsOf(vin: Vin): Vin[] {
   const corrections = new Set<string>();
   for (let index = 0; index < SERIAL_INDEX; index++) {

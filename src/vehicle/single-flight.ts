@@ -20,7 +20,7 @@ interface Flight<V> {
 export class SingleFlight<K, V> {
   readonly #flights = new Map<K, Flight<V>>();
 
-  /** How many flights are under way. */
+  /** The number of flights in progress. */
   get size(): number {
     return this.#flights.size;
   }
@@ -29,7 +29,7 @@ export class SingleFlight<K, V> {
    * Joins the flight of `key`, starting one when there is none. A failure is shared by those who wait now; the next
    * caller starts a new flight.
    *
-   * @param start the work; its signal is aborted only when all callers have gone and none of them said `keep`.
+   * @param start the work; its signal is aborted only when all callers have gone and none of them set `keep`.
    * @param callerSignal makes this caller leave at once, with the signal's reason; the others are not affected.
    */
   async join(
@@ -62,7 +62,7 @@ export class SingleFlight<K, V> {
     const flight: Flight<V> = { result, controller, callers: 0, keep: false };
     this.#flights.set(key, flight);
     const land = (): void => this.#forget(key, flight);
-    // Handles a failure too: without callers it would be an unhandled rejection.
+    // Also handles a failure, which without callers would be an unhandled rejection.
     result.then(land, land);
     return flight;
   }

@@ -19,8 +19,8 @@ export interface SweeperOptions {
 }
 
 /**
- * Deletes entries that can no longer be given: hourly, in small batches with pauses, so that lookups are not held up.
- * The first sweep is an hour after the start.
+ * Deletes expired entries every hour, in small batches with pauses, so that lookups are not held up. The first sweep is
+ * an hour after the start.
  */
 export function startSweeper({ store, freshness, onSwept, onFault, now = Date.now }: SweeperOptions): Disposable {
   let timer = setTimeout(begin, INTERVAL_MS);

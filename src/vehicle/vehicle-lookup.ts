@@ -6,13 +6,13 @@ import type { CachedVehicle, Decode, VehicleQuery, VehicleSource, VehicleStore, 
 import { isDecoded } from "./vehicle.ts";
 import type { Vin } from "./vin.ts";
 
-/** What a caller asks for, and under which terms. */
+/** A query and the caller's conditions. */
 export interface LookupRequest {
   readonly query: VehicleQuery;
   readonly view: View;
   /** The greatest age of a cached answer; see `judgeFreshness`. */
   readonly maxAgeMs?: number | undefined;
-  /** The longest time that the caller waits, in ms. Default: no limit. */
+  /** How long the caller waits, in ms. Default: no limit. */
   readonly timeoutMs?: number | undefined;
   /** Aborts when the caller has gone. */
   readonly signal: AbortSignal;
@@ -25,14 +25,14 @@ export interface LookupResult {
   readonly vehicle: CachedVehicle;
   /** Whether it came from the cache. */
   readonly cached: boolean;
-  /** Whether it is too old, and given because vPIC could not answer. */
+  /** Whether it is too old, and returned because vPIC could not answer. */
   readonly stale: boolean;
 }
 
 /** The parts of a {@link VehicleLookup}. */
 export interface VehicleLookupOptions {
   readonly store: VehicleStore;
-  /** In the order in which they are asked. */
+  /** In order of preference. */
   readonly sources: readonly VehicleSource[];
   readonly freshness: FreshnessPolicy;
   /** How long a caller waits for vPIC before the next source is asked, in ms. */
@@ -43,29 +43,29 @@ export interface VehicleLookupOptions {
   readonly now?: (() => number) | undefined;
 }
 
-/** How long a caller waits for vPIC when no other source follows. */
+/** How long a caller waits for vPIC when it is the last source. */
 const LONGEST_PATIENCE_MS = 9_000;
-/** The longest time that a timer can be set for. */
+/** The maximum delay of a timer. */
 const LONGEST_TIMER_MS = 2_147_483_647;
-/** The part of the caller's time that is left for sending the answer; at most a quarter of it. */
+/** The part of the caller's time reserved for sending the answer; at most a quarter of it. */
 const ANSWER_MARGIN_MS = 100;
-/** The pause after a background refresh that failed. */
+/** The pause after a failed background refresh. */
 const REFRESH_PAUSE_MS = 1_000;
-/** How many VINs pauses are kept for. */
+/** Maximum number of VINs with a pause. */
 const MAX_PAUSED_VINS = 1_000;
 /** When callers should retry, unless a source says so. */
 const DEFAULT_RETRY_AFTER_MS = 5_000;
 
 /**
- * Looks vehicles up: in the cache first, then from the sources in their order, with one question per key at a time.
+ * Looks vehicles up: first in the cache, then from the sources in order, with one decode per key at a time.
  *
- * Every answer of a source is stored, even when its caller has gone or the next source has answered meanwhile.
+ * Every answer of a source is stored, even if its caller has gone or the next source has already answered.
  */
 export class VehicleLookup {
   readonly #options: VehicleLookupOptions;
   readonly #now: () => number;
   readonly #flights = new SingleFlight<string, Decode>();
-  /** When the refresh of a VIN may be tried again, on the monotonic clock. The oldest failure comes first. */
+  /** When the next refresh of a VIN is allowed, on the monotonic clock. The oldest failure comes first. */
   readonly #noRefreshBefore = new Map<Vin, number>();
 
   constructor(options: VehicleLookupOptions) {
@@ -82,7 +82,7 @@ export class VehicleLookup {
     return this.fromCache(request, entry) ?? this.fromSources(request, entry);
   }
 
-  /** Removes the VIN's entries from the cache; says whether there were any. */
+  /** Removes the VIN's entries from the cache; returns whether there were any. */
   remove(vin: Vin): Promise<boolean> {
     return this.#options.store.remove(vin);
   }
@@ -94,7 +94,7 @@ export class VehicleLookup {
     return queries.map((query, index) => ofSameVin(query, entries[index]));
   }
 
-  /** The answer that the entry gives, or undefined when it is not fresh enough. */
+  /** The answer from the entry, or undefined when it is not fresh enough. */
   fromCache(request: LookupRequest, entry: CachedVehicle | undefined): LookupResult | undefined {
     if (entry === undefined || this.#judge(request, entry) !== "fresh") {
       return undefined;
@@ -105,7 +105,7 @@ export class VehicleLookup {
     return toResult(request.query, entry, { cached: true, stale: false });
   }
 
-  /** The answer of the first source that gives one; a stale entry ranks before the snapshot. */
+  /** The answer of the first source that has one. A stale entry ranks before the snapshot. */
   async fromSources(request: LookupRequest, entry: CachedVehicle | undefined): Promise<LookupResult> {
     const isStale = entry !== undefined && this.#judge(request, entry) === "stale";
     const faults: unknown[] = [];
@@ -168,7 +168,7 @@ export class VehicleLookup {
     return Math.min(isLast ? LONGEST_PATIENCE_MS : this.#options.patienceMs, untilDeadlineMs);
   }
 
-  /** Asks, in the background, the sources that rank before the snapshot. */
+  /** Decodes in the background with the sources that rank before the snapshot. */
   #refresh(query: VehicleQuery): void {
     const [first] = this.#options.sources;
     const isPaused = performance.now() < (this.#noRefreshBefore.get(query.vin) ?? 0);
@@ -193,7 +193,7 @@ export class VehicleLookup {
 
 const NEVER = new AbortController().signal;
 
-/** The entry if it is for this VIN. A store that mixes entries up has a bug, and its callers get a miss. */
+/** The entry if it is for this VIN. A store that returns another VIN's entry has a bug; callers get a miss. */
 function ofSameVin(query: VehicleQuery, entry: CachedVehicle | undefined): CachedVehicle | undefined {
   return entry?.vin === query.vin ? entry : undefined;
 }
@@ -210,9 +210,9 @@ function toResult(
 }
 
 /**
- * Waits for `promise`, but no longer than `patienceMs`. The promise continues, and may reject later without harm.
+ * Waits for `promise`, but no longer than `patienceMs`. The promise continues and may safely reject later.
  *
- * @returns undefined when the time was up first.
+ * @returns undefined when the time is up first.
  */
 async function withinPatience<T>(promise: Promise<T>, patienceMs: number): Promise<T | undefined> {
   const patience = Promise.withResolvers<undefined>();

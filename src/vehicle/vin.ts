@@ -11,19 +11,19 @@ const BLANK = /^[\p{White_Space}\uFEFF]$/u;
 const PRINTABLE_ASCII = /^[ -~]+$/;
 /** Bar codes of imported vehicles begin with an I that is not part of the VIN. */
 const WITH_IMPORT_MARK = /^I([A-HJ-NPR-Z0-9]{17})$/;
-/** A complete VIN with other text before or after it. A label may touch it: `VIN1XPWD40X1ED215307`. */
+/** A complete VIN with other text before or after it. A label may be attached: `VIN1XPWD40X1ED215307`. */
 const VIN_IN_TEXT = /^(VIN|.*[^A-Z0-9])?([A-HJ-NPR-Z0-9]{17})([^A-Z0-9].*)?$/s;
-/** Of a longer text, only the length is looked at. */
+/** For longer texts, only the length is checked. */
 const LONGEST_TEXT = 100;
 const LIKELY_MEANT: Readonly<Record<string, string>> = { I: "1", O: "0", Q: "0" };
 
 /**
- * Reads the VIN that a caller sent, without regard to case, surrounding white space and a byte-order mark. Does not look
- * at the check digit: outside North America position 9 is free.
+ * Parses the VIN that a caller sent, ignoring case, surrounding white space and a byte-order mark. Does not verify the
+ * check digit: outside North America position 9 is free.
  *
  * @param field the request field that holds the text, for the error.
- * @throws InvalidFieldError that names every wrong character and its position, from 1, and says what to do where the
- *   cause is plain.
+ * @throws InvalidFieldError that names every wrong character and its position, from 1, and says what to do if the cause
+ *   is clear.
  */
 export function parseVin(text: string, field = "vin"): Vin {
   if (isWellFormed(text)) {
@@ -40,7 +40,7 @@ function isWellFormed(text: string): text is Vin {
   return WELL_FORMED.test(text);
 }
 
-/** By hand: a regular expression for blanks at the end takes quadratic time when there are blanks inside. */
+/** Without a regular expression: one for trailing blanks takes quadratic time when there are blanks inside. */
 function stripBlanks(text: string): string {
   let start = 0;
   let end = text.length;
@@ -53,7 +53,7 @@ function stripBlanks(text: string): string {
   return text.slice(start, end);
 }
 
-/** Changes no other letters: `toUpperCase` makes S of "ſ". */
+/** Changes only ASCII letters: `toUpperCase` turns "ſ" into S. */
 function toUpperAscii(text: string): string {
   return text.replaceAll(/[a-z]+/g, (letters) => letters.toUpperCase());
 }
@@ -71,7 +71,7 @@ function describeFault(text: string): string {
     : (describeExtraText(text) ?? describeCharacters(text));
 }
 
-/** What to drop, when there is text around one complete VIN. */
+/** Says what to drop when there is text around one complete VIN. */
 function describeExtraText(text: string): string | undefined {
   const [, before = "", vin, after = ""] = VIN_IN_TEXT.exec(text) ?? [];
   const extra = [before, after].map(stripBlanks).filter((part) => part !== "");

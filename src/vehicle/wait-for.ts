@@ -1,7 +1,7 @@
 /**
- * Waits for work that others may be waiting for, too: the work goes on when this caller leaves.
+ * Waits for work that other callers may also be waiting for. The work continues when this caller leaves.
  *
- * @throws the reason of `signal` when it is aborted first; what the work rejects with otherwise.
+ * @throws the reason of `signal` when it is aborted first; otherwise the error of the work.
  */
 export async function waitFor<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();

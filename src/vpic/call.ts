@@ -1,8 +1,8 @@
-/** Ends a call early. Both signals end it with their reasons. */
+/** The signals that end a call early, with their reasons. */
 export interface Stop {
   /** Ends the call at any time: no caller wants its result any more. */
   readonly signal: AbortSignal;
-  /** Ends the call while it waits for its turn; a request that was sent goes on. Aborted too when `signal` is. */
+  /** Ends the call while it waits for its turn; a request that was sent continues. Also aborted when `signal` is. */
   readonly whileWaiting: AbortSignal;
 }
 

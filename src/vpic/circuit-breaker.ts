@@ -4,21 +4,21 @@ import type { Call } from "./call.ts";
 import type { Batch } from "./gatherer.ts";
 import { VpicError } from "./vpic-error.ts";
 
-/** Closed: attempts are made. Open: none is. Half-open: one is, to see whether vPIC is back. */
+/** Closed: all attempts are allowed. Open: none is. Half-open: one is, to find out whether vPIC is back. */
 export type BreakerState = "closed" | "open" | "half-open";
 
-/** Called on every change, with the last failure that opened it; half-open begins with the probe. */
+/** Called on every change of state, with the last failure that opened it. Half-open begins with the probe. */
 type BreakerListener = (state: BreakerState, reason: VpicError | undefined) => void;
 
-/** A request failed: the VINs in it, and why. */
+/** A failed request: its VINs and the reason. */
 export interface FailedAttempt {
   readonly vins: readonly Vin[];
   readonly reason: VpicError;
 }
 
-/** One attempt, which must be ended once. */
+/** One attempt. It must be ended exactly once. */
 export interface BreakerPass {
-  /** `cancelled`: it says nothing about vPIC, such as when its caller left. */
+  /** `cancelled`: says nothing about vPIC, for example because the caller left. */
   end(outcome: "answered" | "cancelled" | FailedAttempt): void;
 }
 
@@ -26,7 +26,7 @@ const FIRST_PAUSE_MS = 5_000;
 const MAX_PAUSE_MS = 30_000;
 /** The pause after a 403: vPIC blocks by address, and further requests prolong that. */
 const FORBIDDEN_PAUSE_MS = 5 * 60_000;
-/** The longest `Retry-After` that a caller waits for; after a longer one the next source answers at once. */
+/** The longest `Retry-After` for which a caller waits. After a longer one, the next source answers at once. */
 const MAX_WAITED_RETRY_AFTER_MS = 3_000;
 
 /**
@@ -53,12 +53,12 @@ export class CircuitBreaker {
     return this.#state;
   }
 
-  /** Aborted, with the error for callers, as soon as the breaker opens; a new signal when a probe begins. */
+  /** Aborted with the error for callers as soon as the breaker opens. Replaced by a new signal when a probe begins. */
   get opened(): AbortSignal {
     return this.#opened.signal;
   }
 
-  /** Why no attempt may be made now, or undefined when one may. */
+  /** Why no attempt is allowed now, or undefined when one is. */
   get refusal(): SourceUnavailableError | undefined {
     const waitMs = this.#probeAt - performance.now();
     if (this.#state === "half-open") {
@@ -70,7 +70,7 @@ export class CircuitBreaker {
   /**
    * Begins an attempt.
    *
-   * @throws SourceUnavailableError when none may be made now.
+   * @throws SourceUnavailableError when none is allowed now.
    */
   begin(): BreakerPass {
     const { refusal } = this;
@@ -86,7 +86,7 @@ export class CircuitBreaker {
     return { end: (outcome) => this.#end(number, outcome) };
   }
 
-  /** Opens for this time, even if attempts succeed: vPIC asked for a pause. */
+  /** Opens for this time, even if attempts succeed, because vPIC asked for a pause. */
   openFor(durationMs: number, reason: VpicError): void {
     this.#reason = reason;
     this.#open(durationMs);
@@ -112,7 +112,7 @@ export class CircuitBreaker {
       return;
     }
     if (outcome === "cancelled") {
-      // It says nothing about vPIC, but may not be repeated at once either.
+      // The probe says nothing about vPIC, but must not be repeated at once.
       this.#open(this.#pauseMs);
       return;
     }
@@ -123,7 +123,7 @@ export class CircuitBreaker {
   #open(durationMs: number): void {
     this.#probeAt = Math.max(this.#state === "open" ? this.#probeAt : 0, performance.now() + durationMs);
     this.#opened.abort(toRefusal(durationMs));
-    // How earlier attempts ended says nothing about vPIC after the pause.
+    // The results of earlier attempts say nothing about vPIC after the pause.
     this.#window.clear();
     if (this.#state !== "open") {
       this.#change("open");
@@ -150,13 +150,13 @@ interface EndedAttempt {
 }
 
 const WINDOW_MS = 30_000;
-/** Enough to judge by, with any budget. */
+/** Enough for a decision with any budget. */
 const MAX_ATTEMPTS = 200;
 const MIN_ATTEMPTS_FOR_RATE = 10;
 const MAX_FAILED_SHARE = 0.5;
 const MIN_FAILURES_WITHOUT_SUCCESS = 3;
 
-/** How the attempts of the last 30 s ended, and whether that is a reason to pause. */
+/** The results of the attempts of the last 30 s, and whether they are a reason to pause. */
 class AttemptWindow {
   readonly #undecided = new Set<number>();
   #ended: EndedAttempt[] = [];
@@ -180,7 +180,7 @@ class AttemptWindow {
     }
   }
 
-  /** Forgets all attempts, also those under way: they began before the pause. */
+  /** Forgets all attempts, including running ones, because they began before the pause. */
   clear(): void {
     this.#ended = [];
     this.#undecided.clear();
@@ -191,9 +191,9 @@ class AttemptWindow {
    * Whether at least 10 attempts ended and half of them failed, or at least 3 failed and none succeeded. Failures that
    * have a VIN in common count as one: that VIN may be the reason.
    *
-   * A refusal is faster than an answer: of attempts that began together the failed ones are the first to end, which
-   * says nothing about those that still run. So the first rule counts attempts that are undecided as if they had
-   * succeeded, and the second leaves out those that began after one of them.
+   * Refusals are faster than answers: of attempts that began together, the failed ones end first, which says nothing
+   * about the running ones. So the first rule counts undecided attempts as successes, and the second ignores attempts
+   * that began after an undecided one.
    */
   get isFailing(): boolean {
     const succeeded = this.#ended.filter(({ failedVins }) => failedVins === undefined).length;
@@ -207,14 +207,16 @@ class AttemptWindow {
     return succeeded === 0 && countUnrelated(settled) >= MIN_FAILURES_WITHOUT_SUCCESS;
   }
 
-  /** How many undecided attempts began before one that ended. Those that began later may not even be sent yet. */
+  /** The number of undecided attempts that began before one that ended. Later ones may not even be sent yet. */
   #countOvertaken(): number {
     const latestEnded = Math.max(...this.#ended.map(({ number }) => number));
     return this.#undecided.values().reduce((count, number) => (number < latestEnded ? count + 1 : count), 0);
   }
 }
 
-/** How many of the failures have no VIN in common; the smallest requests come first, so that halves of one count. */
+/**
+ * The number of failures without a common VIN. The smallest requests come first, so that halves of one request count.
+ */
 function countUnrelated(attempts: readonly EndedAttempt[]): number {
   const failures = attempts.flatMap(({ failedVins }) => (failedVins === undefined ? [] : [failedVins]));
   const seen = new Set<Vin>();
@@ -229,8 +231,8 @@ function countUnrelated(attempts: readonly EndedAttempt[]): number {
 }
 
 /**
- * Refuses calls while the breaker is open, and ends those that wait for their turn when it opens. Belongs around every
- * policy that waits.
+ * Refuses calls while the breaker is open, and ends waiting calls when it opens. Must be outside every policy that
+ * waits.
  */
 export function withRefusal<I>(breaker: CircuitBreaker, call: Call<I>): Call<I> {
   return async (input, stop) => {
@@ -238,13 +240,13 @@ export function withRefusal<I>(breaker: CircuitBreaker, call: Call<I>): Call<I> 
     if (refusal !== undefined) {
       throw refusal;
     }
-    // An open breaker whose pause is over still has the signal of its opening, which must not end the probe.
+    // After the pause, an open breaker still has the aborted signal, which must not end the probe.
     const opened = breaker.opened.aborted ? [] : [breaker.opened];
     await call(input, { ...stop, whileWaiting: AbortSignal.any([stop.whileWaiting, ...opened]) });
   };
 }
 
-/** Counts every attempt, and makes none while the breaker is open. */
+/** Records every attempt, and refuses attempts while the breaker is open. */
 export function withCircuitBreaker(breaker: CircuitBreaker, call: Call<Batch>): Call<Batch> {
   return async (batch, stop) => {
     const pass = breaker.begin();
@@ -264,7 +266,7 @@ export function withCircuitBreaker(breaker: CircuitBreaker, call: Call<Batch>): 
   };
 }
 
-/** The error of an attempt that is not repeated, because the breaker is open now. */
+/** The error of an attempt that is not repeated because the breaker is now open. */
 function toRefused(breaker: CircuitBreaker, error: VpicError): Error {
   const { refusal } = breaker;
   return refusal === undefined

@@ -4,7 +4,7 @@ import type { Call } from "./call.ts";
 
 export interface ConcurrencyLimitOptions {
   readonly maxRunning: number;
-  /** How many calls may wait for their turn; further ones are refused at once. */
+  /** Maximum number of waiting calls; further ones are refused at once. */
   readonly maxWaiting: number;
 }
 
@@ -27,9 +27,9 @@ export class ConcurrencyLimit {
   }
 
   /**
-   * Waits for a place, which must be returned with `leave`.
+   * Waits for a slot, which must be returned with `leave`.
    *
-   * @throws SourceUnavailableError when too many calls wait already; the reason of `signal` when aborted.
+   * @throws SourceUnavailableError when too many calls are waiting; the reason of `signal` when aborted.
    */
   async enter(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
@@ -54,7 +54,7 @@ export class ConcurrencyLimit {
     }
   }
 
-  /** Returns a place, which goes to the first call that waits. */
+  /** Returns a slot, which goes to the first waiting call. */
   leave(): void {
     const [next] = this.#waiting;
     if (next === undefined) {
@@ -66,7 +66,7 @@ export class ConcurrencyLimit {
   }
 }
 
-/** Makes every call wait for a place and keep it until the call is over. */
+/** Makes every call wait for a slot and hold it until the call is over. */
 export function withConcurrencyLimit<I>(limit: ConcurrencyLimit, call: Call<I>): Call<I> {
   return async (input, stop) => {
     await limit.enter(stop.whileWaiting);

@@ -4,12 +4,12 @@ import type { Vin } from "../vehicle/vin.ts";
 import type { Call } from "./call.ts";
 import { VpicError } from "./vpic-error.ts";
 
-/** The most VINs that vPIC takes in one request. */
+/** vPIC's maximum number of VINs in one request. */
 const MAX_BATCH_SIZE = 50;
 /** How long a question waits for others to share its request. */
 const GATHERING_MS = 50;
 
-/** One query on its way to vPIC. It is settled once: by an answer, by an error, or because its caller left. */
+/** One query for vPIC. It is settled once: by an answer, by an error, or because its caller left. */
 export class Question {
   readonly query: VehicleQuery;
   readonly answer: Promise<Decode>;
@@ -23,7 +23,7 @@ export class Question {
   constructor(query: VehicleQuery, signal: AbortSignal) {
     this.query = query;
     this.answer = this.#settle.promise;
-    // An answer that no caller waits for is not an unhandled rejection.
+    // A rejection that no caller waits for must not count as unhandled.
     this.answer.catch(() => undefined);
     this.#signal = signal;
     this.#leave = () => {
@@ -40,7 +40,7 @@ export class Question {
     return !this.#isSettled && !this.#signal.aborted;
   }
 
-  /** Calls back when the caller leaves before there is an answer. */
+  /** Notifies when the caller leaves before there is an answer. */
   onLeft(notify: (reason: unknown) => void): void {
     this.#whenLeft.add(notify);
   }
@@ -62,7 +62,7 @@ export class Question {
 }
 
 export interface BatchOptions {
-  /** How many questions it takes. Default: 50. */
+  /** Maximum number of questions. Default: 50. */
   readonly maxSize?: number;
 }
 
@@ -129,7 +129,7 @@ export class Batch {
     });
   }
 
-  /** Ends the open questions without an answer. */
+  /** Rejects the open questions. */
   reject(error: unknown): void {
     for (const question of this.openQuestions) {
       question.reject(error);
@@ -144,9 +144,9 @@ export class Batch {
 }
 
 /**
- * Gathers questions into requests. A question that finds no other under way is sent at once and alone; the others leave
- * together when there are 50 or the oldest has waited 50 ms. They may also join a request that still waits for its
- * turn, so that a spent budget makes requests fuller instead of more.
+ * Gathers questions into requests. When no request is in progress, a question is sent at once and alone. Otherwise
+ * questions are sent together when there are 50 or the oldest has waited 50 ms. They may also join a request that still
+ * waits for its turn, so that a spent budget leads to fuller requests instead of more requests.
  */
 export class Gatherer implements Disposable {
   readonly #ask: Call<Batch>;
@@ -164,7 +164,7 @@ export class Gatherer implements Disposable {
     return this.#waiting.length;
   }
 
-  /** Takes a question to vPIC. It is settled in any case, with SourceUnavailableError when there is no answer. */
+  /** Submits a question to vPIC. It is always settled, with SourceUnavailableError if there is no answer. */
   submit(question: Question): void {
     if (this.#closing.signal.aborted) {
       question.reject(this.#closing.signal.reason);
@@ -187,7 +187,7 @@ export class Gatherer implements Disposable {
     }
   }
 
-  /** Whether every question has its answer. A request whose answers were just given out is as good as over. */
+  /** Whether every question has its answer, even if its request has not quite ended. */
   get #isIdle(): boolean {
     return this.#waiting.length === 0 && this.#running.values().every((batch) => batch.openQuestions.length === 0);
   }
@@ -209,7 +209,7 @@ export class Gatherer implements Disposable {
     }
   }
 
-  /** Sends as many of the waiting questions as fit into one request. */
+  /** Sends waiting questions, as many as fit into one request. */
   #leave(): void {
     this.#waiting = this.#waiting.filter((question) => question.isOpen && !this.#joinRunning(question));
     if (this.#waiting.length > 0) {

@@ -18,7 +18,7 @@ const RETRY = { maxAttempts: 4, minDelayMs: 100, maxDelayMs: 1_500 };
 
 /** One request to vPIC, and how it ended. */
 export interface VpicAttempt {
-  /** How many VINs were in it. */
+  /** The number of VINs in it. */
   readonly vins: number;
   readonly durationMs: number;
   /** `cancelled`: no caller waited any more. */
@@ -40,8 +40,8 @@ export interface Policies {
 }
 
 /**
- * Wraps the bare request into all policies, outermost first. The budget is inside the concurrency limit: a request with
- * a token is sent at once, so that vPIC never receives more in any stretch of time than the budget allows.
+ * Wraps the bare request in all policies, outermost first. The budget is inside the concurrency limit: a request that
+ * has a token is sent at once, so vPIC never receives more in any period than the budget allows.
  */
 export function withPolicies(
   { breaker, limit, budget, resting, attemptTimeoutMs, random, onAttempt, logger }: Policies,

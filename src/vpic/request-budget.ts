@@ -4,13 +4,13 @@ import { VpicError } from "./vpic-error.ts";
 
 /** Limits the rate of requests to vPIC: every request, retries included, takes one token. */
 export interface RequestBudget {
-  /** Waits until a request may be sent. Rejects with the signal's reason when aborted, and then takes nothing. */
+  /** Waits until a request may be sent. When aborted, takes nothing and rejects with the signal's reason. */
   take(signal: AbortSignal): Promise<void>;
-  /** Allows no request for this time: vPIC asked for a pause. */
+  /** Allows no request for this time, because vPIC asked for a pause. */
   pauseFor(durationMs: number): void;
-  /** How many requests may be sent at once, now. */
+  /** The number of requests that may be sent right now. */
   readonly available: number;
-  /** How many requests wait to be sent. */
+  /** The number of requests waiting to be sent. */
   readonly waiting: number;
 }
 
@@ -21,7 +21,7 @@ export interface TokenBucketOptions {
   readonly burst: number;
 }
 
-/** The longest pause; a longer one is a clock that is wrong. */
+/** The longest pause. A longer one means that a clock is wrong. */
 const MAX_PAUSE_MS = 5 * 60_000;
 
 /** The request budget of this process alone. First come, first served. */
@@ -78,7 +78,7 @@ export class TokenBucket implements RequestBudget {
     return this.#countedAt > performance.now();
   }
 
-  /** Hands out the tokens there are, and sets the timer for the next request that waits, if any. */
+  /** Hands out the available tokens, and sets the timer for the next waiting request, if any. */
   #serve(): void {
     clearTimeout(this.#timer);
     this.#count();

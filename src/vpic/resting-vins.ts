@@ -2,12 +2,15 @@ import { SourceUnavailableError } from "../vehicle/errors.ts";
 import type { Vin } from "../vehicle/vin.ts";
 
 const REST_MS = 30_000;
-/** Bounds the memory; beyond it the VINs that have rested longest are asked again early. */
+/** Limits memory. Beyond it, the rest of the longest-resting VINs ends early. */
 const MAX_VINS = 10_000;
 
-/** VINs that vPIC failed to answer in every attempt. They are not sent again for 30 s: the next source answers. */
+/**
+ * VINs that vPIC failed to answer in every attempt. They are not sent again for 30 s, and the next source answers
+ * instead.
+ */
 export class RestingVins {
-  /** When each rest ends, on the monotonic clock; the first to end comes first. */
+  /** The end of each rest, on the monotonic clock, earliest first. */
   readonly #ends = new Map<Vin, number>();
 
   add(vins: readonly Vin[]): void {
@@ -29,7 +32,7 @@ export class RestingVins {
     this.#ends.clear();
   }
 
-  /** Why a VIN may not be sent to vPIC now, or undefined when it may. */
+  /** Why a VIN must not be sent to vPIC now, or undefined when it may be. */
   refusalOf(vin: Vin): SourceUnavailableError | undefined {
     const retryAfterMs = (this.#ends.get(vin) ?? 0) - performance.now();
     return retryAfterMs > 0

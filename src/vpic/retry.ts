@@ -9,20 +9,20 @@ export interface RetryOptions {
   readonly maxAttempts: number;
   /** The shortest pause between two attempts. */
   readonly minDelayMs: number;
-  /** The longest pause, before the last attempt, unless vPIC itself asks for more. */
+  /** The longest pause, before the last attempt, unless vPIC asks for more. */
   readonly maxDelayMs: number;
   /** From 0 to below 1. */
   readonly random: () => number;
-  /** Called when the open questions of a batch have failed and are not tried again. */
+  /** Called when the open questions of a batch have failed for the last time. */
   readonly onExhausted: (batch: Batch) => void;
 }
 
 /**
- * Repeats a request that failed for a reason that may pass. The pause before it is random (full jitter), so that
- * requests that failed together do not return together; its upper bound doubles each time. `Retry-After` is respected.
+ * Repeats a request after a transient failure. The pause before it is random (full jitter), so that requests that
+ * failed together are not repeated together; its upper bound doubles each time. `Retry-After` is respected.
  *
- * One VIN may be what fails the request of fifty. So a batch that has failed twice, or failed for a reason that will
- * not pass, is split in halves, and each half goes on by itself: in the end the other VINs are answered.
+ * A single VIN may fail a request of fifty. So a batch that has failed twice, or for a permanent reason, is split in
+ * halves that are sent separately, until all other VINs are answered.
  */
 export function withRetry(options: RetryOptions, call: Call<Batch>): Call<Batch> {
   const attempt = async (batch: Batch, stop: Stop, number: number): Promise<void> => {
@@ -30,7 +30,7 @@ export function withRetry(options: RetryOptions, call: Call<Batch>): Call<Batch>
       await call(batch, stop);
     } catch (error) {
       if (!(error instanceof VpicError)) {
-        // The attempt failed and the circuit breaker allows no other: a probe, for one.
+        // The attempt failed and the circuit breaker allows no other, for example after a probe.
         if (error instanceof SourceUnavailableError && error.cause instanceof VpicError) {
           options.onExhausted(batch);
         }
@@ -47,14 +47,14 @@ export function withRetry(options: RetryOptions, call: Call<Batch>): Call<Batch>
   };
   const attemptEach = async (batches: readonly Batch[], stop: Stop): Promise<void> => {
     const attempts = batches.map((batch) => attempt(batch, stop, 2));
-    // No half is ended by the failure of the other.
+    // The failure of one half must not end the other.
     await Promise.allSettled(attempts);
     await Promise.all(attempts);
   };
   return async (batch, stop) => await attempt(batch, stop, 1);
 }
 
-/** Whether the other VINs of the request may do better without one of them. */
+/** Whether a single VIN may have failed the request. */
 function mayBeOneVin(error: VpicError, attempt: number): boolean {
   const isThrottled = error.status === 429;
   return !isThrottled && !error.partlyAnswered && (attempt > 1 || !error.isTransient);

@@ -3,8 +3,8 @@ import type { Call } from "./call.ts";
 import { VpicError } from "./vpic-error.ts";
 
 /**
- * Limits the time of one request, from the first byte sent to the last one received. A limit between two bytes would
- * not do: an answer that arrives byte by byte would never reach it.
+ * Limits the time of one request, from the first byte sent to the last one received. A limit between two bytes is not
+ * enough: an answer that arrives byte by byte would never reach it.
  */
 export function withAttemptTimeout<I>(timeoutMs: number, call: Call<I>): Call<I> {
   return async (input, stop) => {
@@ -14,8 +14,8 @@ export function withAttemptTimeout<I>(timeoutMs: number, call: Call<I>): Call<I>
 }
 
 /**
- * Limits the time that a call waits until its last request is sent: in queues and between attempts. A request that was
- * sent has its own limit.
+ * Limits the time that a call waits in queues and between attempts, until its last request is sent. A sent request has
+ * its own limit.
  */
 export function withWaitingLimit<I>(limitMs: number, call: Call<I>): Call<I> {
   return async (input, stop) => {

@@ -14,21 +14,21 @@ const NOT_ATTRIBUTES: ReadonlySet<string> = new Set([
   "SuggestedVIN",
   "PossibleValues",
   "AdditionalErrorText",
-  // Not a variable of vPIC; as a key of a plain object it would set the prototype.
+  // Not a vPIC variable, and as a key of a plain object it would set the prototype.
   "__proto__",
 ]);
 const NOT_APPLICABLE = "Not Applicable";
 const DECODED_CLEAN = 0;
-/** vPIC's longest texts have 500 characters, and its rows 4 KB: more than this is not an answer of vPIC. */
+/** vPIC's longest texts have 500 characters, and its rows 4 KB. Anything larger is not from vPIC. */
 const MAX_FIELD_BYTES = 4 * 1024;
 const MAX_ROW_BYTES = 64 * 1024;
 
 /**
- * Reads the body of an answer of `DecodeVinValues` or `DecodeVINValuesBatch`. `Count` is ignored: in some years it
- * counted variables.
+ * Parses the body of an answer of `DecodeVinValues` or `DecodeVINValuesBatch`. Ignores `Count`, which in some years was
+ * the number of variables.
  *
- * @returns the rows of the known shape and size, in vPIC's order. Other rows are left out, and not truncated: what is
- *   too large is foreign, and must not replace a good answer.
+ * @returns the rows of the known shape and size, in vPIC's order. Other rows are left out, not truncated: a row that is
+ *   too large is foreign and must not replace a good answer.
  * @throws VpicError when the body is not JSON of the known shape.
  */
 export function readRows(body: string): readonly VpicRow[] {
@@ -41,11 +41,11 @@ export function readRows(body: string): readonly VpicRow[] {
 }
 
 /**
- * Finds what an answer says about a VIN, by the VIN in the rows, never by their order. Also for a VIN that vPIC could
- * not decode: then make, model and year are empty, and the verdict says why.
+ * Finds the decode of a VIN in an answer, by the VIN in the rows, never by their order. If vPIC could not decode it,
+ * make, model and year are empty, and the verdict says why.
  *
  * @param decodedAt in ms since the epoch.
- * @returns undefined when there is no row for it, or one without a vehicle that does not say why.
+ * @returns undefined when there is no row for it, or a row that has neither a vehicle nor a reason.
  */
 export function findDecode(rows: readonly VpicRow[], vin: Vin, decodedAt: number): Decode | undefined {
   const row = rows.find((row) => row.VIN.trim().toUpperCase() === vin);
@@ -77,7 +77,7 @@ function toVerdict(row: VpicRow): Verdict {
   const errorText = readText(row["ErrorText"]);
   return {
     codes: readErrorCodes(errorCode),
-    // Until 2019 the member for the code held the text, too.
+    // Until 2019 the code's member also had the text.
     text: errorText === "" && /\D{3}/.test(errorCode) ? errorCode : errorText,
     suggestedVin: readText(row["SuggestedVIN"]),
     possibleValues: readText(row["PossibleValues"]),
@@ -92,7 +92,7 @@ function toAttributes(row: VpicRow): Attributes {
   return Object.fromEntries(entries.filter(([, value]) => value !== ""));
 }
 
-/** Reads a value: trimmed, and empty when vPIC has none or says that it does not apply. */
+/** Returns a value trimmed; empty when vPIC has none or says that it does not apply. */
 function readText(value: unknown): string {
   if (typeof value === "number" || typeof value === "boolean") {
     return String(value);
@@ -133,10 +133,10 @@ const CODE_LIST = /^\d{1,4}(?:\s*,\s*\d{1,4})*$/;
 const NUMBERED_TEXT = /(?:^|[;,>|])\s*(\d{1,4})\s*-\s/g;
 
 /**
- * Reads vPIC's `ErrorCode`: `"0"`, `"5,14"`, and the form used until 2019, which held the texts, too:
- * `"1 - Check Digit (9th position) does not calculate properly; 5 - VIN has errors in few positions"`.
+ * Reads vPIC's `ErrorCode`: `"0"`, `"5,14"`, and the form used until 2019, which also had the texts: `"1 - Check Digit
+ * (9th position) does not calculate properly; 5 - VIN has errors in few positions"`.
  *
- * @returns the codes in ascending order, without duplicates; none when it holds no number that can be a code.
+ * @returns the codes in ascending order, without duplicates; none when it has no number that can be a code.
  */
 export function readErrorCodes(errorCode: string): readonly number[] {
   const numbers = CODE_LIST.test(errorCode)

@@ -11,15 +11,15 @@ import { VpicError } from "./vpic-error.ts";
 /** Sends requests to vPIC. */
 export interface VpicTransport extends AsyncDisposable {
   /**
-   * Sends one request for these VINs (at most 50, each once) and reads the rows of the answer, for any VIN.
+   * Sends one request for these VINs (at most 50, without duplicates) and returns all rows of the answer.
    *
-   * @throws VpicError when there is no such answer; the reason of `signal` when aborted.
+   * @throws VpicError when the request fails; the reason of `signal` when aborted.
    */
   fetchRows(queries: readonly VehicleQuery[], signal: AbortSignal): Promise<readonly VpicRow[]>;
 }
 
 export interface VpicClientOptions {
-  /** As {@link parseVpicUrl} returns it. */
+  /** The result of {@link parseVpicUrl}. */
   readonly baseUrl: string;
   /** The service and its version, such as `VehicleService/1.0.0`. */
   readonly userAgent: string;
@@ -32,7 +32,7 @@ export interface VpicClientOptions {
 const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
 const MAX_BYTES = 1024 * 1024;
 const MAX_BATCH_BYTES = 8 * MAX_BYTES;
-/** What is read of an answer that is not used, so that its connection can be used again. */
+/** Maximum number of bytes of an unused answer that are read so that its connection can be reused. */
 const MAX_DUMPED_BYTES = 64 * 1024;
 const gunzipAsync = promisify(gunzip);
 
@@ -65,7 +65,7 @@ function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || (isIP(hostname) === 4 && hostname.startsWith("127."));
 }
 
-/** The HTTP client for vPIC. One call is one request: no redirect is followed, nothing is repeated. */
+/** The HTTP client for vPIC. One call is one request: it follows no redirects and repeats nothing. */
 export class VpicClient implements VpicTransport {
   readonly #pool: Pool;
   readonly #basePath: string;
@@ -105,7 +105,7 @@ export class VpicClient implements VpicTransport {
     }
   }
 
-  /** Closes all connections; requests under way fail. */
+  /** Closes all connections; running requests fail. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool.destroy();
   }
@@ -115,7 +115,7 @@ export class VpicClient implements VpicTransport {
     if (statusCode === 200 && JSON_TYPE.test(contentType)) {
       return;
     }
-    // A body that is not read would keep the connection busy; errors while reading it do not matter.
+    // An unread body would keep the connection busy. Errors while reading it do not matter.
     body.dump({ limit: MAX_DUMPED_BYTES }).catch(() => undefined);
     if (statusCode !== 200) {
       const retryAfterMs = readRetryAfterMs(firstOf(headers["retry-after"]), this.#now());
@@ -125,18 +125,18 @@ export class VpicClient implements VpicTransport {
   }
 }
 
-/** A request as undici takes it. */
+/** The parts of a request for undici. */
 interface VpicRequest {
   readonly method: "GET" | "POST";
-  /** With the query, without the origin. */
+  /** Path and query, without the origin. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | null;
-  /** The largest answer that is read. */
+  /** The maximum size of the answer. */
   readonly maxBytes: number;
 }
 
-/** One VIN goes by GET, several by the POST for batches. */
+/** One VIN is sent by GET, several by POST to the batch endpoint. */
 function toRequest(basePath: string, queries: readonly VehicleQuery[]): VpicRequest {
   const [first, ...others] = queries;
   return first !== undefined && others.length === 0 ? toGet(basePath, first) : toPost(basePath, queries);
@@ -171,10 +171,10 @@ function toPost(basePath: string, queries: readonly VehicleQuery[]): VpicRequest
 const SECONDS = /^\d{1,9}$/;
 
 /**
- * Reads a `Retry-After` header: seconds, or a date.
+ * Parses a `Retry-After` header: seconds or a date.
  *
  * @param nowMs the wall clock, in ms since the epoch.
- * @returns ms from now, not negative; undefined when there is no header or it cannot be read.
+ * @returns ms from now, not negative; undefined when the header is missing or malformed.
  */
 export function readRetryAfterMs(header: string | undefined, nowMs: number): number | undefined {
   if (header === undefined) {

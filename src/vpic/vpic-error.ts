@@ -43,13 +43,13 @@ export class VpicError extends Error {
     return this.kind !== "status" || isTransientStatus(this.status);
   }
 
-  /** Whether vPIC itself works: it answered in the known shape, though without a row for each VIN. */
+  /** Whether it shows that vPIC works: the answer had the known shape, but not a row for each VIN. */
   get isSignOfLife(): boolean {
     return this.kind === "missing-row";
   }
 }
 
 function isTransientStatus(status: number | undefined): boolean {
-  // A redirect or a 204 comes from something between us and vPIC, and may be gone the next time.
+  // A redirect or a 204 comes from a proxy between us and vPIC, and may not happen again.
   return status === undefined || status < 400 || status === 408 || status === 429 || status >= 500;
 }

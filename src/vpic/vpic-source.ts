@@ -20,20 +20,20 @@ import { VpicError } from "./vpic-error.ts";
 const CONNECT_TIMEOUT_MS = 1_000;
 const ATTEMPT_TIMEOUT_MS = 8_000;
 const MAX_RUNNING_REQUESTS = 8;
-/** With 50 VINs each, more than 30 s of the default budget. */
+/** More than 30 s of the default budget, each request with up to 50 VINs. */
 const MAX_WAITING_REQUESTS = 150;
 const DEFAULT_REQUESTS_PER_SECOND = 5;
 /** The default burst, in seconds of the rate. */
 const BURST_SECONDS = 4;
 
-/** How vPIC is treated. */
+/** The policies for requests to vPIC. */
 export interface VpicPolicyOptions {
   readonly logger: Logger;
   /** The sustained rate of this process. Default: 5. */
   readonly requestsPerSecond?: number;
   /** The burst size. Default: four seconds of the rate. */
   readonly burst?: number;
-  /** A budget that is shared with others, instead of one for this process. */
+  /** A budget shared with other processes, instead of one for this process. */
   readonly budget?: RequestBudget;
   /** Time limit of one request as a whole. Default: 8 s, which a cold vPIC needs. */
   readonly attemptTimeoutMs?: number;
@@ -46,15 +46,15 @@ export interface VpicPolicyOptions {
 }
 
 export interface VpicSourceOptions extends VpicPolicyOptions {
-  /** As `parseVpicUrl` returns it. */
+  /** The result of `parseVpicUrl`. */
   readonly baseUrl: string;
   /** The service and its version, such as `VehicleService/1.0.0`. */
   readonly userAgent: string;
 }
 
 /**
- * Decodes with the live vPIC API. Gathers questions into few requests, and never sends more than vPIC allows. Callers
- * of the same VIN are expected to share one decode: each one here is a question of its own.
+ * Decodes with the live vPIC API. Gathers questions into few requests, and never sends more than vPIC allows. Does not
+ * merge equal queries: callers of the same VIN are expected to share one decode.
  */
 export class VpicSource implements VehicleSource, AsyncDisposable {
   readonly name = "vpic";
@@ -73,7 +73,7 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
     this.#breaker = new CircuitBreaker((state, reason) => {
       logChange(logger, state, reason);
       if (state === "closed") {
-        // The outage was the reason why they failed, as far as anyone can tell.
+        // Most likely these VINs failed because of the outage.
         this.#resting.clear();
       }
     });
@@ -87,7 +87,7 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
   }
 
   /**
-   * Rejects at once while the breaker is open or the VIN rests. Otherwise it may take tens of seconds: callers decide
+   * Rejects at once while the breaker is open or the VIN rests. Otherwise it may take tens of seconds; callers decide
    * how long to wait.
    */
   async decode(query: VehicleQuery, signal: AbortSignal): Promise<Decode> {
@@ -112,7 +112,7 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
     };
   }
 
-  /** Rejects all decodes, those under way and later ones, with SourceUnavailableError. */
+  /** Rejects all running and later decodes with SourceUnavailableError. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#gatherer[Symbol.dispose]();
     await this.#transport[Symbol.asyncDispose]();
@@ -126,8 +126,8 @@ export function createVpicSource(options: VpicSourceOptions): VpicSource {
 }
 
 /**
- * The call inside all policies: one request for the open questions of a batch. Rows answer the questions for their VINs
- * at once; a question without a row stays open, and the call fails.
+ * The call inside all policies: one request for the open questions of a batch. Each row answers the question for its
+ * VIN. If a question has no row, it stays open and the call fails.
  */
 function createAsk(transport: VpicTransport, now: () => number): Call<Batch> {
   return async (batch, { signal }) => {

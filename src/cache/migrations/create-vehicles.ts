@@ -2,7 +2,10 @@ import { randomInt } from "node:crypto";
 
 import { Migration } from "@mikro-orm/migrations";
 
-/** Large enough that no two databases begin with the same generation, small enough to grow for ever in a double. */
+/**
+ * Large enough that two databases never begin with the same generation, small enough that it can grow without limit in
+ * a double.
+ */
 const HIGHEST_FIRST_GENERATION = 2 ** 47;
 
 export class CreateVehicles extends Migration {
@@ -33,7 +36,7 @@ export class CreateVehicles extends Migration {
       generation bigint not null,
       removed_at bigint not null
     )`);
-    // A database that replaces a lost one must not begin with a number that decodes in flight have seen.
+    // A database that replaces a lost one must not begin with a number that decodes in flight have read.
     const firstGeneration = randomInt(HIGHEST_FIRST_GENERATION);
     this.addSql(`insert into vehicle_removals (vin, generation, removed_at) values ('', ${firstGeneration}, 0)`);
   }
