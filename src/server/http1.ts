@@ -204,8 +204,13 @@ class Http1Connection implements Connection {
   }
 
   get #takesMore(): boolean {
-    const { writableNeedDrain, writableHighWaterMark } = this.#socket;
-    return this.#exchanges.size < MAX_UNANSWERED && !writableNeedDrain && this.#heldBytes < writableHighWaterMark;
+    const { destroyed, writableNeedDrain, writableHighWaterMark } = this.#socket;
+    return (
+      this.#exchanges.size < MAX_UNANSWERED &&
+      !destroyed &&
+      !writableNeedDrain &&
+      this.#heldBytes < writableHighWaterMark
+    );
   }
 
   /**
