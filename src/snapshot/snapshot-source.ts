@@ -23,6 +23,8 @@ export interface SnapshotOptions {
   readonly logger: Logger;
   /** The time, in ms since the epoch. */
   readonly now?: () => number;
+  /** Monotonic clock for retries and durations, ms. Default: the process's. */
+  readonly elapsedMs?: () => number;
 }
 
 /** Whether the snapshot can answer; for health and the page. */
@@ -49,6 +51,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
   readonly name = "snapshot";
   readonly #options: SnapshotOptions;
   readonly #now: () => number;
+  readonly #elapsedMs: () => number;
   readonly #targetPath: string;
   readonly #closing = new AbortController();
   #data: SnapshotData | undefined;
@@ -61,6 +64,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
   constructor(options: SnapshotOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#elapsedMs = options.elapsedMs ?? (() => performance.now());
     this.#targetPath = join(options.dataDir, "snapshot.bin");
     this.#preparation = this.#prepare();
   }
@@ -94,14 +98,14 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
   }
 
   async #open(signal: AbortSignal): Promise<SnapshotData> {
-    if (this.#failure !== undefined && this.#now() >= this.#failure.retryAt) {
+    if (this.#failure !== undefined && this.#elapsedMs() >= this.#failure.retryAt) {
       this.#failure = undefined;
       this.#preparation = this.#prepare();
     }
     await waitFor(this.#preparation, signal);
     if (this.#data === undefined) {
       const { reason = "it is not ready", retryAt = 0 } = this.#failure ?? {};
-      const retryAfterMs = Number.isFinite(retryAt) ? Math.max(retryAt - this.#now(), 0) : undefined;
+      const retryAfterMs = Number.isFinite(retryAt) ? Math.max(retryAt - this.#elapsedMs(), 0) : undefined;
       throw new SourceUnavailableError(`the snapshot cannot be used: ${reason}`, { retryAfterMs });
     }
     return this.#data;
@@ -109,13 +113,13 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
 
   /** Never rejects: the result is in `#data` and `#failure`. */
   async #prepare(): Promise<void> {
-    const startedAt = this.#now();
+    const startedAt = this.#elapsedMs();
     try {
       this.#data = await this.#openOrUnpack();
       this.#loggedReason = undefined;
       this.#options.logger.info("snapshot ready", {
         dataDate: this.#data.dataDate,
-        durationMs: Math.round(this.#now() - startedAt),
+        durationMs: Math.round(this.#elapsedMs() - startedAt),
       });
     } catch (error) {
       this.#fail(error);
@@ -168,7 +172,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     const { culprit, message } = toSnapshotError(error);
     const isGivenPath = culprit === "database" && this.#options.snapshotPath !== undefined;
     const reason = `${isGivenPath ? "SNAPSHOT_PATH" : `the ${culprit}`}: ${message}`;
-    this.#failure = { reason, retryAt: this.#now() + RETRY_AFTER_MS };
+    this.#failure = { reason, retryAt: this.#elapsedMs() + RETRY_AFTER_MS };
     if (reason !== this.#loggedReason) {
       this.#loggedReason = reason;
       this.#options.logger.error("snapshot cannot be used, decoding goes on without it", { reason, err: error });

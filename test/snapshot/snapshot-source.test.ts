@@ -35,7 +35,9 @@ afterEach(async () => {
   await directory[Symbol.asyncDispose]();
 });
 
-function open(overrides: { dataDir?: string; snapshotPath?: string; now?: () => number } = {}): SnapshotSource {
+function open(
+  overrides: { dataDir?: string; snapshotPath?: string; now?: () => number; elapsedMs?: () => number } = {},
+): SnapshotSource {
   return openSnapshot({ dataDir, snapshotPath: sourceFile, logger: log, ...overrides });
 }
 
@@ -290,10 +292,10 @@ describe("a snapshot that cannot be unpacked", () => {
   });
 
   test("is retried, but its failure is logged once", async () => {
-    let nowMs = Date.parse("2026-11-22T12:00:00Z");
-    await using source = open({ snapshotPath: join(directory.path, "missing.db"), now: () => nowMs });
+    let elapsedMs = 0;
+    await using source = open({ snapshotPath: join(directory.path, "missing.db"), elapsedMs: () => elapsedMs });
     await source.whenSettled();
-    nowMs += 60_000;
+    elapsedMs += 60_000;
 
     await expect(modelFrom(source)).rejects.toThrow("there is no such file");
 
@@ -302,18 +304,33 @@ describe("a snapshot that cannot be unpacked", () => {
   });
 
   test("is tried again a minute later, not before", async () => {
-    let nowMs = Date.parse("2026-11-22T12:00:00Z");
+    let elapsedMs = 0;
     const laterFile = join(directory.path, "later.db");
-    await using source = open({ snapshotPath: laterFile, now: () => nowMs });
+    await using source = open({ snapshotPath: laterFile, elapsedMs: () => elapsedMs });
     await source.whenSettled();
     writeVpicDatabase(laterFile);
-    nowMs += 59_000;
+    elapsedMs += 59_000;
     const tooEarly = await modelFrom(source).catch((error: unknown) => error);
-    nowMs += 1000;
+    elapsedMs += 1000;
 
     const model = await modelFrom(source);
 
     expect(tooEarly).toMatchObject({ name: "SourceUnavailableError", retryAfterMs: 1000 });
+    expect(model).toBe(MODEL);
+  });
+
+  test("is tried again a minute later although the clock was set back a day", async () => {
+    let elapsedMs = 0;
+    let nowMs = Date.parse("2026-11-22T12:00:00Z");
+    const laterFile = join(directory.path, "later.db");
+    await using source = open({ snapshotPath: laterFile, now: () => nowMs, elapsedMs: () => elapsedMs });
+    await source.whenSettled();
+    writeVpicDatabase(laterFile);
+    nowMs -= 86_400_000;
+    elapsedMs += 60_000;
+
+    const model = await modelFrom(source);
+
     expect(model).toBe(MODEL);
   });
 });
