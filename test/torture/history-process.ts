@@ -1,0 +1,23 @@
+/** Records histories for RecordingProcesses: opens a database when it is told to, says so, and begins when told to. */
+import { once } from "node:events";
+import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
+import { silentLogger } from "../support/silent-logger.ts";
+import type { RecordingTask } from "./removal-history.ts";
+import { recordHistory } from "./removal-history.ts";
+
+/** Only a hang takes so long. */
+const PATIENCE_MS = 10_000;
+
+process.on("message", (task: RecordingTask | "begin") => {
+  if (task !== "begin") {
+    void record(task);
+  }
+});
+
+async function record({ databaseUrl, ...options }: RecordingTask): Promise<void> {
+  await using vehicles = await openVehicleStore({ databaseUrl, logger: silentLogger, patienceMs: PATIENCE_MS });
+  const begin = once(process, "message");
+  process.send?.([]);
+  await begin;
+  process.send?.(await recordHistory(vehicles, options));
+}

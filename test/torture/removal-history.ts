@@ -1,0 +1,176 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { setImmediate } from "node:timers/promises";
+import type { VehicleSource, VehicleStore } from "../../src/vehicle/vehicle.ts";
+import { VehicleLookup } from "../../src/vehicle/vehicle-lookup.ts";
+import { decodeOf, someVins } from "../support/vehicle-samples.ts";
+import { seeded } from "./seeded.ts";
+
+/** A Lookup that was answered, or a Remove that was acknowledged. Moments are in ns on a clock that all processes share. */
+export interface Step {
+  readonly kind: "lookup" | "remove";
+  readonly process: string;
+  readonly vin: string;
+  readonly begunAt: number;
+  readonly endedAt: number;
+  /** What a Lookup answered. */
+  readonly answer?: {
+    readonly cached: boolean;
+    /** The process that decoded the VIN. */
+    readonly process: string;
+    readonly decodeBegunAt: number;
+  };
+}
+
+export interface RecordingOptions {
+  /** Name of the process. */
+  readonly process: string;
+  readonly seed: number;
+  readonly steps: number;
+}
+
+const VINS = someVins(3);
+const CALLERS = 6;
+const REMOVES = 0.25;
+const FORCED_DECODES = 0.3;
+const MOST_TURNS_PER_DECODE = 20;
+const DAY_MS = 86_400_000;
+
+/** Makes Lookups and Removes of few VINs at once, in an order that the seed gives, and records them. */
+export async function recordHistory(
+  vehicles: VehicleStore,
+  { process: name, seed, steps }: RecordingOptions,
+): Promise<Step[]> {
+  const random = seeded(seed);
+  const source: VehicleSource = {
+    name: "vpic",
+    async decode({ vin }) {
+      const begunAt = now();
+      for (let turns = random() * MOST_TURNS_PER_DECODE; turns > 0; turns--) {
+        await setImmediate();
+      }
+      return decodeOf(vin, { decodedAt: Date.now(), attributes: { process: name, begunAt: String(begunAt) } });
+    },
+  };
+  const lookup = new VehicleLookup({
+    store: vehicles,
+    sources: [source],
+    freshness: { freshForMs: DAY_MS, staleForMs: DAY_MS, negativeForMs: DAY_MS, snapshotForMs: DAY_MS },
+    patienceMs: DAY_MS,
+    onSourceFault: () => undefined,
+  });
+  const { signal } = new AbortController();
+  const history: Step[] = [];
+  let begun = 0;
+  const call = async (): Promise<void> => {
+    while (begun++ < steps) {
+      const vin = VINS[Math.floor(random() * VINS.length)] ?? VINS[0];
+      if (vin === undefined) {
+        return;
+      }
+      const isRemove = random() < REMOVES;
+      const maxAgeMs = random() < FORCED_DECODES ? 0 : undefined;
+      const begunAt = now();
+      try {
+        if (isRemove) {
+          await lookup.remove(vin);
+          history.push({ kind: "remove", process: name, vin, begunAt, endedAt: now() });
+        } else {
+          const { vehicle, cached } = await lookup.lookup({ query: { vin }, view: "full", maxAgeMs, signal });
+          const { process: decoder = "", begunAt: decodeBegunAt } = vehicle.attributes ?? {};
+          const answer = { cached, process: decoder, decodeBegunAt: Number(decodeBegunAt) };
+          history.push({ kind: "lookup", process: name, vin, begunAt, endedAt: now(), answer });
+        }
+      } catch {
+        // On a busy machine the database may be too slow. What was not acknowledged promises nothing.
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: CALLERS }, call));
+  return history;
+}
+
+/**
+ * Replays a history on a model of the cache, and gives the answers that the model cannot give: those of the cache to
+ * Lookups that began after the acknowledgement of a Remove, from a decode that began before the Remove.
+ */
+export function violationsOf(history: readonly Step[]): string[] {
+  const violations: string[] = [];
+  /** By VIN: no decode that began earlier may be in the cache. */
+  const removedAt = new Map<string, number>();
+  for (const { kind, process: name, vin, begunAt, answer } of history.toSorted((a, b) => momentOf(a) - momentOf(b))) {
+    const earliest = removedAt.get(vin) ?? 0;
+    if (kind === "remove") {
+      removedAt.set(vin, Math.max(earliest, begunAt));
+    } else if (answer?.cached === true && !(answer.decodeBegunAt >= earliest)) {
+      violations.push(`${name} answered a removed decode of ${answer.process} for ${vin}`);
+    }
+  }
+  return violations;
+}
+
+/** How many answers of the cache came from another process's decode. */
+export function answersOfOthers(history: readonly Step[]): number {
+  return history.filter((step) => step.answer?.cached === true && step.answer.process !== step.process).length;
+}
+
+/** How many Removes began during a decode of the same VIN. */
+export function removesDuringDecodes(history: readonly Step[]): number {
+  const decodes = history.filter(({ answer }) => answer?.cached === false);
+  return history.filter(
+    ({ kind, vin, begunAt }) =>
+      kind === "remove" &&
+      decodes.some(
+        (decode) => decode.vin === vin && Number(decode.answer?.decodeBegunAt) < begunAt && begunAt < decode.endedAt,
+      ),
+  ).length;
+}
+
+/** A Lookup may see what was there at any moment from its beginning on, and a Remove counts from its end. */
+function momentOf({ kind, begunAt, endedAt }: Step): number {
+  return kind === "remove" ? endedAt : begunAt;
+}
+
+function now(): number {
+  return Number(process.hrtime.bigint());
+}
+
+/** What a recording process is asked for. */
+export interface RecordingTask extends RecordingOptions {
+  readonly databaseUrl: string;
+}
+
+const PROCESSES = ["first", "second"] as const;
+
+/** Two processes that record histories on one database. */
+export class RecordingProcesses implements Disposable {
+  readonly #children = PROCESSES.map((name) => {
+    const child = fork(new URL("history-process.ts", import.meta.url), { execArgv: [] });
+    return { name, child, ended: once(child, "exit") };
+  });
+
+  /** Gives the history of both. Each opens the database before either begins. */
+  async record(databaseUrl: string, seed: number, steps: number): Promise<Step[]> {
+    await this.#ask((name, index) => ({ databaseUrl, process: name, seed: 2 * seed + index, steps }));
+    const histories = await this.#ask(() => "begin");
+    return histories.flat();
+  }
+
+  [Symbol.dispose](): void {
+    this.#children.forEach(({ child }) => child.kill());
+  }
+
+  #ask(messageFor: (name: string, index: number) => RecordingTask | "begin"): Promise<Step[][]> {
+    return Promise.all(
+      this.#children.map(async ({ name, child, ended }, index) => {
+        const answered = once(child, "message");
+        child.send(messageFor(name, index));
+        const [history]: Step[][] = await Promise.race([
+          answered,
+          ended.then(() => Promise.reject(new Error("a recording process has ended"))),
+        ]);
+        return history ?? [];
+      }),
+    );
+  }
+}
