@@ -71,7 +71,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   });
   const store = starting.use(await openVehicleStore({ databaseUrl: config.databaseUrl, logger, now }));
   const sources = starting.use(
-    openSources(config, logger, ({ outcome, durationMs }) => metrics.askedVpic(outcome, durationMs / 1_000)),
+    openSources(config, logger, ({ outcome, durationMs }) => metrics.askedVpic(outcome, durationMs / 1_000), now),
   );
   const lookup = new VehicleLookup({
     store,

@@ -22,10 +22,15 @@ export interface Sources extends AsyncDisposable {
 }
 
 /** Opens the configured sources. If the snapshot is one of them, decodes include our own guess at the intended VIN. */
-export function openSources(config: Config, logger: Logger, onVpicAttempt: (attempt: VpicAttempt) => void): Sources {
+export function openSources(
+  config: Config,
+  logger: Logger,
+  onVpicAttempt: (attempt: VpicAttempt) => void,
+  now: () => number,
+): Sources {
   const stack = new AsyncDisposableStack();
   const snapshot = config.sources.includes("snapshot")
-    ? stack.use(openSnapshot({ dataDir: config.dataDir, snapshotPath: config.snapshotPath, logger }))
+    ? stack.use(openSnapshot({ dataDir: config.dataDir, snapshotPath: config.snapshotPath, logger, now }))
     : undefined;
   const vpic = config.sources.includes("vpic")
     ? stack.use(
@@ -35,6 +40,7 @@ export function openSources(config: Config, logger: Logger, onVpicAttempt: (atte
           userAgent: `VehicleService/${VERSION}`,
           onAttempt: onVpicAttempt,
           logger,
+          now,
         }),
       )
     : undefined;
