@@ -14,6 +14,8 @@ import {
 
 const SEEDS = [1, 2];
 const STEPS = 200;
+/** Only a hang takes so long. */
+const HANG_MS = 600_000;
 
 describe("row 16: no answer of the cache is older than an acknowledged Remove", () => {
   const stack = new AsyncDisposableStack();
@@ -28,7 +30,7 @@ describe("row 16: no answer of the cache is older than an acknowledged Remove", 
   test.each([
     ["one SQLite file", async () => `sqlite:${join(directory, "vehicles.db")}`],
     ["one PostgreSQL database", () => createSharedDatabase("histories")],
-  ])("with two processes on %s", async (_place, createDatabase) => {
+  ])("with two processes on %s", { timeout: HANG_MS }, async (_place, createDatabase) => {
     const databaseUrl = await createDatabase();
 
     for (const seed of SEEDS) {
