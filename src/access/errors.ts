@@ -20,7 +20,7 @@ export class TokensFileError extends Error {
   readonly faults: readonly string[];
 
   constructor(faults: readonly string[]) {
-    super(`AUTH_TOKENS_FILE: the file of tokens is not usable:\n${faults.map((fault) => `  ${fault}`).join("\n")}`);
+    super(`AUTH_TOKENS_FILE: the tokens file is not usable:\n${faults.map((fault) => `  ${fault}`).join("\n")}`);
     this.faults = faults;
   }
 }

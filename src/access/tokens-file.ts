@@ -72,6 +72,6 @@ async function readBook(path: string): Promise<TokenBook> {
 
 function warnOfNone(book: TokenBook, logger: Logger): void {
   if (book.size === 0) {
-    logger.warn("AUTH_TOKENS_FILE has no tokens: nobody is let in");
+    logger.warn("AUTH_TOKENS_FILE has no tokens: every caller is refused");
   }
 }

@@ -248,7 +248,7 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
     if (this.#store !== store || !isLost(fault) || !this.#isLongSince(this.#replacedAt)) {
       return;
     }
-    logger.error("lost the database of the cache; replacing it", { err: fault });
+    logger.error("lost the cache database; replacing it", { err: fault });
     this.#replacedAt = elapsedMs();
     this.#store = undefined;
     this.#lastFault = fault;
@@ -296,10 +296,10 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
       this.#store = await open();
       this.#areReadsPaused = false;
       this.#writesResumeAt = -Infinity;
-      logger.info("opened the database of the cache");
+      logger.info("opened the cache database");
     } catch (error) {
       this.#lastFault = error;
-      logger.warn("cannot open the database of the cache", { err: error });
+      logger.warn("cannot open the cache database", { err: error });
     } finally {
       this.#opening = undefined;
     }
@@ -333,5 +333,5 @@ class FaultCount {
 function toUnavailable(cause: unknown): StoreUnavailableError {
   return cause instanceof StoreUnavailableError
     ? cause
-    : new StoreUnavailableError("the database of the cache does not answer", { cause });
+    : new StoreUnavailableError("the cache database does not answer", { cause });
 }

@@ -214,7 +214,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Sqli
     if (!isSqliteLost(error)) {
       throw error;
     }
-    logger.error("the database of the cache is unusable; replacing it", { err: error });
+    logger.error("the cache database is unusable; replacing it", { err: error });
     logQuarantine(await quarantine(path, identity, now()), logger);
     return openPatiently(options);
   }

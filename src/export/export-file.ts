@@ -56,7 +56,7 @@ export class ExportFile implements AsyncDisposable {
     // A new buffer each time, because the previous chunk may still be on its way to the client.
     const { bytesRead, buffer } = await this.#handle.read(new Uint8Array(lengthBytes), 0, lengthBytes, position);
     if (bytesRead === 0) {
-      throw new ExportFailedError("the file of the export is shorter than it was");
+      throw new ExportFailedError("the export file is shorter than expected");
     }
     return buffer.subarray(0, bytesRead);
   }

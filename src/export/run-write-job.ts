@@ -35,10 +35,10 @@ async function waitForReport(worker: Worker, signal: AbortSignal): Promise<Write
     return await new Promise<WriteReport>((resolve, reject) => {
       worker.once("message", resolve);
       worker.once("error", (cause) => {
-        reject(new ExportFailedError("the worker of the export failed", { cause }));
+        reject(new ExportFailedError("the export worker failed", { cause }));
       });
       worker.once("exit", (exitCode) => {
-        reject(new ExportFailedError(`the worker of the export ended with ${exitCode} before its report`));
+        reject(new ExportFailedError(`the export worker ended with ${exitCode} before its report`));
       });
       const abort = () => {
         reject(toError(signal.reason));

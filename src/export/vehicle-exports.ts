@@ -159,10 +159,10 @@ class ExportSlots {
   take(client: string): Disposable {
     const ofClient = this.#takenBy.get(client) ?? 0;
     if (ofClient >= this.#limits.perClient) {
-      throw new ExportLimitError(`${ofClient} exports of this client are running already`, RETRY_AFTER_MS);
+      throw new ExportLimitError(`${ofClient} exports of this client are already running`, RETRY_AFTER_MS);
     }
     if (this.#taken >= this.#limits.perProcess) {
-      throw new ExportLimitError(`${this.#taken} exports are running already`, RETRY_AFTER_MS);
+      throw new ExportLimitError(`${this.#taken} exports are already running`, RETRY_AFTER_MS);
     }
     this.#takenBy.set(client, ofClient + 1);
     this.#taken++;

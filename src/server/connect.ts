@@ -162,7 +162,7 @@ function isAnswerable(exchange: Exchange, connectMethod: ConnectMethod): boolean
     return false;
   }
   if (!hasOneRequest && !exchange.isHttp2) {
-    answerText(exchange, 505, "A method whose client streams needs HTTP/2.");
+    answerText(exchange, 505, "Client-streaming methods need HTTP/2.");
     return false;
   }
   return true;

@@ -132,7 +132,7 @@ export class ConnectionGate {
     }
     this.#warnedAt = now;
     const [worst] = [...this.#refusedSince].toSorted(([, one], [, other]) => other - one);
-    this.#logger.warn("refused connections: too many from one address or in all", {
+    this.#logger.warn("refused connections: too many from one address or in total", {
       address: worst?.[0],
       count: worst?.[1],
       addresses: this.#refusedSince.size,

@@ -365,7 +365,7 @@ export async function* chunksOf(request: Readable): AsyncGenerator<Buffer> {
   try {
     yield* request.iterator({ destroyOnReturn: false });
   } catch {
-    throw new ConnectError("the client broke off the request", Code.Canceled);
+    throw new ConnectError("the client aborted the request", Code.Canceled);
   }
 }
 

@@ -29,9 +29,9 @@ const SLICE_BYTES = 1_024;
 /** The answers to requests that cannot be parsed, by Node's error code. */
 const FAULTS: Readonly<Record<string, readonly [status: string, text: string]>> = {
   HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "The headers are larger than 16 KiB."],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: ["413 Payload Too Large", "The extensions of the chunks are too large."],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: ["413 Payload Too Large", "The chunk extensions are too large."],
 };
-const MALFORMED = ["400 Bad Request", "This is not a valid request of HTTP/1.1."] as const;
+const MALFORMED = ["400 Bad Request", "This is not a valid HTTP/1.1 request."] as const;
 
 export interface Http1Options {
   readonly onRequest: (exchange: Exchange) => void;

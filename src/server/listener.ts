@@ -35,7 +35,7 @@ export interface ListenerOptions {
   readonly requests: RequestListener;
   readonly queue: CallQueue;
   readonly gate: ConnectionGate;
-  /** With it, the listener speaks TLS. */
+  /** When set, the listener uses TLS. */
   readonly tls?: TlsCertificates | undefined;
   /** Overrides for the time limits of HTTP/2 connections. */
   readonly sessions?: Partial<SessionLifetime> | undefined;
@@ -164,7 +164,7 @@ export class Listener implements AsyncDisposable {
         socket.unshift(bytes);
         tls.emit("connection", socket);
       } else {
-        refuseConnection(socket, "400 Bad Request", "This port speaks TLS. Use https.");
+        refuseConnection(socket, "400 Bad Request", "This port requires TLS. Use https.");
       }
       return true;
     });

@@ -85,7 +85,7 @@ export class Router implements RequestListener {
     }
     const handler = this.#plain.get(exchange.path);
     if (handler === undefined) {
-      answerText(exchange, 404, "Nothing is served here. RPCs are at /package.Service/Method.");
+      answerText(exchange, 404, "Not found. RPCs are at /package.Service/Method.");
     } else if (exchange.method === "GET" || exchange.method === "HEAD") {
       new PlainCall(exchange, handler, watch, this.#options.logger).start();
     } else {

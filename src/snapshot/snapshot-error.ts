@@ -22,7 +22,7 @@ const REASONS: Readonly<Record<string, Reason>> = {
   SQLITE_FULL: DISK_FULL,
   SQLITE_NOTADB: DAMAGED,
   SQLITE_READONLY: NOT_WRITABLE,
-  Z_BUF_ERROR: ["database", "its compressed data ends too early"],
+  Z_BUF_ERROR: ["database", "its compressed data is truncated"],
   Z_DATA_ERROR: DAMAGED,
 };
 

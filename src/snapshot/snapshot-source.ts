@@ -143,7 +143,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
       targetPath: this.#targetPath,
       uniquePart: randomUUID(),
     };
-    const report: ReportStep = (step, percent) => logger.info("snapshot unpacking goes on", { step, percent });
+    const report: ReportStep = (step, percent) => logger.info("snapshot unpacking continues", { step, percent });
     await unpackInProcess(job, report, this.#closing.signal).catch((error: unknown) => {
       if (error instanceof SnapshotError && error.culprit === "database") {
         this.#refused = { identity: source.identity, error };
@@ -161,7 +161,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     try {
       await removeLeftovers(this.#targetPath, sourcePath);
     } catch (error) {
-      this.#options.logger.warn("leftovers of an earlier unpacking cannot be removed", { err: error });
+      this.#options.logger.warn("cannot remove files of an earlier unpacking", { err: error });
     }
   }
 
@@ -175,7 +175,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     this.#failure = { reason, retryAt: this.#elapsedMs() + RETRY_AFTER_MS };
     if (reason !== this.#loggedReason) {
       this.#loggedReason = reason;
-      this.#options.logger.error("snapshot cannot be used, decoding goes on without it", { reason, err: error });
+      this.#options.logger.error("snapshot cannot be used; decoding continues without it", { reason, err: error });
     }
   }
 }

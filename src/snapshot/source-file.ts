@@ -104,7 +104,7 @@ async function refuseUnfinishedWrites(path: string): Promise<void> {
   if (log !== undefined && log.size > 0) {
     throw new SnapshotError(
       "database",
-      "a write-ahead log (-wal) lies beside it: close its writer or checkpoint it first",
+      "a write-ahead log (-wal) is next to it: close its writer or checkpoint it first",
     );
   }
 }

@@ -196,7 +196,7 @@ class DumpImporter {
       throw new SnapshotError("database", `the table has no column ${missing.join(", ")}`);
     }
     if (this.#seen.has(table)) {
-      throw new SnapshotError("database", "the rows of the table come twice");
+      throw new SnapshotError("database", "the table occurs twice");
     }
     this.#seen.add(table);
     const kept = names.map((column) => ({ name: column, place: columns.indexOf(column) }));

@@ -99,7 +99,7 @@ export async function unpackSnapshot(job: UnpackJob, report: ReportStep): Promis
   const directory = dirname(targetPath);
   await mkdir(directory, { recursive: true });
   if (await isSameFile(source.path, targetPath)) {
-    throw new SnapshotError("database", "it is where the unpacked snapshot is written; move or rename it");
+    throw new SnapshotError("database", "its path is reserved for the unpacked snapshot; move or rename it");
   }
   using lock = await acquireLock(targetPath, MAX_TRIES, () => report("waiting"));
   if ((await openSnapshotFile(targetPath, source.stamp)).state === "sound") {

@@ -105,7 +105,7 @@ function describeLength(length: number): string[] {
   const fault = `a VIN has ${VIN_LENGTH} characters, this has ${length}`;
   return length > VIN_LENGTH
     ? [fault]
-    : [`${fault}: partial VINs are not decoded, and numbers from before 1981, which were shorter, are in no database`];
+    : [`${fault}: partial VINs are not decoded, and shorter numbers from before 1981 are not in any database`];
 }
 
 function list(positions: readonly number[]): string {

@@ -24,14 +24,14 @@ function guardWith(secrets: readonly string[] | undefined, rates = { perSecond: 
 }
 
 describe("admission", () => {
-  test("knows a caller by its token", () => {
+  test("identifies a caller by its token", () => {
     const caller = guardWith(["a", "b"]).admit("Bearer b", ADDRESS);
 
     expect(caller).toMatchObject({ name: "b", scopes: new Set(["lookup"]) });
     expect(isRefusal(caller)).toBe(false);
   });
 
-  test("without tokens knows a caller by its address, and allows everything", () => {
+  test("without tokens identifies a caller by its address, and allows everything", () => {
     const caller = guardWith(undefined).admit("Bearer whatever", "2001:db8:0:0::/64");
 
     expect(caller).toEqual({ name: "2001:db8:0:0::/64", scopes: new Set(["lookup", "remove", "export"]) });
@@ -99,14 +99,14 @@ test.each([
   expect(toStrangersRates(rates)).toEqual(expected);
 });
 
-test("a caller without the scope is refused it", () => {
+test("a caller without the scope is refused", () => {
   const caller = { name: "a", scopes: new Set(["lookup"] as const) };
 
   expect(() => requireScope(caller, "remove")).toThrow(new ScopeMissingError("remove"));
   expect(() => requireScope(caller, "lookup")).not.toThrow();
 });
 
-test("a valid token is known as such, and the question charges nothing", () => {
+test("isTokenValid recognizes a valid token, and charges nothing", () => {
   const guard = guardWith(["a"]);
 
   const asked = [1, 2, 3].map(() => guard.isTokenValid("Bearer a"));

@@ -9,7 +9,7 @@ test.each(["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", "localhost"])("%
 });
 
 test.each(["0.0.0.0", "::", "192.0.2.1", "::ffff:192.0.2.1", "example.com", "localhost.example.com"])(
-  "%s without tokens is a fault that names the ways out, unless it is wanted",
+  "%s without tokens is a fault that names the remedies, unless it is allowed",
   (host) => {
     expect(findListenFault({ ...anonymous, host })).toMatch(/^HOST: .*AUTH_TOKENS_FILE.*ALLOW_ANONYMOUS=true/);
     expect(findListenFault({ ...anonymous, host, allowAnonymous: true })).toBeUndefined();

@@ -17,7 +17,7 @@ async function logOfOpening(host: string): Promise<MemoryLogger> {
   return logger;
 }
 
-test("logs at start that anyone may do everything, where that is so", async () => {
+test("logs at start that anyone may do everything, if that is the case", async () => {
   const { lines } = await logOfOpening("0.0.0.0");
 
   expect(lines).toEqual([
@@ -29,7 +29,7 @@ test("logs at start that anyone may do everything, where that is so", async () =
   ]);
 });
 
-test("logs nothing of the kind on loopback, whatever is allowed", async () => {
+test("logs no such warning on loopback, whatever is allowed", async () => {
   const { lines } = await logOfOpening("127.0.0.1");
 
   expect(lines).toEqual([]);

@@ -18,8 +18,8 @@ function faultsOf(text: string): readonly string[] {
   return [];
 }
 
-describe("the file of tokens", () => {
-  test("has a token a line, comments, empty lines, and any blanks between fields", () => {
+describe("the tokens file", () => {
+  test("has one token per line, comments, empty lines, and any blanks between fields", () => {
     const text = `# who may do what\r\n\nci\t${DIGEST.toUpperCase()}  lookup,remove # the pipeline\nops ${OTHER_DIGEST} export 2027-01-01\n`;
 
     const tokens = parseTokens(text);
@@ -30,7 +30,7 @@ describe("the file of tokens", () => {
     ]);
   });
 
-  test("may be empty: then nobody is let in", () => {
+  test("may be empty, which refuses every caller", () => {
     expect(parseTokens("\n# none yet\n")).toEqual([]);
   });
 
@@ -48,7 +48,7 @@ describe("the file of tokens", () => {
     expect(faultsOf(text)).toEqual([expect.stringMatching(fault)]);
   });
 
-  test("is refused with all faults at once, none of which quotes the file", () => {
+  test("is rejected with all faults at once, and no fault quotes the file", () => {
     const faults = faultsOf(
       `vs_secret1! vs_secret2 vs_secret3 vs_secret4\nci ${DIGEST} lookup\nci ${DIGEST} remove\nx`,
     );
@@ -75,7 +75,7 @@ describe("the file of tokens", () => {
     expect(faultsOf(`ci ${DIGEST}${separator}lookup`)).toEqual([expect.stringMatching(/^line 1: /)]);
   });
 
-  test("may begin with a byte order mark, as some editors write it", () => {
+  test("may begin with a byte order mark, as some editors write", () => {
     expect(parseTokens(`\uFEFFci ${DIGEST} lookup\r\n`)).toMatchObject([{ name: "ci" }]);
   });
 

@@ -38,7 +38,7 @@ describe("the rate of a caller", () => {
     expect(admitted(limiter, "a", 20_000)).toBe(burst);
   });
 
-  test("allows so many a second afterwards, and no more than the burst after a rest", () => {
+  test("allows its rate per second afterwards, and no more than the burst after a rest", () => {
     const { limiter, clock } = setUp();
     admitted(limiter, "a", 5);
 
@@ -50,7 +50,7 @@ describe("the rate of a caller", () => {
     expect([soon, late]).toEqual([3, 5]);
   });
 
-  test("is refused until just the time that it tells", () => {
+  test("is refused until exactly the time that the refusal names", () => {
     const { limiter, clock } = setUp();
     admitted(limiter, "a", 5);
     clock.now += 40;
@@ -64,14 +64,14 @@ describe("the rate of a caller", () => {
     expect(retryAfterOf(limiter, "a")).toBeUndefined();
   });
 
-  test("is nobody else's", () => {
+  test("does not affect other callers", () => {
     const { limiter } = setUp();
     admitted(limiter, "a", 5);
 
     expect(admitted(limiter, "b", 100)).toBe(5);
   });
 
-  test("lets a batch in while anything is left, and charges it in full, as debt", () => {
+  test("admits a batch while anything is left, and charges it in full, as debt", () => {
     const { limiter, clock } = setUp();
     admitted(limiter, "a", 4);
 
@@ -101,7 +101,7 @@ describe("the memory of rates", () => {
     expect(limiter.size).toBe(1);
   });
 
-  test("never forgets a debt for a flood of newcomers", () => {
+  test("never forgets a debt because of a flood of new callers", () => {
     const { limiter } = setUp({ maxCallers: 100 });
     limiter.take("debtor");
     limiter.charge("debtor", 1_000);
@@ -113,7 +113,7 @@ describe("the memory of rates", () => {
     expect(admitted(limiter, "debtor", 1)).toBe(0);
   });
 
-  test("gives all newcomers together one bucket while it is full", () => {
+  test("gives all new callers one shared bucket while it is full", () => {
     const { limiter } = setUp({ maxCallers: 10 });
     for (let i = 0; i < 10; i++) {
       limiter.take(`old ${i}`);

@@ -107,9 +107,9 @@ const WAYS: Readonly<
   },
 };
 
-describe("when the file of tokens is changed", () => {
+describe("when the tokens file is changed", () => {
   test.concurrent.each(Object.entries(WAYS))(
-    "%s, a removed token is refused on open connections too, a new one is let in, and no other call fails",
+    "%s, a removed token is refused on open connections too, a new one is accepted, and no other call fails",
     async (name, prepare) => {
       const folder = join(directory.path, name.replaceAll(" ", "-"));
       await mkdir(folder);
@@ -136,7 +136,7 @@ describe("when the file of tokens is changed", () => {
   );
 
   test.concurrent(
-    "calls that were let in with a token that is removed go on to their end",
+    "running calls with a removed token continue to their end",
     async () => {
       const path = join(directory.path, "running");
       await writeFile(path, line("kept") + line("removed"));
@@ -163,7 +163,7 @@ describe("when the file of tokens is changed", () => {
   );
 
   test.concurrent(
-    "to something unusable, every token stays in force, and the log has an error",
+    "to something unusable, every token stays valid, and the log has an error",
     async () => {
       const path = join(directory.path, "unusable");
       await writeFile(path, line("kept"));
@@ -190,7 +190,7 @@ describe("when the file of tokens is changed", () => {
   );
 
   test.concurrent(
-    "to one without tokens, nobody is let in, and the log warns of it",
+    "to one without tokens, every caller is refused, and the log has a warning",
     async () => {
       const path = join(directory.path, "empty");
       await writeFile(path, line("removed"));
@@ -202,7 +202,7 @@ describe("when the file of tokens is changed", () => {
 
       expect(app.logger.lines).toContainEqual({
         level: "warn",
-        message: "AUTH_TOKENS_FILE has no tokens: nobody is let in",
+        message: "AUTH_TOKENS_FILE has no tokens: every caller is refused",
         fields: {},
       });
     },

@@ -220,28 +220,25 @@ describe("a service with tokens", () => {
     expect(methods.map(nameOf).toSorted()).toEqual(Object.keys(RULES).toSorted());
   });
 
-  test.each(MATRIX)(
-    "over %s on %s, asks every method's callers for what its rule says (%s)",
-    async (protocol, name, extent, serves) => {
-      using wire = WIRES[name](apps, disk.ca);
-      const actual: Record<string, unknown> = {};
+  test.each(MATRIX)("over %s on %s, enforces the rule of every method (%s)", async (protocol, name, extent, serves) => {
+    using wire = WIRES[name](apps, disk.ca);
+    const actual: Record<string, unknown> = {};
 
-      for (const method of methods) {
-        actual[nameOf(method)] = await outcomesOf(wire, protocol, extent, method);
-      }
+    for (const method of methods) {
+      actual[nameOf(method)] = await outcomesOf(wire, protocol, extent, method);
+    }
 
-      expect(actual).toEqual(
-        Object.fromEntries(
-          methods.map((method) => [
-            nameOf(method),
-            eachCredential(method.name, extent, (each) =>
-              serves(method) ? promised(RULES[nameOf(method)], each) : "not served",
-            ),
-          ]),
-        ),
-      );
-    },
-  );
+    expect(actual).toEqual(
+      Object.fromEntries(
+        methods.map((method) => [
+          nameOf(method),
+          eachCredential(method.name, extent, (each) =>
+            serves(method) ? promised(RULES[nameOf(method)], each) : "not served",
+          ),
+        ]),
+      ),
+    );
+  });
 
   test.each(
     (
@@ -277,7 +274,7 @@ describe("a service with tokens", () => {
     );
   });
 
-  test("does nothing for those whom it refuses", async () => {
+  test("does nothing for refused callers", async () => {
     using wire = WIRES["the HTTP port"](apps, disk.ca);
     const [lookup, remove] = ["Lookup", "Remove"].map((name) => methods.find((method) => method.name === name));
     const ask = async (method: DescMethod | undefined, credential: Credential): Promise<string> => {

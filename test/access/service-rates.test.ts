@@ -146,7 +146,7 @@ test.each([
   expect(await response.text()).toMatch(expected);
 });
 
-describe("a caller that is over the rate of its token", () => {
+describe("a caller that exceeds the rate of its token", () => {
   test.each(protocols)("is told over %s when to come again", async (protocol) => {
     const client = clientOf(app, protocol);
     await client.lookup({ vin: VIN }, bearer(protocol));
@@ -233,7 +233,7 @@ test("callers without a valid token have a rate by address on both ports togethe
   expect([healthy, lookup.vin]).toEqual([200, VIN]);
 });
 
-test("without tokens each address has a rate of its own", async () => {
+test("without tokens each address has its own rate", async () => {
   await using open = await startTestApp({ env: RATE });
   const get = (localAddress: string) => getStatus(open, "/export.parquet", localAddress);
 

@@ -20,7 +20,7 @@ test.each(["Secret", "secret ", "", digestOf("secret")])("knows no token of the 
   expect(book.find(secret, 0)).toBeUndefined();
 });
 
-test("forgets a token at the moment of its expiry", () => {
+test("rejects a token from the moment of its expiry", () => {
   const book = new TokenBook([guest]);
 
   expect(book.find("guest secret", EXPIRY - 1)).toBe(guest);

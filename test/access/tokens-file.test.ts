@@ -37,7 +37,7 @@ async function open(text: string): Promise<TokensFile> {
   return TokensFile.open({ path, logger, pollMs: POLL_MS });
 }
 
-describe("a changed file of tokens takes effect", () => {
+describe("a changed tokens file takes effect", () => {
   test("when it is written in place", async () => {
     using file = await open(line("old"));
 
@@ -72,7 +72,7 @@ describe("a changed file of tokens takes effect", () => {
     await vi.waitFor(() => expect(nameOf(file, "new")).toBe("new"), SOON);
   });
 
-  test("when all tokens are taken out", async () => {
+  test("when all tokens are removed", async () => {
     using file = await open(line("old"));
 
     await writeFile(path, "");
@@ -81,8 +81,8 @@ describe("a changed file of tokens takes effect", () => {
   });
 });
 
-describe("a file of tokens that becomes unusable", () => {
-  test("leaves the tokens in force, and the log names the line and nothing of the file", async () => {
+describe("a tokens file that becomes unusable", () => {
+  test("leaves the tokens in use, and the log names the line without quoting the file", async () => {
     using file = await open(line("old"));
 
     await writeFile(path, `${line("new")}broken vs_secret lookup`);
@@ -93,7 +93,7 @@ describe("a file of tokens that becomes unusable", () => {
     expect(nameOf(file, "old")).toBe("old");
   });
 
-  test("is told of once, when it is gone, and read when it is back", async () => {
+  test("is reported once when it is missing, and read when it is back", async () => {
     using file = await open(line("old"));
 
     await rm(path);
@@ -109,7 +109,7 @@ describe("a file of tokens that becomes unusable", () => {
 test.each([
   ["missing", undefined, "it cannot be read (ENOENT)"],
   ["faulty", "x", "line 1: it has 1 fields"],
-])("a file of tokens that is %s at the start is an error", async (_case, text, fault) => {
+])("a tokens file that is %s at the start is an error", async (_case, text, fault) => {
   if (text !== undefined) {
     await writeFile(path, text);
   }

@@ -45,7 +45,7 @@ async function readAll(batches: AsyncIterable<readonly ExportedRow[]>): Promise<
 }
 
 describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
-  test("what is stored comes back as rows in VIN order, each VIN once", async () => {
+  test("stored entries are returned as rows in VIN order, each VIN once", async () => {
     const place = await newPlace(kind);
     await using vehicles = await openStore(place);
     const vins = someVins(3_000);
@@ -76,7 +76,7 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
     expect(rows.estimatedBytes).toBeGreaterThan(100_000);
   });
 
-  test("of several hints the smallest is taken, and undecoded entries never", async () => {
+  test("of several hints the smallest is used, and negative entries never", async () => {
     const place = await newPlace(kind);
     await using vehicles = await openStore(place);
     const [first, second] = someVins(2);
@@ -94,7 +94,7 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
     expect(read.map(([vin, , model]) => [vin, model])).toEqual([[first, "of 1985"]]);
   });
 
-  test("rows of 0.9 MB come one or two at a time, small ones by the hundred", async () => {
+  test("rows of 0.9 MB come one or two at a time, small ones by the hundreds", async () => {
     const place = await newPlace(kind);
     await using vehicles = await openStore(place);
     const vins = someVins(220);
@@ -124,7 +124,7 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
     expect(await readAll(rows.batches())).toEqual([]);
   });
 
-  test("what is stored or removed after it was opened is not seen", async () => {
+  test("later writes and removals are not seen", async () => {
     const place = await newPlace(kind);
     await using vehicles = await openStore(place);
     const vins = someVins(3);

@@ -73,7 +73,7 @@ async function migrate(command: "check" | "up", databaseUrl: string): Promise<"d
 }
 
 describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
-  test("the migrations make the tables that the entities describe", async () => {
+  test("the migrations create the tables that the entities describe", async () => {
     await using database = await newDatabase(kind);
     await using vehicles = await database.openStore();
     await vehicles.ping();
@@ -128,7 +128,7 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
     expect(found?.verdict.suggestedVin).toBe(expected);
   });
 
-  test("a decode of vPIC that version 0.1.0 puts in the place of the snapshot's has neither its date nor a guess", async () => {
+  test("a decode of vPIC with which version 0.1.0 replaced the snapshot's has neither its date nor a guess", async () => {
     await using database = await newDatabase(kind);
     await using vehicles = await database.openStore();
     const decode = decodeOf(VIN, { model: "", source: "snapshot", dataDate: "2026-02-17", likelyVin: OTHER_VIN });
@@ -178,7 +178,7 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
     expect([before, up, after]).toEqual(["failed", "done", "done"]);
   });
 
-  test("the command line finds a table that is not as the entities describe it", async () => {
+  test("the command line finds a table that differs from the entities", async () => {
     await using database = await newDatabase(kind);
     await migrate("up", database.databaseUrl);
     await database.run("drop index vehicles_age");
@@ -186,7 +186,7 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
     expect(await migrate("check", database.databaseUrl)).toBe("failed");
   });
 
-  test("each version finds what the other stores", async () => {
+  test("each version finds the entries of the other", async () => {
     await using database = await newDatabase(kind);
     await database.run(...createTables(kind));
     await using vehicles = await database.openStore();

@@ -15,6 +15,6 @@ test.each([
   const fault = await store.ping().catch((error: unknown) => error);
   logger.error("cannot start", { err: fault });
 
-  expect(lines.join("")).toContain("cannot open the database of the cache");
+  expect(lines.join("")).toContain("cannot open the cache database");
   expect(lines.join("")).not.toContain("geheim");
 });

@@ -109,7 +109,7 @@ describe("a PostgreSQL server", () => {
     expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
   });
 
-  test("that goes down in use makes misses, and what it kept is there when it is up again", async () => {
+  test("that goes down causes misses, and still has its entries when it is up again", async () => {
     await using vehicles = await open();
     await store(vehicles, { vin: VIN }, decodeOf(VIN));
     const before = await vehicles.removalsOf(VIN);
@@ -231,7 +231,7 @@ describe("a PostgreSQL server that falls silent", () => {
     expect(removals.every(({ status }) => status === "rejected")).toBe(true);
   });
 
-  test("does not make puts under way wait for it", async () => {
+  test("does not make running puts wait for it", async () => {
     await using vehicles = await open();
     await vehicles.ping();
     proxy.freeze();
@@ -261,7 +261,7 @@ describe("a PostgreSQL server that falls silent", () => {
     await eventually(async () => expect(await leftovers(directUrl)).toEqual([]));
   });
 
-  test("does not keep the store from closing", async () => {
+  test("does not prevent the store from closing", async () => {
     const vehicles = await open();
     const calls = Promise.allSettled([vehicles.remove(VIN), vehicles.find({ vin: VIN }, "full")]);
     proxy.freeze();

@@ -108,7 +108,7 @@ describe("a store whose database fails", () => {
     expect(events[0]).toBe(operation);
   });
 
-  test("asks for nothing more after a read that failed, until a ping is answered", async () => {
+  test("reads nothing more after a failed read until a ping is answered", async () => {
     fault = FULL;
     await vehicles.find({ vin: VIN }, "basic");
     await vi.advanceTimersByTimeAsync(PING_EVERY_MS);
@@ -124,7 +124,7 @@ describe("a store whose database fails", () => {
     expect(events).toEqual(["ping", "find"]);
   });
 
-  test("asks at once whether the database is there when a read failed", async () => {
+  test("pings the database at once after a failed read", async () => {
     fault = FULL;
     const missed = vehicles.find({ vin: VIN }, "basic");
     fault = undefined;
@@ -147,7 +147,7 @@ describe("a store whose database fails", () => {
     expect(events).toEqual(["put", "sweep"]);
   });
 
-  test("drops further writes for ten seconds, and reads meanwhile", async () => {
+  test("drops further writes for ten seconds, but still reads", async () => {
     fault = FULL;
     await vehicles.put({ vin: VIN }, decodeOf(VIN), 7);
     fault = undefined;
@@ -161,7 +161,7 @@ describe("a store whose database fails", () => {
     expect(await vehicles.find({ vin: VIN }, "basic")).toEqual(decodeOf(VIN));
   });
 
-  test("reports a removal that fails, asks for it whatever else failed, and logs its cause", async () => {
+  test("reports a failed removal, attempts it whatever else has failed, and logs its cause", async () => {
     fault = FULL;
     await vehicles.put({ vin: VIN }, decodeOf(VIN), 7);
 
@@ -184,7 +184,7 @@ describe("a store whose database fails", () => {
     expect(events).toEqual([]);
   });
 
-  test("counts what failed and what was left out", async () => {
+  test("counts failed and skipped operations", async () => {
     fault = FULL;
     for (elapsed of [0, 1, 2]) {
       await vehicles.find({ vin: VIN }, "basic");
@@ -194,7 +194,7 @@ describe("a store whose database fails", () => {
     expect(vehicles.faults()).toEqual({ reads: 3, writes: 3 });
   });
 
-  test("logs at most one line in ten seconds, with the cause and how many failed meanwhile", async () => {
+  test("logs at most one line in ten seconds, with the cause and the number of failures since", async () => {
     fault = FULL;
     for (elapsed = 0; elapsed <= 20_000; elapsed += 10_000) {
       await vehicles.put({ vin: VIN }, decodeOf(VIN), 7);
@@ -212,7 +212,7 @@ describe("a store whose database fails", () => {
 describe("a store whose database was lost", () => {
   beforeEach(open);
 
-  test("removes from the one that takes its place", async () => {
+  test("removes from its replacement", async () => {
     fault = LOST;
 
     const removed = await vehicles.remove(VIN);
@@ -231,7 +231,7 @@ describe("a store whose database was lost", () => {
     expect(events).toEqual(["find", "discard 1", "open 2", "ping"]);
   });
 
-  test("is replaced when nobody uses it", async () => {
+  test("is replaced even when it is not used", async () => {
     fault = LOST;
 
     await vi.advanceTimersByTimeAsync(PING_EVERY_MS);
@@ -276,7 +276,7 @@ describe("a store whose database cannot be opened", () => {
     expect(events).toEqual([]);
   });
 
-  test("opens it after a while, without being asked", async () => {
+  test("opens it after a while by itself", async () => {
     await vi.advanceTimersByTimeAsync(PING_EVERY_MS);
     elapsed = REOPEN_AFTER_MS;
     await vi.advanceTimersByTimeAsync(PING_EVERY_MS);

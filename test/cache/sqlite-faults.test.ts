@@ -115,7 +115,7 @@ describe("a SQLite file found at the start", () => {
     expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
   });
 
-  test("that was emptied beside its log is renamed with it", async () => {
+  test("that was emptied but has a log is renamed with it", async () => {
     await using before = await open();
     await fill(before);
     await link(`${path}-wal`, `${path}-kept`);
@@ -130,7 +130,7 @@ describe("a SQLite file found at the start", () => {
     expect(await quarantined()).toHaveLength(2);
   });
 
-  test("that another process is just making is waited for", async () => {
+  test("that another process is creating is waited for", async () => {
     const other = new Database(path);
     other.exec("begin exclusive");
     const opening = open();
@@ -204,7 +204,7 @@ describe("a SQLite file in use", () => {
     });
   });
 
-  test("that was deleted is replaced when it is only asked whether it is there", async () => {
+  test("that was deleted is replaced after a ping alone", async () => {
     await rm(path);
 
     await vehicles.ping();
@@ -255,7 +255,7 @@ describe("a SQLite file in use", () => {
     expect(await quarantined()).toEqual([]);
   });
 
-  test("whose pages turn bad is renamed when they are read", async () => {
+  test("whose pages are damaged is renamed when they are read", async () => {
     withOther((other) => other.pragma("wal_checkpoint(TRUNCATE)"));
     await overwrite((content) => content.fill(0xa5, 4096));
     withOther((other) => other.pragma("user_version = 1"));
@@ -284,7 +284,7 @@ describe("a SQLite file in use", () => {
     expect(await vehicles.find({ vin: VIN }, "basic")).toBeUndefined();
   });
 
-  test("that another process has locked is read, not written, and tried again after ten seconds", async () => {
+  test("that another process has locked is read, not written, and retried after ten seconds", async () => {
     const other = new Database(path);
     other.exec("begin immediate");
 
@@ -307,7 +307,7 @@ describe("a SQLite file in use", () => {
     ]);
   });
 
-  test("that another process has locked is waited for by removals while the event loop goes on", async () => {
+  test("that another process has locked is waited for by removals without blocking the event loop", async () => {
     const other = new Database(path);
     other.exec("begin immediate");
     const removals = VINS.slice(0, 60).map((vin) => vehicles.remove(vin));
@@ -329,7 +329,7 @@ describe("a SQLite file in use", () => {
     expect(await put).toBe(true);
   });
 
-  test("with a damaged row misses that row, and gives the others of a batch", async () => {
+  test("with a damaged row misses that row, and returns the others of a batch", async () => {
     withOther((other) => {
       other.exec(`update vehicles set verdict_codes = 'x' where vin = '${VIN}'`);
     });

@@ -60,7 +60,7 @@ async function expectAllGone(vins: readonly Vin[]): Promise<void> {
 }
 
 describe("processes that share a SQLite file", () => {
-  test("leave a sound file without what they removed, when they end by kill -9", async () => {
+  test("leave an intact file without the removed entries after kill -9", async () => {
     const acknowledged: Vin[] = [];
 
     for (const [number, removals] of [1, 17, 60].entries()) {

@@ -10,7 +10,7 @@ function rowWith(column: string, cell: unknown): unknown[] {
   return toRow(QUERY, decodeOf(VIN)).map((value, index) => (ALL_COLUMNS[index] === column ? cell : value));
 }
 
-test("a row gives back what it was made of", () => {
+test("a row converts back to its decode", () => {
   const row = toRow(QUERY, decodeOf(VIN));
 
   expect(fromRow(QUERY, row)).toEqual(decodeOf(VIN));

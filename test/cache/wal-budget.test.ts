@@ -50,7 +50,7 @@ test("there is room while the log is small", async () => {
   expect(hasRoom).toBe(true);
 });
 
-test("writes that ask keep the log within its limit, however long a reader pins it", async () => {
+test("writes that ask first keep the log within its limit, however long a reader pins it", async () => {
   await using database = await openLoggedDatabase();
   const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 0 });
   database.pin();
@@ -68,7 +68,7 @@ test("writes that ask keep the log within its limit, however long a reader pins 
   expect(await database.logBytes()).toBeLessThan(MAX_BYTES + 2 * 65_536 + 65_536);
 });
 
-test("a write that waits goes on when the reader is done", async () => {
+test("a waiting write continues when the reader is done", async () => {
   await using database = await openLoggedDatabase();
   const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 10_000 });
   database.pin();
@@ -80,7 +80,7 @@ test("a write that waits goes on when the reader is done", async () => {
   expect(await waiting).toBe(true);
 });
 
-test("a write is told when its patience ends", async () => {
+test("a write is refused when its patience ends", async () => {
   await using database = await openLoggedDatabase();
   const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 50 });
   database.pin();

@@ -20,7 +20,7 @@ function recordingQueue(): { readonly queue: WriteQueue; readonly batches: Write
   return { queue: new WriteQueue({ commit, patienceMs: 10_000 }), batches };
 }
 
-test("what is written in one turn is committed together", async () => {
+test("writes of one turn are committed together", async () => {
   const { queue, batches } = recordingQueue();
   const [first = VIN, second = VIN, third = VIN] = someVins(3);
 
@@ -66,7 +66,7 @@ test("each write gets its own result", async () => {
   expect(answers).toEqual([false, true, true, false]);
 });
 
-test("a commit that fails fails its writes, and no later ones", async () => {
+test("a failed commit fails its own writes, but no later ones", async () => {
   const failures = [new Error("disk full")];
   const queue = new WriteQueue({
     commit: async ({ puts }) => {

@@ -72,7 +72,7 @@ async function countRows(response: Response): Promise<unknown> {
   return row?.["count"];
 }
 
-test("damage that only an export meets is quarantined, and the next export is one of a new cache", async () => {
+test("damage that only an export finds is quarantined, and the next export is of a new cache", async () => {
   const app = await start();
   await fill(1_000);
   await damageTable();
@@ -136,8 +136,8 @@ describe("a fault of the database is reported with its code:", () => {
   });
 });
 
-describe("a directory for exports that cannot be made", () => {
-  test("does not keep the service from starting", async () => {
+describe("an exports directory that cannot be created", () => {
+  test("does not prevent the service from starting", async () => {
     await writeFile(join(directory, "exports"), "a file");
 
     const app = await start();
@@ -148,7 +148,7 @@ describe("a directory for exports that cannot be made", () => {
     );
   });
 
-  test("fails exports until it can be made", async () => {
+  test("fails exports until it can be created", async () => {
     await writeFile(join(directory, "exports"), "a file");
     const app = await start();
     const before = await get(app);

@@ -118,7 +118,7 @@ describe.each([0, 3])("the columns of a file of %i rows", (count) => {
   });
 });
 
-test("DuckDB reads an attribute out of its column by name", async () => {
+test("DuckDB reads an attribute from its column by name", async () => {
   await using table = await VehicleTable.create();
   table.put([{ vin: vin(1), attributes: { EngineCylinders: "6" } }]);
 
@@ -161,7 +161,7 @@ test("a VIN with several entries at the end of a batch is exported once", async 
   expect(rows).toEqual([{ rows: 3_000, vins: 3_000 }]);
 });
 
-test("what could not be decoded is no vehicle", async () => {
+test("negative entries are not exported", async () => {
   await using table = await VehicleTable.create();
   table.put([
     { vin: vin(1), isNegative: true, make: "", model: "", modelYear: "" },
@@ -174,7 +174,7 @@ test("what could not be decoded is no vehicle", async () => {
   expect(await queryParquet(bytes, "select vin, model from $file")).toEqual([{ vin: vin(2), model: "of 2014" }]);
 });
 
-test("the file names its origin, its moment and its rows", async () => {
+test("the file contains its origin, its time and its row count", async () => {
   await using table = await VehicleTable.create();
   table.put([{ vin: vin(1) }]);
   await using exports = await openExports(table);

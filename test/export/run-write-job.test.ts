@@ -22,7 +22,7 @@ async function jobInto(path: string) {
   };
 }
 
-test("a disk that fills up is told apart from other faults, and leaves the cache as it was", async () => {
+test("a disk that fills up is distinguished from other faults, and leaves the cache unchanged", async () => {
   await using full = await jobInto("/dev/full");
 
   const running = runWriteJob(full.job, noAbort());
@@ -43,7 +43,7 @@ test.each([
   await expect(running).rejects.toBeInstanceOf(ExportFailedError);
 });
 
-test("an abort ends the worker at once, whatever it does", async () => {
+test("an abort ends the worker at once, whatever it is doing", async () => {
   await using sink = await jobInto("/dev/null");
   const caller = new AbortController();
   const reason = new Error("gone");

@@ -41,7 +41,7 @@ async function tableOf(count: number): Promise<VehicleTable> {
   return table;
 }
 
-test("the bytes come in chunks of 64 KiB, each read when it is asked for", async () => {
+test("the bytes come in chunks of 64 KiB, each read on demand", async () => {
   await using table = await tableOf(20_000);
   await using exports = await openExports(table);
   await using file = await exports.create("client", noAbort());
@@ -53,7 +53,7 @@ test("the bytes come in chunks of 64 KiB, each read when it is asked for", async
   expect(chunks.reduce((sum, { length }) => sum + length, 0)).toBe(file.sizeBytes);
 });
 
-test("a part of the file is the same bytes as in the whole", async () => {
+test("a part of the file has the same bytes as in the whole", async () => {
   await using table = await tableOf(20_000);
   await using exports = await openExports(table);
   await using file = await exports.create("client", noAbort());
@@ -64,7 +64,7 @@ test("a part of the file is the same bytes as in the whole", async () => {
   expect(part.equals(whole.subarray(10, 100_000))).toBe(true);
 });
 
-test("a third export of one client at once is refused, not one of another client", async () => {
+test("a third concurrent export of one client is refused, but not one of another client", async () => {
   await using table = await tableOf(1);
   await using exports = await openExports(table);
   await using _first = await exports.create("client", noAbort());
@@ -77,7 +77,7 @@ test("a third export of one client at once is refused, not one of another client
   expect(other.rowCount).toBe(1);
 });
 
-test("a fifth export at once is refused, with the time to wait", async () => {
+test("a fifth concurrent export is refused, with the time to wait", async () => {
   await using table = await tableOf(1);
   await using exports = await openExports(table);
   await using stack = new AsyncDisposableStack();
@@ -90,7 +90,7 @@ test("a fifth export at once is refused, with the time to wait", async () => {
   await expect(fifth).rejects.toMatchObject({ name: "ExportLimitError", retryAfterMs: 5_000 });
 });
 
-test("an export that is disposed, even twice, makes room for one other", async () => {
+test("a disposed export, even if disposed twice, makes room for one other", async () => {
   await using table = await tableOf(1);
   await using exports = await openExports(table, { limits: { perClient: 1, perProcess: 1 } });
   const first = await exports.create("client", noAbort());
@@ -102,7 +102,7 @@ test("an export that is disposed, even twice, makes room for one other", async (
   await expect(exports.create("client", noAbort())).rejects.toBeInstanceOf(ExportLimitError);
 });
 
-test("an export that fails gives its place back and leaves no file", async () => {
+test("a failed export returns its slot and leaves no file", async () => {
   await using table = await tableOf(1);
   await using exports = await openExports(table, { limits: { perClient: 1, perProcess: 1 } });
   table.database.exec("alter table vehicles rename to elsewhere");
@@ -115,7 +115,7 @@ test("an export that fails gives its place back and leaves no file", async () =>
   expect(await filesIn(exportDirectory(table))).toHaveLength(1);
 });
 
-test("nothing is left of a file that was read and disposed", async () => {
+test("a disposed file leaves nothing on the disk", async () => {
   await using table = await tableOf(100);
   await using exports = await openExports(table);
   const file = await exports.create("client", noAbort());
@@ -141,7 +141,7 @@ test("an aborted export ends with the reason, and nothing is left", async () => 
   expect(await filesIn(exportDirectory(table))).toEqual([]);
 });
 
-test("files are written one after the other, and who waits may leave at once", async () => {
+test("files are written one after the other, and a waiting caller may leave at once", async () => {
   await using table = await tableOf(10_000);
   await using exports = await openExports(table);
   const ended: string[] = [];
@@ -159,7 +159,7 @@ test("files are written one after the other, and who waits may leave at once", a
   expect([file.rowCount, last.rowCount]).toEqual([10_000, 10_000]);
 });
 
-test("disposing the exports ends those that are written and deletes those that are read", async () => {
+test("disposing ends exports that are being written and deletes files that are being read", async () => {
   await using table = await tableOf(10_000);
   const exports = await openExports(table);
   await using file = await exports.create("client", noAbort());
@@ -181,7 +181,7 @@ test("without room on the disk nothing is written", async () => {
   expect(await filesIn(exportDirectory(table))).toEqual([]);
 });
 
-test("a start removes what a killed process left, and nothing else", async () => {
+test("a start removes files of a killed process, and nothing else", async () => {
   await using table = await tableOf(1);
   const directory = exportDirectory(table);
   await mkdir(directory);
@@ -194,7 +194,7 @@ test("a start removes what a killed process left, and nothing else", async () =>
   expect(await readdir(directory)).toEqual(["export-of-mine.parquet", "other.parquet.tmp"]);
 });
 
-test("a process that is killed while it exports leaves no file", async () => {
+test("a process that is killed during an export leaves no file", async () => {
   await using table = await tableOf(1_000);
   const child = spawn(
     process.execPath,
@@ -209,7 +209,7 @@ test("a process that is killed while it exports leaves no file", async () => {
   expect(await readdir(exportDirectory(table))).toEqual([]);
 });
 
-test("rows that change or go meanwhile are in the export as they were at one moment", async () => {
+test("rows that change or are removed during an export are exported as they were at one moment", async () => {
   await using table = await tableOf(30_000);
   await using exports = await openExports(table);
   const creating = exports.create("client", noAbort());

@@ -95,7 +95,7 @@ describe("a cut", () => {
 });
 
 describe("the end of a call", () => {
-  test("is told once to everybody, listeners first", () => {
+  test("is reported once, to listeners first", () => {
     const told: unknown[] = [];
     const call = aCall({ onEnd: (ended) => told.push(["host", ended.code, ended.hasEnded]) });
     call.onEnd((code) => told.push(["first", code]));
@@ -124,7 +124,7 @@ describe("the end of a call", () => {
   });
 });
 
-test("context values hold the call, and those without one are a fault of the transport", () => {
+test("context values hold the call, and missing calls are a fault of the transport", () => {
   const call = aCall();
 
   expect(callOf(contextValuesOf(call))).toBe(call);

@@ -96,14 +96,14 @@ describe("the error table", () => {
     expect(details).toMatchObject([content]);
   });
 
-  test("says when to come again to clients that read RetryInfo, HTTP's header or gRPC's", () => {
+  test("tells clients when to retry, in RetryInfo, HTTP's header and gRPC's", () => {
     const description = describeError(new NoSourceAvailableError(2_999.5), contextWith());
 
     expect(detailsOf(description, RetryInfoSchema)).toMatchObject([{ retryDelay: { seconds: 3n, nanos: 0 } }]);
     expect(description.metadata).toEqual({ "retry-after": "3", "grpc-retry-pushback-ms": "3000" });
   });
 
-  test("keeps clients from sending again what is too large", () => {
+  test("tells clients not to retry a request that is too large", () => {
     const tooLarge = new ConnectError("message is larger than 4096 bytes", Code.ResourceExhausted);
 
     const description = describeError(tooLarge, contextWith());
@@ -125,7 +125,7 @@ describe("the error table", () => {
     expect(detailsOf(description, ErrorInfoSchema)).toMatchObject([{ reason }]);
   });
 
-  test("leaves an error as it is that has details", () => {
+  test("leaves an error with details unchanged", () => {
     const error = new ConnectError("own", Code.Unavailable, { "x-own": "1" }, [
       { desc: ErrorInfoSchema, value: { reason: "OWN" } },
     ]);
@@ -166,7 +166,7 @@ describe("the error table", () => {
     ]);
   });
 
-  test("tells the operator that the disk is full, and of no other known error", () => {
+  test("logs a full disk for the operator, and no other known error", () => {
     const logger = new MemoryLogger();
     const error = new ExportStorageError("/data has 3 MB left");
 
@@ -197,7 +197,7 @@ function nameOf(code: Code): string {
 }
 
 describe("an error for Connect", () => {
-  test("has the request id, once, however often it is asked for", () => {
+  test("has the request id exactly once, however often it is converted", () => {
     const first = toConnectError(new InvalidFieldError("vin", "too short"), contextWith());
 
     const second = toConnectError(first, { ...contextWith(), requestId: "another" });
@@ -206,7 +206,7 @@ describe("an error for Connect", () => {
     expect(second.findDetails(RequestInfoSchema)).toMatchObject([{ requestId: "r-1" }]);
   });
 
-  test("has what its description has", () => {
+  test("has the content of its description", () => {
     const error = toConnectError(new NoSourceAvailableError(1_000), contextWith());
 
     expect(error.code).toBe(Code.Unavailable);
@@ -259,7 +259,7 @@ describe("a prepared refusal", () => {
     expect(one === other).toBe(isSame);
   });
 
-  test("is encoded already, and never changed for one call", () => {
+  test("is already encoded, and never changed for one call", () => {
     const error = preparedRefusal({ reason: "RATE_LIMITED", retryAfterMs: 5_000 });
 
     const told = toConnectError(error, contextWith());
@@ -273,7 +273,7 @@ describe("a prepared refusal", () => {
     ]);
   });
 
-  test("is none of what handlers throw", () => {
+  test("is not an error that handlers throw", () => {
     expect(isPreparedRefusal(new ConnectError("rate", Code.ResourceExhausted))).toBe(false);
     expect(isPreparedRefusal(new ScopeMissingError("export"))).toBe(false);
   });

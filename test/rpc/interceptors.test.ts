@@ -46,7 +46,7 @@ describe("with tokens", () => {
     expect(stub.service.calls).toHaveLength(before);
   });
 
-  test("a call without the scope is told which one is missing", async () => {
+  test("a call without the scope is refused with its name", async () => {
     const before = stub.service.calls.length;
 
     const error = await errorOf(clientOf(stub).remove({ vin: VIN }, { headers: bearer("lookup") }));
@@ -58,7 +58,7 @@ describe("with tokens", () => {
     expect(stub.service.calls).toHaveLength(before);
   });
 
-  test("handlers know the caller by its token's name, and nobody logs the token", async () => {
+  test("handlers see the token's name as the caller, and the token is not logged", async () => {
     await clientOf(stub).lookup({ vin: VIN }, { headers: { authorization: "bearer vs_lookup" } });
 
     expect(stub.service.calls.at(-1)).toEqual({ method: "Lookup", caller: "lookup" });
@@ -66,7 +66,7 @@ describe("with tokens", () => {
   });
 });
 
-test("without tokens everybody may do everything, known by address", async () => {
+test("without tokens every caller may do everything, identified by address", async () => {
   await using stub = await startGuardedStub({ tokens: undefined });
   const client = clientOf(stub);
 
@@ -118,7 +118,7 @@ describe("the rate of a caller", () => {
     expect(later.vin).toBe(VIN);
   });
 
-  test("is charged for the longest batch by one that is longer, though none of its VINs is looked at", async () => {
+  test("is charged for the longest batch by one that is longer, though none of its VINs is looked up", async () => {
     await using stub = await startGuardedStub({ burst: 2 });
     const client = clientOf(stub);
 
@@ -129,7 +129,7 @@ describe("the rate of a caller", () => {
     expect(error.findDetails(RetryInfoSchema)).toMatchObject([{ retryDelay: { seconds: 540n } }]);
   });
 
-  test("is that of its address without a valid token, and takes nothing from those with one", async () => {
+  test("is that of its address without a valid token, and does not affect callers with one", async () => {
     await using stub = await startGuardedStub({ burst: 2 });
     const call = async (headers: Record<string, string>): Promise<string> => {
       const error = await errorOf(clientOf(stub).lookup({ vin: VIN }, { headers }));
@@ -172,7 +172,7 @@ describe.each(["grpc", "grpc-web", "connect"] as const)("the audit over %s", (pr
     ]);
   });
 
-  test("tells that the reader of an export has left", async () => {
+  test("says that the reader of an export has left", async () => {
     await using stub = await startGuardedStub();
     stub.service.exportsHang = true;
     const left = new AbortController();
@@ -187,7 +187,7 @@ describe.each(["grpc", "grpc-web", "connect"] as const)("the audit over %s", (pr
   });
 });
 
-test("the audit never has a VIN that was not checked", async () => {
+test("the audit never has a malformed VIN", async () => {
   await using stub = await startGuardedStub();
 
   await errorOf(clientOf(stub).remove({ vin: "x\r\nforged line" }, { headers: bearer("all") }));

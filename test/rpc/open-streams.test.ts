@@ -63,7 +63,7 @@ describe.each([
   ["health's Watch of a service without tokens", WATCH, undefined],
   ["reflection of a service without tokens", REFLECT, undefined],
 ])("streams of %s", (_what, path, tokens) => {
-  test("are no more than 64 for callers without a token, and another may be open when one has ended", async () => {
+  test("are limited to 64 for callers without a token, and one more may open when one ends", async () => {
     const { server, client } = await start(tokens);
     const streams: ClientHttp2Stream[] = [];
     for (let count = 0; count < MAX_OPEN; count++) {
@@ -80,7 +80,7 @@ describe.each([
   });
 });
 
-test("streams of callers with a token are not counted, and those of others not against them", async () => {
+test("streams of callers with a token are not counted or limited", async () => {
   const { client } = await start(someTokens);
   for (let count = 0; count < MAX_OPEN; count++) {
     await open(client, WATCH);
@@ -94,7 +94,7 @@ test("streams of callers with a token are not counted, and those of others not a
   expect(streams.map(({ closed }) => closed)).toEqual(streams.map(() => false));
 });
 
-test("streams that wait take no place from calls", async () => {
+test("waiting streams take no slots from calls", async () => {
   const { server, client } = await start(undefined);
   await open(client, WATCH);
   await open(client, REFLECT);
@@ -105,7 +105,7 @@ test("streams that wait take no place from calls", async () => {
   expect(server.server.calls.inFlight).toBe(0);
 });
 
-test("health asks for no token, and reflection for any", async () => {
+test("health needs no token, and reflection needs any valid one", async () => {
   const { client } = await start(someTokens);
 
   const statuses = [

@@ -74,7 +74,7 @@ function aServiceWithExtension(): DescService {
 }
 
 describe("ServerReflectionInfo", () => {
-  test("lists the services and those of reflection itself", async () => {
+  test("lists the services and the reflection services themselves", async () => {
     const [answer] = await ask(setUp(), { case: "listServices", value: "*" });
 
     expect(answer).toMatchObject({
@@ -89,7 +89,7 @@ describe("ServerReflectionInfo", () => {
     });
   });
 
-  test("gives a file first, then everything it imports, each file once", async () => {
+  test("returns a file first, then everything it imports, each file once", async () => {
     const [answer] = await ask(setUp(), { case: "fileByFilename", value: VEHICLE_FILE });
 
     const names = filesIn(answer).map(({ name }) => name);
@@ -104,7 +104,7 @@ describe("ServerReflectionInfo", () => {
     ]);
   });
 
-  test("gives files that can be loaded one by one, from the last to the first", async () => {
+  test("returns files that can be loaded one by one, from the last to the first", async () => {
     const [answer] = await ask(setUp(), { case: "fileByFilename", value: VEHICLE_FILE });
 
     const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: filesIn(answer).toReversed() }));
@@ -169,14 +169,14 @@ describe("ServerReflectionInfo", () => {
         extensionNumber: 1,
       },
     },
-  ])("answers NOT_FOUND when $case finds nothing, and goes on", async (question) => {
+  ])("answers NOT_FOUND when $case finds nothing, and continues", async (question) => {
     const [missing, next] = await ask(setUp(), question, { case: "fileByFilename", value: VEHICLE_FILE });
 
     expect(missing).toMatchObject({ case: "errorResponse", value: { errorCode: Code.NotFound } });
     expect(next?.case).toBe("fileDescriptorResponse");
   });
 
-  test("answers UNIMPLEMENTED to a request that asks for nothing it knows", async () => {
+  test("answers UNIMPLEMENTED to an unknown kind of request", async () => {
     const [answer] = await ask(setUp(), { case: undefined });
 
     expect(answer).toMatchObject({ case: "errorResponse", value: { errorCode: Code.Unimplemented } });

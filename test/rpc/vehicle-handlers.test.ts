@@ -119,7 +119,7 @@ describe("Lookup", () => {
     );
   });
 
-  test("adds the attributes in the full view, also to what it has just decoded", async () => {
+  test("adds the attributes in the full view, also to a new decode", async () => {
     const { client } = setUp();
 
     const decoded = await client.lookup({ vin: VIN, view: View.FULL });
@@ -157,7 +157,7 @@ describe("Lookup", () => {
     expect(source.asked).toEqual([{ vin: "ZCGAA1A10AA000123", modelYear }]);
   });
 
-  test("tells the date of the snapshot's data and our own guess, also from the cache", async () => {
+  test("returns the date of the snapshot's data and our own guess, also from the cache", async () => {
     const { client, source } = setUp();
     source.script = ({ vin }) =>
       aVehicle({ vin, source: "snapshot", dataDate: "2026-02-17", likelyVin: "1XPWD49X1ED215307" });
@@ -170,7 +170,7 @@ describe("Lookup", () => {
     ]);
   });
 
-  test("passes on what vPIC says of a VIN that no source can decode", async () => {
+  test("passes on vPIC's verdict on a VIN that no source can decode", async () => {
     const { client, source } = setUp();
     const verdict = { ...aVehicle().verdict, codes: [7, 11], text: "7 - Manufacturer is not registered" };
     source.script = ({ vin }) => aVehicle({ vin, make: "", model: "", modelYear: "", verdict });
@@ -187,7 +187,7 @@ describe("Lookup", () => {
     ]);
   });
 
-  test("gives our own guess for a VIN that no source can decode, and again from the cache", async () => {
+  test("returns our own guess for a VIN that no source can decode, and again from the cache", async () => {
     const { client, source } = setUp();
     source.script = ({ vin }) => aVehicle({ vin, make: "", model: "", modelYear: "", likelyVin: VIN });
 
@@ -203,7 +203,7 @@ describe("Lookup", () => {
     expect(source.asked).toHaveLength(1);
   });
 
-  test("says when to come again when no source can answer", async () => {
+  test("says when to retry when no source can answer", async () => {
     const { client, source } = setUp();
     source.script = () => {
       throw new SourceUnavailableError("refused", { retryAfterMs: 2_999.5 });
@@ -216,7 +216,7 @@ describe("Lookup", () => {
     expect(error.findDetails(RetryInfoSchema)).toMatchObject([{ retryDelay: { seconds: 3n } }]);
   });
 
-  test("tells nothing of what is inside, but the request id under which the log has it", async () => {
+  test("reveals no internals, only the request id for the log", async () => {
     const store = new MemoryStore();
     store.find = () => Promise.reject(new Error("SELECT secret FROM /var/lib/vehicles.db"));
     const { client, logger } = setUp(store);
@@ -232,7 +232,7 @@ describe("Lookup", () => {
     ]);
   });
 
-  test("makes a request id of its own when the caller's could break a log line", async () => {
+  test("creates its own request id when the caller's could break a log line", async () => {
     const { client } = setUp();
 
     const error = await errorOf(client.lookup({ vin: "" }, { headers: { "x-request-id": "a b{}" } }));
@@ -244,7 +244,7 @@ describe("Lookup", () => {
 });
 
 describe("BatchLookup", () => {
-  test("answers vehicles and errors, each with its index and the VIN as asked", async () => {
+  test("answers vehicles and errors, each with its index and the VIN as sent", async () => {
     const { client } = setUp();
 
     const answers = await Array.fromAsync(client.batchLookup({ vins: ["1xpwd40x1ed215307", "1XPWD40XIED215307"] }));
@@ -259,7 +259,7 @@ describe("BatchLookup", () => {
     expect(details.map((any) => anyUnpack(any, BadRequestSchema)?.fieldViolations[0]?.field)).toContain("vins[1]");
   });
 
-  test("says why, for programs, beside an error that has a reason", async () => {
+  test("adds a machine-readable reason to an error that has one", async () => {
     const { client, source } = setUp();
     source.script = ({ vin }) => aVehicle({ vin, make: "", model: "", modelYear: "" });
 
@@ -273,7 +273,7 @@ describe("BatchLookup", () => {
     expect(detailsOf(answer).map((any) => anyUnpack(any, ErrorInfoSchema))).toContainEqual(answer?.errorInfo);
   });
 
-  test("reaches clients that know no types of details in JSON, errors included", async () => {
+  test("can be read in JSON by clients that do not know the types of details, errors included", async () => {
     const { client, source } = setUp(undefined, { useBinaryFormat: false });
     source.script = ({ vin }) => aVehicle({ vin, make: "", model: "", modelYear: "" });
 
@@ -288,7 +288,7 @@ describe("BatchLookup", () => {
     ]);
   });
 
-  test("answers queries, each with its model year, as it does VINs", async () => {
+  test("answers queries with model years in the same way as VINs", async () => {
     const { client, source } = setUp();
     const queries = [
       { vin: VIN, modelYear: 2014 },
@@ -324,7 +324,7 @@ describe("BatchLookup", () => {
     expect(cost).toBe(3);
   });
 
-  test("takes 5,000 queries in any format", () => {
+  test("accepts 5,000 queries in any format", () => {
     const message = create(BatchLookupRequestSchema, { queries: copies(5_000, { vin: VIN, modelYear: 2014 }) });
 
     const sizes = [
@@ -354,7 +354,7 @@ describe("BatchLookup", () => {
 });
 
 describe("Remove", () => {
-  test("tells whether something was there, and makes the next Lookup a miss", async () => {
+  test("returns whether there was an entry, and makes the next Lookup a miss", async () => {
     const { client } = setUp();
     await client.lookup({ vin: VIN });
 
@@ -369,7 +369,7 @@ describe("Remove", () => {
     expect(next.cached).toBe(false);
   });
 
-  test("says so when the cache cannot remove", async () => {
+  test("reports that the cache cannot remove", async () => {
     const store = new MemoryStore();
     store.remove = () => Promise.reject(new StoreUnavailableError("SQLITE_READONLY"));
     const { client } = setUp(store);

@@ -30,7 +30,7 @@ function noting(name: string, begun: string[], work: () => void = () => {}): Pla
 }
 
 describe("calls", () => {
-  test("that wait begin round robin by connection, each connection's in their order", async () => {
+  test("that wait begin round robin by connection, in order within each connection", async () => {
     const queue = new CallQueue({ turnMs: 0 });
     const [burst, honest, third] = [new Line(queue), new Line(queue), new Line(queue)];
     const begun: string[] = [];
@@ -56,7 +56,7 @@ describe("calls", () => {
     expect(begun).toEqual(["a", "b"]);
   });
 
-  test("begin for as long as a turn lasts, then the event loop has its own, and then the next begin", async () => {
+  test("begin for the length of a turn; the next ones begin after the event loop has had its turn", async () => {
     let now = 0;
     const queue = new CallQueue({ turnMs: 8, now: () => now });
     const line = new Line(queue);
@@ -76,7 +76,7 @@ describe("calls", () => {
     expect(order).toEqual([...three, ...loops, ...three, ...loops, "call", "event loop"]);
   });
 
-  test("wait for another turn when what others do once begun has taken this one", async () => {
+  test("wait for another turn when the work of earlier calls has used up this one", async () => {
     let now = 0;
     const queue = new CallQueue({ turnMs: 8, now: () => now });
     const line = new Line(queue);
@@ -96,7 +96,7 @@ describe("calls", () => {
     expect(order).toEqual(["a", "event loop", "b"]);
   });
 
-  test("that wait begin few at a time, so that what they do once begun is a part of their turn", async () => {
+  test("that wait begin a few at a time, so that their work counts towards the turn", async () => {
     let now = 0;
     const queue = new CallQueue({ turnMs: 8, now: () => now });
     const line = new Line(queue);
@@ -113,7 +113,7 @@ describe("calls", () => {
     expect(begun.length).toBeLessThan(40);
   });
 
-  test("of others have their turn between those of a burst that goes on while they come", async () => {
+  test("of other connections get their turn during a burst", async () => {
     let now = 0;
     const queue = new CallQueue({ turnMs: 8, now: () => now });
     const [burst, honest] = [new Line(queue), new Line(queue)];
@@ -133,7 +133,7 @@ describe("calls", () => {
 });
 
 describe("a line", () => {
-  test("has no more calls begun and unanswered than allowed, and goes on when one is done", async () => {
+  test("runs no more calls than allowed, and continues when one is done", async () => {
     const line = new Line(new CallQueue(), 2);
     const begun: string[] = [];
     for (const name of ["a", "b", "c", "d"]) {
@@ -174,7 +174,7 @@ describe("a line", () => {
   });
 });
 
-describe("the places", () => {
+describe("the slots", () => {
   /** A call that gives its place back when it has to make way. */
   function placed(name: string, line: Line, told: string[]): Placed {
     const call: Placed = {
@@ -187,7 +187,7 @@ describe("the places", () => {
     return call;
   }
 
-  test("are as many as allowed, and free again when left", () => {
+  test("are as many as allowed, and free again after leave", () => {
     const queue = new CallQueue({ maxCalls: 2 });
     const line = new Line(queue);
     const calls = ["a", "b", "c"].map((name) => placed(name, line, []));
@@ -201,7 +201,7 @@ describe("the places", () => {
     expect([queue.inFlight, queue.refused]).toEqual([2, 1]);
   });
 
-  test("are 2,048 unless said otherwise", () => {
+  test("are 2,048 by default", () => {
     const line = new Line(new CallQueue());
 
     const entered = Array.from({ length: 2_049 }, () => line.enter(placed("a", line, [])));
@@ -209,7 +209,7 @@ describe("the places", () => {
     expect(entered.filter(Boolean)).toHaveLength(2_048);
   });
 
-  test("go from the connection that holds most of them to one that holds fewer, before its requests have arrived", () => {
+  test("go from the connection that holds the most to one that holds fewer, before its requests have arrived", () => {
     const queue = new CallQueue({ maxCalls: 4 });
     const [burst, honest] = [new Line(queue), new Line(queue)];
     const told: string[] = [];
@@ -289,7 +289,7 @@ class BookedCall implements Placed {
   }
 }
 
-test("whatever comes, begins and goes in whatever order, no place and no turn is lost or given twice", async () => {
+test("in any order of arrivals, starts and ends, no slot and no turn is lost or given twice", async () => {
   const step = fc.oneof(
     fc.record({ do: fc.constant("open" as const), line: fc.nat(2), arrives: fc.boolean() }),
     fc.record({ do: fc.constant("close" as const), call: fc.nat() }),

@@ -46,19 +46,19 @@ function setUp(state: Partial<ScriptedAnswer> = {}): Harness {
 }
 
 describe("an answer with a deadline", () => {
-  test("expires at it, not before, and once", () => {
+  test("expires exactly then, and only once", () => {
     const { lookAt } = setUp({ deadlineAt: 100 });
 
     expect([lookAt(99), lookAt(100), lookAt(120)]).toEqual([[], ["expire"], ["expire"]]);
   });
 
-  test("is cut when it has not gone 50 ms after it was expired, however late that was", () => {
+  test("is cut when it has not been sent 50 ms after it expired, however late that was", () => {
     const { lookAt } = setUp({ deadlineAt: 100 });
 
     expect([lookAt(400), lookAt(449), lookAt(450)]).toEqual([["expire"], ["expire"], ["expire", "cut"]]);
   });
 
-  test("that has gone meanwhile is left alone", () => {
+  test("that has already ended is left alone", () => {
     const { lookAt, watch, answer } = setUp({ deadlineAt: 100 });
     lookAt(100);
 
@@ -84,7 +84,7 @@ describe("a request", () => {
     expect(lookAt(10_000)).toEqual([]);
   });
 
-  test("has its time from the first look, however late that is", () => {
+  test("has its time from the first check, however late that is", () => {
     const { lookAt, watch, answer } = setUp();
     watch.remove(answer);
     const late = Object.assign(new ScriptedAnswer(), { hasArrived: false });
@@ -106,14 +106,14 @@ describe("a request", () => {
 });
 
 describe("a reader", () => {
-  test("that takes nothing for too long is cut off", () => {
+  test("that does not read for too long is cut off", () => {
     const { lookAt } = setUp({ writtenBytes: 100, pendingBytes: 60 });
 
     // The first 40 bytes were taken by the first look.
     expect([lookAt(499), lookAt(500)]).toEqual([[], ["cut"]]);
   });
 
-  test("that takes a little has as much time again", () => {
+  test("that reads a little gets the same time again", () => {
     const { lookAt, answer } = setUp({ writtenBytes: 100, pendingBytes: 60 });
     answer.pendingBytes = 59;
     lookAt(400);
@@ -123,7 +123,7 @@ describe("a reader", () => {
     expect([before, lookAt(900)]).toEqual([[], ["cut"]]);
   });
 
-  test("is not taken for one that reads because the answer grows", () => {
+  test("does not count as reading because the answer grows", () => {
     const { lookAt, answer } = setUp({ writtenBytes: 100, pendingBytes: 60 });
 
     for (let ms = 100; ms <= 500; ms += 100) {
@@ -135,7 +135,7 @@ describe("a reader", () => {
     expect(answer.done).toEqual(["cut"]);
   });
 
-  test("that has taken everything is not cut off while there is nothing to take", () => {
+  test("that has read everything is not cut off while there is nothing to read", () => {
     const { lookAt, answer } = setUp({ writtenBytes: 100, pendingBytes: 0 });
 
     const idle = lookAt(10_000);
@@ -147,7 +147,7 @@ describe("a reader", () => {
   });
 });
 
-test("an answer that ends others while it is looked at does not keep the rest from being looked at", () => {
+test("an answer that ends others during its check does not prevent the checks of the rest", () => {
   const { watch, lookAt } = setUp();
   const answers = [1, 2, 3].map(() => Object.assign(new ScriptedAnswer(), { deadlineAt: 10 }));
   const [first, second, third] = answers;
@@ -163,7 +163,7 @@ test("an answer that ends others while it is looked at does not keep the rest fr
   expect([second?.done, third?.done]).toEqual([[], ["expire"]]);
 });
 
-test("a watch looks by itself while there is something to watch", async () => {
+test("a watch checks by itself while there is something to watch", async () => {
   const expired = Promise.withResolvers<void>();
   using watch = new CallWatch({ lookMs: 1 });
   const answer = Object.assign(new ScriptedAnswer(), { deadlineAt: 0, expire: () => expired.resolve() });

@@ -151,7 +151,7 @@ describe.each(Object.keys(TRANSPORTS))("%s", (name) => {
     expect(messages.map(({ vin }) => vin)).toEqual(["1", "2", "3"]);
   });
 
-  test("gets code and details of an error, and the request's id once", async () => {
+  test("gets the code and details of an error, and the request id once", async () => {
     const error = await errorOf(client.lookup({ vin: "none" }, { headers: { "x-request-id": "mine" } }));
 
     expect(error).toMatchObject({ code: Code.NotFound, rawMessage: "not known" });
@@ -160,7 +160,7 @@ describe.each(Object.keys(TRANSPORTS))("%s", (name) => {
     expect(error.metadata.get("x-request-id")).toBe("mine");
   });
 
-  test("gets an error half-way through a stream, with the request's id once", async () => {
+  test("gets an error half-way through a stream, with the request id once", async () => {
     const headers = { "x-request-id": "mine" };
 
     const error = await errorOf(Array.fromAsync(client.batchLookup({ vins: ["fail"] }, { headers })));
@@ -169,7 +169,7 @@ describe.each(Object.keys(TRANSPORTS))("%s", (name) => {
     expect(error.findDetails(RequestInfoSchema)).toMatchObject([{ requestId: "mine" }]);
   });
 
-  test("learns nothing of an unexpected error, which the log has", async () => {
+  test("learns nothing about an unexpected error, which is logged", async () => {
     const error = await errorOf(client.lookup({ vin: "throw" }, { headers: { "x-request-id": "mine" } }));
 
     expect(error).toMatchObject({
@@ -181,13 +181,13 @@ describe.each(Object.keys(TRANSPORTS))("%s", (name) => {
     ]);
   });
 
-  test("gets a message with half a surrogate pair", async () => {
+  test("gets a message with a lone surrogate", async () => {
     const error = await errorOf(client.lookup({ vin: "broken" }));
 
     expect(error).toMatchObject({ code: Code.InvalidArgument, rawMessage: "character \uFFFD" });
   });
 
-  test("is answered at its deadline, whatever the handler does, which is told", async () => {
+  test("is answered at its deadline, whatever the handler does, and the handler is notified", async () => {
     const call = errorOf(client.lookup({ vin: "hang" }, { headers: deadlineOf(name, 20_000) }));
     await reached.promise;
 
@@ -199,7 +199,7 @@ describe.each(Object.keys(TRANSPORTS))("%s", (name) => {
     await aborted.promise;
   });
 
-  test("has a stream ended at its deadline, whatever the handler does, which is told", async () => {
+  test("has a stream ended at its deadline, whatever the handler does, and the handler is notified", async () => {
     const messages = client.batchLookup({ vins: ["hang"] }, { headers: deadlineOf(name, 20_000) });
     const call = errorOf(Array.fromAsync(messages));
     await reached.promise;
@@ -211,7 +211,7 @@ describe.each(Object.keys(TRANSPORTS))("%s", (name) => {
     await aborted.promise;
   });
 
-  test("may cancel a call, and its handler is told", async () => {
+  test("may cancel a call, and its handler is notified", async () => {
     const caller = new AbortController();
     const call = errorOf(client.lookup({ vin: "hang" }, { signal: caller.signal }));
     await reached.promise;
@@ -223,7 +223,7 @@ describe.each(Object.keys(TRANSPORTS))("%s", (name) => {
     await eventually(() => expect(server.ended.map((call) => call.code)).toEqual([Code.Canceled]));
   });
 
-  test("may leave a stream, and its handler is told", async () => {
+  test("may leave a stream, and its handler is notified", async () => {
     const caller = new AbortController();
     const messages = client.batchLookup({ vins: ["hang"] }, { signal: caller.signal })[Symbol.asyncIterator]();
     const first = await messages.next();
@@ -235,7 +235,7 @@ describe.each(Object.keys(TRANSPORTS))("%s", (name) => {
     await expect(messages.next()).rejects.toMatchObject({ code: Code.Canceled });
   });
 
-  test("may send as much as the method allows, and no more", async () => {
+  test("may send up to the limit of the method, and no more", async () => {
     const most = await client.lookup({ vin: "A".repeat(3_000) });
     const tooLong = await errorOf(client.lookup({ vin: "A".repeat(5_000) }));
     const [batch] = await Array.fromAsync(client.batchLookup({ vins: ["A".repeat(5_000)] }));
@@ -252,7 +252,7 @@ function deadlineOf(name: string, ms: number): Record<string, string> {
   return name.startsWith("gRPC-Web") ? { "grpc-timeout": `${ms}m` } : { "connect-timeout-ms": `${ms}` };
 }
 
-test("a method whose client streams is answered while it does over HTTP/2", async () => {
+test("over HTTP/2 a client-streaming call is answered while its client streams", async () => {
   const transport = createConnectTransport({ ...url(), httpVersion: "2", sessionManager: sessions() });
   const gotOne = Promise.withResolvers<void>();
   const requests = async function* () {
@@ -452,7 +452,7 @@ describe("a request that cannot be read is the client's fault, with a reason and
   });
 });
 
-test("an error of a field names the field in each protocol", async () => {
+test("the error for a field names the field in each protocol", async () => {
   const { InvalidFieldError } = await import("../../src/vehicle/errors.ts");
   await using strict = await serve({
     handlers: {
@@ -519,7 +519,7 @@ test.each([
   expect([Code[told.error.code], reasonsOf(told)]).toEqual(["ResourceExhausted", ["MESSAGE_TOO_LARGE"]]);
 });
 
-test("the limit of a message holds for each message of a stream of the client's", async () => {
+test("the message limit applies to each message of a client stream", async () => {
   using client = new Http2Client(server.address);
   const small = envelope(JSON.stringify({ listServices: "" }));
   const large = envelope(JSON.stringify({ host: "A".repeat(5_000), listServices: "" }));
@@ -592,7 +592,7 @@ describe("the deadline of a call", () => {
   });
 });
 
-describe("a refusal that was prepared has the form of its protocol and the id of its request:", () => {
+describe("a prepared refusal has the form of its protocol and the id of its request:", () => {
   const PROTOCOLS = [
     [LOOKUP, "application/json", Buffer.from("{}")],
     [LOOKUP, "application/proto", Buffer.alloc(0)],
@@ -664,7 +664,7 @@ describe("a refusal that was prepared has the form of its protocol and the id of
 describe("an answer", () => {
   const accept = { "accept-encoding": "br, gzip", "connect-accept-encoding": "br, gzip" };
 
-  test("is compressed with gzip and nothing else when it is long", async () => {
+  test("is compressed only with gzip when it is long", async () => {
     const long = await post(server, LOOKUP, "application/json", Buffer.from('{"vin":"long"}'), accept);
     const short = await post(server, LOOKUP, "application/json", Buffer.from('{"vin":"V"}'), accept);
 
@@ -693,7 +693,7 @@ describe("an answer", () => {
     expect(flags).toBe(0);
   });
 
-  test("to GET is given by methods without side effects alone", async () => {
+  test("to GET comes only from methods without side effects", async () => {
     const query = `?connect=v1&encoding=json&message=${encodeURIComponent('{"vin":"V"}')}`;
 
     const lookup = await fetch(`http://${server.address}${LOOKUP}${query}`);

@@ -24,7 +24,7 @@ function setUp(limits: Partial<ConnectionLimits> = {}) {
 }
 
 describe("the gate for connections", () => {
-  test("has a limit of all that are open", () => {
+  test("limits all open connections", () => {
     const { arrive } = setUp({ maxOpen: 2 });
 
     const admitted = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].flatMap((address) => arrive(address));
@@ -32,13 +32,13 @@ describe("the gate for connections", () => {
     expect(admitted).toEqual([true, true, false]);
   });
 
-  test("has a limit for each address", () => {
+  test("limits the connections of each address", () => {
     const { arrive } = setUp({ maxOpenPerAddress: 1 });
 
     expect([...arrive("10.0.0.1", 2), ...arrive("10.0.0.2")]).toEqual([true, false, true]);
   });
 
-  test("takes all addresses of an IPv6 network for one", () => {
+  test("treats all addresses of an IPv6 network as one", () => {
     const { arrive } = setUp({ maxOpenPerAddress: 1 });
 
     expect([...arrive("2001:db8::1"), ...arrive("2001:db8::2"), ...arrive("2001:db8:0:1::1")]).toEqual([
@@ -48,7 +48,7 @@ describe("the gate for connections", () => {
     ]);
   });
 
-  test("by default takes 500 of an address and 4,000 in all", () => {
+  test("by default accepts 500 from one address and 4,000 in total", () => {
     const { arrive } = setUp();
 
     const ofOne = arrive("10.0.0.0", 501).filter(Boolean).length;
@@ -67,7 +67,7 @@ describe("the gate for connections", () => {
     expect(arrive("10.0.0.1", 2)).toEqual([true, false]);
   });
 
-  test("counts the new connections of any 10 s, closed or not, and only those let in", () => {
+  test("counts the new connections of any 10 s, closed or not, and only admitted ones", () => {
     const { gate, clock } = setUp({ maxNewPerAddress: 2 });
     const arrive = (): boolean => {
       const socket = new FakeSocket("10.0.0.1");
@@ -84,13 +84,13 @@ describe("the gate for connections", () => {
     expect(seen).toEqual([true, true, false, false, true, false, true]);
   });
 
-  test("sets no limit to new connections behind a proxy", () => {
+  test("does not limit new connections behind a proxy", () => {
     const { arrive } = setUp({ maxNewPerAddress: Infinity, maxOpenPerAddress: Infinity });
 
     expect(arrive("10.0.0.1", 3_000)).not.toContain(false);
   });
 
-  test("does not let in a connection that broke before it could be looked at, and warns of nothing", () => {
+  test("does not admit a connection that has already broken, and logs no warning", () => {
     const { gate, logger } = setUp();
 
     const admitted = gate.admit(new FakeSocket(undefined));
@@ -99,7 +99,7 @@ describe("the gate for connections", () => {
     expect(logger.lines).toEqual([]);
   });
 
-  test("leaves a refused connection as it is: the listener closes it", () => {
+  test("leaves a refused connection for the listener to close", () => {
     const { gate } = setUp({ maxOpen: 0 });
     const socket = new FakeSocket("10.0.0.1");
 
@@ -108,7 +108,7 @@ describe("the gate for connections", () => {
     expect(socket.listenerCount("close")).toBe(0);
   });
 
-  test("counts the refused", () => {
+  test("counts refused connections", () => {
     const { gate, arrive } = setUp({ maxOpenPerAddress: 1 });
 
     arrive("10.0.0.1", 4);
@@ -117,7 +117,7 @@ describe("the gate for connections", () => {
     expect(gate.refused).toBe(5);
   });
 
-  test("warns at once, and then every 10 s of the address refused most often", () => {
+  test("warns at once, and then every 10 s with the address refused most often", () => {
     const { clock, logger, arrive } = setUp({ maxOpen: 0 });
 
     arrive("10.0.0.1", 7);

@@ -79,7 +79,7 @@ describe("a page of an allowed origin", () => {
     "access-control-request-headers": "authorization,connect-protocol-version,content-type",
   };
 
-  test("is told by the pre-flight all that Connect and gRPC-Web need", async () => {
+  test("learns from the pre-flight everything that Connect and gRPC-Web need", async () => {
     const answer = await plainRequest(named.address, "OPTIONS", LOOKUP, preflight);
 
     expect(answer).toMatchObject({ status: 204, body: "" });
@@ -103,7 +103,7 @@ describe("a page of an allowed origin", () => {
     );
   });
 
-  test("is told the same over HTTP/2", async () => {
+  test("learns the same over HTTP/2", async () => {
     using client = new Http2Client(named.address);
 
     const answer = await client.request({ ":method": "OPTIONS", ":path": LOOKUP, ...preflight });
@@ -151,7 +151,7 @@ describe("a page of an allowed origin", () => {
   });
 });
 
-test("answers to programs are not to be kept for pages", async () => {
+test("answers to programs must not be cached for pages", async () => {
   const answer = await plainRequest(named.address, "GET", LOOKUP + QUERY);
 
   expect(answer.headers.vary).toBe("origin");

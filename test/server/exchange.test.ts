@@ -60,8 +60,8 @@ test("an answer counts its bytes, not its characters", async () => {
   expect(answered.map(({ writtenBytes }) => writtenBytes)).toEqual([21]);
 });
 
-describe("an answer that is made as its client takes it", () => {
-  test("is not made further than its client takes it, over HTTP/1.1", async () => {
+describe("an answer that is produced as its client reads it", () => {
+  test("is not produced faster than its client reads it, over HTTP/1.1", async () => {
     const { body, state } = endless();
     const server = await start((exchange) => answerStream(exchange, 200, {}, body));
     const client = stack.use(await RawClient.open(server.port, { isDeaf: true }));
@@ -76,7 +76,7 @@ describe("an answer that is made as its client takes it", () => {
     await expect(state.left).resolves.toBeUndefined();
   });
 
-  test("is not made further than its client takes it, over HTTP/2", async () => {
+  test("is not produced faster than its client reads it, over HTTP/2", async () => {
     const { body, state } = endless();
     const server = await start((exchange) => answerStream(exchange, 200, {}, body));
     const client = stack.use(new Http2Client(server.address));
@@ -89,7 +89,7 @@ describe("an answer that is made as its client takes it", () => {
     await expect(state.left).resolves.toBeUndefined();
   });
 
-  test("is told that its client has left while it waits behind another one", async () => {
+  test("is ended when its client leaves while it waits for an earlier one", async () => {
     const { body, state } = endless();
     const server = await start((exchange) => answerStream(exchange, 200, {}, body));
     const client = stack.use(await RawClient.open(server.port));
@@ -112,7 +112,7 @@ describe("an answer that is made as its client takes it", () => {
 });
 
 describe("an answer", () => {
-  test("is given once, whoever else answers", async () => {
+  test("is sent only once", async () => {
     const server = await start((exchange) => {
       answerText(exchange, 200, "first");
       answerText(exchange, 500, "second");
@@ -135,7 +135,7 @@ describe("an answer", () => {
     expect([answer.headers["content-length"], answer.body]).toEqual(["10", "ä€💥\n"]);
   });
 
-  test("is not given to a client that has left", async () => {
+  test("is not sent to a client that has left", async () => {
     const exchanges: Exchange[] = [];
     const server = await start((exchange) => void exchanges.push(exchange));
     const http1 = await RawClient.open(server.port);

@@ -137,7 +137,7 @@ describe("a plain GET", () => {
   });
 });
 
-test("hyparquet reads the URL by ranges, all of one file, although rows change meanwhile", async () => {
+test("hyparquet reads the URL by ranges, all from one file, although rows change in the meantime", async () => {
   const { url, table, created } = await start(2_000);
 
   const file = await asyncBufferFromUrl({ url });
@@ -190,7 +190,7 @@ describe("a Range", () => {
     expect(response.headers.get("content-range")).toBe(`bytes */${head.headers.get("content-length")}`);
   });
 
-  test("with If-Range gives the part of the same file, and the whole of another", async () => {
+  test("with If-Range returns the part of the same file, or the whole of another", async () => {
     const head = await fetch(server.url, { method: "HEAD" });
     const etag = head.headers.get("etag") ?? "";
 
@@ -202,7 +202,7 @@ describe("a Range", () => {
     expect(other.status).toBe(200);
   });
 
-  test("HEAD tells what GET of the same file would, without a body", async () => {
+  test("HEAD has the same headers as GET of the same file, without a body", async () => {
     const head = await fetch(server.url, { method: "HEAD" });
     const ranged = await fetch(server.url, { headers: { Range: "bytes=0-" } });
     await bodyOf(ranged);
@@ -213,13 +213,13 @@ describe("a Range", () => {
     expect(ranged.headers.get("etag")).toBe(head.headers.get("etag"));
   });
 
-  test("is for GET and HEAD alone", async () => {
+  test("is only for GET and HEAD", async () => {
     const response = await fetch(server.url, { method: "POST" });
 
     expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
   });
 
-  test("is not needed by those who have the file: If-None-Match", async () => {
+  test("is not needed by clients that have the file: If-None-Match", async () => {
     const head = await fetch(server.url, { method: "HEAD" });
 
     const same = await fetch(server.url, { headers: { "If-None-Match": head.headers.get("etag") ?? "" } });
@@ -232,7 +232,7 @@ describe("a Range", () => {
 });
 
 describe("a kept file", () => {
-  test("is not given to other callers", async () => {
+  test("is not sent to other callers", async () => {
     const { url } = await start(1, { hasTokens: true });
 
     const first = await fetch(url, { method: "HEAD", headers: bearer("all") });
@@ -253,7 +253,7 @@ describe("a kept file", () => {
     expect(created).toHaveLength(1);
   });
 
-  test("that is too old is not given to new requests", async () => {
+  test("that is too old is not used for new requests", async () => {
     const { url, clock } = await start(1);
     const before = await fetch(url, { method: "HEAD" });
 
@@ -263,7 +263,7 @@ describe("a kept file", () => {
     expect(after.headers.get("etag")).not.toBe(before.headers.get("etag"));
   });
 
-  test("that was not used for longest makes room for another caller's", async () => {
+  test("that is least recently used makes room for another caller's", async () => {
     const { url, created } = await start(1, { maxFiles: 1, hasTokens: true });
 
     for (const name of ["all", "all", "export", "all"]) {
@@ -274,7 +274,7 @@ describe("a kept file", () => {
   });
 });
 
-describe("an export that cannot be had is refused by the error table, before anything is sent:", () => {
+describe("an export that is not possible is refused by the error table, before anything is sent:", () => {
   test.each([
     ["too many", { exports: { limits: { perClient: 0, perProcess: 0 } } }, 429, "too many exports are running\n", "5"],
     [
@@ -294,7 +294,7 @@ describe("an export that cannot be had is refused by the error table, before any
     expect(await filesIn(exportDirectory(server.table))).toEqual([]);
   });
 
-  test("a fault, of which the caller learns nothing", async () => {
+  test("a fault, whose details the caller does not learn", async () => {
     const directory = join(stack.use(await temporaryDirectory()).path, "a file");
     await writeFile(directory, "");
     const { url, logger } = await start(1, { exports: { directory } });
@@ -406,7 +406,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
     });
   }
 
-  test("that takes nothing is cut off, and nothing is left", async () => {
+  test("that does not read is cut off, and nothing is left", async () => {
     const server = await start(0, { limits: STALLED_SOON });
     fillUp(server.table, MORE_THAN_BUFFERS);
     using client = await RawClient.open(server.port, { isDeaf: true });
@@ -417,7 +417,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
     await eventually(async () => expect(await filesIn(exportDirectory(server.table))).toHaveLength(kept));
   });
 
-  test("that takes nothing of a short one is cut off, and counts no more", async () => {
+  test("that does not read a short one is cut off, and no longer counts", async () => {
     const server = await start(10, { ...onlyOne, limits: STALLED_SOON });
     using client = new Http2Client(server.address, undefined, { initialWindowSize: 0 });
 
@@ -427,7 +427,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
     expect(await statusOfAnother(server)).toBe(status);
   });
 
-  test("that leaves counts no more, and nothing is left", async () => {
+  test("that leaves no longer counts, and nothing is left", async () => {
     const server = await start(0, onlyOne);
     fillUp(server.table, MORE_THAN_WINDOW);
     using client = new Http2Client(server.address);
@@ -440,7 +440,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
     expect(await statusOfAnother(server)).toBe(status);
   });
 
-  test("that leaves while an answer before it in its pipeline is not done counts no more", async () => {
+  test("that leaves while an earlier answer in its pipeline is unfinished no longer counts", async () => {
     const server = await start(0, { ...onlyOne, handlers: { lookup: () => new Promise(() => {}) } });
     fillUp(server.table, MORE_THAN_WINDOW);
     using client = await RawClient.open(server.port);

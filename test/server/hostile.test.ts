@@ -85,7 +85,7 @@ test.each([
   expect((await client.call(LOOKUP, frame(VALID))).status).toBe(OK);
 });
 
-test("calls that are sent, left and broken off in any order leave nothing behind", async () => {
+test("calls that are sent, left and aborted in any order leave nothing behind", async () => {
   const fate = fc.constantFrom("answered", "half sent", "reset", "left", "reset after it was sent");
 
   await fc.assert(

@@ -110,7 +110,7 @@ describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
     expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status}\\r\\nConnection: close\\r\\n.*\\.\n$`, "s"));
   });
 
-  test("that comes after another one, but not to the end of its headers, is told so", async () => {
+  test("that follows another one, but without the end of its headers, is answered 408", async () => {
     using client = await openHasty();
     await client.send(GET_PING).until(/pong/);
 
@@ -119,7 +119,7 @@ describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
     expect(answer).toMatch(/pong\nHTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n/);
   });
 
-  test("that does not come is not waited for when the connection has been idle", async () => {
+  test("that does not arrive is not waited for when the connection has been idle", async () => {
     await using impatient = await serve({
       plain,
       ...(wire === "TLS" && { tls: disk.tls }),
@@ -134,7 +134,7 @@ describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
 });
 
 describe("a request whose body", () => {
-  test("does not come, and is for a plain route, is told so", async () => {
+  test("does not arrive, for a plain route, is answered 408", async () => {
     await using slow = await serve({
       plain: { "GET /never": { answer: () => new Promise(() => {}) } },
       limits: { watch: { arrivalTimeoutMs: 50 } },
@@ -156,7 +156,7 @@ describe("a request whose body", () => {
     expect(await client.until(/\{.*\}/)).toMatch(/^HTTP\/1\.1 200 OK\r\n.*\{"vin":"V"\}$/s);
   });
 
-  test("is asked for is told to go on", async () => {
+  test("is announced with Expect is answered 100 Continue", async () => {
     using client = await open();
     const request = post(LOOKUP, '{"vin":"V"}', "Expect: 100-continue\r\n");
     const [head = "", body = ""] = request.split("\r\n\r\n");
@@ -169,7 +169,7 @@ describe("a request whose body", () => {
     expect(await client.until(/\{.*\}/)).toMatch(/HTTP\/1\.1 200 OK\r\n/);
   });
 
-  test("breaks while it comes is told so, and its connection is closed", async () => {
+  test("is malformed is answered 400, and its connection is closed", async () => {
     const head = `POST ${LOOKUP} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n`;
 
     const answer = await answerTo(`${head}Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\nno chunk\r\n`);
@@ -177,7 +177,7 @@ describe("a request whose body", () => {
     expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\nConnection: close\r\n/);
   });
 
-  test("breaks after its answer has begun gets no second one", async () => {
+  test("is malformed after its answer has begun gets no second one", async () => {
     const begun: Exchange[] = [];
     await using streaming = await serve({
       plain: {
@@ -201,7 +201,7 @@ describe("a request whose body", () => {
   });
 });
 
-describe("a request that is refused before its body has come", () => {
+describe("a request that is refused before its body has arrived", () => {
   const CHUNKED = `Transfer-Encoding: chunked\r\n\r\n`;
 
   test.each([
@@ -231,7 +231,7 @@ describe("a request that is refused before its body has come", () => {
     expect(await client.until(/\r\n\r\n/)).toMatch(/\r\nconnection: close\r\n/i);
   });
 
-  test("is cut off when it goes on for more than 1 MiB", async () => {
+  test("is cut off after another 1 MiB", async () => {
     await using patient = await serve();
     using client = await RawClient.open(patient.port);
 
@@ -244,7 +244,7 @@ describe("a request that is refused before its body has come", () => {
 });
 
 describe("a pipeline", () => {
-  test("of many requests is answered in order, more of them when they are", async () => {
+  test("of many requests is answered in order, and then accepts more", async () => {
     using client = await open();
     const wanted = Array.from({ length: 600 }, (_, index) => `V${index}`);
 
@@ -256,7 +256,7 @@ describe("a pipeline", () => {
     expect([...client.text.matchAll(/"vin":"(V\d+)"/g)].map(([, vin]) => vin)).toEqual(wanted);
   });
 
-  test("has at most 8 requests begun at once, and loses none", async () => {
+  test("runs at most 8 requests at once, and loses none", async () => {
     const waiting: PromiseWithResolvers<object>[] = [];
     let most = 0;
     await using hanging = await serve({
@@ -321,7 +321,7 @@ describe("a pipeline", () => {
     expect(hanging.server.calls.inFlight).toBe(0);
   });
 
-  test("whose client leaves while it is not read has ended at the deadline of its calls, at the latest", async () => {
+  test("whose client leaves while it is not read has ended by the deadline of its calls", async () => {
     await using hanging = await serve({ handlers: { lookup: () => new Promise(() => {}) } });
     using client = await RawClient.open(hanging.port);
     client.send(post(LOOKUP, "{}", "Connect-Timeout-Ms: 200\r\n").repeat(20));
@@ -342,7 +342,7 @@ describe("a pipeline", () => {
     expect([...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(["200", "200", "404", "200"]);
   });
 
-  test("whose answers wait in great number for the first one is read no further, and loses none", async () => {
+  test("with many answers that wait for the first one is read no further, and loses none", async () => {
     const first = Promise.withResolvers<void>();
     await using slow = await serve({
       plain: {
@@ -368,7 +368,7 @@ describe("a pipeline", () => {
     expect(countOf(answer, /HTTP\/1\.1 200/g)).toBe(22);
   });
 
-  test("of requests that are refused at once lets the event loop look at other connections meanwhile", async () => {
+  test("of requests that are refused at once lets the event loop serve other connections in between", async () => {
     let inTurn = 0;
     let most = 0;
     await using counting = await serve({
@@ -395,7 +395,7 @@ describe("a pipeline", () => {
 });
 
 describe("a client that closes its side", () => {
-  test("after a request is taken for gone, and its call is cancelled", async () => {
+  test("after a request counts as gone, and its call is cancelled", async () => {
     await using hanging = await serve({ handlers: { lookup: () => new Promise(() => {}) } });
     using client = await RawClient.open(hanging.port, { staysOpen: true });
 
@@ -406,7 +406,7 @@ describe("a client that closes its side", () => {
     expect(hanging.server.calls.inFlight).toBe(0);
   });
 
-  test("amid a request is answered no more", async () => {
+  test("during a request gets no answer", async () => {
     using client = await open();
 
     client.socket.end("GET / HTTP/1.1\r\nHost:");
@@ -446,7 +446,7 @@ describe("the Host header", () => {
     expect(answer).toMatch(/^HTTP\/1\.1 400 .*The request has no valid Host header\.\n$/s);
   });
 
-  test("must be there, and the refusal names the request", async () => {
+  test("is required, and the refusal has the request id", async () => {
     const answer = await answerTo("GET /ping HTTP/1.1\r\nX-Request-Id: mine\r\n\r\n");
 
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
@@ -455,7 +455,7 @@ describe("the Host header", () => {
   });
 });
 
-describe("a request that wants something unusual does no harm:", () => {
+describe("an unusual request does no harm:", () => {
   test("an upgrade is answered as if it were none", async () => {
     using client = await open();
 
@@ -495,7 +495,7 @@ describe("a request that wants something unusual does no harm:", () => {
   });
 });
 
-test("an answer that its client does not read is cut, and its handler told", async () => {
+test("an answer that its client does not read is cut off, and its handler is notified", async () => {
   const told = Promise.withResolvers<void>();
   await using endless = await serve({
     handlers: {
@@ -522,7 +522,7 @@ test("an answer that its client does not read is cut, and its handler told", asy
   await eventually(() => expect(endless.ended.map((call) => call.code)).toEqual([10]));
 });
 
-test("refusals that their client does not read are cut", async () => {
+test("refusals that their client does not read are cut off", async () => {
   await using refusing = await serve({
     connections: { maxOpenPerAddress: 1 },
     limits: { watch: { stallTimeoutMs: 100 } },

@@ -70,7 +70,7 @@ describe("the first bytes of a connection decide", () => {
     expect(await speaksHttp2(client)).toBe(true);
   });
 
-  test("for HTTP/1.1 when they begin as HTTP/2 does", async () => {
+  test("for HTTP/1.1 when they begin like HTTP/2", async () => {
     using client = await RawClient.open(open.port);
 
     const answer = await client.send("PRI * HTTP/1.1\r\nHost: localhost\r\n\r\n").all();
@@ -105,22 +105,22 @@ describe("with TLS, a connection", () => {
     expect(await speaksHttp2(client)).toBe(isHttp2);
   });
 
-  test("that offers protocols of which none is spoken here is refused", async () => {
+  test("that offers only unsupported protocols is refused", async () => {
     await expect(RawClient.open(secure.port, { ca: disk.ca, protocols: ["spdy/3"] })).rejects.toThrow(
       /no application protocol/,
     );
   });
 
-  test("in clear text is told so", async () => {
+  test("in clear text is told to use TLS", async () => {
     using client = await RawClient.open(secure.port);
 
     const answer = await client.send(PING).all();
 
     expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
-    expect(answer).toMatch(/\r\n\r\nThis port speaks TLS\. Use https\.\n$/);
+    expect(answer).toMatch(/\r\n\r\nThis port requires TLS\. Use https\.\n$/);
   });
 
-  test("in clear text is closed though its client keeps it open", async () => {
+  test("in clear text is closed even if its client keeps it open", async () => {
     using client = await RawClient.open(secure.port, { staysOpen: true });
 
     await client.send(PING).all();
@@ -129,7 +129,7 @@ describe("with TLS, a connection", () => {
     expect(client.text).toMatch(/^HTTP\/1\.1 400 /);
   });
 
-  test("whose handshake breaks off leaves the others alone", async () => {
+  test("whose handshake fails does not affect others", async () => {
     using broken = await RawClient.open(secure.port);
     broken.send(Buffer.concat([Buffer.of(0x16), Buffer.alloc(100, 1)]));
     await broken.closed;
@@ -143,7 +143,7 @@ describe("with TLS, a connection", () => {
 describe("a connection over the limit", () => {
   const connections = { maxOpenPerAddress: 1 };
 
-  test("is told so over HTTP/1.1, and when to come again", async () => {
+  test("is told so over HTTP/1.1, and when to retry", async () => {
     await using server = await serve({ connections });
     using _first = await RawClient.open(server.port);
     using second = await RawClient.open(server.port);
@@ -175,7 +175,7 @@ describe("a connection over the limit", () => {
     expect(second.text).toBe("");
   });
 
-  test("is counted, and warned of once", async () => {
+  test("is counted, and logged once as a warning", async () => {
     await using server = await serve({ connections });
     using _first = await RawClient.open(server.port);
 
@@ -188,7 +188,7 @@ describe("a connection over the limit", () => {
     expect(server.logger.lines).toMatchObject([{ level: "warn", fields: { address: "127.0.0.1", count: 1 } }]);
   });
 
-  test("finds a place when another one has closed", async () => {
+  test("is accepted when another one has closed", async () => {
     await using server = await serve({ connections, plain });
     using first = await RawClient.open(server.port);
     await first.send(PING).all();
@@ -201,7 +201,7 @@ describe("a connection over the limit", () => {
 });
 
 describe("an address", () => {
-  test("may be one of IPv6", async () => {
+  test("may be an IPv6 address", async () => {
     await using server = await serve({ plain });
     const address = await server.server.listen("GRPC_PORT", "::1", 0);
 
@@ -252,7 +252,7 @@ describe("draining", () => {
     `Content-Length: ${body.length}\r\n\r\n${body}`;
   const RPC = { ":method": "POST", ":path": LOOKUP, "content-type": "application/json" };
 
-  test("takes no more connections on any address", async () => {
+  test("accepts no more connections on any address", async () => {
     await using server = await startHanging();
     const other = await server.server.listen("GRPC_PORT", "127.0.0.1", 0);
 
@@ -264,7 +264,7 @@ describe("draining", () => {
     }
   });
 
-  test("lets every call of a pipeline finish that had come before", async () => {
+  test("lets every earlier call of a pipeline finish", async () => {
     await using server = await startHanging();
     using client = await RawClient.open(server.port);
     client.send(post("{}") + post('{"vin":"quick"}') + post('{"vin":"quick"}'));
@@ -278,7 +278,7 @@ describe("draining", () => {
     expect(answer.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(3);
   });
 
-  test("sends a connection of HTTP/2 away, and lets its call finish", async () => {
+  test("sends GOAWAY on an HTTP/2 connection, and lets its call finish", async () => {
     await using server = await startHanging();
     using client = new Http2Client(server.address);
     const answer = client.request(RPC, "{}");
@@ -293,7 +293,7 @@ describe("draining", () => {
     expect(await answer).toMatchObject({ status: 200 });
   });
 
-  test("cuts what still runs at the end of the grace", async () => {
+  test("aborts running calls at the end of the grace period", async () => {
     await using server = await startHanging();
     using http1 = await RawClient.open(server.port);
     using http2 = new Http2Client(server.address);
@@ -345,7 +345,7 @@ describe("draining", () => {
     expect(client.text).toBe("");
   });
 
-  test("answers a request whose body arrives meanwhile", async () => {
+  test("answers a request whose body arrives during the drain", async () => {
     await using server = await startHanging();
     using client = await RawClient.open(server.port);
     const request = post('{"vin":"quick"}');
@@ -374,7 +374,7 @@ describe("draining", () => {
   });
 });
 
-test("disposing closes every connection at once, also amid a handshake", async () => {
+test("disposing closes every connection at once, even during a handshake", async () => {
   const server = await serve({ tls: disk.tls });
   using silent = await RawClient.open(server.port);
   using half = await RawClient.open(server.port);

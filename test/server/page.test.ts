@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
-test("the page is HTML that caches ask about each time", async () => {
+test("the page is HTML that caches revalidate each time", async () => {
   const answer = await plainRequest(server.address, "GET", "/");
 
   expect(answer.status).toBe(200);

@@ -38,7 +38,7 @@ afterAll(() => server[Symbol.asyncDispose]());
 
 const LINE = { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" };
 
-test("/healthz says that the process responds, and in which version", async () => {
+test("/healthz says that the process responds, with its version", async () => {
   const answer = await plainRequest(server.address, "GET", "/healthz");
 
   expect(answer).toMatchObject({ status: 200, body: "ok; version 1.2.3\n", headers: LINE });
@@ -51,13 +51,13 @@ describe("/readyz", () => {
     expect(answer).toMatchObject({ status: 200, body: "ready\n", headers: LINE });
   });
 
-  test("says what does not work, and is ready all the same", async () => {
+  test("says what does not work, and is still ready", async () => {
     const answer = await plainRequest(server.address, "GET", "/troubled");
 
     expect(answer).toMatchObject({ status: 200, body: "ready; the cache does not answer\n" });
   });
 
-  test("is a 503 while the service stops, and asks nothing else", async () => {
+  test("is a 503 while the service stops, without further checks", async () => {
     const answer = await plainRequest(server.address, "GET", "/stopping");
 
     expect(answer).toMatchObject({ status: 503, body: "stopping\n", headers: LINE });
@@ -65,7 +65,7 @@ describe("/readyz", () => {
   });
 });
 
-test("/metrics is in Prometheus' format, and not kept by caches", async () => {
+test("/metrics is in Prometheus' format, and is not cached", async () => {
   const answer = await plainRequest(server.address, "GET", "/metrics");
 
   expect(answer.headers).toMatchObject({
@@ -77,8 +77,8 @@ test("/metrics is in Prometheus' format, and not kept by caches", async () => {
   expect(answer.body).toMatch(/^# HELP /m);
 });
 
-describe("work that everyone may ask for", () => {
-  test("is shared by all who ask within 100 ms of its beginning, and done again for those who come later", async () => {
+describe("shared work", () => {
+  test("is shared by all calls within 100 ms of its start, and repeated for later ones", async () => {
     let nowMs = 5_000;
     let done = 0;
     const ask = recent(
@@ -96,7 +96,7 @@ describe("work that everyone may ask for", () => {
     expect(results).toEqual([1, 1, 2, 2, 3]);
   });
 
-  test("may fail for all of them, and is done again later", async () => {
+  test("may fail for all of them, and is repeated later", async () => {
     let nowMs = 0;
     const outcomes = [Promise.reject(new Error("away")), Promise.resolve("here")];
     const ask = recent(

@@ -62,7 +62,7 @@ async function ask(version: string, method: string, path: string, headers: Recor
 }
 
 describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
-  test("plain routes are served whatever the query, with HEAD where there is GET", async () => {
+  test("plain routes are served with any query, and with HEAD where there is GET", async () => {
     const get = await ask(version, "GET", "/healthz?verbose");
     const head = await ask(version, "HEAD", "/healthz");
 
@@ -70,13 +70,10 @@ describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
     expect([head.status, head.body, head.headers["content-length"]]).toEqual([200, "", "3"]);
   });
 
-  test("what is not found is told what there is", async () => {
+  test("a 404 says which paths exist", async () => {
     const answer = await ask(version, "GET", "/nothing");
 
-    expect([answer.status, answer.body]).toEqual([
-      404,
-      "Nothing is served here. RPCs are at /package.Service/Method.\n",
-    ]);
+    expect([answer.status, answer.body]).toEqual([404, "Not found. RPCs are at /package.Service/Method.\n"]);
   });
 
   test.each(["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])(
@@ -153,7 +150,7 @@ describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
   });
 });
 
-test("a route that fails half-way is cut over HTTP/1.1", async () => {
+test("a route that fails half-way closes the connection over HTTP/1.1", async () => {
   using client = await RawClient.open(server.port);
 
   await client.send("GET /half HTTP/1.1\r\nHost: localhost\r\n\r\n").closed;
@@ -162,7 +159,7 @@ test("a route that fails half-way is cut over HTTP/1.1", async () => {
   expect(log).toMatchObject([{ level: "error", fields: { err: secret } }]);
 });
 
-test("a route that fails half-way is reset over HTTP/2", async () => {
+test("a route that fails half-way resets the stream over HTTP/2", async () => {
   using client = new Http2Client(server.address);
 
   expect(await client.request({ ":path": "/half" })).toMatchObject({ status: 200, code: 8 });
@@ -174,12 +171,12 @@ test("gRPC over HTTP/1.1 is told to use HTTP/2", async () => {
   expect([answer.status, answer.body]).toEqual([415, "gRPC needs HTTP/2. Over HTTP/1.1 use Connect or gRPC-Web.\n"]);
 });
 
-test("a method whose client streams needs HTTP/2", async () => {
+test("client-streaming methods need HTTP/2", async () => {
   const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
   const answer = await ask("1.1", "POST", path, { "content-type": "application/connect+json" });
 
-  expect([answer.status, answer.body]).toEqual([505, "A method whose client streams needs HTTP/2.\n"]);
+  expect([answer.status, answer.body]).toEqual([505, "Client-streaming methods need HTTP/2.\n"]);
 });
 
 describe("without tokens and TLS, a request", () => {
@@ -221,7 +218,7 @@ describe("without tokens and TLS, a request", () => {
   });
 });
 
-test("plain requests are answered in the turn of their connection", async () => {
+test("plain requests are answered in their connection's turn", async () => {
   const waiting: (() => void)[] = [];
   await using hanging = await serve({
     plain: { "GET /": { answer: (exchange) => void waiting.push(() => answerText(exchange, 200, "ok")) } },

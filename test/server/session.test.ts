@@ -119,7 +119,7 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
     expect(client.frames).toContain(GO_AWAY);
   });
 
-  test("with a call is not idle, and is ended when it has none any more", async () => {
+  test("with a call is not idle, and is ended when it has no more calls", async () => {
     const server = await start({ idleMs: 50 });
     const client = await open(server, OPENING_AND_CALL);
     await eventually(() => expect(server.started).toHaveLength(1));
@@ -136,7 +136,7 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
     expect(client.frames).toContain(GO_AWAY);
   });
 
-  test("that is old is told so, and ended when its last call is", async () => {
+  test("that is too old gets GOAWAY, and is ended with its last call", async () => {
     const server = await start({ ageMs: 50 });
     const client = await open(server, OPENING_AND_CALL);
 
@@ -148,7 +148,7 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
     expect([before, client.answered]).toEqual([[false, 0], [1]]);
   });
 
-  test("that is old is cut at the end of the grace, whatever runs", async () => {
+  test("that is too old is aborted at the end of the grace period, whatever runs", async () => {
     const server = await start({ ageMs: 50, graceMs: 50 });
 
     const client = await open(server, OPENING_AND_CALL);
@@ -190,7 +190,7 @@ describe("a client that answers pings", () => {
   });
 });
 
-describe("a connection of HTTP/2", () => {
+describe("an HTTP/2 connection", () => {
   let server: Served;
   let secure: Served;
   beforeAll(async () => {
@@ -226,7 +226,7 @@ describe("a connection of HTTP/2", () => {
 
   const call = callHeaders(LOOKUP);
   const hundredTimes = Buffer.concat(Array.from({ length: 100 }, () => indexed(62)));
-  test("has each call reset that has more headers than Node takes, and others are served", async () => {
+  test("resets each call that has more headers than Node accepts, and serves others", async () => {
     const client = stack.use(await RawClient.open(server.port));
     const resets: number[] = [];
     const reader = new FrameReader((type, _isEnd, stream) => type === RST_STREAM && resets.push(stream));
@@ -268,7 +268,7 @@ describe("a connection of HTTP/2", () => {
     expect(client.text).toMatch(/The request has no valid Host header/);
   });
 
-  test("is refused a request with a host and without an authority that is valid", async () => {
+  test("refuses a request with a host but without a valid authority", async () => {
     const client = stack.use(await RawClient.open(server.port));
     const block = Buffer.concat([
       literal(":method", "GET"),
@@ -283,7 +283,7 @@ describe("a connection of HTTP/2", () => {
     expect(client.text).toMatch(/no valid Host header/);
   });
 
-  test("goes on when a request is refused before its body has come", async () => {
+  test("continues when a request is refused before its body has arrived", async () => {
     const client = stack.use(new Http2Client(server.address));
     const refused = client.open({ ...RPC, "content-type": "text/html" });
     refused.write(Buffer.alloc(100_000));
@@ -295,7 +295,7 @@ describe("a connection of HTTP/2", () => {
   });
 });
 
-describe("a request over HTTP/2 that does not come", () => {
+describe("a request over HTTP/2 that does not arrive", () => {
   test.each([
     ["to an RPC", RPC, 504],
     ["to a plain route", { ":path": "/never" }, 408],
@@ -347,7 +347,7 @@ describe("streams that are reset", () => {
     await eventually(() => expect(server.server.calls.inFlight).toBe(0));
   });
 
-  test("while their calls run have them cancelled", async () => {
+  test("while their calls run cancel the calls", async () => {
     const server = stack.use(await serve({ handlers: { lookup: () => new Promise(() => {}) } }));
     const client = stack.use(new Http2Client(server.address));
     const stream = client.open(RPC);
@@ -360,7 +360,7 @@ describe("streams that are reset", () => {
     expect(server.server.calls.inFlight).toBe(0);
   });
 
-  test("before their request has come take no place", async () => {
+  test("before their request has arrived take no slot", async () => {
     const server = stack.use(await serve({ maxCalls: 1, handlers: { lookup: () => ({}) } }));
     const client = stack.use(new Http2Client(server.address));
     const stream = client.open(RPC);
@@ -414,7 +414,7 @@ describe("a client that lets the server send no bodies", () => {
     expect(answer).toMatchObject({ code: constants.NGHTTP2_CANCEL });
   });
 
-  test("gets its answer whole when it reads late, but before the limit", async () => {
+  test("gets its whole answer when it reads late, but before the limit", async () => {
     const server = stack.use(await serve({ handlers: { lookup: () => ({ make: "M" }) } }));
     const client = stack.use(new Http2Client(server.address, undefined, WINDOW));
     const stream = client.open(RPC);

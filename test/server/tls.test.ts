@@ -111,7 +111,7 @@ async function isLetIn(server: Served, shown: Shown): Promise<boolean> {
   return verdict;
 }
 
-describe("the files cannot serve", () => {
+describe("the files cannot be used", () => {
   test.each([
     ["certFile", undefined, "TLS_CERT_FILE: cannot read FAULTY (ENOENT)"],
     ["keyFile", undefined, "TLS_KEY_FILE: cannot read FAULTY (ENOENT)"],
@@ -136,7 +136,7 @@ describe("the files cannot serve", () => {
     await expect(opening).rejects.toThrow(new TlsFilesError(expected));
   });
 
-  test("and the process says so in one line, and ends with 1", async () => {
+  test("and the process reports it in one line and exits with 1", async () => {
     await writeFile(files.keyFile, second.key);
 
     await using service = await ServiceProcess.fail({
@@ -162,7 +162,7 @@ test.each([
   expect(() => loadConfig(env)).toThrow(fault);
 });
 
-test("an expired certificate is warned of", async () => {
+test("an expired certificate causes a warning", async () => {
   const expired = authority.issue("old", -1_000);
   await writeFile(files.certFile, expired.cert);
   await writeFile(files.keyFile, expired.key);
@@ -172,7 +172,7 @@ test("an expired certificate is warned of", async () => {
   expect(logger.lines).toMatchObject([{ level: "warn", message: "the TLS certificate has expired" }]);
 });
 
-test("TLS 1.2 is spoken, and nothing older", async () => {
+test("TLS 1.2 is the oldest version accepted", async () => {
   const server = await startWithoutClientCertificates();
 
   const socket = await shakeHands(server, { maxVersion: "TLSv1.2" });
@@ -184,7 +184,7 @@ test("TLS 1.2 is spoken, and nothing older", async () => {
   );
 });
 
-test("with an authority for clients, only clients with a certificate of it are let in", async () => {
+test("with an authority for clients, only clients with a certificate from it are accepted", async () => {
   const server = await start();
 
   const verdicts = [
@@ -282,7 +282,7 @@ describe("while the authority of clients is replaced", () => {
   const newClients = createAuthority("new clients");
   const [oldClient, newClient] = [oldClients.issue("a client"), newClients.issue("a client")];
 
-  test("clients of both get in as long as both are in the file", async () => {
+  test("clients of both are accepted as long as both are in the file", async () => {
     await writeFile(files.clientCaFile, oldClients.cert);
     const server = await start();
     const before = [await isLetIn(server, oldClient), await isLetIn(server, newClient)];
@@ -294,7 +294,7 @@ describe("while the authority of clients is replaced", () => {
     expect(await isLetIn(server, oldClient)).toBe(true);
   });
 
-  test("clients of one that was taken out do not get in, nor resume a session; open connections go on", async () => {
+  test("clients of a removed one can neither connect nor resume a session; open connections continue", async () => {
     await writeFile(files.clientCaFile, oldClients.cert + newClients.cert);
     const server = await start();
     const before = await shakeHands(server, oldClient);
@@ -320,7 +320,7 @@ describe("while the authority of clients is replaced", () => {
   });
 });
 
-test("a server that was closed follows its files no more", async () => {
+test("a closed server no longer follows its files", async () => {
   const tls = stack.use(await TlsCertificates.open({ ...files, logger, pollMs: 10 }));
   const server = await serve({ tls });
   await server[Symbol.asyncDispose]();

@@ -27,7 +27,7 @@ describe("a batch", () => {
     expect(answers.every(({ result }) => result.case === "vehicle" && result.value.source === Source.VPIC)).toBe(true);
   });
 
-  test("that is half cached has its hits before its misses", async () => {
+  test("that is half cached returns its hits before its misses", async () => {
     const hitsRead = Promise.withResolvers<undefined>();
     await start({ env: PATIENT });
     const vins = manyVins(200);
@@ -46,7 +46,7 @@ describe("a batch", () => {
     expect(isHit).toEqual([...Array(100).fill(true), ...Array(100).fill(false)]);
   });
 
-  test("asks vPIC for nothing more when its caller leaves", async () => {
+  test("sends vPIC nothing more when its caller leaves", async () => {
     await start({ env: PATIENT, vpic: { respondWith: { kind: "silence" } } });
     const caller = new AbortController();
 

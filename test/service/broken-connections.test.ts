@@ -73,7 +73,7 @@ function send(address: string, bytes: Buffer): Socket {
 }
 
 describe.each(CASES)("%s on %s", (_name, port, wire) => {
-  test("names who removes, also when the connection breaks at once", async () => {
+  test("names the caller of a Remove, even when the connection breaks at once", async () => {
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const socket = send(app[port], wire.remove);
       await once(socket, "connect");

@@ -36,7 +36,7 @@ test("the service's own page shows a vehicle", async () => {
   expect(await page.innerText("dl")).toMatch(/Make\s+PETERBILT/);
 });
 
-test("the page asks for a token where one is needed", async () => {
+test("the page asks for a token when one is needed", async () => {
   await using directory = await temporaryDirectory();
   const tokens = join(directory.path, "tokens");
   await writeFile(tokens, `reader ${digestOf("vs_reader")} lookup\n`);

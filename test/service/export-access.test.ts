@@ -47,7 +47,7 @@ describe.each([
     expect(await response.text()).toMatch(/token/);
   });
 
-  test("answers a token with the scope, and leaves a line of audit with its name", async () => {
+  test("answers a token with the scope, and logs an audit line with its name", async () => {
     app.logger.lines.length = 0;
 
     const response = await get("/export.parquet", EXPORTER);

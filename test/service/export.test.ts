@@ -57,7 +57,7 @@ describe.each(["grpc", "grpc-web", "connect"] as const)("an Export over %s", (pr
     expect(rows).toEqual(VINS.toSorted().map((vin) => expect.objectContaining({ vin })));
   });
 
-  test("shows exactly what Lookup answers", async () => {
+  test("contains exactly the answers of Lookup", async () => {
     const vehicle = await clientOf(app, protocol).lookup({ vin: VINS[2] ?? "", view: 2 });
 
     const { bytes } = await read(clientOf(app, protocol).export({}));

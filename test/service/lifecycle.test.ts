@@ -40,7 +40,7 @@ describe("the process", () => {
     expect(vpic.requests).toHaveLength(1);
   });
 
-  test("on SIGTERM says that it stops serving, finishes what runs, and ends with 0", async () => {
+  test("on SIGTERM reports NOT_SERVING, finishes running calls, and exits with 0", async () => {
     const stopped = Promise.withResolvers<undefined>();
     await using directory = await temporaryDirectory();
     await using vpic = await startFakeVpic({
@@ -79,7 +79,7 @@ describe("the process", () => {
     expect(service.log.map(({ msg }) => msg)).toEqual(expect.arrayContaining(["stopping", "stopped"]));
   });
 
-  test("on SIGINT ends reflection streams, whose clients would hold them open, and idle connections", async () => {
+  test("on SIGINT ends reflection streams, which clients would hold open, and idle connections", async () => {
     const released = Promise.withResolvers<undefined>();
     await using directory = await temporaryDirectory();
     await using service = await ServiceProcess.start({
@@ -108,7 +108,7 @@ describe("the process", () => {
     expect(await exited).toBe(0);
   });
 
-  test("tells every fault of its configuration on standard error, and ends with 1", async () => {
+  test("reports every fault of its configuration on standard error, and exits with 1", async () => {
     await using service = await ServiceProcess.fail({ HOST: "no host", VPIC_PATIENCE: "soon" });
 
     expect(service.exitCode).toBe(1);
@@ -116,7 +116,7 @@ describe("the process", () => {
     expect(service.stderr).toContain('VPIC_PATIENCE: found "soon"');
   });
 
-  test("says in one line that a port is in use, and ends with 1", async () => {
+  test("reports in one line that a port is in use, and exits with 1", async () => {
     await using directory = await temporaryDirectory();
     await using occupier = createServer().listen(0, "127.0.0.1");
     await once(occupier, "listening");

@@ -37,19 +37,19 @@ function exact(item: Item): number[] {
 }
 
 describe("convert", () => {
-  test("computes what is not known yet", () => {
+  test("computes unknown variables", () => {
     const values = converted(known(CC, "3189"));
 
     expect(values).toEqual({ [CI]: "194.604719918", [LITRES]: "3.189000" });
   });
 
-  test("leaves what is known alone", () => {
+  test("leaves known variables alone", () => {
     const values = converted(known(CC, "3189"), known(CI, "195"), known(LITRES, "3.2"));
 
     expect(values).toEqual({});
   });
 
-  test("does not convert what it has converted", () => {
+  test("does not chain conversions", () => {
     const values = converted(known(CI, "183"));
 
     expect(values).toEqual({ [CC]: "2998.832712" });
@@ -78,7 +78,7 @@ describe("convert", () => {
     expect(elements).toEqual(trusted);
   });
 
-  test("gives 0, as NHTSA does, where there is nothing to compute with", () => {
+  test("returns 0, like NHTSA, when the value is not a number", () => {
     const values = converted(known(LITRES, "TBD"));
 
     expect(values).toEqual({ [CC]: "0" });

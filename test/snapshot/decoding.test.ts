@@ -22,7 +22,7 @@ function decode(vin: string, modelYear?: number): Promise<Decode> {
 }
 
 describe("the year", () => {
-  test("of a heavy truck is that of the better pass, whatever stands at position 7", async () => {
+  test("of a heavy truck is that of the better pass, whatever the character at position 7", async () => {
     const vehicle = await decode("1XPWD40X1ED215307");
 
     expect(vehicle).toMatchObject({ make: "PETERBILT", model: "388", modelYear: "2014", bodyClass: "Truck-Tractor" });
@@ -51,7 +51,7 @@ describe("the year", () => {
     expect(vehicle.verdict.text).toContain("12 - Model Year Warning - Model Year entered for decoding with VIN");
   });
 
-  test("may be the first that the service answers, 1980", async () => {
+  test("may be the first that the service supports, 1980", async () => {
     const vehicle = await decode("ZCGAA1A10AA000123", 1980);
 
     expect(vehicle.modelYear).toBe("1980");
@@ -77,7 +77,7 @@ describe("the year", () => {
     expect(vehicle.verdict.codes).toEqual(expect.arrayContaining([8, 12]));
   });
 
-  test("is what NHTSA has set for the descriptor, before all rules", async () => {
+  test("is the one that NHTSA sets for the descriptor, overriding all rules", async () => {
     const withSetYear = await decode("KMHGC4DH0BU123456");
     const withHint = await decode("KMHGC4DH0BU123456", 2011);
 
@@ -86,7 +86,7 @@ describe("the year", () => {
     expect(withHint.verdict.codes).toContain(12);
   });
 
-  test("is empty, with code 11, when position 10 is no year", async () => {
+  test("is empty, with code 11, when position 10 is not a year code", async () => {
     const vehicle = await decode("12345678901234567");
 
     expect(vehicle).toMatchObject({ make: "SHERMAN + REILLY", model: "", modelYear: "" });
@@ -122,14 +122,14 @@ describe("the verdict", () => {
     });
   });
 
-  test("says that nothing detailed is known", async () => {
+  test("says that no detailed data is available", async () => {
     const vehicle = await decode("19EAAAA0XEA000001");
 
     expect(vehicle).toMatchObject({ make: "SKYLINE CORPORATION", model: "" });
     expect(vehicle.verdict.codes).toContain(8);
   });
 
-  test("warns of off-road vehicles, whose check digit need not be right", async () => {
+  test("warns of off-road vehicles, whose check digit may be wrong", async () => {
     const vehicle = await decode("4XAXH76A0CA000001");
 
     expect(vehicle.bodyClass).toMatch(/^Off-Road Vehicle/);
@@ -137,7 +137,7 @@ describe("the verdict", () => {
     expect(vehicle.verdict.text).toContain("10 - Off-Road Vehicle Warning");
   });
 
-  test("excepts batches that were built with a wrong check digit", async () => {
+  test("exempts batches that were built with a wrong check digit", async () => {
     const excepted = await decode("ZACCJBDT0FPB68110");
     const before = await decode("ZACCJBDT0FPB52183");
 
@@ -146,7 +146,7 @@ describe("the verdict", () => {
     expect(before.verdict.codes).toEqual([1]);
   });
 
-  test("does not mind a letter in place of an excepted check digit", async () => {
+  test("accepts a letter in place of an exempted check digit", async () => {
     const vehicle = await decode("KMTGB4SDDRU228034");
 
     expect(vehicle.verdict.codes).not.toContain(400);
@@ -169,7 +169,7 @@ describe("the verdict", () => {
 });
 
 describe("the attributes", () => {
-  test("go by vPIC's names, with numbers and labels as vPIC prints them", async () => {
+  test("have vPIC's names, with numbers and labels as in vPIC", async () => {
     const vehicle = await decode("WVWKG61J34D132375");
 
     expect(vehicle.attributes).toEqual({
@@ -193,7 +193,7 @@ describe("the attributes", () => {
     });
   });
 
-  test("join notes of which several apply, each once", async () => {
+  test("join several notes, each once", async () => {
     const severalNotes = await decode("JN8AS5MT2DW030625");
     const sameNoteTwice = await decode("KMHCG45C71U234399");
 
@@ -203,13 +203,13 @@ describe("the attributes", () => {
     expect(sameNoteTwice.attributes["OtherRestraintSystemInfo"]).toBe("Depowered Airbags");
   });
 
-  test("tell what NHTSA takes for granted of all motorcycles", async () => {
+  test("include NHTSA's default values for motorcycles", async () => {
     const vehicle = await decode("JYAVM01E27A113338");
 
     expect(vehicle.attributes["GVWR"]).toBe("Class 1A: 3,000 lb or less (1,360 kg or less)");
   });
 
-  test("tell what the engine's model implies", async () => {
+  test("include the values that the engine model implies", async () => {
     const vehicle = await decode("4V4NC9EJXEN171694");
 
     expect(vehicle.attributes).toMatchObject({
@@ -234,7 +234,7 @@ describe("the labels", () => {
     expect(vehicle.bodyClass).toBe(bodyClass);
   });
 
-  test("of attributes are today's", async () => {
+  test("of attributes are the current ones", async () => {
     const boxer = await decode("4S3BMBC66D3028950");
     const offRoad = await decode("4UF8AXJY8PZ3J8413");
 
@@ -249,7 +249,7 @@ describe("the labels", () => {
   });
 });
 
-describe("what the data cannot tell", () => {
+describe("where data is missing, the decode", () => {
   test.each(["1NXBU4EEXAZ201807", "2HKRM3H78CH514622", "JTDBE32K930219649"])(
     "leaves the engine's power of %s out",
     async (vin) => {
@@ -276,7 +276,7 @@ describe("what the data cannot tell", () => {
     // Other codes say already that the decode is not clean.
     ["5TDGSKFC4RS100013", [1]],
     ["1T9B5XGBXS8380067", [8]],
-  ])("is said by the codes when there is no model: %s", async (vin, codes) => {
+  ])("says so in the codes when there is no model: %s", async (vin, codes) => {
     const vehicle = await decode(vin);
 
     expect(vehicle.model).toBe("");
@@ -285,7 +285,7 @@ describe("what the data cannot tell", () => {
 });
 
 describe("of several patterns", () => {
-  test("the one wins that NHTSA's database sorts first, stars and all", async () => {
+  test("the one that NHTSA's database sorts first wins, including stars", async () => {
     const tractor = await decode("3AKJF8FG5RJFB7135");
     const highlander = await decode("5TDBBRCH7M2Z18260");
 
@@ -295,7 +295,7 @@ describe("of several patterns", () => {
 });
 
 describe("a small maker", () => {
-  test("is known by six characters", async () => {
+  test("is identified by six characters", async () => {
     const vehicle = await decode("1C9FA3822R1257465");
 
     expect(vehicle).toMatchObject({ make: "CEI EQUIPMENT COMPANY, INC.", modelYear: "2024", bodyClass: "Trailer" });
@@ -304,7 +304,7 @@ describe("a small maker", () => {
 });
 
 describe("a formula pattern", () => {
-  test("has its value in the VIN", async () => {
+  test("takes its value from the VIN", async () => {
     const vehicle = await decode("LDYAA6A0XAA000001");
 
     expect(vehicle.attributes["EngineCylinders"]).toBe("6");
@@ -320,7 +320,7 @@ describe("any 17 characters that a VIN may have", () => {
   );
   const anyYear = fc.option(fc.integer({ min: 1981, max: 2028 }), { nil: undefined });
 
-  test("are decoded without fault, and alike each time", async () => {
+  test("are decoded without an error, with the same result each time", async () => {
     await fc.assert(
       fc.asyncProperty(anyWmi, anyTail, anyYear, async (wmi, tail, modelYear) => {
         const first = await decode(wmi + tail, modelYear);

@@ -37,13 +37,13 @@ afterAll(async () => {
 });
 
 describe("real VINs", () => {
-  test("are never given an engine's power, which the data has by engine family only", () => {
+  test("never get an engine's power, which the data has only by engine family", () => {
     const claims = decodes.filter(({ attributes }) => /\bEngine(HP|KW)/.test(Object.keys(attributes).join()));
 
     expect(claims).toEqual([]);
   });
 
-  test("are enough to tell", () => {
+  test("are enough for a comparison", () => {
     expect(facts.length).toBeGreaterThan(200);
   });
 
@@ -56,7 +56,7 @@ describe("real VINs", () => {
     expect(differences).toEqual(RENAMED_SINCE.filter((difference) => difference.includes(` ${field}:`)));
   });
 
-  test("have the error codes that vPIC gives them, as far as the snapshot can know them", () => {
+  test("have vPIC's error codes, as far as the snapshot can know them", () => {
     const differences = facts.flatMap((fact, index) => {
       const found = comparableCodes(decodes[index]?.verdict.codes.join(",") ?? "", fact);
       const expected = comparableCodes(fact.errorCodes, fact);

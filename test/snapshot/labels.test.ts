@@ -43,7 +43,7 @@ beforeAll(async () => {
   labels = await readLabels();
 });
 
-describe("today's name", () => {
+describe("the current name", () => {
   test.each(Object.entries(TABLES))("has every value of variable %s, from %s", (elementId, table) => {
     const values = valuesOf(Number(elementId));
 
@@ -60,7 +60,7 @@ describe("today's name", () => {
     expect(new Set([...found].filter((name) => name !== ""))).toEqual(new Set(expected));
   });
 
-  test("is given for all variables that have a look-up table", () => {
+  test("is used for all variables with a look-up table", () => {
     const known = new Set([...Object.keys(TABLES), MODEL].map(Number));
     const others = new Set(content.attributes.elementId).difference(known);
 

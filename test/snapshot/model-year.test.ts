@@ -43,7 +43,7 @@ describe("impliedYear", () => {
     expect(implied).toEqual({ year: 1999, isConclusive: true });
   });
 
-  test("believes in the latest year itself", () => {
+  test("accepts the latest year itself", () => {
     const implied = impliedYear(vinWith("A", "W"), true, LATEST_YEAR);
 
     expect(implied?.year).toBe(2028);
@@ -68,7 +68,7 @@ describe("yearOfOtherCycle", () => {
     expect(other).toBe(expected);
   });
 
-  test("is unknown where it lies too far ahead", () => {
+  test("is undefined when it is too far ahead", () => {
     const other = yearOfOtherCycle(1999, LATEST_YEAR);
 
     expect(other).toBeUndefined();

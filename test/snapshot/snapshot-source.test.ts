@@ -62,7 +62,7 @@ describe("a snapshot that is unpacked for the first time", () => {
     expect(model).toBe(MODEL);
   });
 
-  test("creates the data directory and leaves nothing in progress in it", async () => {
+  test("creates the data directory and leaves no temporary files in it", async () => {
     await unpackOnce();
 
     const files = await readdir(dataDir);
@@ -70,7 +70,7 @@ describe("a snapshot that is unpacked for the first time", () => {
     expect(files.toSorted()).toEqual(["snapshot.bin", "snapshot.bin.lock"]);
   });
 
-  test("says how far it is, and the date of the data", async () => {
+  test("logs its progress and the date of the data", async () => {
     await using source = open();
     const statusBefore = source.status();
 
@@ -79,10 +79,10 @@ describe("a snapshot that is unpacked for the first time", () => {
     expect(statusBefore).toEqual({ state: "preparing" });
     expect(source.status()).toEqual({ state: "ready", dataDate: "2025-05-06" });
     expect(log.lines.at(-1)).toMatchObject({ message: "snapshot ready", fields: { dataDate: "2025-05-06" } });
-    expect(log.messages("info")).toContain("snapshot unpacking goes on");
+    expect(log.messages("info")).toContain("snapshot unpacking continues");
   });
 
-  test("takes gzipped databases too", async () => {
+  test("accepts gzipped databases too", async () => {
     const gzipped = join(directory.path, "vpic.db.gz");
     await writeFile(gzipped, gzipSync(await readFile(sourceFile)));
     await using source = open({ snapshotPath: gzipped });
@@ -103,7 +103,7 @@ describe("a snapshot that is unpacked for the first time", () => {
     expect(source.status()).toEqual({ state: "preparing" });
   });
 
-  test("stops when it is closed, and leaves nothing in progress", async () => {
+  test("stops when it is closed, and leaves no temporary files", async () => {
     // The bundled database, for it takes long enough.
     const source = openSnapshot({ dataDir, logger: log });
     const decode = source.decode(QUERY, AbortSignal.timeout(20_000));
@@ -157,7 +157,7 @@ describe("a snapshot that is unpacked for the first time", () => {
     const before = await readFile(snapshotFile);
     await using source = open({ snapshotPath: snapshotFile });
 
-    await expect(modelFrom(source)).rejects.toThrow("SNAPSHOT_PATH: it is where the unpacked snapshot is written");
+    await expect(modelFrom(source)).rejects.toThrow("SNAPSHOT_PATH: its path is reserved for the unpacked snapshot");
 
     expect((await readFile(snapshotFile)).equals(before)).toBe(true);
   });
@@ -186,10 +186,10 @@ describe("processes that start together", () => {
   });
 });
 
-describe("a snapshot that is unpacked already", () => {
+describe("a snapshot that is already unpacked", () => {
   beforeEach(unpackOnce);
 
-  test("is opened as it is", async () => {
+  test("is opened without unpacking", async () => {
     const before = await stat(snapshotFile);
 
     await using source = open();
@@ -227,7 +227,7 @@ describe("a snapshot that is unpacked already", () => {
     expect((await stat(snapshotFile)).ino).not.toBe(before.ino);
   });
 
-  test("has nothing left beside it from an unpacking that was killed", async () => {
+  test("removes the files of an unpacking that was killed", async () => {
     const leftover = join(dataDir, "snapshot.bin.part-killed-source");
     await writeFile(leftover, "a whole database");
 
@@ -237,7 +237,7 @@ describe("a snapshot that is unpacked already", () => {
     expect(await readdir(dataDir)).toEqual(["snapshot.bin", "snapshot.bin.lock"]);
   });
 
-  test("leaves alone what another process is unpacking", async () => {
+  test("leaves the files of another unpacking process alone", async () => {
     const inProgress = join(dataDir, "snapshot.bin.part-other");
     await writeFile(inProgress, "half a snapshot");
     using lock = holdLock(`${snapshotFile}.lock`);
@@ -259,7 +259,7 @@ describe("a snapshot that cannot be unpacked", () => {
       () => write("notes.txt", "hello"),
       "SNAPSHOT_PATH: it is neither NHTSA's .plain.zip or .sql nor a SQLite database, gzipped or not",
     ],
-    ["is cut short", () => writeCut("cut.db.gz"), "SNAPSHOT_PATH: its compressed data ends too early"],
+    ["is cut short", () => writeCut("cut.db.gz"), "SNAPSHOT_PATH: its compressed data is truncated"],
     [
       "lacks a table",
       () => writeWithout("Wmi_Make"),
@@ -278,11 +278,11 @@ describe("a snapshot that cannot be unpacked", () => {
     expect(log.lines.filter((line) => line.level === "error").map((line) => line.fields["reason"])).toEqual([reason]);
   });
 
-  test("because a write-ahead log lies beside its database says so", async () => {
+  test("because a write-ahead log is next to its database says so", async () => {
     await writeFile(`${sourceFile}-wal`, "not merged yet");
     await using source = open();
 
-    await expect(modelFrom(source)).rejects.toThrow("a write-ahead log (-wal) lies beside it");
+    await expect(modelFrom(source)).rejects.toThrow("a write-ahead log (-wal) is next to it");
   });
 
   test("because the data directory is a file says so", async () => {
@@ -303,7 +303,7 @@ describe("a snapshot that cannot be unpacked", () => {
     expect(log.messages("error")).toHaveLength(1);
   });
 
-  test("is tried again a minute later, not before", async () => {
+  test("is retried a minute later, not before", async () => {
     let elapsedMs = 0;
     const laterFile = join(directory.path, "later.db");
     await using source = open({ snapshotPath: laterFile, elapsedMs: () => elapsedMs });

@@ -72,7 +72,7 @@ describe("NHTSA's monthly file", () => {
     expect(await modelFrom(name, content)).toBe(MODEL);
   });
 
-  test("gives the values of patterns, of the engine model and of the manufacturer, but none that is private", async () => {
+  test("has the values of patterns, of the engine model and of the manufacturer, but no private ones", async () => {
     await writeFile(join(directory.path, NAME), DUMP);
     await using source = open(NAME);
 
@@ -98,7 +98,7 @@ describe("NHTSA's monthly file", () => {
     expect(await modelFrom("latest.sql", DUMP)).toBe(MODEL.replace("2026-10", "2026-02-17"));
   });
 
-  test("shows in the log how far reading it has come, and leaves nothing in progress", async () => {
+  test("logs the progress of reading, and leaves no temporary files", async () => {
     await modelFrom(NAME, DUMP);
 
     expect(log.lines.map(({ fields }) => fields)).toEqual(
@@ -136,7 +136,7 @@ describe("a dump's rows", () => {
     );
   });
 
-  test("are read by the names of their columns, whatever the order and in quotes or not", async () => {
+  test("are read by the names of their columns, in any order, with or without quotes", async () => {
     using database = await importFrom([
       Buffer.from(
         DUMP.replace(
@@ -166,14 +166,14 @@ x	509	2180
     expect(database.prepare("SELECT Name FROM BodyStyle WHERE Id = 66").pluck().get()).toBe(text);
   });
 
-  test("are kept only of tables that the snapshot is made from", async () => {
+  test("are kept only for tables from which the snapshot is built", async () => {
     using database = await importFrom([Buffer.from(DUMP)]);
 
     const tables = database.prepare("SELECT name FROM sqlite_master ORDER BY name").pluck().all();
     expect(tables).toEqual(Object.keys(DUMP_TABLES).filter((name) => !/defs_body|validchars/.test(name)));
   });
 
-  test("may belong to another schema, and are not read then", async () => {
+  test("are ignored if they belong to another schema", async () => {
     const other = "COPY public.wmi (id) FROM stdin;\nCOPY vpic.wmi (id) FROM stdin;\n\\.\n";
 
     using database = await importFrom([Buffer.from(DUMP.replace("COPY vpic.abs", `${other}COPY vpic.abs`))]);
@@ -249,7 +249,7 @@ describe("a dump cannot be used", () => {
       DUMP.slice(0, DUMP.indexOf("COPY vpic.wmi_make")),
       anywhere(": it has no rows of these tables: wmi_make, wmi_vinschema"),
     ],
-    ["has the rows of a table twice", DUMP + DUMP, anywhere(", table abs: the rows of the table come twice")],
+    ["has the rows of a table twice", DUMP + DUMP, anywhere(", table abs: the table occurs twice")],
     [
       "ends with a line of 16 MiB",
       DUMP + "-".repeat(1 + (16 << 20)),
@@ -278,7 +278,7 @@ describe("a dump cannot be used", () => {
     expect(reason).toBe("SNAPSHOT_PATH: it is in pg_dump's custom format; use NHTSA's .plain.zip instead");
   });
 
-  test("and is not replaced by the embedded data, nor read again until it changes", async () => {
+  test("and is neither replaced by the embedded data nor read again until it changes", async () => {
     await writeFile(join(directory.path, NAME), DUMP.replace("2180\t509", "2180"));
     let nowMs = Date.parse("2026-11-22T12:00:00Z");
     await using source = open(NAME, () => nowMs);

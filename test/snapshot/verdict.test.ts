@@ -8,7 +8,7 @@ describe("textOf", () => {
     expect(text).toBe("1 - Check Digit (9th position) does not calculate properly; 400 - Invalid Characters Present");
   });
 
-  test("says that the check digit of an off-road vehicle tells little", () => {
+  test("says that the check digit of an off-road vehicle may be inaccurate", () => {
     const text = textOf([1, 10], false);
 
     expect(text).toMatch(
@@ -16,13 +16,13 @@ describe("textOf", () => {
     );
   });
 
-  test("says that a wrong check digit is excepted", () => {
+  test("says that a wrong check digit is exempted", () => {
     const text = textOf([0], true);
 
     expect(text).toMatch(/^0 - VIN decoded clean\. .* NOTE: Check Digit Exception - /);
   });
 
-  test("is cut where vPIC cuts it", () => {
+  test("is truncated as in vPIC", () => {
     const text = textOf([1, 8, 9, 10], false);
 
     expect(text).toHaveLength(500);
@@ -36,7 +36,7 @@ describe("weightOf", () => {
     expect(weight).toBe(-1025);
   });
 
-  test("of no code that matters is nothing", () => {
+  test("is 0 for codes without weight", () => {
     const weight = weightOf([0, 9, 10]);
 
     expect(weight).toBe(0);

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { invalidCharacters, isCheckDigitRight } from "../../src/snapshot/vin-characters.ts";
 
 describe("invalidCharacters", () => {
-  test("finds none in a VIN of a car", () => {
+  test("finds none in the VIN of a car", () => {
     const found = invalidCharacters("1M8GDM9AXKP042788", true, false);
 
     expect(found).toBe("");

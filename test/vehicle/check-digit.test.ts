@@ -39,7 +39,7 @@ describe("checkDigit", () => {
     );
   });
 
-  test("does not depend on what stands at position 9", () => {
+  test("does not depend on position 9", () => {
     fc.assert(
       fc.property(anyVin, anyCharacter, (vin, character) => {
         const digit = checkDigit(withCheckDigit(vin, character));
@@ -51,7 +51,7 @@ describe("checkDigit", () => {
 });
 
 describe("hasValidCheckDigit", () => {
-  test("accepts a VIN that carries its check digit and no other", () => {
+  test("accepts a VIN with its check digit and no other", () => {
     fc.assert(
       fc.property(anyVin, anyCharacter, (vin, character) => {
         const isValid = hasValidCheckDigit(withCheckDigit(vin, character));

@@ -58,7 +58,7 @@ describe("an entry of the snapshot", () => {
   });
 });
 
-test("the sweep deletes what can no longer be given", () => {
+test("the sweep deletes expired entries", () => {
   const cutoffs = sweepCutoffs(policy, NOW);
 
   expect(cutoffs).toEqual({ vpic: NOW - 365 * DAY_MS, negative: NOW - DAY_MS, snapshot: NOW - HOUR_MS });

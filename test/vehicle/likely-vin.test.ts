@@ -77,7 +77,7 @@ test("guesses nothing when the judge cannot answer", async () => {
   expect(judge.asked).toHaveLength(1);
 });
 
-test("guesses for many callers at once let others run in between", async () => {
+test("guesses for many callers at once let other work run in between", async () => {
   const source = withLikelyVin(new ScriptedSource("vpic", ({ vin }) => aVehicle({ vin, ...NO_MODEL })), knowing(MEANT));
   const turnsAtAnswers: number[] = [];
   let turns = 0;

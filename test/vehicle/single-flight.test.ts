@@ -86,21 +86,18 @@ test.each([
   { keep: [false, true], isAborted: false },
   { keep: [false], isAborted: true },
   { keep: [false, false], isAborted: true },
-])(
-  "when callers who said keep: $keep have all gone, the flight is aborted: $isAborted",
-  async ({ keep, isAborted }) => {
-    const flights = new SingleFlight<string, string>();
-    const work = new Work();
-    const caller = new AbortController();
-    const joined = keep.map((keep) => flights.join("a", work.start, caller.signal, keep === undefined ? {} : { keep }));
+])("when callers with keep: $keep have all gone, the flight is aborted: $isAborted", async ({ keep, isAborted }) => {
+  const flights = new SingleFlight<string, string>();
+  const work = new Work();
+  const caller = new AbortController();
+  const joined = keep.map((keep) => flights.join("a", work.start, caller.signal, keep === undefined ? {} : { keep }));
 
-    caller.abort(new Error("gone"));
-    await Promise.allSettled(joined);
+  caller.abort(new Error("gone"));
+  await Promise.allSettled(joined);
 
-    expect(work.signal?.aborted).toBe(isAborted);
-    expect(flights.size).toBe(isAborted ? 0 : 1);
-  },
-);
+  expect(work.signal?.aborted).toBe(isAborted);
+  expect(flights.size).toBe(isAborted ? 0 : 1);
+});
 
 test("a flight that fails without callers is not an unhandled rejection", async () => {
   const flights = new SingleFlight<string, string>();

@@ -56,7 +56,7 @@ describe("a miss", () => {
     expect(store.entries.size).toBe(1);
   });
 
-  test("of a thousand callers is asked for once", async () => {
+  test("of a thousand callers is decoded once", async () => {
     const { script, answers } = byHand();
     const vpic = new ScriptedSource("vpic", script);
     const { lookup } = setUp([vpic]);
@@ -70,7 +70,7 @@ describe("a miss", () => {
     expect(results.every(({ vehicle }) => vehicle.model === "388")).toBe(true);
   });
 
-  test("is asked for once per model year", async () => {
+  test("is decoded once per model year", async () => {
     const vpic = new ScriptedSource("vpic");
     const { lookup, store } = setUp([vpic]);
 
@@ -89,7 +89,7 @@ describe("a miss", () => {
     expect(result).toMatchObject({ cached: false, vehicle: { source: "snapshot" } });
   });
 
-  test("is answered by the snapshot when vPIC takes longer than its patience, and vPIC's late answer replaces it", async () => {
+  test("is answered by the snapshot when vPIC takes longer than the patience, and vPIC's late answer replaces it", async () => {
     const { script, answers } = byHand();
     const { lookup } = setUp([new ScriptedSource("vpic", script), new ScriptedSource("snapshot")]);
 
@@ -151,7 +151,7 @@ describe("a miss", () => {
     expect(vpic.asked).toHaveLength(1);
   });
 
-  test("asks vPIC for what a snapshot that ranks first cannot decode", async () => {
+  test("is decoded by vPIC if a snapshot that ranks first cannot", async () => {
     const snapshot = new ScriptedSource("snapshot", (query) =>
       aVehicle({ vin: query.vin, source: "snapshot", ...nothingKnown }),
     );
@@ -177,7 +177,7 @@ describe("a miss", () => {
     expect(store.entries.size).toBe(1);
   });
 
-  test("is still answered for those who wait when others leave", async () => {
+  test("is still answered for waiting callers when others leave", async () => {
     const { script, answers } = byHand();
     const { lookup } = setUp([new ScriptedSource("vpic", script)]);
     const leaving = Array.from({ length: 10 }, () => new AbortController());
@@ -212,7 +212,7 @@ describe("a miss", () => {
 describe("another vehicle", () => {
   const other = aVehicle({ vin: parseVin("1M8GDM9AXKP042788"), make: "MCI" });
 
-  test("that a source answers with is neither given nor stored, and the next source is asked", async () => {
+  test("in the answer of a source is neither returned nor stored, and the next source is asked", async () => {
     const faults: unknown[] = [];
     const store = new MemoryStore();
     const sources = [new ScriptedSource("vpic", () => other), new ScriptedSource("snapshot")];
@@ -226,7 +226,7 @@ describe("another vehicle", () => {
     expect(faults).toEqual([new Error("the source answered for another VIN")]);
   });
 
-  test("that the store gives is a miss", async () => {
+  test("from the store is a miss", async () => {
     const { lookup, store } = setUp([new ScriptedSource("vpic")]);
     vi.spyOn(store, "find").mockResolvedValue(other);
     vi.spyOn(store, "findMany").mockResolvedValue([other]);
@@ -251,7 +251,7 @@ describe("an old entry", () => {
     expect(result).toMatchObject({ cached: false, stale: false, vehicle: { model: "388" } });
   });
 
-  test("is given as stale, before the snapshot is asked, when vPIC cannot answer", async () => {
+  test("is returned as stale, before the snapshot is asked, when vPIC cannot answer", async () => {
     const snapshot = new ScriptedSource("snapshot");
     const { lookup, store } = setUp([new ScriptedSource("vpic", unavailable()), snapshot]);
     await remember(store, old);
@@ -273,7 +273,7 @@ describe("an old entry", () => {
     expect(snapshot.asked).toHaveLength(0);
   });
 
-  test("is not given when it is older than a stale entry may be", async () => {
+  test("is not returned when it is older than a stale entry may be", async () => {
     const { lookup, store } = setUp([new ScriptedSource("vpic", unavailable()), new ScriptedSource("snapshot")]);
     await remember(store, { ...old, decodedAt: Date.UTC(2025, 10, 1) });
 
@@ -282,7 +282,7 @@ describe("an old entry", () => {
     expect(result).toMatchObject({ cached: false, vehicle: { source: "snapshot" } });
   });
 
-  test("is asked for again with a maximum age of 0, as is a young one", async () => {
+  test("is decoded again with a maximum age of 0, like a young one", async () => {
     const vpic = new ScriptedSource("vpic");
     const { lookup } = setUp([vpic]);
 
@@ -309,7 +309,7 @@ test("a deadline that has passed ends the wait for vPIC at once, without a warni
 });
 
 describe("an entry of the snapshot", () => {
-  test("is given at once, and replaced by vPIC in the background", async () => {
+  test("is returned at once, and replaced by vPIC in the background", async () => {
     const vpic = new ScriptedSource("vpic");
     const { lookup, store } = setUp([vpic, new ScriptedSource("snapshot")]);
     await remember(store, aVehicle({ source: "snapshot", decodedAt: Date.now() }));

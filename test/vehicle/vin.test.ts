@@ -4,7 +4,7 @@ import { InvalidFieldError } from "../../src/vehicle/errors.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 
 const VIN = "1XPWD40X1ED215307";
-const TOO_SHORT = "partial VINs are not decoded, and numbers from before 1981, which were shorter, are in no database";
+const TOO_SHORT = "partial VINs are not decoded, and shorter numbers from before 1981 are not in any database";
 
 function descriptionOf(text: string): string {
   try {
@@ -70,7 +70,7 @@ describe("parseVin", () => {
     ],
     ["a label", "VIN: 1XPWD40X1ED215307", '"VIN:" does not belong to the VIN; send the VIN alone: 1XPWD40X1ED215307'],
     [
-      "a label that touches",
+      "an attached label",
       "vin1xpwd40x1ed215307",
       '"VIN" does not belong to the VIN; send the VIN alone: 1XPWD40X1ED215307',
     ],
@@ -105,14 +105,14 @@ describe("parseVin", () => {
     expect(parse).toThrow(expect.objectContaining({ name: "InvalidFieldError", field: "vins[3]" }));
   });
 
-  test("says of a text as large as a request only how long it is", () => {
+  test("reports only the length of a text as large as a request", () => {
     const description = descriptionOf(`1${" ".repeat(262_144)}1`);
 
     expect(description).toBe("a VIN has 17 characters, this has 262146");
   });
 });
 
-describe("parseVin, whatever it is given,", () => {
+describe("parseVin, for any input,", () => {
   const vinCharacter = fc.constantFrom(...Array.from("0123456789ABCDEFGHJKLMNPRSTUVWXYZ"));
   const nearCharacter = fc.oneof(
     { weight: 9, arbitrary: vinCharacter },
@@ -121,7 +121,7 @@ describe("parseVin, whatever it is given,", () => {
   const nearVin = fc.array(nearCharacter, { minLength: 15, maxLength: 19 }).map((characters) => characters.join(""));
   const anyText = fc.oneof(nearVin, fc.string({ unit: "binary", maxLength: 50 }), fc.string({ maxLength: 50 }));
 
-  test("gives a well-formed VIN or the domain's error", () => {
+  test("returns a well-formed VIN or throws the domain's error", () => {
     fc.assert(
       fc.property(anyText, (text) => {
         const description = descriptionOf(text);
@@ -134,7 +134,7 @@ describe("parseVin, whatever it is given,", () => {
     );
   });
 
-  test("gives the same for what it gave", () => {
+  test("returns its own results unchanged", () => {
     fc.assert(
       fc.property(fc.string({ unit: vinCharacter, minLength: 17, maxLength: 17 }), (vin) => {
         const spelled = ` ${vin.toLowerCase()}\uFEFF`;

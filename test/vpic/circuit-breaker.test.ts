@@ -89,7 +89,7 @@ describe("a closed breaker", () => {
     expect(breaker.state).toBe(expected);
   });
 
-  test("forgets what is older than 30 s", () => {
+  test("forgets attempts older than 30 s", () => {
     const breaker = new CircuitBreaker();
     attempt(breaker, "--");
     vi.advanceTimersByTime(30_001);
@@ -99,7 +99,7 @@ describe("a closed breaker", () => {
     expect(breaker.state).toBe("closed");
   });
 
-  test("does not judge by quick failures while earlier attempts are undecided", () => {
+  test("ignores quick failures while earlier attempts are undecided", () => {
     const breaker = new CircuitBreaker();
     const slow = breaker.begin();
     attempt(breaker, "----");

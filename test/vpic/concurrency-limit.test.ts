@@ -75,7 +75,7 @@ test("a call that is aborted while waiting leaves its turn to the next", async (
   await expect(Promise.all(running)).resolves.toHaveLength(2);
 });
 
-test("a call that is aborted in the moment of its turn returns the place", async () => {
+test("a call that is aborted at the moment of its turn returns the slot", async () => {
   const limit = new ConcurrencyLimit({ maxRunning: 1, maxWaiting: 5 });
   const caller = new AbortController();
   await limit.enter(never());

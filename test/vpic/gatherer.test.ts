@@ -78,7 +78,7 @@ test("the first question is sent at once and alone, the others together after 50
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("50 leave at once, and the oldest of the rest waits no longer than 50 ms", async () => {
+test("50 are sent at once, and the oldest of the rest waits no longer than 50 ms", async () => {
   const asked = new Asked();
   using gatherer = new Gatherer(asked.ask);
 
@@ -120,7 +120,7 @@ test("a request that waits for its turn is filled before another is made", async
   expect(asked.sizes).toEqual([1, 50, 29]);
 });
 
-test("one VIN with two model years is not put into one request", async () => {
+test("one VIN with two model years is sent in two requests", async () => {
   const asked = new Asked();
   using gatherer = new Gatherer(asked.ask);
   const [first, vin = parseVin("")] = toVins(2);

@@ -99,7 +99,7 @@ describe("a token bucket", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("no stretch of time exceeds burst and rate", async () => {
+  test("no period exceeds burst and rate", async () => {
     const bucket = new TokenBucket({ requestsPerSecond: 5, burst: 4 });
     const times: number[] = [];
 
@@ -119,7 +119,7 @@ describe("a token bucket", () => {
     }
   });
 
-  test("a rate below one a second is kept", async () => {
+  test("a rate below one per second is respected", async () => {
     const bucket = new TokenBucket({ requestsPerSecond: 0.5, burst: 1 });
 
     const times = takeAll(bucket, 3);
@@ -178,7 +178,7 @@ describe("a token bucket", () => {
     expect(times).toEqual([0, 3_200]);
   });
 
-  test("a request that is aborted in the moment of its turn returns the token", async () => {
+  test("a request that is aborted at the moment of its turn returns the token", async () => {
     const bucket = new TokenBucket({ requestsPerSecond: 5, burst: 1 });
     await bucket.take(never());
     const caller = new AbortController();

@@ -33,7 +33,7 @@ test("a value that is missing or does not apply is not an attribute", () => {
   expect(decode?.attributes).not.toHaveProperty("Nested");
 });
 
-test("fields with a member of their own are not attributes", () => {
+test("fields with their own member are not attributes", () => {
   const decode = decodeOf(
     toRow(ASKED, { SuggestedVIN: "1XP!", PossibleValues: "(4:K)", AdditionalErrorText: "unused" }),
   );
@@ -102,7 +102,7 @@ test.each([
   expect(read.map((row) => row.VIN)).toEqual(expected);
 });
 
-test("an answer of 2018 is read: the code holds the text, and the count counts variables", () => {
+test("an answer of 2018 is read: the code contains the text, and the count is that of variables", () => {
   const body = JSON.stringify(toEnvelopeOf2018(`VIN(s): ${VIN}`, [toRow(ASKED, {})]));
 
   const decode = findDecode(readRows(body), VIN, 1_000);

@@ -43,7 +43,7 @@ test("an abort ends a request with its own reason", async () => {
   await expect(asking).rejects.toBe(caller.signal.reason);
 });
 
-test("connections are kept and used again", async () => {
+test("connections are reused", async () => {
   await using vpic = await startFakeVpic();
   await using client = createClient(vpic.url);
 
@@ -54,7 +54,7 @@ test("connections are kept and used again", async () => {
   expect(new Set(vpic.requests.map(({ clientPort }) => clientPort)).size).toBeLessThanOrEqual(2);
 });
 
-test("after an error status the connection is used again", async () => {
+test("after an error status the connection is reused", async () => {
   await using vpic = await startFakeVpic({ respondWith: { kind: "html", status: 503 } });
   await using client = createClient(vpic.url);
 

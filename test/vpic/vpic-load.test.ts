@@ -67,7 +67,7 @@ describe("vPIC under load", () => {
     expect(transport.sentAt.length).toBeLessThanOrEqual(22);
   });
 
-  test("of 30 % failures, evenly spread, nearly all are answered, with at most 1.5 requests per needed one", async () => {
+  test("with 30 % evenly spread failures, nearly all are answered, with at most 1.5 requests per needed one", async () => {
     const transport = Object.assign(new ScriptedTransport(), { mode: "flaky" });
     await using source = createSource(transport, { requestsPerSecond: 500 });
     const vins = toVins(40);

@@ -146,7 +146,7 @@ test("when the breaker opens, callers that wait between attempts or in the queue
   expect(transport.sentAt.length).toBeLessThanOrEqual(16);
 });
 
-test("an answer that takes 3 s is still given", async () => {
+test("an answer that takes 3 s is still used", async () => {
   const transport = new ScriptedTransport();
   transport.latencyMs = 3_000;
   await using source = createSource(transport);
@@ -160,7 +160,7 @@ test("an answer that takes 3 s is still given", async () => {
   expect(decodes).toHaveLength(100);
 });
 
-test("callers beyond the queue that can be served in time are refused at once", async () => {
+test("callers that exceed the queue are refused at once", async () => {
   const transport = new ScriptedTransport();
   transport.latencyMs = 7_900;
   await using source = createSource(transport);

@@ -32,7 +32,7 @@ test("a VIN is sent in one GET that names the service, and decoded", async () =>
   });
 });
 
-test("a model year goes with a single VIN", async () => {
+test("a model year is sent with a single VIN", async () => {
   await using started = await startVpic();
   const { vpic, source } = started;
 
@@ -120,7 +120,7 @@ test("a VIN whose row never comes is unavailable after four requests, not unknow
   expect(vpic.vins.filter((vin) => vin === missing).length).toBeLessThanOrEqual(4);
 });
 
-test("a VIN that vPIC does not know is an answer, with its verdict", async () => {
+test("a VIN that vPIC does not know is answered with vPIC's verdict", async () => {
   await using started = await startVpic({ facts: { [VIN]: UNKNOWN_FACTS } });
 
   const decode = await started.source.decode({ vin: VIN }, never());

@@ -81,7 +81,7 @@ describe.each(KINDS)("the deadline of a %s call", (kind, path) => {
     expect(strict.logger.lines).toEqual([]);
   });
 
-  test("ends it though the client never ends its request", async () => {
+  test("ends it even if the client never ends its request", async () => {
     hang().catch(() => {});
     const stream = client.open(path, { "grpc-timeout": "50m" });
     stream.write(HELLO);
@@ -92,7 +92,7 @@ describe.each(KINDS)("the deadline of a %s call", (kind, path) => {
   });
 });
 
-test("a deadline is told to the handler as the time left", async () => {
+test("a handler sees the deadline as the time left", async () => {
   const left: (number | undefined)[] = [];
   script.unary = ({ value }, { timeoutMs }) => {
     left.push(timeoutMs());
@@ -152,7 +152,7 @@ test.each(["abc", "-1S", "1", "1S, 2S", "100000000S", "1.5S", "", "1s", "S", "1S
   },
 );
 
-test("a request that does not arrive is DEADLINE_EXCEEDED, named by a reason", async () => {
+test("a request that does not arrive is DEADLINE_EXCEEDED, with a reason", async () => {
   await using impatient = await startTestServer(script.methods(), {
     limits: { watch: { arrivalTimeoutMs: 50, lookMs: 5 } },
   });
@@ -170,7 +170,7 @@ test("a request that does not arrive is DEADLINE_EXCEEDED, named by a reason", a
   expect(impatient.ended.map(({ code: ended }) => ended)).toEqual([Code.DeadlineExceeded]);
 });
 
-test("a client that takes nothing of its answer is cut off at the deadline", async () => {
+test("a client that does not read its answer is cut off at the deadline", async () => {
   script.serverStream = async function* () {
     for (;;) {
       yield { value: "A".repeat(32_000) };
@@ -188,7 +188,7 @@ test("a client that takes nothing of its answer is cut off at the deadline", asy
   expect(server.server.calls.inFlight).toBe(0);
 });
 
-test("a call is ended at its deadline though an interceptor waits for ever, and the interceptor sees its signal", async () => {
+test("a call is ended at its deadline even if an interceptor waits forever, and the interceptor sees its signal", async () => {
   hang().catch(() => {});
   const seen: unknown[] = [];
   const reached = Promise.withResolvers<void>();
@@ -213,7 +213,7 @@ test("a call is ended at its deadline though an interceptor waits for ever, and 
   expect(noting.ended.map(({ code }) => code)).toEqual([Code.DeadlineExceeded]);
 });
 
-test("an error that a handler gives after the deadline changes nothing", async () => {
+test("an error that a handler throws after the deadline changes nothing", async () => {
   const late = Promise.withResolvers<never>();
   // On a busy machine the deadline may pass before the handler runs.
   late.promise.catch(() => {});

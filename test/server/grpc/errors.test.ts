@@ -226,7 +226,7 @@ describe("a prepared refusal", () => {
     expect(handled).toBe(0);
   });
 
-  test("for OVERLOADED is given to the call beyond the last place, and to none when a place is free again", async () => {
+  test("for OVERLOADED is sent to the call beyond the last slot, and to none when a slot is free again", async () => {
     const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
     const arrived = Promise.withResolvers<void>();
     script.unary = async ({ value }) => {

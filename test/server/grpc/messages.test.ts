@@ -58,7 +58,7 @@ describe("a unary call", () => {
     expect(answer.status).toBe(status.OK);
   });
 
-  test("is put together from single bytes", async () => {
+  test("is assembled from single bytes", async () => {
     const stream = client.open(ECHO_PATH.unary);
     const answered = new Promise<Buffer>((resolve) => {
       stream.once("data", resolve);
@@ -89,7 +89,7 @@ describe("a unary call", () => {
     expect(answer.messages.map(decodeEcho)).toEqual(["hello"]);
   });
 
-  test("may be compressed, which its Call knows", async () => {
+  test("may be compressed, which its Call records", async () => {
     const before = server.ended.length;
 
     const answer = await client.call(ECHO_PATH.unary, gzipFrame(encodeEcho("hello")), GZIP);
@@ -126,7 +126,7 @@ describe("an answer", () => {
     expect(answer.headers).not.toHaveProperty("grpc-encoding");
   });
 
-  test("of a stream may have compressed messages beside short ones", async () => {
+  test("of a stream may mix compressed messages and short ones", async () => {
     script.serverStream = async function* () {
       yield { value: "short" };
       yield { value: long };
@@ -139,7 +139,7 @@ describe("an answer", () => {
     expect(answer.messages.map(decodeEcho)).toEqual(["short", long]);
   });
 
-  test("of a method whose answers are compressed already is not compressed again", async () => {
+  test("of a method whose answers are already compressed is not compressed again", async () => {
     await using plain = await startTestServer(script.methods({ compressResponses: false }));
     using other = new EchoHttp2(plain.address);
 
@@ -168,7 +168,7 @@ describe.each([
     expect(answer.status).toBe(expected);
   });
 
-  test("holds for a claim of 4 GiB of which only the head comes", async () => {
+  test("applies to a claim of 4 GiB of which only the header arrives", async () => {
     const stream = client.open(path);
     const answered = new Promise<unknown>((resolve) => {
       stream.once("response", resolve);
@@ -196,7 +196,7 @@ describe("the limit of an answer", () => {
     expect(answer.messages).toHaveLength(messages);
   });
 
-  test("ends a stream at the first message that is over it", async () => {
+  test("ends a stream at the first message that exceeds it", async () => {
     script.serverStream = async function* () {
       yield { value: "short" };
       yield { value: "A".repeat(LIMIT_BYTES) };

@@ -140,7 +140,7 @@ describe.each(KINDS)("the context of a %s handler", (_kind, path) => {
     });
   });
 
-  test("has a signal that is aborted at the end of the call, whether anybody asked for it before or not", async () => {
+  test("has a signal that is aborted at the end of the call, even if it is first used later", async () => {
     let asked: AbortSignal | undefined;
     let context: HandlerContext | undefined;
     withContext((given) => {
@@ -157,7 +157,7 @@ describe.each(KINDS)("the context of a %s handler", (_kind, path) => {
 });
 
 describe.each(KINDS)("an interceptor around a %s method", (_kind, path) => {
-  test("may change what the handler and the client get to see", async () => {
+  test("may change what the handler and the client see", async () => {
     const change =
       (name: string): Interceptor =>
       (next) =>
@@ -180,7 +180,7 @@ describe.each(KINDS)("an interceptor around a %s method", (_kind, path) => {
     expect([answer.headers["x-path"], answer.trailers["x-path"]]).toEqual(["inner, outer", "inner, outer"]);
   });
 
-  test("may answer in the handler's place", async () => {
+  test("may answer instead of the handler", async () => {
     let handled = 0;
     withContext(() => handled++);
     around = [() => () => Promise.reject(new ConnectError("not today", Code.Unavailable))];

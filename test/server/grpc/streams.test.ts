@@ -47,7 +47,7 @@ async function letTheServerWork(): Promise<void> {
 }
 
 describe("a server-streaming call", () => {
-  test("gets each message when it is made", async () => {
+  test("gets each message when it is produced", async () => {
     const more = Promise.withResolvers<void>();
     script.serverStream = async function* () {
       yield { value: "first" };
@@ -66,7 +66,7 @@ describe("a server-streaming call", () => {
 });
 
 describe("a client-streaming call", () => {
-  test("gives the handler every message, however the bytes are cut, compressed ones too", async () => {
+  test("delivers every message to the handler, however the bytes are split, compressed ones too", async () => {
     const words = ["one", "two", "", "three"];
     const body = Buffer.concat(
       words.map((word, index) => (index % 2 === 0 ? frame(encodeEcho(word)) : gzipFrame(encodeEcho(word)))),
@@ -97,7 +97,7 @@ describe("a client-streaming call", () => {
 });
 
 describe("a bidirectional call", () => {
-  test("may answer before the client has said anything", async () => {
+  test("may answer before the client has sent anything", async () => {
     script.bidi = async function* (requests) {
       yield { value: "welcome" };
       for await (const { value } of requests) {
@@ -112,7 +112,7 @@ describe("a bidirectional call", () => {
     expect(first).toBe("welcome");
   });
 
-  test("goes on to be answered after the client's half-close", async () => {
+  test("is still answered after the client's half-close", async () => {
     const more = Promise.withResolvers<void>();
     script.bidi = async function* (requests) {
       await Array.fromAsync(requests);
@@ -131,8 +131,8 @@ describe("a bidirectional call", () => {
   });
 });
 
-describe("a reader that takes nothing", () => {
-  test("makes the handler wait, and gets everything when it reads on", async () => {
+describe("a reader that stops reading", () => {
+  test("makes the handler wait, and gets everything when it resumes", async () => {
     let yielded = 0;
     script.serverStream = async function* () {
       for (; yielded < 100; yielded++) {
@@ -168,7 +168,7 @@ describe("a reader that takes nothing", () => {
     expect(answer.messages.map(decodeEcho)).toEqual(["hello"]);
   });
 
-  test("stops what it sends from being taken, too", async () => {
+  test("also stops the server from reading its messages", async () => {
     let answered = 0;
     script.bidi = async function* (requests) {
       for await (const { value } of requests) {
@@ -194,7 +194,7 @@ describe("a reader that takes nothing", () => {
     expect(answer.messages).toHaveLength(100);
   });
 
-  test("is cut off when it has taken nothing for too long, and its handler is told", async () => {
+  test("is cut off when it has not read for too long, and its handler is notified", async () => {
     const cleanedUp = Promise.withResolvers<void>();
     script.serverStream = async function* () {
       try {
@@ -221,7 +221,7 @@ describe("a reader that takes nothing", () => {
   });
 });
 
-test("a handler that does not read makes its client wait, and gets everything when it reads on", async () => {
+test("a handler that does not read makes its client wait, and gets everything when it resumes", async () => {
   const read = Promise.withResolvers<void>();
   script.clientStream = async (requests) => {
     await read.promise;
@@ -297,7 +297,7 @@ describe.each([
     expect(server.logger.lines).toEqual([]);
   });
 
-  test("that leaves does not keep a place", async () => {
+  test("that leaves does not keep a slot", async () => {
     const before = server.ended.length;
     const { stream } = await hang();
 
@@ -308,7 +308,7 @@ describe.each([
   });
 });
 
-test("a client that leaves before its request is whole leaves a call that is Canceled and never begun", async () => {
+test("a call whose client leaves before its request is complete is Canceled and never begun", async () => {
   const before = server.ended.length;
   let handled = 0;
   script.unary = ({ value }) => {
