@@ -95,7 +95,7 @@ async function unpack(source: Awaited<ReturnType<typeof inspectSource>>, signal:
     await unpackInProcess({ source, targetPath, uniquePart: randomUUID() }, report, signal);
     const unpacked = await openSnapshotFile(targetPath, source.stamp);
     if (unpacked.state !== "sound") {
-      throw new Error("what was unpacked cannot be read back");
+      throw new Error("the unpacked snapshot cannot be read back");
     }
     return unpacked.data;
   } finally {

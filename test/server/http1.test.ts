@@ -368,6 +368,27 @@ describe("a pipeline", () => {
     expect(countOf(answer, /HTTP\/1\.1 200/g)).toBe(22);
   });
 
+  test("that breaks behind a long answer is read no further", async () => {
+    const begun: Exchange[] = [];
+    await using long = await serve({
+      plain: {
+        "GET /long": {
+          answer: (exchange) => {
+            begun.push(exchange);
+            answerText(exchange, 200, "x".repeat(5_000_000));
+          },
+        },
+      },
+    });
+    using client = await RawClient.open(long.port, { isDeaf: true });
+    const get = "GET /long HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    client.send(`${get}${get}garbage\r\n\r\n${"x".repeat(3_000)}`);
+
+    await eventually(() => expect(begun.map(({ isClosed }) => isClosed)).not.toContain(false));
+    expect((await fetch(`http://${long.address}/none`)).status).toBe(404);
+  });
+
   test("of requests that are refused at once lets the event loop serve other connections in between", async () => {
     let inTurn = 0;
     let most = 0;
