@@ -84,11 +84,11 @@ export function oneOf<const T extends string>(words: readonly T[]): ValueParser<
 
 /** A comma-separated list of different words, at least one. */
 export function listOf<const T extends string>(words: readonly T[]): ValueParser<readonly T[]> {
-  const parseWord = oneOf(words);
   return (text) => {
-    const list = text.split(",").map((word) => parseWord(word.trim()));
-    if (new Set(list).size < list.length) {
-      throw new Error(`expected a list of ${words.join(", ")}, each at most once`);
+    const found = text.split(",").map((word) => word.trim());
+    const list = found.flatMap((word) => words.filter((candidate) => candidate === word));
+    if (list.length < found.length || new Set(list).size < list.length) {
+      throw new Error(`expected a list of ${words.join(", ")}, separated by commas, each at most once`);
     }
     return list;
   };

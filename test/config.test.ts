@@ -72,7 +72,7 @@ describe("loadConfig", () => {
       expect.stringMatching(/^HOST: found "not a host"; expected an IP address/),
       expect.stringMatching(/^GRPC_PORT: found "70000"; expected a port from 0 to 65535/),
       expect.stringMatching(/^DATABASE_URL: expected sqlite:.*postgres:/),
-      expect.stringMatching(/^SOURCES: found "vpic,carfax"; expected one of vpic, snapshot/),
+      expect.stringMatching(/^SOURCES: found "vpic,carfax"; expected a list of vpic, snapshot, separated by commas/),
       expect.stringMatching(/^CACHE_FRESH_FOR: found "30"; expected a number with a unit/),
       expect.stringMatching(/^VPIC_URL: must be https/),
       expect.stringMatching(/^VPIC_REQUESTS_PER_SECOND: found "0"; expected a number greater than 0/),

@@ -4,7 +4,7 @@ export interface ExportArguments {
   /** A base URL for the Connect protocol, or `host:port` for gRPC without TLS. */
   readonly address: string;
   readonly token: string | undefined;
-  /** Path of a file that contains the token. */
+  /** Path of a file with the secret of the token, and nothing else. */
   readonly tokenFile: string | undefined;
   readonly tls: TlsArguments;
   readonly outputPath: string;
@@ -24,7 +24,7 @@ export const USAGE = `usage: npm run export -- [--address URL-or-host:port]
                          [--ca FILE] [--cert FILE --key FILE] OUT.parquet
 
   --address     a URL for Connect, or host:port for gRPC without TLS (default: http://127.0.0.1:8080)
-  --token-file  file that contains the token
+  --token-file  file with the secret of a token, and nothing else
   --token       the token; other users of this machine can see it in the list of processes
   --ca          PEM file with the certificate authority to trust, for https
   --cert        PEM file with the client certificate, for https

@@ -49,13 +49,22 @@ async function run({ address, token, tokenFile, tls, outputPath }: ExportArgumen
     : createGrpcTransport({ baseUrl: `http://${address}`, acceptCompression: [] });
   const { rowCount, sizeBytes } = await downloadExport(createClient(VehicleService, transport), {
     outputPath,
-    token: tokenFile === undefined ? token : (await readFile(tokenFile, "utf8")).trim(),
+    token: tokenFile === undefined ? token : await readSecret(tokenFile),
     signal: interrupted.signal,
     onProgress: (doneBytes, totalBytes) => {
       bar.update(doneBytes, totalBytes);
     },
   });
   return `${outputPath}: ${rowCount} vehicles, ${sizeBytes} bytes`;
+}
+
+/** @throws RangeError when the file has more than a secret, as that of AUTH_TOKENS_FILE has. */
+async function readSecret(path: string): Promise<string> {
+  const secret = (await readFile(path, "utf8")).trim();
+  if (!/^\S+$/.test(secret)) {
+    throw new RangeError(`--token-file: expected the secret of a token, and nothing else, in ${path}`);
+  }
+  return secret;
 }
 
 async function readTls({ ca, cert, key }: TlsArguments): Promise<SecureContextOptions> {
@@ -67,7 +76,10 @@ async function readTls({ ca, cert, key }: TlsArguments): Promise<SecureContextOp
 
 function describe(error: unknown): string {
   if (error instanceof ConnectError) {
-    return `${error.rawMessage} (${Code[error.code]})`;
+    // Errors of the service have details; this one is of TLS or HTTP.
+    const isOfTransport = error.code === Code.Internal && error.details.length === 0;
+    const hint = isOfTransport ? "; check --ca and --address: https:// with TLS, http:// or host:port without" : "";
+    return `${error.rawMessage.trim()} (${Code[error.code]})${hint}`;
   }
   return error instanceof Error ? error.message : String(error);
 }

@@ -90,6 +90,26 @@ test("an unreadable token file is named", async () => {
   expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: expect.stringMatching(/export failed: .*nowhere/) });
 });
 
+test.each(["", "billing 309b lookup,export\n"])("a token file with %j is refused", async (content) => {
+  await using service = await serve(() => wholeExport());
+  await writeFile(join(service.directory, "tokens"), content);
+
+  const token = ["--token-file", "tokens"];
+  const { exitCode, stderr } = await runCli(service.directory, "--address", service.address, ...token, "out.parquet");
+
+  const fault = "export failed: --token-file: expected the secret of a token, and nothing else, in tokens\n";
+  expect([exitCode, stderr]).toEqual([1, fault]);
+});
+
+test("https to a service without TLS names --address", async () => {
+  await using service = await serve(() => wholeExport());
+
+  const address = service.address.replace("http:", "https:");
+  const { exitCode, stderr } = await runCli(service.directory, "--address", address, "out.parquet");
+
+  expect([exitCode, stderr]).toEqual([1, expect.stringMatching(/check --ca and --address: https:\/\/ with TLS/)]);
+});
+
 test("a stream that ends too early leaves no file", async () => {
   await using service = await serve(() => wholeExport(6n));
 
