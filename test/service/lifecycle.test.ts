@@ -8,6 +8,7 @@ import type { ServerReflectionRequestSchema } from "#gen/grpc/reflection/v1/refl
 import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "#gen/health/v1/health_pb.ts";
 import type { ExportResponse } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { VehicleTable } from "../export/vehicle-table.ts";
 import { clientOf, TRANSPORTS } from "../support/clients.ts";
 import type { Addresses } from "../support/clients.ts";
 import { errorOf } from "../support/error-of.ts";
@@ -22,6 +23,8 @@ const [VIN = "", ...VINS] = manyVins(500);
 const PROTOCOLS = ["grpc", "grpc-web", "connect"] as const;
 /** Longer than any test: what would be waited for so long is not waited for at all. */
 const ENDLESS_GRACE = "60m";
+/** Only a hang takes so long: nine callers and an export of 10 MB share a machine that may be busy. */
+const BUSY_MS = 600_000;
 
 describe("the process", () => {
   test("keeps its cache over a restart", async () => {
@@ -79,6 +82,48 @@ describe("the process", () => {
     expect(service.log.map(({ msg }) => msg)).toEqual(expect.arrayContaining(["stopping", "stopped"]));
   });
 
+  test("on SIGTERM under load answers every call that it accepted, and ends with 0", { timeout: BUSY_MS }, async () => {
+    await using table = await VehicleTable.create();
+    fillUp(table);
+    await using vpic = await startFakeVpic();
+    await using service = await ServiceProcess.start({
+      DATA_DIR: table.directory,
+      SOURCES: "vpic",
+      VPIC_URL: vpic.url,
+      VPIC_PATIENCE: "60s",
+      VPIC_REQUESTS_PER_SECOND: "1000",
+      SHUTDOWN_GRACE: ENDLESS_GRACE,
+    });
+    const vins = manyVins(5_000).slice(250).values();
+    const answered = new Set<string>();
+    const enough = Promise.withResolvers<void>();
+    const callUntilRefused = async (protocol: (typeof PROTOCOLS)[number]): Promise<void> => {
+      const client = clientOf(service, protocol);
+      for (const vin of vins) {
+        const answer = await client.lookup({ vin }).catch(() => undefined);
+        if (answer === undefined) {
+          return;
+        }
+        answered.add(vin);
+        if (answered.size === 100) {
+          enough.resolve();
+        }
+      }
+    };
+
+    const { sizeBytes, readRest } = await openExport(service, "grpc");
+    const callers = Promise.all([...PROTOCOLS, ...PROTOCOLS, ...PROTOCOLS].map(callUntilRefused));
+    await enough.promise;
+    const exited = service.stop();
+    await callers;
+    const bytes = await readRest();
+
+    expect(await exited).toBe(0);
+    expect(bytes).toBe(sizeBytes);
+    // Accepted are the calls for which vPIC was asked.
+    expect(vpic.vins.filter((vin) => !answered.has(vin))).toEqual([]);
+  });
+
   test("on SIGINT ends reflection streams, which clients would hold open, and idle connections", async () => {
     const released = Promise.withResolvers<undefined>();
     await using directory = await temporaryDirectory();
@@ -134,6 +179,11 @@ describe("the process", () => {
     ]);
   });
 });
+
+/** Fills the cache with more than a connection holds of an export. */
+function fillUp(table: VehicleTable): void {
+  table.put(manyVins(250).map((vin) => ({ vin, attributes: { Note: randomBytes(20_000).toString("hex") } })));
+}
 
 /** Opens connections on both ports that have no request, and others that have had one. */
 async function openIdleConnections({ grpcAddress, httpAddress }: Addresses): Promise<void> {
