@@ -361,6 +361,9 @@ function arrange(
   keyCount: number,
 ): Pick<SnapshotContent, "schemas" | "groups" | "patterns"> {
   const { count } = rows;
+  if (schemaCount * keyCount * count > Number.MAX_SAFE_INTEGER) {
+    throw new SnapshotError("database", `it has too many patterns: ${count} with ${keyCount} different keys`);
+  }
   // One sortable number for each row, by schema and keys: numbers sort many times faster than objects.
   const order = new Float64Array(count);
   for (let row = 0; row < count; row++) {
