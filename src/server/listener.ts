@@ -160,7 +160,12 @@ export class Listener implements AsyncDisposable {
       if (bytes[0] === TLS_HANDSHAKE) {
         const endpoints = endpointsOf(socket);
         this.#securing.set(endpoints, socket);
-        socket.once("close", () => this.#securing.delete(endpoints));
+        socket.once("close", () => {
+          // A client may use its port again before the old connection's end is noticed.
+          if (this.#securing.get(endpoints) === socket) {
+            this.#securing.delete(endpoints);
+          }
+        });
         socket.unshift(bytes);
         tls.emit("connection", socket);
       } else {

@@ -78,7 +78,7 @@ test.each([
     // A frame for stream 0 that may not be there makes the server end the connection at once.
     const broken = Buffer.concat([OPENING, headers(1, call), data(0, Buffer.alloc(0), false)]);
     connection.read().socket.end(broken);
-    await once(connection.socket, "close");
+    expect(await connection.closed(60_000)).toBeLessThan(Infinity);
   }
 
   await eventually(() => expect(server.server.calls.inFlight).toBe(0));

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { connect as connectTls } from "node:tls";
 import {
   callHeaders,
@@ -272,7 +271,10 @@ async function renegotiate(arena: Arena): Promise<Finding> {
   const figures = await target.endure(async () => {
     const [host, port] = target.service.httpAddress.split(":");
     const socket = connectTls({ host, port: Number(port), rejectUnauthorized: false, maxVersion: "TLSv1.2" });
-    const isClosed = once(socket, "close");
+    // A reset is one way to close it, which `once` would throw.
+    const isClosed = new Promise((resolve) => {
+      socket.once("close", resolve);
+    });
     const again = (): void => void socket.setMaxListeners(0).renegotiate({ rejectUnauthorized: false }, again);
     socket.on("error", () => {});
     socket.on("secureConnect", again);
