@@ -8,7 +8,7 @@ import type { Service } from "./service.ts";
 
 const SHAPE = { connections: 4, callsEach: 16 };
 const MAX_STARTS = 3;
-const MAX_MB = 200;
+const MAX_MB = 260;
 
 /** How soon the service listens, and its memory after many cached Lookups. */
 export async function measureSize(processes: Processes, scale: Scale): Promise<Section[]> {
