@@ -164,7 +164,7 @@ export class Gatherer implements Disposable {
     return this.#waiting.length;
   }
 
-  /** Submits a question to vPIC. It is always settled, with SourceUnavailableError if there is no answer. */
+  /** Submits a question to vPIC. It always settles; without an answer, it rejects with SourceUnavailableError. */
   submit(question: Question): void {
     if (this.#closing.signal.aborted) {
       question.reject(this.#closing.signal.reason);

@@ -116,7 +116,7 @@ test("isTokenValid recognizes a valid token, and charges nothing", () => {
   expect(isRefusal(admitted)).toBe(false);
 });
 
-test.each([undefined, "", "Basic a", "Bearer c", "Bearer"])("the authorization %j is no valid token", (given) => {
+test.each([undefined, "", "Basic a", "Bearer c", "Bearer"])("the authorization %j is not a valid token", (given) => {
   expect(guardWith(["a"]).isTokenValid(given)).toBe(false);
 });
 

@@ -215,7 +215,7 @@ describe("an address", () => {
     ["127.0.0.1", () => open.port, "the port is in use"],
     ["192.0.2.1", () => 0, "this machine does not have this address"],
     ["no-such-host.invalid", () => 0, /the host name is unknown|EAI_AGAIN/],
-  ])("that cannot be had is told in one line: %s", async (host, port, reason) => {
+  ])("that is unavailable is reported in one line: %s", async (host, port, reason) => {
     await using server = await serve();
 
     const error: unknown = await server.server.listen("GRPC_PORT", host, port()).catch((caught: unknown) => caught);

@@ -276,7 +276,7 @@ describe("where data is missing, the decode", () => {
     // Other codes say already that the decode is not clean.
     ["5TDGSKFC4RS100013", [1]],
     ["1T9B5XGBXS8380067", [8]],
-  ])("says so in the codes when there is no model: %s", async (vin, codes) => {
+  ])("has a code that says so when there is no model: %s", async (vin, codes) => {
     const vehicle = await decode(vin);
 
     expect(vehicle.model).toBe("");

@@ -89,7 +89,7 @@ function describeService(): DescService {
   return found;
 }
 
-/** Handlers that each test sets anew, so that many tests can share one server. */
+/** Handlers that each test replaces, so that many tests can share one server. */
 export class ScriptedEcho {
   unary: MethodImpl<typeof ECHO.unary> = echoOne;
   serverStream: MethodImpl<typeof ECHO.serverStream> = echoCharacters;

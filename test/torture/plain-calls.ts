@@ -95,7 +95,7 @@ async function callHttp2(session: ClientHttp2Session, call: PlainCall): Promise<
   stream.on("data", (bytes: Buffer) => (seen += bytes.toString("latin1")));
   stream.on("error", () => {});
   stream.on("end", () => {
-    // Whoever is answered before the request has ended need not send the rest.
+    // A client that is answered before its request has ended need not send the rest.
     stream.close();
     resolve(statusIn(call.protocol, httpStatus, seen));
   });

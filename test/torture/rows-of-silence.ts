@@ -5,7 +5,7 @@ import type { Limit, Silence } from "./silences.ts";
 import { DEADLINE_SILENCE, keepSilent, SECURED_SILENCES, SILENCES } from "./silences.ts";
 import type { Target } from "./target.ts";
 
-/** The usual limits, in ms. Whoever sends settings is asked after a minute whether it is there, and has 20 s. */
+/** The default limits, in ms. A client that has sent its settings gets a PING after a minute, and has 20 s to answer it. */
 const LIMITS: Readonly<Record<Limit, number>> = {
   "first bytes": 5_000,
   preface: 5_000,

@@ -31,7 +31,7 @@ afterAll(() => stack.disposeAsync());
 
 test.concurrent.each([
   ...SILENCES,
-  // A handshake has 10 s, whoever asks: that is for `npm run torture`.
+  // A handshake has 10 s, which cannot be shortened: `npm run torture` covers it.
   ...SECURED_SILENCES.filter(({ limit }) => limit !== "handshake"),
 ])("row 5: $what over $protocol, TLS: $tls, is ended at its limit", { timeout: HANG_MS }, async (silence) => {
   const address = (silence.tls === undefined ? plain : secured).httpAddress;

@@ -219,7 +219,7 @@ describe("a malformed request", () => {
     ["ends in a head", HELLO.subarray(0, 3), {}, status.INVALID_ARGUMENT],
     ["ends in a message", HELLO.subarray(0, 8), {}, status.INVALID_ARGUMENT],
     ["ends in a second message", Buffer.concat([HELLO, HELLO.subarray(0, 2)]), {}, status.INVALID_ARGUMENT],
-    ["is no message of the method", frame(notAMessage), {}, status.INVALID_ARGUMENT],
+    ["cannot be parsed", frame(notAMessage), {}, status.INVALID_ARGUMENT],
     ["has the flags 2", frame(encodeEcho(""), 2), {}, status.INVALID_ARGUMENT],
     ["has the flags 128", frame(encodeEcho(""), 128), {}, status.INVALID_ARGUMENT],
     ["has the flags 3", frame(encodeEcho(""), 3), GZIP, status.INVALID_ARGUMENT],
@@ -237,7 +237,7 @@ describe("a malformed request", () => {
 
   test.each([
     ["ends in a message", HELLO.subarray(0, 8), {}, status.INVALID_ARGUMENT],
-    ["is no message of the method", frame(notAMessage), {}, status.INVALID_ARGUMENT],
+    ["cannot be parsed", frame(notAMessage), {}, status.INVALID_ARGUMENT],
     ["has the flags 2", frame(encodeEcho(""), 2), {}, status.INVALID_ARGUMENT],
     ["is compressed without an encoding", gzipFrame(encodeEcho("")), {}, status.INTERNAL],
   ])("that %s ends a bidirectional stream after what came before it", async (_what, body, headers, expected) => {

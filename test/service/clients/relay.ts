@@ -41,7 +41,7 @@ export async function startRelay(address: string): Promise<Relay> {
 function pass(from: Socket, to: Socket, count: (bytes: number) => void): void {
   from.on("data", (data) => count(data.byteLength));
   from.pipe(to);
-  // Whoever leaves, the other one is to see it at once.
+  // When one side leaves, the other one must see it at once.
   from.once("close", () => to.destroy());
   from.on("error", () => to.destroy());
 }
