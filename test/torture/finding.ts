@@ -4,7 +4,7 @@ export interface Figure {
   readonly value: number;
   readonly atLeast?: number;
   readonly atMost?: number;
-  /** Whether it is a time, memory or a throughput, which depend on the machine: tests leave it out. */
+  /** Whether it depends on the machine, as times, memory and throughput do: tests leave it out. */
   readonly isMeasured?: true;
 }
 

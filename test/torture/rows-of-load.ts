@@ -10,7 +10,7 @@ import { Load } from "../bench/calls/load.ts";
 import type { Burst } from "./burst.ts";
 import { callOn, sendBurst } from "./burst.ts";
 import type { Finding } from "./finding.ts";
-import { counted, exactly, measured } from "./finding.ts";
+import { exactly, measured } from "./finding.ts";
 import { BATCH_LOOKUP, LOOKUP, LOOKUP_MESSAGE } from "./requests.ts";
 import type { Arena, Row } from "./row.ts";
 import { Target } from "./target.ts";
@@ -86,7 +86,8 @@ async function endureBurst(
     figures: [
       exactly("answered", answered, expected),
       exactly("good answers to a later call", isGood ? 1 : 0, 1),
-      counted("unanswered when it had its answer", left, { atLeast: 1 }),
+      // A machine that is quick enough has answered the burst before the later call is sent.
+      measured("unanswered when it had its answer", left, { atLeast: 1 }),
       ...figures,
     ],
   };
