@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type DatabaseLocation, parseDatabaseUrl } from "../../src/cache/database-url.ts";
 import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
 import { openExportedRows, type ExportedRow } from "../../src/cache/exported-rows.ts";
-import { PostgresServer } from "../support/postgres.ts";
+import { createSharedDatabase } from "../support/shared.ts";
 import { silentLogger } from "../support/silent-logger.ts";
 import { decodeOf, NOON, someVins, store } from "../support/vehicle-samples.ts";
 
@@ -16,23 +16,20 @@ interface Place {
   readonly location: DatabaseLocation;
 }
 
-let server: PostgresServer;
 let directory: string;
 let places = 0;
 
 beforeAll(async () => {
-  server = await PostgresServer.start();
   directory = await mkdtemp(join(tmpdir(), "vehicle-rows-"));
 });
 
 afterAll(async () => {
-  await server[Symbol.asyncDispose]();
   await rm(directory, { recursive: true, force: true });
 });
 
 async function newPlace(kind: "sqlite" | "postgres"): Promise<Place> {
   const name = `rows_${places++}`;
-  const url = kind === "sqlite" ? `sqlite:${join(directory, name)}` : await server.createDatabase(name);
+  const url = kind === "sqlite" ? `sqlite:${join(directory, name)}` : await createSharedDatabase(name);
   return { url, location: parseDatabaseUrl(url) };
 }
 

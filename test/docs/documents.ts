@@ -22,11 +22,23 @@ export interface Document {
   readonly blocks: readonly Block[];
 }
 
+/** Commands that no sample test runs, and why. */
+export const NOT_RUN: Readonly<Record<string, string>> = {
+  "npm test": ".ci/run runs it",
+  "npm run check": "npm test runs it",
+  "npm run fix": "it changes files; npm test runs the same tools",
+  "npm run generate": "npm test compares its result",
+  "npm run bench": "it takes minutes; .ci/run runs it in small sizes",
+  "npm run bench -- cache calls": "it takes minutes",
+  "npm run bench -- --smoke": ".ci/run runs it",
+  "npx vitest run --config test/vitest.config.ts --project ci": ".ci/run runs it",
+};
+
 const BLOCK = /^```(\w*)\n(.*?)^```$/gms;
 
 /** The documents in the order in which a newcomer reads them. */
 export async function readDocuments(): Promise<Document[]> {
-  const pages = (await readdir(`${ROOT}docs`)).map((name) => `docs/${name}`);
+  const pages = (await readdir(`${ROOT}docs`)).filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`);
   return await Promise.all(["README.md", ...pages.toSorted(), "SECURITY.md", "CHANGELOG.md"].map(readDocument));
 }
 
@@ -53,4 +65,9 @@ export function commandsOf({ text }: Block): string[] {
         .replaceAll(/ {2,}/g, " "),
     )
     .filter((line) => line !== "");
+}
+
+/** The program of a command, without the variables before it. */
+export function programOf(command: string): string {
+  return command.split(" ").find((word) => !/^[A-Z_]+=/.test(word)) ?? "";
 }

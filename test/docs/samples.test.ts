@@ -5,35 +5,32 @@ import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { loadConfig } from "../../src/config.ts";
 import { SCHEMA } from "../../src/export/vehicle-columns.ts";
-import { allCommands, describeSamples, NOT_RUN, programOf } from "./describe-samples.ts";
 import type { Block } from "./documents.ts";
-import { readDocuments, ROOT } from "./documents.ts";
+import { commandsOf, NOT_RUN, programOf, readDocuments, ROOT } from "./documents.ts";
 
 /** Every machine that runs the tests has these. */
-const PROGRAMS = ["npm", "npx", "printf", "export"];
-/** These are not run here, but their arguments are checked. `.ci/run` also runs curl. */
+const PROGRAMS = new Set(["npm", "npx", "printf", "export"]);
+/** The arguments of these are checked. `.ci/run` also runs curl. */
 const NOT_INSTALLED = ["curl", "grpcurl"];
-/** Blocks that are run as programs, or as queries. */
+/** Blocks that `.ci/run` runs as programs, or as queries. */
 const RUN = ["sh", "ts", "js", "sql"];
 /** Blocks that are not: pandas is not an npm package, the JSON is what curl prints, a browser draws the diagrams, and cron runs at night. */
 const READ_ONLY = ["python", "json", "mermaid", "cron"];
 
 const documents = await readDocuments();
-const commands = allCommands();
-
-describeSamples(PROGRAMS);
+const commands = blocksOf("sh").flatMap(commandsOf);
 
 function blocksOf(...languages: string[]): Block[] {
   return documents.flatMap(({ blocks }) => blocks).filter(({ language }) => languages.includes(language));
 }
 
-describe("samples that are not run", () => {
+describe("commands that are not run", () => {
   test("are commands of the documentation", () => {
     expect(commands).toEqual(expect.arrayContaining(Object.keys(NOT_RUN)));
   });
 
   test("are otherwise those of programs that are not on every machine", () => {
-    const others = commands.map(programOf).filter((program) => !PROGRAMS.includes(program));
+    const others = commands.map(programOf).filter((program) => !PROGRAMS.has(program));
 
     expect(new Set(others)).toEqual(new Set(NOT_INSTALLED));
   });
