@@ -1,6 +1,6 @@
 import Database from "better-sqlite3";
 import { CopyRowError, parseCopyRow, sqliteType, type KeptColumn } from "./copy-rows.ts";
-import { PUBLIC_ELEMENTS, SOURCE_COLUMNS } from "./build-snapshot.ts";
+import { PUBLIC_ELEMENTS, SOURCE_COLUMNS } from "./source-tables.ts";
 import { SnapshotError, toSnapshotError } from "./snapshot-error.ts";
 
 /** A file written by pg_dump in plain format. */

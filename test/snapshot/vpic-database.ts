@@ -1,5 +1,5 @@
 import Database from "better-sqlite3";
-import { SOURCE_COLUMNS } from "../../src/snapshot/build-snapshot.ts";
+import { SOURCE_COLUMNS } from "../../src/snapshot/source-tables.ts";
 
 /** A 2014 car of the make that {@link writeVpicDatabase} knows. */
 export const SMALL_DATABASE_VIN = "1AB1A2C5XEA000001";
