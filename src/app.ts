@@ -65,6 +65,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   const metrics = createMetrics({
     version: VERSION,
     vpic: () => sources.vpicState(),
+    snapshotDataDate: () => sources.snapshotDataDate(),
     cacheFaults: () => store.faults(),
     calls: () => server.calls,
     refusedConnections: () => connections.refused,
@@ -141,7 +142,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
         "GET /metrics": createMetricsHandler(metrics),
         "GET /readyz": createReadyzHandler(
           () => isDraining,
-          () => describeTrouble(store, sources),
+          () => describeState(store, sources),
         ),
       }),
       limits: { ...limits, watch: { stallTimeoutMs, ...limits.watch } },
@@ -173,15 +174,17 @@ async function openTls(
     : TlsCertificates.open({ certFile, keyFile, clientCaFile, logger });
 }
 
-async function describeTrouble(store: OpenVehicleStore, sources: Sources): Promise<string | undefined> {
+async function describeState(store: OpenVehicleStore, sources: Sources): Promise<string | undefined> {
   const isCacheThere = await store.ping().then(
     () => true,
     () => false,
   );
   const breaker = sources.vpicState()?.breaker ?? "closed";
-  const trouble = [
+  const dataDate = sources.snapshotDataDate();
+  const remarks = [
     ...(isCacheThere ? [] : ["the cache does not answer"]),
     ...(breaker === "closed" ? [] : [`vPIC's circuit breaker is ${breaker}`]),
+    ...(dataDate === undefined ? [] : [`snapshot data of ${dataDate}`]),
   ];
-  return trouble.length === 0 ? undefined : trouble.join("; ");
+  return remarks.length === 0 ? undefined : remarks.join("; ");
 }

@@ -15,6 +15,8 @@ export interface Sources extends AsyncDisposable {
   readonly inOrder: readonly VehicleSource[];
   /** The state of the vPIC source, for metrics; undefined when it is not configured. */
   vpicState(): VpicReading | undefined;
+  /** The date of the snapshot's data; undefined when the snapshot is not ready. */
+  snapshotDataDate(): string | undefined;
   /** One line on where the data comes from. */
   describe(): string;
   /** Logs why a source did not answer: at `debug` when it was unavailable, as an error otherwise. */
@@ -48,7 +50,8 @@ export function openSources(
   return {
     inOrder: snapshot === undefined ? sources : sources.map((source) => withLikelyVin(source, asJudge(snapshot))),
     vpicState: () => vpic?.state(),
-    describe: () => config.sources.map((name) => describe(name, snapshot)).join("; then "),
+    snapshotDataDate: () => dataDateOf(snapshot),
+    describe: () => config.sources.map((name) => describe(name, snapshot, config.snapshotPath)).join("; then "),
     logFault: ({ name }, err) => {
       if (err instanceof SourceUnavailableError) {
         logger.debug("a source cannot answer", { source: name, reason: err.message });
@@ -71,12 +74,20 @@ function asJudge(snapshot: SnapshotSource): VehicleSource {
   };
 }
 
-function describe(name: Config["sources"][number], snapshot: SnapshotSource | undefined): string {
+function dataDateOf(snapshot: SnapshotSource | undefined): string | undefined {
+  const status = snapshot?.status();
+  return status?.state === "ready" ? status.dataDate : undefined;
+}
+
+function describe(
+  name: Config["sources"][number],
+  snapshot: SnapshotSource | undefined,
+  snapshotPath: string | undefined,
+): string {
   if (name === "vpic") {
     return "vPIC, NHTSA's web service";
   }
-  const status = snapshot?.status();
-  return status?.state === "ready"
-    ? `the embedded copy of NHTSA's database, data to ${status.dataDate}`
-    : "the embedded copy of NHTSA's database, not ready";
+  const copy = `${snapshotPath === undefined ? "the embedded" : "a"} copy of NHTSA's database`;
+  const dataDate = dataDateOf(snapshot);
+  return dataDate === undefined ? `${copy}, not ready` : `${copy}, data to ${dataDate}`;
 }

@@ -12,9 +12,10 @@ export interface WatchedFilesOptions<T> {
   readonly onFault: (error: unknown) => void;
   /** How often the files are checked, in ms. Default: 1,000. A change takes effect within five checks. */
   readonly pollMs?: number | undefined;
+  /** After this many checks in a row with changes, the files are read as they are. Default: 3. */
+  readonly maxRestlessLooks?: number | undefined;
 }
 
-/** After this many checks in a row with changes, the files are read as they are. */
 const MAX_RESTLESS_LOOKS = 3;
 
 /**
@@ -27,6 +28,7 @@ const MAX_RESTLESS_LOOKS = 3;
  */
 export class WatchedFiles<T> implements Disposable {
   readonly #options: WatchedFilesOptions<T>;
+  readonly #maxRestlessLooks: number;
   readonly #timer: NodeJS.Timeout;
   #content: T;
   /** The state of the files when `content` was read. */
@@ -38,6 +40,7 @@ export class WatchedFiles<T> implements Disposable {
 
   private constructor(options: WatchedFilesOptions<T>, content: T, state: string) {
     this.#options = options;
+    this.#maxRestlessLooks = options.maxRestlessLooks ?? MAX_RESTLESS_LOOKS;
     this.#content = content;
     this.#readState = state;
     this.#seenState = state;
@@ -71,7 +74,7 @@ export class WatchedFiles<T> implements Disposable {
       this.#seenState = state;
       if (state === this.#readState) {
         this.#toldFault = "";
-      } else if (this.#restlessLooks === 0 || this.#restlessLooks >= MAX_RESTLESS_LOOKS) {
+      } else if (this.#restlessLooks === 0 || this.#restlessLooks >= this.#maxRestlessLooks) {
         await this.#read(state);
       }
     } finally {

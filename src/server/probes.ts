@@ -18,7 +18,7 @@ export function createHealthzHandler(version: string): PlainHandler {
  * Answers 503 while the service stops, otherwise 200. Does not depend on vPIC or the cache: lookups are answered
  * without either, and one lost database must not take every replica out of service.
  *
- * @param findRemark describes what is not working at the moment, for a human reader.
+ * @param findRemark describes what is not working at the moment, and the data in use, for a human reader.
  */
 export function createReadyzHandler(
   isStopping: () => boolean,

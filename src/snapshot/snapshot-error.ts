@@ -37,6 +37,13 @@ export class SnapshotError extends Error {
   }
 }
 
+/** The file was replaced or written to while it was unpacked. Once it is at rest, it is unpacked again. */
+export class SourceChangedError extends SnapshotError {
+  constructor(options?: ErrorOptions) {
+    super("database", "it changed while it was unpacked", options);
+  }
+}
+
 /** Converts an error during unpacking into one with a plain message. */
 export function toSnapshotError(error: unknown): SnapshotError {
   if (error instanceof SnapshotError) {

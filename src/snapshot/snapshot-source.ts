@@ -1,14 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { WatchedFiles } from "../files/watched-files.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { SourceUnavailableError } from "../vehicle/errors.ts";
 import type { Decode, VehicleQuery, VehicleSource } from "../vehicle/vehicle.ts";
 import { waitFor } from "../vehicle/wait-for.ts";
 import { decodeVin } from "./decode-vin.ts";
 import type { SnapshotData } from "./snapshot-data.ts";
-import { SnapshotError, toSnapshotError } from "./snapshot-error.ts";
+import { SnapshotError, SourceChangedError, toSnapshotError } from "./snapshot-error.ts";
 import { openSnapshotFile } from "./snapshot-file.ts";
-import { bundledSourcePath, inspectSource } from "./source-file.ts";
+import { bundledSourcePath, hasChanged, inspectSource, type SourceFile } from "./source-file.ts";
 import { toDecode } from "./to-decode.ts";
 import { removeLeftovers, unpackInProcess, type ReportStep } from "./unpack.ts";
 
@@ -17,9 +18,12 @@ export interface SnapshotOptions {
   readonly dataDir: string;
   /**
    * NHTSA's monthly file, `vPICList_lite_YYYY_MM.plain.zip` or the `.sql` in it, or a SQLite database with the schema
-   * of the embedded one, optionally gzipped. Default: the embedded database.
+   * of the embedded one, optionally gzipped. It is watched: when it changes, it is unpacked in the background and
+   * replaces the previous data. Default: the embedded database.
    */
   readonly snapshotPath?: string | undefined;
+  /** How often that file is checked for changes, in ms. Default: 1,000. */
+  readonly pollMs?: number | undefined;
   readonly logger: Logger;
   /** The time, in ms since the epoch. */
   readonly now?: () => number;
@@ -55,18 +59,22 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
   readonly #targetPath: string;
   readonly #closing = new AbortController();
   #data: SnapshotData | undefined;
+  /** The stamp of the file that the data came from. */
+  #stamp = "";
   #failure: { readonly reason: string; readonly retryAt: number } | undefined;
   #loggedReason: string | undefined;
   /** A file that cannot be used is not read again until it changes. */
   #refused: { readonly identity: string; readonly error: SnapshotError } | undefined;
   #preparation: Promise<void>;
+  #watched: WatchedFiles<void> | undefined;
 
   constructor(options: SnapshotOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#elapsedMs = options.elapsedMs ?? (() => performance.now());
     this.#targetPath = join(options.dataDir, "snapshot.bin");
-    this.#preparation = this.#prepare();
+    const { snapshotPath } = options;
+    this.#preparation = snapshotPath === undefined ? this.#prepare() : this.#prepareAndWatch(snapshotPath);
   }
 
   status(): SnapshotStatus {
@@ -85,6 +93,9 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
 
   async decode(query: VehicleQuery, signal: AbortSignal): Promise<Decode> {
     signal.throwIfAborted();
+    if (this.#failure !== undefined && this.#elapsedMs() >= this.#failure.retryAt) {
+      void this.#prepareAgain();
+    }
     const data = this.#data ?? (await this.#open(signal));
     const now = this.#now();
     return toDecode(data, query, decodeVin(data, query.vin, query.modelYear, now), now);
@@ -93,15 +104,12 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
     await this.#preparation;
+    this.#watched?.[Symbol.dispose]();
     this.#data = undefined;
     this.#failure = { reason: "it is closed", retryAt: Number.POSITIVE_INFINITY };
   }
 
   async #open(signal: AbortSignal): Promise<SnapshotData> {
-    if (this.#failure !== undefined && this.#elapsedMs() >= this.#failure.retryAt) {
-      this.#failure = undefined;
-      this.#preparation = this.#prepare();
-    }
     await waitFor(this.#preparation, signal);
     if (this.#data === undefined) {
       const { reason = "it is not ready", retryAt = 0 } = this.#failure ?? {};
@@ -111,23 +119,52 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     return this.#data;
   }
 
+  async #prepareAndWatch(path: string): Promise<void> {
+    this.#watched = await WatchedFiles.open({
+      paths: [path],
+      read: () => (this.#watched === undefined ? this.#prepare() : this.#prepareAgain()),
+      onChange: () => undefined,
+      onFault: (error) => this.#fail(error),
+      pollMs: this.#options.pollMs,
+      // Half a file is of no use, and a download may take minutes.
+      maxRestlessLooks: Infinity,
+    });
+  }
+
+  /** One after the other: decodes use the previous data meanwhile. */
+  #prepareAgain(): Promise<void> {
+    this.#failure = undefined;
+    this.#preparation = this.#preparation.then(() => this.#prepare());
+    return this.#preparation;
+  }
+
   /** Never rejects: the result is in `#data` and `#failure`. */
   async #prepare(): Promise<void> {
+    if (this.#closing.signal.aborted) {
+      return;
+    }
     const startedAt = this.#elapsedMs();
+    const previousDate = this.#data?.dataDate;
     try {
-      this.#data = await this.#openOrUnpack();
+      const source = await inspectSource(this.#options.snapshotPath ?? bundledSourcePath());
+      if (source.stamp !== this.#stamp) {
+        this.#data = await this.#openOrUnpack(source);
+        this.#stamp = source.stamp;
+        const dataDate = this.#data.dataDate;
+        const durationMs = Math.round(this.#elapsedMs() - startedAt);
+        if (previousDate === undefined) {
+          this.#options.logger.info("snapshot ready", { dataDate, durationMs });
+        } else {
+          this.#options.logger.info("snapshot replaced", { dataDate, previousDate, durationMs });
+        }
+      }
       this.#loggedReason = undefined;
-      this.#options.logger.info("snapshot ready", {
-        dataDate: this.#data.dataDate,
-        durationMs: Math.round(this.#elapsedMs() - startedAt),
-      });
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  async #openOrUnpack(): Promise<SnapshotData> {
-    const source = await inspectSource(this.#options.snapshotPath ?? bundledSourcePath());
+  async #openOrUnpack(source: SourceFile): Promise<SnapshotData> {
     if (source.identity === this.#refused?.identity) {
       throw this.#refused.error;
     }
@@ -136,25 +173,30 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
       await this.#cleanUp(source.path);
       return found.data;
     }
-    const { logger } = this.#options;
-    logger.info("snapshot is being unpacked", { found: found.state });
-    const job = {
-      source,
-      targetPath: this.#targetPath,
-      uniquePart: randomUUID(),
-    };
-    const report: ReportStep = (step, percent) => logger.info("snapshot unpacking continues", { step, percent });
-    await unpackInProcess(job, report, this.#closing.signal).catch((error: unknown) => {
-      if (error instanceof SnapshotError && error.culprit === "database") {
-        this.#refused = { identity: source.identity, error };
-      }
-      throw error;
-    });
+    await this.#unpack(source, found.state);
     const unpacked = await openSnapshotFile(this.#targetPath, source.stamp);
     if (unpacked.state !== "sound") {
       throw new SnapshotError("data directory", "the unpacked snapshot cannot be read back");
     }
     return unpacked.data;
+  }
+
+  async #unpack(source: SourceFile, found: string): Promise<void> {
+    const { logger } = this.#options;
+    logger.info("unpacking the snapshot", { file: basename(source.path), found });
+    const job = { source, targetPath: this.#targetPath, uniquePart: randomUUID() };
+    const report: ReportStep = (step, percent) => logger.info("unpacking the snapshot", { step, percent });
+    try {
+      await unpackInProcess(job, report, this.#closing.signal);
+    } catch (error) {
+      if (await hasChanged(source)) {
+        throw new SourceChangedError({ cause: error });
+      }
+      if (error instanceof SnapshotError && error.culprit === "database") {
+        this.#refused = { identity: source.identity, error };
+      }
+      throw error;
+    }
   }
 
   async #cleanUp(sourcePath: string): Promise<void> {
@@ -173,9 +215,13 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     const isGivenPath = culprit === "database" && this.#options.snapshotPath !== undefined;
     const reason = `${isGivenPath ? "SNAPSHOT_PATH" : `the ${culprit}`}: ${message}`;
     this.#failure = { reason, retryAt: this.#elapsedMs() + RETRY_AFTER_MS };
-    if (reason !== this.#loggedReason) {
+    if (error instanceof SourceChangedError) {
+      this.#options.logger.info("snapshot not used: its file changed while it was unpacked", { reason });
+    } else if (reason !== this.#loggedReason) {
       this.#loggedReason = reason;
-      this.#options.logger.error("snapshot cannot be used; decoding continues without it", { reason, err: error });
+      const consequence =
+        this.#data === undefined ? "decoding continues without it" : "the previous one remains in use";
+      this.#options.logger.error(`snapshot cannot be used; ${consequence}`, { reason, err: error });
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { Stats } from "node:fs";
 import { open, stat, type FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -46,7 +47,7 @@ export function bundledSourcePath(): string {
 export async function inspectSource(path: string): Promise<SourceFile> {
   await using file = await openSource(path);
   const stats = await file.stat();
-  const identity = `${stats.size} ${stats.mtimeMs} ${stats.ino}`;
+  const identity = identityOf(stats);
   const magic = await readHex(file, 0, SQLITE_MAGIC.length / 2);
   if (magic.startsWith(GZIP_MAGIC) && stats.size > GZIP_TRAILER_BYTES) {
     // The trailer has the checksum and the size of the uncompressed content.
@@ -72,6 +73,16 @@ export async function inspectSource(path: string): Promise<SourceFile> {
     return { path, identity, kind: "SQL dump", stamp: `sql ${dump.dumpName} ${identity}`, ...dump };
   }
   throw new SnapshotError("database", "it is neither NHTSA's .plain.zip or .sql nor a SQLite database, gzipped or not");
+}
+
+/** Whether the file was replaced, written to or deleted since it was inspected. */
+export async function hasChanged({ path, identity }: SourceFile): Promise<boolean> {
+  const stats = await stat(path).catch(() => undefined);
+  return stats === undefined || identityOf(stats) !== identity;
+}
+
+function identityOf({ size, mtimeMs, ino }: Stats): string {
+  return `${size} ${mtimeMs} ${ino}`;
 }
 
 function describeDump(

@@ -7,9 +7,9 @@ import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import Database from "better-sqlite3";
 import { buildSnapshot } from "./build-snapshot.ts";
-import { SnapshotError, type Culprit } from "./snapshot-error.ts";
+import { SnapshotError, SourceChangedError, type Culprit } from "./snapshot-error.ts";
 import { openSnapshotFile, writeSnapshotFile } from "./snapshot-file.ts";
-import type { SourceFile } from "./source-file.ts";
+import { hasChanged, type SourceFile } from "./source-file.ts";
 import { importSqlDump } from "./sql-dump.ts";
 import { readZipMember } from "./zip-member.ts";
 
@@ -115,6 +115,9 @@ export async function unpackSnapshot(job: UnpackJob, report: ReportStep): Promis
   const { unpackedPath, sourceCopyPath } = temporariesOf(job);
   try {
     await copySource(source, sourceCopyPath, report);
+    if (await hasChanged(source)) {
+      throw new SourceChangedError();
+    }
     report("arranging");
     const content = buildSnapshot(sourceCopyPath);
     const dataDate = source.month ?? content.dataDate;

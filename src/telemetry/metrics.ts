@@ -6,6 +6,8 @@ export interface MetricReaders {
   readonly version: string;
   /** State of the vPIC source; undefined when vPIC is not a source. */
   readonly vpic: () => VpicReading | undefined;
+  /** The date of the snapshot's data, such as `2026-02-17` or `2026-10`; undefined when it is not ready. */
+  readonly snapshotDataDate: () => string | undefined;
   /** Cache operations that failed, or were skipped because of a fault, since the start. */
   readonly cacheFaults: () => { readonly reads: number; readonly writes: number };
   /** Calls in flight, and calls refused because too many were in flight, since the start. */
@@ -63,6 +65,7 @@ const VPIC_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8];
 export function createMetrics({
   version,
   vpic,
+  snapshotDataDate,
   cacheFaults,
   calls: callsInFlight,
   refusedConnections,
@@ -108,6 +111,10 @@ export function createMetrics({
   );
   gauge("vehicle_vpic_gathering_vins", "VINs that wait to be sent to vPIC in one batch", () => vpic()?.gatheringVins);
   gauge("vehicle_vpic_running_requests", "requests to vPIC in progress", () => vpic()?.runningRequests);
+  gauge("vehicle_snapshot_data_date", "date of the snapshot's data, in seconds since the epoch", () => {
+    const date = snapshotDataDate();
+    return date === undefined ? undefined : Date.parse(date) / 1_000;
+  });
   gauge("vehicle_cache_read_faults", "cache reads that failed, since the start", () => cacheFaults().reads);
   gauge("vehicle_cache_write_faults", "cache writes that failed, since the start", () => cacheFaults().writes);
   gauge("vehicle_calls_in_flight", "calls that run or wait for their turn", () => callsInFlight().inFlight);

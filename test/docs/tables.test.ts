@@ -49,6 +49,7 @@ test("every metric of the service is in the operations' table, and nothing else"
   const metrics = createMetrics({
     version: "1.2.3",
     vpic: () => undefined,
+    snapshotDataDate: () => undefined,
     cacheFaults: () => ({ reads: 0, writes: 0 }),
     calls: () => ({ inFlight: 0, refused: 0 }),
     refusedConnections: () => 0,

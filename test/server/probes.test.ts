@@ -9,6 +9,7 @@ let server: Served;
 const metrics = createMetrics({
   version: "1.2.3",
   vpic: () => undefined,
+  snapshotDataDate: () => "2026-10",
   cacheFaults: () => ({ reads: 0, writes: 0 }),
   calls: () => ({ inFlight: 7, refused: 3 }),
   refusedConnections: () => 5,
@@ -74,6 +75,7 @@ test("/metrics is in Prometheus' format, and is not cached", async () => {
   });
   expect(answer.body).toMatch(/^vehicle_calls_in_flight 7$/m);
   expect(answer.body).toMatch(/^vehicle_build_info\{version="1.2.3"\} 1$/m);
+  expect(answer.body).toContain(`\nvehicle_snapshot_data_date ${Date.UTC(2026, 9, 1) / 1_000}\n`);
   expect(answer.body).toMatch(/^# HELP /m);
 });
 

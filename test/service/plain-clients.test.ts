@@ -84,13 +84,19 @@ describe.each([
     );
   });
 
-  test.each([
-    ["/healthz", 200, `ok; version ${packageJson.version}\n`],
-    ["/readyz", 200, "ready\n"],
-  ])("%s answers %d", async (path, status, body) => {
-    const response = await fetch(`http://${app[port]}${path}`);
+  test("/healthz answers 200", async () => {
+    const response = await fetch(`http://${app[port]}/healthz`);
 
-    expect([response.status, await response.text()]).toEqual([status, body]);
+    expect([response.status, await response.text()]).toEqual([200, `ok; version ${packageJson.version}\n`]);
+  });
+
+  test("/readyz answers 200, and the date of the snapshot's data when that is ready", async () => {
+    await post({ vin: VIN });
+
+    const response = await fetch(`http://${app[port]}/readyz`);
+
+    expect(response.status).toBe(200);
+    expect(await response.text()).toMatch(/^ready; snapshot data of \d{4}-\d{2}-\d{2}\n$/);
   });
 
   test.each([

@@ -10,9 +10,12 @@ import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { LogRecorder } from "./log-recorder.ts";
 import { makeTemporaryDirectory, type TemporaryDirectory } from "./temporary-directory.ts";
+import { unpackHere } from "./unpack-here.ts";
 import { SMALL_DATABASE_VIN, writeVpicDatabase } from "./vpic-database.ts";
 
 const QUERY = { vin: parseVin(SMALL_DATABASE_VIN) };
+/** Changes of the file are the subject of other tests. */
+const NEVER_MS = 3_600_000;
 const PAGE_BYTES = 4096;
 const VERSION_AT = 8;
 
@@ -38,7 +41,7 @@ afterEach(async () => {
 function open(
   overrides: { dataDir?: string; snapshotPath?: string; now?: () => number; elapsedMs?: () => number } = {},
 ): SnapshotSource {
-  return openSnapshot({ dataDir, snapshotPath: sourceFile, logger: log, ...overrides });
+  return openSnapshot({ dataDir, snapshotPath: sourceFile, logger: log, pollMs: NEVER_MS, ...overrides });
 }
 
 async function modelFrom(source: SnapshotSource): Promise<string> {
@@ -79,7 +82,7 @@ describe("a snapshot that is unpacked for the first time", () => {
     expect(statusBefore).toEqual({ state: "preparing" });
     expect(source.status()).toEqual({ state: "ready", dataDate: "2025-05-06" });
     expect(log.lines.at(-1)).toMatchObject({ message: "snapshot ready", fields: { dataDate: "2025-05-06" } });
-    expect(log.messages("info")).toContain("snapshot unpacking continues");
+    expect(log.messages("info")).toContain("unpacking the snapshot");
   });
 
   test("accepts gzipped databases too", async () => {
@@ -187,7 +190,7 @@ describe("processes that start together", () => {
 });
 
 describe("a snapshot that is already unpacked", () => {
-  beforeEach(unpackOnce);
+  beforeEach(() => unpackHere(sourceFile, dataDir));
 
   test("is opened without unpacking", async () => {
     const before = await stat(snapshotFile);

@@ -3,17 +3,26 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { decodeVin } from "../../src/snapshot/decode-vin.ts";
+import type { SnapshotData } from "../../src/snapshot/snapshot-data.ts";
+import { toSnapshotError } from "../../src/snapshot/snapshot-error.ts";
 import { openSnapshot, type SnapshotSource } from "../../src/snapshot/snapshot-source.ts";
 import { importSqlDump } from "../../src/snapshot/sql-dump.ts";
+import { toDecode } from "../../src/snapshot/to-decode.ts";
+import type { Decode } from "../../src/vehicle/vehicle.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { zip, type ZippedFile } from "./dump-zip.ts";
 import { LogRecorder } from "./log-recorder.ts";
 import { DUMP_TABLES, DUMP_VIN, formatDump, withoutTable, withTable } from "./sql-dump-file.ts";
 import { makeTemporaryDirectory, type TemporaryDirectory } from "./temporary-directory.ts";
+import { unpackHere } from "./unpack-here.ts";
 
 const NAME = "vPICList_lite_2026_10.sql";
 const ZIP_NAME = "vPICList_lite_2026_10.plain.zip";
 const DUMP = formatDump(DUMP_TABLES);
+/** Changes of the file are the subject of other tests. */
+const NEVER_MS = 3_600_000;
+const NOW_MS = Date.parse("2026-11-22T12:00:00Z");
 const QUERY = { vin: parseVin(DUMP_VIN) };
 
 let directory: TemporaryDirectory;
@@ -30,25 +39,31 @@ afterEach(async () => {
 
 function open(name: string, elapsedMs: () => number = () => 0): SnapshotSource {
   const snapshotPath = join(directory.path, name);
-  return openSnapshot({ dataDir: join(directory.path, "data"), snapshotPath, logger: log, elapsedMs });
+  const dataDir = join(directory.path, "data");
+  return openSnapshot({ dataDir, snapshotPath, logger: log, elapsedMs, pollMs: NEVER_MS });
+}
+
+async function unpack(name: string, content: string | Buffer): Promise<SnapshotData> {
+  await writeFile(join(directory.path, name), content);
+  return await unpackHere(join(directory.path, name), join(directory.path, "data"));
 }
 
 async function modelFrom(name: string, content: string | Buffer): Promise<string> {
-  await writeFile(join(directory.path, name), content);
-  await using source = open(name);
-  const { modelYear, make, model, bodyClass, dataDate } = await source.decode(QUERY, AbortSignal.timeout(60_000));
+  const data = await unpack(name, content);
+  const { modelYear, make, model, bodyClass, dataDate } = decode(data);
   return `${dataDate}: ${modelYear} ${make} ${model} ${bodyClass}`;
+}
+
+function decode(data: SnapshotData): Decode {
+  return toDecode(data, QUERY, decodeVin(data, QUERY.vin, undefined, NOW_MS), NOW_MS);
 }
 
 const MODEL = "2026-10: 2014 PETERBILT 388 Truck-Tractor";
 
-/** The reason that the service gives for not using a file. */
+/** The reason for not using a file. */
 async function reasonAgainst(name: string, content: string | Buffer): Promise<string> {
-  await writeFile(join(directory.path, name), content);
-  await using source = open(name);
-  await source.whenSettled();
-  const status = source.status();
-  return status.state === "unavailable" ? status.reason : status.state;
+  const fault = await unpack(name, content).catch((error: unknown) => error);
+  return toSnapshotError(fault).message;
 }
 
 describe("NHTSA's monthly file", () => {
@@ -73,10 +88,7 @@ describe("NHTSA's monthly file", () => {
   });
 
   test("has the values of patterns, of the engine model and of the manufacturer, but no private ones", async () => {
-    await writeFile(join(directory.path, NAME), DUMP);
-    await using source = open(NAME);
-
-    const { attributes, verdict } = await source.decode(QUERY, AbortSignal.timeout(60_000));
+    const { attributes, verdict } = decode(await unpack(NAME, DUMP));
 
     expect(attributes).toEqual({
       ABS: "Standard",
@@ -99,8 +111,11 @@ describe("NHTSA's monthly file", () => {
   });
 
   test("logs the progress of reading, and leaves no temporary files", async () => {
-    await modelFrom(NAME, DUMP);
+    await writeFile(join(directory.path, NAME), DUMP);
+    await using source = open(NAME);
+    await source.whenSettled();
 
+    expect(source.status()).toEqual({ state: "ready", dataDate: "2026-10" });
     expect(log.lines.map(({ fields }) => fields)).toEqual(
       expect.arrayContaining([
         { step: "reading", percent: 0 },
@@ -269,13 +284,13 @@ describe("a dump cannot be used", () => {
   test("when it has no patterns", async () => {
     const reason = await reasonAgainst(NAME, formatDump(withTable("pattern", { rows: [] })));
 
-    expect(reason).toBe("SNAPSHOT_PATH: it has no patterns to decode with");
+    expect(reason).toBe("it has no patterns to decode with");
   });
 
   test("when it is in pg_dump's custom format", async () => {
     const reason = await reasonAgainst("vPICList_lite_2026_10.custom", "PGDMP\u0001\u000e, and so on");
 
-    expect(reason).toBe("SNAPSHOT_PATH: it is in pg_dump's custom format; use NHTSA's .plain.zip instead");
+    expect(reason).toBe("it is in pg_dump's custom format; use NHTSA's .plain.zip instead");
   });
 
   test("and is neither replaced by the embedded data nor read again until it changes", async () => {
