@@ -106,7 +106,7 @@ export function createMetrics({
   );
   gauge(
     "vehicle_vpic_waiting_requests",
-    "requests to vPIC that wait for a place or for the budget",
+    "requests to vPIC that wait for a slot or for the budget",
     () => vpic()?.waitingRequests,
   );
   gauge("vehicle_vpic_gathering_vins", "VINs that wait to be sent to vPIC in one batch", () => vpic()?.gatheringVins);
