@@ -7,10 +7,10 @@ import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { openAccess } from "./access/open-access.ts";
 import { parseDatabaseUrl } from "./cache/database-url.ts";
 import type { OpenVehicleStore } from "./cache/open-vehicle-store.ts";
-import { openVehicleStore } from "./cache/open-vehicle-store.ts";
 import type { Config, TlsConfig } from "./config.ts";
 import { ExportSpool } from "./export/export-spool.ts";
 import { VehicleExports } from "./export/vehicle-exports.ts";
+import { openLookup } from "./open-lookup.ts";
 import { preparedRefusal } from "./rpc/error-table.ts";
 import { createHealthService } from "./rpc/health.ts";
 import { createGate, createInterceptors } from "./rpc/interceptors.ts";
@@ -26,12 +26,10 @@ import type { ServerLimits } from "./server/server.ts";
 import { Server } from "./server/server.ts";
 import { TlsCertificates } from "./server/tls.ts";
 import type { Sources } from "./sources.ts";
-import { openSources } from "./sources.ts";
 import { createLogger } from "./telemetry/logger.ts";
 import type { AuditLogger, Logger } from "./telemetry/logger.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 import { startSweeper } from "./vehicle/sweeper.ts";
-import { VehicleLookup } from "./vehicle/vehicle-lookup.ts";
 import { VERSION } from "./version.ts";
 
 /** A running service. Dispose of it to stop at once. Drain it first to lose no calls. */
@@ -70,18 +68,13 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     calls: () => server.calls,
     refusedConnections: () => connections.refused,
   });
-  const store = starting.use(await openVehicleStore({ databaseUrl: config.databaseUrl, logger, now }));
-  const sources = starting.use(
-    openSources(config, logger, ({ outcome, durationMs }) => metrics.askedVpic(outcome, durationMs / 1_000), now),
+  const { store, sources, lookup } = starting.use(
+    await openLookup(config, {
+      logger,
+      onVpicAttempt: ({ outcome, durationMs }) => metrics.askedVpic(outcome, durationMs / 1_000),
+      now,
+    }),
   );
-  const lookup = new VehicleLookup({
-    store,
-    sources: sources.inOrder,
-    freshness,
-    patienceMs: config.vpic.patienceMs,
-    onSourceFault: (source, error) => sources.logFault(source, error),
-    now,
-  });
   starting.use(
     startSweeper({
       store,

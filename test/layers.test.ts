@@ -15,7 +15,18 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   export: ["vehicle", "telemetry", "files", "cache"],
   rpc: ["vehicle", "telemetry", "access", "export", "rpc libraries"],
   server: ["telemetry", "files", "access", "export", "rpc", "rpc libraries"],
-  cli: ["vehicle", "access", "snapshot", "rpc libraries"],
+  // The command line decodes in its own process, so it opens what the service opens.
+  cli: [
+    "vehicle",
+    "telemetry",
+    "access",
+    "snapshot",
+    "rpc",
+    "config.ts",
+    "open-lookup.ts",
+    "serve.ts",
+    "rpc libraries",
+  ],
 };
 
 const RPC_LIBRARY = /^(#gen\/|@connectrpc\/|@bufbuild\/)/;

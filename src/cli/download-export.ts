@@ -6,8 +6,6 @@ import type { ExportMetadata, VehicleService } from "#gen/vehicle/v1/vehicle_ser
 
 export interface DownloadOptions {
   readonly outputPath: string;
-  /** Sent as a bearer token. */
-  readonly token: string | undefined;
   readonly signal: AbortSignal;
   readonly onProgress: (doneBytes: number, totalBytes: number) => void;
 }
@@ -38,13 +36,12 @@ export async function downloadExport(
 async function downloadInto(
   path: string,
   client: Client<typeof VehicleService>,
-  { token, signal, onProgress }: DownloadOptions,
+  { signal, onProgress }: DownloadOptions,
 ): Promise<ExportMetadata> {
-  const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
   await using file = await open(path, "w");
   let metadata: ExportMetadata | undefined;
   let doneBytes = 0;
-  for await (const { part } of client.export({}, { signal, headers, timeoutMs: TIMEOUT_MS })) {
+  for await (const { part } of client.export({}, { signal, timeoutMs: TIMEOUT_MS })) {
     if (part.case === "metadata") {
       metadata = part.value;
     } else if (part.case === "data") {

@@ -1,85 +1,45 @@
-import { readFile } from "node:fs/promises";
-import type { SecureContextOptions } from "node:tls";
-
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
-
-import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-
+import type { Command } from "./command.ts";
+import { parseArguments, untilInterrupted, UsageError } from "./command.ts";
 import { downloadExport } from "./download-export.ts";
-import { type ExportArguments, isHttpUrl, parseExportArguments, type TlsArguments, USAGE } from "./export-arguments.ts";
+
 import { ProgressBar } from "./progress-bar.ts";
+import { openServiceClient, readServiceArguments, SERVICE_HELP, SERVICE_OPTIONS } from "./service-client.ts";
 
-// `npm run export`: downloads the cache as one Parquet file. Exit codes: 0 success, 1 failure, 2 wrong arguments.
+const DEFAULT_ADDRESS = "http://127.0.0.1:8080";
 
-process.exitCode = await main();
+/** Downloads the cache as one Parquet file. */
+export const exportCommand: Command = {
+  help: `usage: vehicle-service export [options] OUT.parquet
 
-async function main(): Promise<number> {
-  let parsed: ExportArguments;
-  try {
-    parsed = parseExportArguments(process.argv.slice(2));
-  } catch (error) {
-    process.stderr.write(`${describe(error)}\n\n${USAGE}\n`);
-    return 2;
-  }
-  try {
-    process.stderr.write(`${await run(parsed)}\n`);
+  --address ADDRESS  a URL for Connect, or host:port for gRPC without TLS
+                     (default: ${DEFAULT_ADDRESS})
+${SERVICE_HELP}
+
+The file is named OUT.parquet.part until it is complete.
+
+examples:
+  vehicle-service export vehicles.parquet
+  vehicle-service export --address https://vins.example.com --token-file secret all.parquet
+
+exit codes: 0 done, 1 failed, 2 wrong arguments`,
+  options: SERVICE_OPTIONS,
+  faultCode: 1,
+  async run(args) {
+    const { values, positionals } = parseArguments(args, SERVICE_OPTIONS);
+    const [outputPath, ...rest] = positionals;
+    if (outputPath === undefined || rest.length > 0) {
+      throw new UsageError("expected one output file");
+    }
+    const service = readServiceArguments(values, values.address ?? DEFAULT_ADDRESS);
+    using bar = new ProgressBar(process.stderr);
+    const { rowCount, sizeBytes } = await downloadExport(await openServiceClient(service), {
+      outputPath,
+      signal: untilInterrupted(),
+      onProgress: (doneBytes, totalBytes) => {
+        bar.update(doneBytes, totalBytes);
+      },
+    });
+    process.stderr.write(`${outputPath}: ${rowCount} vehicles, ${sizeBytes} bytes\n`);
     return 0;
-  } catch (error) {
-    process.stderr.write(`export failed: ${describe(error)}\n`);
-    return 1;
-  }
-}
-
-async function run({ address, token, tokenFile, tls, outputPath }: ExportArguments): Promise<string> {
-  using bar = new ProgressBar(process.stderr);
-  const interrupted = new AbortController();
-  const interrupt = () => {
-    interrupted.abort();
-  };
-  // Ctrl-C arrives twice: the terminal sends it, and npm passes it on.
-  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
-  const transport = isHttpUrl(address)
-    ? createConnectTransport({
-        baseUrl: address,
-        httpVersion: "1.1",
-        acceptCompression: [],
-        nodeOptions: await readTls(tls),
-      })
-    : createGrpcTransport({ baseUrl: `http://${address}`, acceptCompression: [] });
-  const { rowCount, sizeBytes } = await downloadExport(createClient(VehicleService, transport), {
-    outputPath,
-    token: tokenFile === undefined ? token : await readSecret(tokenFile),
-    signal: interrupted.signal,
-    onProgress: (doneBytes, totalBytes) => {
-      bar.update(doneBytes, totalBytes);
-    },
-  });
-  return `${outputPath}: ${rowCount} vehicles, ${sizeBytes} bytes`;
-}
-
-/** @throws RangeError when the file has more than a secret, as that of AUTH_TOKENS_FILE has. */
-async function readSecret(path: string): Promise<string> {
-  const secret = (await readFile(path, "utf8")).trim();
-  if (!/^\S+$/.test(secret)) {
-    throw new RangeError(`--token-file: expected the secret of a token, and nothing else, in ${path}`);
-  }
-  return secret;
-}
-
-async function readTls({ ca, cert, key }: TlsArguments): Promise<SecureContextOptions> {
-  return {
-    ...(ca === undefined ? {} : { ca: await readFile(ca) }),
-    ...(cert === undefined || key === undefined ? {} : { cert: await readFile(cert), key: await readFile(key) }),
-  };
-}
-
-function describe(error: unknown): string {
-  if (error instanceof ConnectError) {
-    // Errors of the service have details; this one is of TLS or HTTP.
-    const isOfTransport = error.code === Code.Internal && error.details.length === 0;
-    const hint = isOfTransport ? "; check --ca and --address: https:// with TLS, http:// or host:port without" : "";
-    return `${error.rawMessage.trim()} (${Code[error.code]})${hint}`;
-  }
-  return error instanceof Error ? error.message : String(error);
-}
+  },
+};

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { parseArgs } from "node:util";
 import { decodeVin } from "../snapshot/decode-vin.ts";
 import type { SnapshotData } from "../snapshot/snapshot-data.ts";
 import { toSnapshotError } from "../snapshot/snapshot-error.ts";
@@ -12,17 +11,8 @@ import { toDecode } from "../snapshot/to-decode.ts";
 import { unpackInProcess } from "../snapshot/unpack.ts";
 import { isDecoded, type Decode } from "../vehicle/vehicle.ts";
 import { parseVin } from "../vehicle/vin.ts";
-
-// `npm run snapshot -- check FILE`: says what a file for SNAPSHOT_PATH holds, without a service.
-
-const USAGE = `usage: npm run snapshot -- check FILE
-
-  FILE  NHTSA's monthly vPICList_lite_YYYY_MM.plain.zip, the .sql in it, or a SQLite
-        file with the schema of the embedded copy, gzipped or not
-
-Unpacks FILE as the service does, but in a temporary directory (TMPDIR), says what it
-holds, and decodes some VINs. Exit codes: 0 the service can use FILE, 1 it cannot, 2
-wrong arguments.`;
+import type { Command } from "./command.ts";
+import { parseArguments, suggest, untilInterrupted, UsageError } from "./command.ts";
 
 /** Real VINs of a tractor, a car, an MPV, a motorcycle, and a trailer of a small manufacturer. */
 const EXAMPLES = [
@@ -33,36 +23,48 @@ const EXAMPLES = [
   "1C9FA3822R1257465",
 ].map((text) => parseVin(text));
 
-process.exitCode = await main(process.argv.slice(2));
+/** Says what a file for SNAPSHOT_PATH holds, without a service. */
+export const snapshotCommand: Command = {
+  help: `usage: vehicle-service snapshot check FILE
 
-async function main(args: readonly string[]): Promise<number> {
-  const path = parsePath(args);
-  if (path === undefined) {
-    process.stderr.write(`${USAGE}\n`);
-    return 2;
-  }
-  const interrupted = new AbortController();
-  // Ctrl-C arrives twice: the terminal sends it, and npm passes it on.
-  const interrupt = (): void => interrupted.abort(new Error("interrupted"));
-  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
-  try {
-    return await check(path, interrupted.signal);
-  } catch (error) {
-    const { culprit, message } = toSnapshotError(error);
-    const place = culprit === "database" ? path : tmpdir();
-    process.stderr.write(`${place}: ${interrupted.signal.aborted ? "interrupted" : message}\n`);
-    return 1;
-  }
-}
+  FILE  NHTSA's monthly vPICList_lite_YYYY_MM.plain.zip, the .sql in it, or a SQLite
+        file with the schema of the embedded copy, gzipped or not
 
-function parsePath(args: readonly string[]): string | undefined {
-  try {
-    const { positionals } = parseArgs({ args: [...args], allowPositionals: true });
-    const [command, path, ...others] = positionals;
-    return command === "check" && others.length === 0 ? path : undefined;
-  } catch {
-    return undefined;
+Unpacks FILE as the service does, but in a temporary directory (TMPDIR), says what it
+holds, and decodes some VINs.
+
+examples:
+  vehicle-service snapshot check vPICList_lite_2026_10.plain.zip
+
+exit codes: 0 the service can use FILE, 1 it cannot, 2 wrong arguments`,
+  options: {},
+  faultCode: 1,
+  async run(args) {
+    const path = parsePath(args);
+    const signal = untilInterrupted();
+    try {
+      return await check(path, signal);
+    } catch (error) {
+      const { culprit, message } = toSnapshotError(error);
+      const place = culprit === "database" ? path : tmpdir();
+      process.stderr.write(`${place}: ${signal.aborted ? "interrupted" : message}\n`);
+      return 1;
+    }
+  },
+};
+
+/** @throws UsageError */
+function parsePath(args: readonly string[]): string {
+  const [command = "", path, ...others] = parseArguments(args, {}).positionals;
+  if (command !== "check") {
+    throw new UsageError(
+      command === "" ? "expected check FILE" : `unknown command ${command}${suggest(command, ["check"])}`,
+    );
   }
+  if (path === undefined || others.length > 0) {
+    throw new UsageError("expected one file");
+  }
+  return path;
 }
 
 async function check(path: string, signal: AbortSignal): Promise<number> {

@@ -9,7 +9,7 @@ import { createAuthority } from "../support/certificates.ts";
 import { startTestApp, type TestApp } from "../support/test-app.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
-const CLI = join(import.meta.dirname, "../../src/cli/export.ts");
+const CLI = join(import.meta.dirname, "../../src/cli/main.ts");
 const running = new AsyncDisposableStack();
 let directory: string;
 let app: TestApp;
@@ -41,7 +41,7 @@ beforeAll(async () => {
 afterAll(() => running.disposeAsync());
 
 async function run(...args: string[]): Promise<string> {
-  const { stderr } = await promisify(execFile)(process.execPath, [CLI, ...args], { cwd: directory });
+  const { stderr } = await promisify(execFile)(process.execPath, [CLI, "export", ...args], { cwd: directory });
   return stderr;
 }
 

@@ -15,7 +15,7 @@ import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
 type Export = ServiceImpl<typeof VehicleService>["export"];
 
-const CLI = join(import.meta.dirname, "../../src/cli/export.ts");
+const CLI = join(import.meta.dirname, "../../src/cli/main.ts");
 const CHUNKS = [new Uint8Array([1, 2, 3]), new Uint8Array([4, 5])];
 
 /** A service that exports as told, over HTTP/1.1 (Connect) or HTTP/2 (gRPC), and a directory for what is downloaded. */
@@ -45,7 +45,10 @@ async function serve(implementation: Export, protocol: "connect" | "grpc" = "con
 }
 
 async function runCli(directory: string, ...args: string[]) {
-  const child = spawn(process.execPath, [CLI, ...args], { cwd: directory, stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(process.execPath, [CLI, "export", ...args], {
+    cwd: directory,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   const [stderr, [exitCode]] = await Promise.all([text(child.stderr), once(child, "close")]);
   return { exitCode, stderr };
 }
@@ -132,11 +135,11 @@ test("an error of the service is printed with its code and leaves no file", asyn
 });
 
 test.each([[[]], [["a.parquet", "b.parquet"]], [["--address", "nonsense", "a.parquet"]], [["--unknown", "a.parquet"]]])(
-  "wrong arguments %j print the usage",
+  "wrong arguments %j are refused with a hint at the help",
   async (args) => {
     const { exitCode, stderr } = await runCli(tmpdir(), ...args);
 
     expect(exitCode).toBe(2);
-    expect(stderr).toContain("usage: npm run export");
+    expect(stderr).toContain("vehicle-service export --help shows the arguments");
   },
 );

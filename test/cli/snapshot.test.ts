@@ -1,15 +1,11 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { zip } from "../snapshot/dump-zip.ts";
 import { DUMP_TABLES, formatDump, withoutTable, withTable } from "../snapshot/sql-dump-file.ts";
 import { makeTemporaryDirectory, type TemporaryDirectory } from "../snapshot/temporary-directory.ts";
+import { runCli } from "./run-cli.ts";
 
-const SCRIPT = fileURLToPath(new URL("../../src/cli/snapshot.ts", import.meta.url));
 const NAME = "vPICList_lite_2026_10.sql";
 
 let directory: TemporaryDirectory;
@@ -23,19 +19,8 @@ afterEach(async () => {
   await directory[Symbol.asyncDispose]();
 });
 
-async function run(...args: string[]): Promise<{ stdout: string; stderr: string; exitCode: unknown }> {
-  const env = { ...process.env, TMPDIR: join(directory.path, "tmp") };
-  const child = spawn(process.execPath, [SCRIPT, ...args], {
-    cwd: directory.path,
-    env,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const [stdout, stderr, [exitCode]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, "close"),
-  ]);
-  return { stdout, stderr, exitCode };
+function run(...args: string[]): ReturnType<typeof runCli> {
+  return runCli(["snapshot", ...args], { cwd: directory.path, env: { TMPDIR: join(directory.path, "tmp") } });
 }
 
 describe("npm run snapshot -- check", () => {
@@ -91,11 +76,11 @@ JYAVM01E27A113338: - (codes 7)
   });
 
   test.each([[[]], [["check"]], [["verify", NAME]], [["check", NAME, NAME]], [["check", NAME, "--force"]]])(
-    "shows its usage when its arguments are %j",
+    "refuses the arguments %j with a hint at the help",
     async (args) => {
       const { stderr, exitCode } = await run(...args);
 
-      expect(stderr).toMatch(/^usage: npm run snapshot -- check FILE\n/);
+      expect(stderr).toMatch(/\nvehicle-service snapshot --help shows the arguments\n$/);
       expect(exitCode).toBe(2);
     },
   );

@@ -1,0 +1,128 @@
+import { readFile } from "node:fs/promises";
+import type { SecureContextOptions } from "node:tls";
+import type { Client, Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
+import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { UsageError } from "./command.ts";
+
+/** The options of commands that call a running service, for `parseArguments`. */
+export const SERVICE_OPTIONS = {
+  address: { type: "string" },
+  token: { type: "string" },
+  "token-file": { type: "string" },
+  ca: { type: "string" },
+  cert: { type: "string" },
+  key: { type: "string" },
+} as const;
+
+/** Their help, after `--address`. */
+export const SERVICE_HELP = `  --token-file FILE  file with the secret of a token, and nothing else
+  --token TOKEN      the secret itself; other users of this machine can see it in the
+                     list of processes
+  --ca FILE          PEM file with the certificate authority to trust, for https
+  --cert FILE        PEM file with the client certificate, for https
+  --key FILE         PEM file with the private key of the client certificate`;
+
+/** Where the service is and how to call it. */
+export interface ServiceArguments {
+  /** A base URL for the Connect protocol, or `host:port` for gRPC without TLS. */
+  readonly address: string;
+  readonly token: string | undefined;
+  /** Path of a file with the secret of the token, and nothing else. */
+  readonly tokenFile: string | undefined;
+  readonly tls: TlsArguments;
+}
+
+/** Paths of PEM files, for https. */
+interface TlsArguments {
+  /** The authorities whose certificates are trusted. Default: those of Node. */
+  readonly ca: string | undefined;
+  /** The client certificate and its key: both or neither. */
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+}
+
+type ServiceValues = { readonly [Name in keyof typeof SERVICE_OPTIONS]?: string | undefined };
+
+/** @throws UsageError that names the wrong option. */
+export function readServiceArguments(values: ServiceValues, address: string): ServiceArguments {
+  if (!isHttpUrl(address) && !isHostAndPort(address)) {
+    throw new UsageError(`--address: expected a URL or host:port, not ${address}`);
+  }
+  const { token, "token-file": tokenFile, ca, cert, key } = values;
+  if (token !== undefined && tokenFile !== undefined) {
+    throw new UsageError("use either --token-file or --token");
+  }
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new UsageError("--cert and --key must be given together");
+  }
+  if ((ca ?? cert) !== undefined && !address.startsWith("https://")) {
+    throw new UsageError("--ca, --cert and --key need an https:// address");
+  }
+  return { address, token, tokenFile, tls: { ca, cert, key } };
+}
+
+/** Opens a client of a running service that sends the token with each call. Reads the files. */
+export async function openServiceClient({
+  address,
+  token,
+  tokenFile,
+  tls,
+}: ServiceArguments): Promise<Client<typeof VehicleService>> {
+  const secret = tokenFile === undefined ? token : await readSecret(tokenFile);
+  const interceptors: Interceptor[] = secret === undefined ? [] : [withToken(secret)];
+  const transport = isHttpUrl(address)
+    ? createConnectTransport({
+        baseUrl: address,
+        httpVersion: "1.1",
+        acceptCompression: [],
+        nodeOptions: await readTls(tls),
+        interceptors,
+      })
+    : createGrpcTransport({ baseUrl: `http://${address}`, acceptCompression: [], interceptors });
+  return createClient(VehicleService, transport);
+}
+
+/** An error for the user, in one line. */
+export function describeFault(error: unknown): string {
+  if (error instanceof ConnectError) {
+    // Errors of the service have details; this one is of TLS or HTTP.
+    const isOfTransport = error.code === Code.Internal && error.details.length === 0;
+    const hint = isOfTransport ? "; check --ca and --address: https:// with TLS, http:// or host:port without" : "";
+    return `${error.rawMessage.trim()} (${Code[error.code]})${hint}`;
+  }
+  return error instanceof Error ? error.message : String(error);
+}
+
+function withToken(secret: string): Interceptor {
+  return (next) => (request) => {
+    request.header.set("Authorization", `Bearer ${secret}`);
+    return next(request);
+  };
+}
+
+/** Whether an address is a URL, and so means Connect. */
+function isHttpUrl(address: string): boolean {
+  return /^https?:\/\//.test(address) && URL.canParse(address);
+}
+
+function isHostAndPort(address: string): boolean {
+  return /^[^/]+:\d+$/.test(address) && URL.canParse(`http://${address}`);
+}
+
+/** @throws RangeError when the file has more than a secret, as that of AUTH_TOKENS_FILE has. */
+async function readSecret(path: string): Promise<string> {
+  const secret = (await readFile(path, "utf8")).trim();
+  if (!/^\S+$/.test(secret)) {
+    throw new RangeError(`--token-file: expected the secret of a token, and nothing else, in ${path}`);
+  }
+  return secret;
+}
+
+async function readTls({ ca, cert, key }: TlsArguments): Promise<SecureContextOptions> {
+  return {
+    ...(ca === undefined ? {} : { ca: await readFile(ca) }),
+    ...(cert === undefined || key === undefined ? {} : { cert: await readFile(cert), key: await readFile(key) }),
+  };
+}

@@ -1,0 +1,41 @@
+import type { OpenVehicleStore } from "./cache/open-vehicle-store.ts";
+import { openVehicleStore } from "./cache/open-vehicle-store.ts";
+import type { Config } from "./config.ts";
+import type { Sources } from "./sources.ts";
+import { openSources } from "./sources.ts";
+import type { Logger } from "./telemetry/logger.ts";
+import { VehicleLookup } from "./vehicle/vehicle-lookup.ts";
+import type { VpicAttempt } from "./vpic/policies.ts";
+
+/** Cache, sources, and the lookup through both. The service and the command line share it. */
+export interface OpenLookup extends AsyncDisposable {
+  readonly store: OpenVehicleStore;
+  readonly sources: Sources;
+  readonly lookup: VehicleLookup;
+}
+
+export interface OpenLookupOptions {
+  readonly logger: Logger;
+  /** Default: nothing. */
+  readonly onVpicAttempt?: (attempt: VpicAttempt) => void;
+  /** Wall clock, ms since the epoch. Default: `Date.now`. */
+  readonly now?: () => number;
+}
+
+/** Opens the configured cache and sources. */
+export async function openLookup(config: Config, options: OpenLookupOptions): Promise<OpenLookup> {
+  const { logger, onVpicAttempt = () => {}, now = Date.now } = options;
+  await using opening = new AsyncDisposableStack();
+  const store = opening.use(await openVehicleStore({ databaseUrl: config.databaseUrl, logger, now }));
+  const sources = opening.use(openSources(config, logger, onVpicAttempt, now));
+  const lookup = new VehicleLookup({
+    store,
+    sources: sources.inOrder,
+    freshness: config.freshness,
+    patienceMs: config.vpic.patienceMs,
+    onSourceFault: (source, error) => sources.logFault(source, error),
+    now,
+  });
+  const open = opening.move();
+  return { store, sources, lookup, [Symbol.asyncDispose]: () => open.disposeAsync() };
+}
