@@ -1,5 +1,5 @@
 import type { Labels } from "./elements.ts";
-import type { SnapshotContent } from "./snapshot-data.ts";
+import type { SnapshotContent } from "./snapshot-content.ts";
 
 const LINE_BREAKS = /[\t\r\n]/g;
 

@@ -1,15 +1,16 @@
 import type Database from "better-sqlite3";
 import { Attributes, printed, Texts } from "./attributes.ts";
 import type { Conversion } from "./conversions.ts";
-import { readElements, readLabels, type Labels } from "./elements.ts";
-import { DEFAULTS, type Default } from "./nhtsa-tables.ts";
+import { readElements, readLabels } from "./elements.ts";
 import { KeyCollector } from "./pattern-keys.ts";
 import { arrange, readEngineModels, readPatterns, type PatternRows } from "./read-patterns.ts";
+import { embeddedRules, readRules } from "./read-rules.ts";
+import { readVehicleSpecs } from "./read-vehicle-specs.ts";
 import { readWmis } from "./read-wmis.ts";
-import type { SnapshotContent } from "./snapshot-data.ts";
+import type { SnapshotContent } from "./snapshot-content.ts";
 import { SnapshotError } from "./snapshot-error.ts";
 import { openSource, requireColumns } from "./source-tables.ts";
-import type { Item } from "./winners.ts";
+import { CharacterCollector } from "./valid-characters.ts";
 
 const ISO_DATE_LENGTH = 10;
 
@@ -21,19 +22,22 @@ const ISO_DATE_LENGTH = 10;
  */
 export function buildSnapshot(sourcePath: string): SnapshotContent {
   using source = openSource(sourcePath);
-  requireColumns(source);
+  const isComplete = requireColumns(source);
   const elements = readElements(source);
   const texts = new Texts();
   const labels = readLabels(source, elements);
   const attributes = new Attributes(texts, labels);
   const keys = new KeyCollector();
   const { schemaPlaces, ...wmisAndLinks } = readWmis(source, texts);
-  const { rows, formulas } = readPatterns(source, schemaPlaces, attributes, keys);
+  const characters = new CharacterCollector(isComplete ? schemaPlaces.size : 0);
+  const { rows, formulas } = readPatterns(source, schemaPlaces, attributes, keys, characters);
   if (rows.count === 0) {
     throw new SnapshotError("database", "it has no patterns to decode with");
   }
+  const withLookup = new Set(elements.flatMap(({ id, lookupTable }) => (lookupTable === null ? [] : id)));
   return {
     dataDate: newestDate(rows),
+    isComplete,
     elements: elements.map(({ id, code, weight }) => ({ id, code, weight: weight ?? 0 })),
     conversions: readConversions(source),
     ...wmisAndLinks,
@@ -41,7 +45,9 @@ export function buildSnapshot(sourcePath: string): SnapshotContent {
     keys: keys.collected(),
     formulas,
     engineModels: readEngineModels(source, attributes),
-    defaults: toDefaults(labels),
+    characters: characters.words,
+    specs: isComplete ? readVehicleSpecs(source, attributes) : undefined,
+    ...(isComplete ? readRules(source, labels, withLookup) : embeddedRules(labels)),
     attributes: attributes.collected(),
     models: readModels(source, texts),
     texts: texts.collected(),
@@ -75,20 +81,4 @@ function readModels(source: Database.Database, texts: Texts): SnapshotContent["m
 function newestDate({ count, changedOn }: PatternRows): string {
   const newest = changedOn.subarray(0, count).reduce((latest, time) => Math.max(latest, time), 0);
   return new Date(newest * 1000).toISOString().slice(0, ISO_DATE_LENGTH);
-}
-
-function toDefaults(labels: ReadonlyMap<number, Labels>): Map<number, Item[]> {
-  const toItem = ({ elementId, attributeId, value }: Default): Item => ({
-    elementId,
-    attributeId,
-    value: value ?? labels.get(elementId)?.get(attributeId) ?? attributeId,
-    isPattern: false,
-    priority: 0,
-    changedOn: 0,
-    keyRank: 0,
-    id: 0,
-  });
-  return new Map(
-    Object.entries(DEFAULTS).map(([vehicleTypeId, defaults]) => [Number(vehicleTypeId), defaults.map(toItem)]),
-  );
 }

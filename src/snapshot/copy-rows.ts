@@ -15,6 +15,11 @@ export interface KeptColumn {
 
 const INTEGERS: ReadonlySet<string> = new Set([
   "id",
+  "modelyear",
+  "schemaid",
+  "vehiclespecschemaid",
+  "vspecschemapatternid",
+  "year",
   "elementid",
   "enginemodelid",
   "fromelementid",
@@ -30,11 +35,13 @@ const INTEGERS: ReadonlySet<string> = new Set([
   "yearfrom",
   "yearto",
 ]);
-const BOOLEANS: ReadonlySet<string> = new Set(["isprivate", "tobeqced"]);
+const BOOLEANS: ReadonlySet<string> = new Set(["checkdigit", "iskey", "isprivate", "tobeqced"]);
 const TIMES: ReadonlySet<string> = new Set(["createdon", "publicavailabilitydate", "updatedon"]);
 const NULLABLE: ReadonlySet<string> = new Set([
   ...BOOLEANS,
   ...TIMES,
+  "additionalerrortext",
+  "defaultvalue",
   "code",
   "decode",
   "lookuptable",

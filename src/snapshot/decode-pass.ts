@@ -1,8 +1,9 @@
 import { collectCandidates } from "./candidates.ts";
-import { convert, type Converted } from "./conversions.ts";
-import { ELEMENT, type ErrorCode } from "./nhtsa-tables.ts";
+import { comparePositions, NOT_COMPARED, type Comparison } from "./compared-positions.ts";
+import { convert, evaluate, type Converted } from "./conversions.ts";
+import { ELEMENT, ELEMENTS_ALSO_FROM_SPECS, type ErrorCode } from "./nhtsa-tables.ts";
 import type { Make, SnapshotData, Wmi } from "./snapshot-data.ts";
-import { judge, type Findings, type Subject } from "./verdict.ts";
+import { hasPatterns, judge, type Findings, type Subject } from "./verdict.ts";
 import { pickWinners, type Item } from "./winners.ts";
 
 /** One attempt at a VIN, for one year. */
@@ -27,10 +28,12 @@ export interface Pass {
 export function decodePass(data: SnapshotData, subject: Subject, attempt: Attempt): Pass {
   const items = subject.wmi === undefined ? [] : collectItems(data, subject.vin, subject.wmi, attempt.year);
   const conversions = convert(items, data.conversions);
+  const comparison = compare(data, subject, attempt, items);
   if (subject.wmi !== undefined) {
+    addSpecs(data, subject.wmi, attempt.year, items, conversions);
     addDefaults(data, subject.wmi, items, conversions);
   }
-  const findings = { subject, ...attempt, items };
+  const findings = { subject, ...attempt, items, comparison };
   return { findings, conversions, codes: judge(findings), ...weigh(data, items, conversions) };
 }
 
@@ -57,6 +60,38 @@ function makeOf(data: SnapshotData, wmi: Wmi, items: readonly Item[]): Make {
   return model === undefined ? wmi : data.makeOf(Number(model.attributeId));
 }
 
+function compare(data: SnapshotData, { vin, wmi }: Subject, { year }: Attempt, items: readonly Item[]): Comparison {
+  return data.isComplete && wmi !== undefined && hasPatterns(items)
+    ? comparePositions(vin, data.validCharacters(wmi, year), items)
+    : NOT_COMPARED;
+}
+
+/** Adds what NHTSA knows by make, model, type and year, where the VIN's own patterns say nothing. */
+function addSpecs(
+  data: SnapshotData,
+  wmi: Wmi,
+  year: number | undefined,
+  items: Item[],
+  conversions: readonly Converted[],
+): void {
+  const model = items.find((item) => item.elementId === ELEMENT.model);
+  if (!data.isComplete || model === undefined) {
+    return;
+  }
+  const modelId = Number(model.attributeId);
+  const subject = { modelId, makeIds: data.makesOf(wmi), vehicleTypeId: wmi.vehicleTypeId, year };
+  const hasValue = (elementId: number, attributeId: string): boolean =>
+    items.some((item) => item.elementId === elementId && isSameText(item.attributeId, attributeId)) ||
+    conversions.some((known) => known.elementId === elementId && isSameText(evaluate(known), attributeId));
+  const known = new Set([...items, ...conversions].map(({ elementId }) => elementId));
+  const specs = data.specsFor(subject, hasValue);
+  items.push(...specs.filter(({ elementId }) => !known.has(elementId) || ELEMENTS_ALSO_FROM_SPECS.has(elementId)));
+}
+
+function isSameText(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase();
+}
+
 function addDefaults(data: SnapshotData, wmi: Wmi, items: Item[], conversions: readonly Converted[]): void {
   for (const fallback of data.defaultsOf(wmi.vehicleTypeId)) {
     const isKnown = [...items, ...conversions].some(({ elementId }) => elementId === fallback.elementId);
@@ -67,7 +102,17 @@ function addDefaults(data: SnapshotData, wmi: Wmi, items: Item[], conversions: r
 }
 
 function givenItem(elementId: number, attributeId: string, value: string): Item {
-  return { elementId, attributeId, value, isPattern: false, priority: 0, changedOn: 0, keyRank: 0, id: 0 };
+  return {
+    elementId,
+    attributeId,
+    value,
+    isPattern: false,
+    priority: 0,
+    changedOn: 0,
+    keyRank: 0,
+    positions: 0,
+    id: 0,
+  };
 }
 
 /** Notes, of which there may be several, have no weight. */

@@ -1,6 +1,6 @@
 import { decodePass, type Pass } from "./decode-pass.ts";
 import { EARLIEST_YEAR, impliedYear, YEARS_PER_CYCLE, yearOfOtherCycle, type ImpliedYear } from "./model-year.ts";
-import { VEHICLE_TYPE, YEAR_OF_DESCRIPTOR } from "./nhtsa-tables.ts";
+import { VEHICLE_TYPE } from "./nhtsa-tables.ts";
 import type { SnapshotData, Wmi } from "./snapshot-data.ts";
 import { toSubject, weightOf } from "./verdict.ts";
 import { descriptorOf, wmiOf } from "./vin-characters.ts";
@@ -26,14 +26,14 @@ export function decodeVin(data: SnapshotData, vin: string, namedYear: number | u
   const wmi = data.wmi(wmiOf(vin));
   const isLight = isLightVehicle(wmi);
   const isPublic = wmi !== undefined && wmi.availableOn <= nowMs;
-  const subject = toSubject(vin, isPublic ? wmi : undefined, isLight);
+  const subject = toSubject(data, vin, isPublic ? wmi : undefined, isLight);
   const attempt = (year: number | undefined, isYearConclusive: boolean, isYearContradicted: boolean): Pass =>
     decodePass(data, subject, { year, isYearConclusive, isYearContradicted });
   const contradicts = (year: number | undefined): boolean =>
     namedYear !== undefined && year !== undefined && namedYear !== year;
 
-  const setYear = YEAR_OF_DESCRIPTOR.get(descriptorOf(vin));
-  if (setYear !== undefined) {
+  const setYear = data.yearOfDescriptor(descriptorOf(vin));
+  if (setYear !== undefined && isDecodable(setYear, latestYear)) {
     return attempt(setYear, true, contradicts(setYear));
   }
 
@@ -53,7 +53,7 @@ export function decodeVin(data: SnapshotData, vin: string, namedYear: number | u
   if (otherYear !== undefined) {
     passes.push(attempt(otherYear, isConclusive, contradicts(otherYear)));
   }
-  return bestOf(passes, namedYear);
+  return bestOf(data, passes, namedYear);
 }
 
 /** Cars, MPVs and light trucks: position 7 determines the cycle of years, and the serial number has five digits. */
@@ -78,17 +78,21 @@ function correctCycle(data: SnapshotData, wmi: Wmi | undefined, implied: Implied
   return !data.coversYear(wmi, implied.year) && data.coversYear(wmi, other) ? other : implied.year;
 }
 
-function bestOf(passes: readonly Pass[], namedYear: number | undefined): Pass {
+function bestOf(data: SnapshotData, passes: readonly Pass[], namedYear: number | undefined): Pass {
   return passes.reduce((best, pass) =>
-    compare(scoreFor(pass, namedYear), scoreFor(best, namedYear)) > 0 ? pass : best,
+    compare(scoreFor(data, pass, namedYear), scoreFor(data, best, namedYear)) > 0 ? pass : best,
   );
 }
 
-function scoreFor({ codes, weight, patternCount, findings }: Pass, namedYear: number | undefined): Comparable {
-  // A year without a model loses to the other one, unless the caller has named it.
-  const errors = namedYear === undefined ? codes : codes.filter((code) => code !== 14);
+function scoreFor(
+  { isComplete, errorCodes }: SnapshotData,
+  { codes, weight, patternCount, findings }: Pass,
+  namedYear: number | undefined,
+): Comparable {
+  // If data is missing, code 14 says little: a year without a model loses to the other one, unless the caller named it.
+  const errors = isComplete || namedYear === undefined ? codes : codes.filter((code) => code !== 14);
   const bonus = namedYear !== undefined && findings.year === namedYear ? NAMED_YEAR_BONUS : 0;
-  return [weightOf(errors), weight, patternCount, (findings.year ?? 0) + bonus];
+  return [weightOf(errorCodes, errors), weight, patternCount, (findings.year ?? 0) + bonus];
 }
 
 function compare(a: Comparable, b: Comparable): number {

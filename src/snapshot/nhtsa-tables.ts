@@ -33,6 +33,9 @@ export const ELEMENTS_NOT_FROM_PATTERNS: ReadonlySet<number> = new Set([
 /** Notes and other free texts, of which all values are kept. Any other variable has one value. */
 export const ELEMENTS_WITH_MANY_VALUES: ReadonlySet<number> = new Set([114, 121, 129, 150, 154, 155, 169, 186]);
 
+/** Variables that a vehicle specification may state although they are already known: the notes and the battery. */
+export const ELEMENTS_ALSO_FROM_SPECS: ReadonlySet<number> = new Set([1, ...ELEMENTS_WITH_MANY_VALUES]);
+
 /** Vehicle types, by their id in the table VehicleType. */
 export const VEHICLE_TYPE = {
   motorcycle: 1,
@@ -245,21 +248,20 @@ export const EXCEPTED_VINS: ReadonlySet<string> = new Set([
   "VKD2C700VRP001817",
 ]);
 
-/**
- * The vPIC error codes that the embedded data can establish. Codes 2 to 5 need data that it lacks; 6 is for shorter
- * VINs.
- */
-export type ErrorCode = 0 | 1 | 7 | 8 | 9 | 10 | 11 | 12 | 14 | 400;
+/** NHTSA's error codes. Only complete data can establish 2 to 5; 6 is for shorter VINs, which are not decoded. */
+export type ErrorCode = 0 | 1 | 2 | 3 | 4 | 5 | 7 | 8 | 9 | 10 | 11 | 12 | 14 | 400;
 
 /** A row of the table ErrorCode. */
-interface Meaning {
+export interface ErrorMeaning {
   /** NHTSA's text, which begins with the code. */
   readonly text: string;
   /** How much the code counts against a pass when two years are tried; never positive. */
   readonly weight: number;
+  /** What NHTSA adds to the additional text. */
+  readonly additionalText?: string;
 }
 
-export const ERROR_CODES: Readonly<Record<ErrorCode, Meaning>> = {
+const CODES_OF_EMBEDDED_DATA: Readonly<Record<Exclude<ErrorCode, 2 | 3 | 4 | 5>, ErrorMeaning>> = {
   0: { text: "0 - VIN decoded clean. Check Digit (9th position) is correct", weight: 0 },
   1: { text: "1 - Check Digit (9th position) does not calculate properly", weight: -5 },
   7: {
@@ -289,3 +291,8 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, Meaning>> = {
   },
   400: { text: "400 - Invalid Characters Present", weight: -40 },
 };
+
+/** The codes that the embedded data can establish. */
+export const ERROR_CODES: ReadonlyMap<number, ErrorMeaning> = new Map(
+  Object.entries(CODES_OF_EMBEDDED_DATA).map(([code, meaning]) => [Number(code), meaning]),
+);

@@ -134,6 +134,17 @@ export class KeyMatcher {
     return true;
   }
 
+  /** The restricted positions of a key; see {@link Item.positions}. */
+  positionsOf(key: number): number {
+    const { stepStart, steps } = this.#keys;
+    const end = stepStart[key + 1] ?? 0;
+    let positions = 0;
+    for (let i = stepStart[key] ?? 0; i < end; i++) {
+      positions |= 1 << ((steps[i] ?? 0) & POSITION_MASK);
+    }
+    return positions;
+  }
+
   rankOf(key: number): number {
     return this.#keys.rank[key] ?? 0;
   }
@@ -155,7 +166,7 @@ function ranksOf(keys: readonly string[]): Uint32Array {
 }
 
 /** The letters and digits of a set, such as `ABCX` of `[A-CX]`. `1-A` means 1 and A to NHTSA. */
-function membersOf(text: string): string {
+export function membersOf(text: string): string {
   const spelled = text.replace("1-A", "1A").replaceAll(RANGE, (_, first: string, last: string) => {
     const length = Math.max(0, last.charCodeAt(0) - first.charCodeAt(0) + 1);
     return Array.from({ length }, (_, i) => String.fromCharCode(first.charCodeAt(0) + i)).join("");

@@ -3,8 +3,9 @@ import type { Attributes } from "./attributes.ts";
 import { ELEMENTS_NOT_FROM_PATTERNS } from "./nhtsa-tables.ts";
 import type { KeyCollector } from "./pattern-keys.ts";
 import { startsOf } from "./read-wmis.ts";
-import type { EngineModelPattern, FormulaPattern, SnapshotContent } from "./snapshot-data.ts";
+import type { EngineModelPattern, FormulaPattern, SnapshotContent } from "./snapshot-content.ts";
 import { SnapshotError } from "./snapshot-error.ts";
+import type { CharacterCollector } from "./valid-characters.ts";
 
 const CHANGED_ON = "coalesce(unixepoch(coalesce(p.UpdatedOn, p.CreatedOn), 'subsec'), 0)";
 /** Checked schemas of public manufacturers. */
@@ -41,6 +42,7 @@ export function readPatterns(
   schemaPlaces: ReadonlyMap<number, number>,
   attributes: Attributes,
   keys: KeyCollector,
+  characters: CharacterCollector,
 ): { rows: PatternRows; formulas: Map<number, FormulaPattern[]> } {
   const isPublic = new Set(source.prepare<[], number>(PUBLIC_SCHEMAS).pluck().all());
   const publicPlaces = new Map([...schemaPlaces].filter(([id]) => isPublic.has(id)));
@@ -55,6 +57,8 @@ export function readPatterns(
   const formulas = new Map<number, FormulaPattern[]>();
   let count = 0;
   for (const { id, elementId, attributeId, changedOn, schemaId, keys: text } of patternsOf(source)) {
+    // What a VIN may have at a position follows from all patterns, also those that are not decoded.
+    characters.add(schemaPlaces.get(schemaId), text);
     const schema = publicPlaces.get(schemaId);
     const isGiven = ELEMENTS_NOT_FROM_PATTERNS.has(elementId);
     const attribute = schema === undefined || isGiven ? undefined : attributes.placeOf(elementId, attributeId);

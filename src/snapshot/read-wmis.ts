@@ -1,7 +1,7 @@
 import type Database from "better-sqlite3";
 import { printed, type Texts } from "./attributes.ts";
 import { todaysLabel } from "./elements.ts";
-import type { SnapshotContent } from "./snapshot-data.ts";
+import type { SnapshotContent } from "./snapshot-content.ts";
 
 const OPEN_END = 2999;
 
@@ -22,7 +22,7 @@ interface SourceWmi {
 export function readWmis(
   source: Database.Database,
   texts: Texts,
-): Pick<SnapshotContent, "wmis" | "links"> & { schemaPlaces: Map<number, number> } {
+): Pick<SnapshotContent, "wmis" | "wmiMakes" | "links"> & { schemaPlaces: Map<number, number> } {
   const rows = source
     .prepare<[], SourceWmi>(`
       SELECT w.Id AS id, w.Wmi AS code, unixepoch(w.PublicAvailabilityDate, 'subsec') * 1000 AS availableOn,
@@ -40,10 +40,9 @@ export function readWmis(
     .all();
   const upper = (name: string | null): number => texts.placeOf(printed((name ?? "").toUpperCase()));
   const vehicleType = (name: string | null): number => upper(name === null ? null : todaysLabel("VehicleType", name));
-  const { schemaPlaces, start, ...links } = readLinks(
-    source,
-    rows.map(({ id }) => id),
-  );
+  const ids = rows.map(({ id }) => id);
+  const { schemaPlaces, start, ...links } = readLinks(source, ids);
+  const makes = readMakes(source, new Set(ids));
   const wmis = {
     code: rows.map(({ code }) => code),
     availableOn: Float64Array.from(rows, (row) => row.availableOn ?? Number.NaN),
@@ -55,8 +54,21 @@ export function readWmis(
     makeId: Uint32Array.from(rows, (row) => row.makeId ?? 0),
     make: Uint32Array.from(rows, (row) => upper(row.make)),
     linkStart: start,
+    makeStart: startsOf(
+      ids,
+      makes.map(([wmiId]) => wmiId),
+    ),
   };
-  return { wmis, links, schemaPlaces };
+  return { wmis, wmiMakes: Uint32Array.from(makes, ([, makeId]) => makeId), links, schemaPlaces };
+}
+
+/** All makes of each identifier. */
+function readMakes(source: Database.Database, wmiIds: ReadonlySet<number>): [wmiId: number, makeId: number][] {
+  return source
+    .prepare<[], [number, number]>("SELECT DISTINCT WmiId, MakeId FROM Wmi_Make ORDER BY WmiId, MakeId")
+    .raw()
+    .all()
+    .filter(([wmiId]) => wmiIds.has(wmiId));
 }
 
 function readLinks(

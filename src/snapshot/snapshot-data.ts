@@ -1,97 +1,10 @@
 import type { Conversion } from "./conversions.ts";
-import { KeyMatcher, type PatternKeys } from "./pattern-keys.ts";
+import type { ErrorMeaning } from "./nhtsa-tables.ts";
+import { KeyMatcher } from "./pattern-keys.ts";
+import type { FormulaPattern, SnapshotContent } from "./snapshot-content.ts";
+import { validCharacters } from "./valid-characters.ts";
+import { findSpecs, isNewerSpec, type SpecSubject, type SpecValue } from "./vehicle-specs.ts";
 import type { Item } from "./winners.ts";
-
-/** A variable of vPIC. */
-interface Element {
-  readonly id: number;
-  /** Its name in vPIC's flat answers, such as `EngineCylinders`. */
-  readonly code: string;
-  /** The weight of a known variable when two passes are compared. */
-  readonly weight: number;
-}
-
-/** A pattern that belongs to an engine model. */
-export interface EngineModelPattern {
-  /** An index of the attributes. */
-  readonly attribute: number;
-  readonly changedOn: number;
-  readonly id: number;
-}
-
-/** A pattern with `#` for digits, whose value is read from the VIN. */
-export interface FormulaPattern extends EngineModelPattern {
-  readonly keys: string;
-}
-
-/**
- * NHTSA's data in the form for decoding: the content of the unpacked file. Most of it is stored in columns, and rows
- * are identified by their index. Where rows of one table belong to a row of another, those of row i are `start[i]` to
- * before `start[i + 1]`.
- */
-export interface SnapshotContent {
-  /**
-   * The date of the latest change in the data, such as `2026-02-17`, or the month of NHTSA's file, such as `2026-10`.
-   */
-  readonly dataDate: string;
-  readonly elements: readonly Element[];
-  readonly conversions: readonly Conversion[];
-  /** Each text once; other columns have indexes into this list. The first text is empty. */
-  readonly texts: readonly string[];
-  /** Every value that a variable can have. */
-  readonly attributes: {
-    readonly elementId: Uint16Array;
-    /** See {@link Item.attributeId} and {@link Item.value}. */
-    readonly id: Uint32Array;
-    readonly value: Uint32Array;
-  };
-  /** The make of each model, by the model's id; 0 when unknown. */
-  readonly models: {
-    readonly makeId: Uint32Array;
-    readonly make: Uint32Array;
-  };
-  /** World manufacturer identifiers. */
-  readonly wmis: {
-    readonly code: readonly string[];
-    /** When NHTSA makes it public, in ms since the epoch; NaN when it is not to be. */
-    readonly availableOn: Float64Array;
-    readonly vehicleTypeId: Uint8Array;
-    readonly vehicleType: Uint32Array;
-    readonly truckTypeId: Uint8Array;
-    readonly manufacturerId: Uint32Array;
-    readonly manufacturer: Uint32Array;
-    /** The only make under this identifier; empty when there are several or none. */
-    readonly makeId: Uint32Array;
-    readonly make: Uint32Array;
-    readonly linkStart: Uint32Array;
-  };
-  /** The schemas of each identifier. */
-  readonly links: {
-    readonly schema: Uint32Array;
-    readonly yearFrom: Uint16Array;
-    readonly yearTo: Uint16Array;
-  };
-  readonly schemas: {
-    readonly groupStart: Uint32Array;
-  };
-  /** Groups of patterns of a schema with the same keys. */
-  readonly groups: {
-    readonly key: Uint32Array;
-    readonly patternStart: Uint32Array;
-  };
-  readonly patterns: {
-    readonly attribute: Uint32Array;
-    readonly changedOn: Float64Array;
-    readonly id: Uint32Array;
-  };
-  readonly keys: PatternKeys;
-  /** By schema; there are few in all the data. */
-  readonly formulas: ReadonlyMap<number, readonly FormulaPattern[]>;
-  /** By name, in lower case. */
-  readonly engineModels: ReadonlyMap<string, readonly EngineModelPattern[]>;
-  /** The default values, by vehicle type. */
-  readonly defaults: ReadonlyMap<number, readonly Item[]>;
-}
 
 export interface Make {
   /** 0 when unknown. */
@@ -114,11 +27,19 @@ export interface Wmi extends Make {
 
 const ENGINE_MODEL_PRIORITY = 50;
 const FORMULA_PRIORITY = 100;
+/** Below everything that a VIN's own patterns give. */
+const SPEC_PRIORITY = -100;
+
+/** What an item takes from the keys of its pattern. */
+type KeyFacts = Pick<Item, "keyRank" | "positions">;
 
 /** The data, with the look-ups that decoding needs. */
 export class SnapshotData {
   readonly dataDate: string;
+  /** See {@link SnapshotContent.isComplete}. */
+  readonly isComplete: boolean;
   readonly conversions: readonly Conversion[];
+  readonly errorCodes: ReadonlyMap<number, ErrorMeaning>;
   readonly #content: SnapshotContent;
   readonly #wmis: ReadonlyMap<string, number>;
   readonly #names: (string | undefined)[] = [];
@@ -127,7 +48,9 @@ export class SnapshotData {
 
   constructor(content: SnapshotContent) {
     this.dataDate = content.dataDate;
+    this.isComplete = content.isComplete;
     this.conversions = content.conversions;
+    this.errorCodes = content.errorCodes;
     this.#content = content;
     this.#matcher = new KeyMatcher(content.keys);
     this.#wmis = new Map(content.wmis.code.map((code, place) => [code, place]));
@@ -139,13 +62,14 @@ export class SnapshotData {
 
   /** How much there is of what; for people. */
   counts(): Readonly<Record<string, number>> {
-    const { elements, wmis, schemas, patterns, models } = this.#content;
+    const { elements, wmis, schemas, patterns, models, specs } = this.#content;
     return {
       "manufacturer identifiers": wmis.code.length,
       "pattern schemas": schemas.groupStart.length - 1,
       patterns: patterns.id.length,
       models: models.makeId.filter((makeId) => makeId !== 0).length,
       variables: elements.length,
+      ...(specs === undefined ? {} : { "vehicle specification patterns": specs.patterns.id.length }),
     };
   }
 
@@ -200,13 +124,59 @@ export class SnapshotData {
 
   /** The value of a formula pattern that matches. */
   toFormulaItem(pattern: FormulaPattern, value: string): Item {
-    return { ...this.#toItem(pattern.attribute, FORMULA_PRIORITY, pattern, 0), value };
+    const positions = positionsOf(pattern.keys);
+    return { ...this.#toItem(pattern.attribute, FORMULA_PRIORITY, pattern, { keyRank: 0, positions }), value };
   }
 
   /** The values that belong to an engine model, found by its name in any case. They rank by the key that gave the name. */
   engineModelPatterns(engine: Item): Item[] {
     const patterns = this.#content.engineModels.get(engine.attributeId.trim().toLowerCase()) ?? [];
-    return patterns.map((pattern) => this.#toItem(pattern.attribute, ENGINE_MODEL_PRIORITY, pattern, engine.keyRank));
+    return patterns.map((pattern) => this.#toItem(pattern.attribute, ENGINE_MODEL_PRIORITY, pattern, engine));
+  }
+
+  /** The values that NHTSA has for the make, model, type and year, one for each variable. */
+  specsFor(subject: SpecSubject, hasValue: (elementId: number, attributeId: string) => boolean): Item[] {
+    const { specs, attributes } = this.#content;
+    if (specs === undefined) {
+      return [];
+    }
+    const hasAttribute = (attribute: number): boolean =>
+      hasValue(at(attributes.elementId, attribute), this.#text(at(attributes.id, attribute)));
+    const newest = new Map<number, SpecValue>();
+    for (const spec of findSpecs(specs, subject, hasAttribute)) {
+      const elementId = at(attributes.elementId, spec.attribute);
+      const best = newest.get(elementId);
+      if (best === undefined || isNewerSpec(spec, best)) {
+        newest.set(elementId, spec);
+      }
+    }
+    return Array.from(newest.values(), ({ attribute, changedOn, patternId }) => ({
+      ...this.#toItem(attribute, SPEC_PRIORITY, { changedOn, id: patternId }, { keyRank: 0, positions: 0 }),
+      isPattern: false,
+    }));
+  }
+
+  /** The ids of the makes under an identifier. */
+  makesOf(wmi: Wmi): readonly number[] {
+    const { wmis, wmiMakes } = this.#content;
+    return Array.from(wmiMakes.subarray(at(wmis.makeStart, wmi.place), at(wmis.makeStart, wmi.place + 1)));
+  }
+
+  /** The characters that NHTSA allows at each position for this identifier and year; see {@link validCharacters}. */
+  validCharacters(wmi: Wmi, year: number | undefined): readonly string[] {
+    const { characters, links } = this.#content;
+    const schemas = year === undefined ? [] : this.#linksOf(wmi, year).map((link) => at(links.schema, link));
+    return validCharacters(characters, schemas);
+  }
+
+  /** The model year that NHTSA sets for a descriptor; undefined for almost all. */
+  yearOfDescriptor(descriptor: string): number | undefined {
+    return this.#content.descriptors.get(descriptor);
+  }
+
+  /** Whether NHTSA's list of wrong check digits has this VIN. */
+  isExcepted(vin: string): boolean {
+    return this.#content.exceptedVins.has(vin);
   }
 
   /** NHTSA's default values for a vehicle type. */
@@ -245,11 +215,12 @@ export class SnapshotData {
 
   #addPatterns(items: Item[], group: number, priority: number): void {
     const { groups, patterns } = this.#content;
-    const keyRank = this.#matcher.rankOf(at(groups.key, group));
+    const key = at(groups.key, group);
+    const facts = { keyRank: this.#matcher.rankOf(key), positions: this.#matcher.positionsOf(key) };
     const end = at(groups.patternStart, group + 1);
     for (let i = at(groups.patternStart, group); i < end; i++) {
       const source = { changedOn: patterns.changedOn[i] ?? 0, id: at(patterns.id, i) };
-      items.push(this.#toItem(at(patterns.attribute, i), priority, source, keyRank));
+      items.push(this.#toItem(at(patterns.attribute, i), priority, source, facts));
     }
   }
 
@@ -257,7 +228,7 @@ export class SnapshotData {
     attribute: number,
     priority: number,
     { changedOn, id }: { readonly changedOn: number; readonly id: number },
-    keyRank: number,
+    { keyRank, positions }: KeyFacts,
   ): Item {
     const { attributes } = this.#content;
     return {
@@ -268,6 +239,7 @@ export class SnapshotData {
       priority,
       changedOn,
       keyRank,
+      positions,
       id,
     };
   }
@@ -275,6 +247,11 @@ export class SnapshotData {
   #text(place: number): string {
     return this.#content.texts[place] ?? "";
   }
+}
+
+/** See {@link Item.positions}. */
+function positionsOf(keys: string): number {
+  return Array.from(keys).reduce((positions, text, index) => (text === "*" ? positions : positions | (1 << index)), 0);
 }
 
 function at(column: Uint8Array | Uint16Array | Uint32Array, place: number): number {

@@ -2,7 +2,8 @@ import { open, readFile } from "node:fs/promises";
 import { DefaultDeserializer, DefaultSerializer } from "node:v8";
 import { crc32 } from "node:zlib";
 import { systemCodeOf } from "../files/error-code.ts";
-import { SnapshotData, type SnapshotContent } from "./snapshot-data.ts";
+import type { SnapshotContent } from "./snapshot-content.ts";
+import { SnapshotData } from "./snapshot-data.ts";
 
 /** The state of the unpacked snapshot's file. */
 export type Inspection =
@@ -17,7 +18,7 @@ interface Body {
 }
 
 /** Increase it whenever the content or the way it is built changes. Unpacked files of another version are rebuilt. */
-const VERSION = 3;
+const VERSION = 4;
 /** The header: eight characters, the version, the checksum of everything after it, and the offset of the frame. */
 const MAGIC = "VINDATA1";
 const VERSION_AT = 8;

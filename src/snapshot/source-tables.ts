@@ -19,6 +19,19 @@ export const SOURCE_COLUMNS: Readonly<Record<string, readonly string[]>> = {
   Wmi_VinSchema: ["Id", "WmiId", "VinSchemaId", "YearFrom", "YearTo"],
 };
 
+/** The columns that only NHTSA's monthly file has. With them, the snapshot decodes as NHTSA's own procedure does. */
+export const FULL_COLUMNS: Readonly<Record<string, readonly string[]>> = {
+  DefaultValue: ["Id", "ElementId", "VehicleTypeId", "DefaultValue"],
+  ErrorCode: ["Id", "Name", "AdditionalErrorText", "weight"],
+  VehicleSpecPattern: ["Id", "VSpecSchemaPatternId", "IsKey", "ElementId", "AttributeId", "CreatedOn", "UpdatedOn"],
+  VehicleSpecSchema: ["Id", "MakeId", "VehicleTypeId", "TobeQCed"],
+  VehicleSpecSchema_Model: ["VehicleSpecSchemaId", "ModelId"],
+  VehicleSpecSchema_Year: ["VehicleSpecSchemaId", "Year"],
+  VinDescriptor: ["Descriptor", "ModelYear"],
+  VinException: ["VIN", "CheckDigit"],
+  VSpecSchemaPattern: ["Id", "SchemaId"],
+};
+
 /** The variables that NHTSA makes public. */
 export const PUBLIC_ELEMENTS =
   "Element WHERE coalesce(Decode, '') <> '' AND coalesce(IsPrivate, 0) = 0 AND Code IS NOT NULL";
@@ -38,10 +51,28 @@ export function openSource(path: string): Database.Database & Disposable {
   return Object.assign(opened, { [Symbol.dispose]: () => opened.close() });
 }
 
-export function requireColumns(source: Database.Database): void {
-  const columns = source.prepare<[string], { name: string }>("SELECT name FROM pragma_table_info(?)");
-  for (const [table, wanted] of Object.entries(SOURCE_COLUMNS)) {
-    const found = new Set(columns.all(table).map((column) => column.name.toLowerCase()));
+/**
+ * Checks that the source has what the snapshot is built from.
+ *
+ * @returns whether it is complete: it also has all that only NHTSA's monthly file has.
+ */
+export function requireColumns(source: Database.Database): boolean {
+  requireTables(source, SOURCE_COLUMNS);
+  const isComplete = Object.keys(FULL_COLUMNS).every((table) => columnsOf(source, table).size > 0);
+  if (isComplete) {
+    requireTables(source, FULL_COLUMNS);
+  }
+  return isComplete;
+}
+
+function columnsOf(source: Database.Database, table: string): Set<string> {
+  const columns = source.prepare<[string], string>("SELECT lower(name) FROM pragma_table_info(?)").pluck();
+  return new Set(columns.all(table));
+}
+
+function requireTables(source: Database.Database, tables: typeof SOURCE_COLUMNS): void {
+  for (const [table, wanted] of Object.entries(tables)) {
+    const found = columnsOf(source, table);
     if (found.size === 0) {
       throw new SnapshotError("database", `it is not a vPIC database: there is no table ${table}`);
     }

@@ -1,6 +1,6 @@
 import Database from "better-sqlite3";
 import { CopyRowError, parseCopyRow, sqliteType, type KeptColumn } from "./copy-rows.ts";
-import { PUBLIC_ELEMENTS, SOURCE_COLUMNS } from "./source-tables.ts";
+import { FULL_COLUMNS, PUBLIC_ELEMENTS, SOURCE_COLUMNS } from "./source-tables.ts";
 import { SnapshotError, toSnapshotError } from "./snapshot-error.ts";
 
 /** A file written by pg_dump in plain format. */
@@ -21,7 +21,7 @@ interface Block {
 
 /** The tables from which the snapshot is built, by their names in lower case, as in the dump. */
 const WANTED = new Map(
-  Object.entries(SOURCE_COLUMNS).map(([table, columns]) => [
+  Object.entries({ ...SOURCE_COLUMNS, ...FULL_COLUMNS }).map(([table, columns]) => [
     table.toLowerCase(),
     { table, columns: columns.map((column) => column.toLowerCase()) },
   ]),
@@ -131,7 +131,7 @@ class DumpImporter {
     if (this.#block !== undefined) {
       throw new SnapshotError("database", "the file ends within the table: it is cut short");
     }
-    const missing = [...WANTED.keys(), ...this.#lookupTables()].filter((table) => !this.#seen.has(table));
+    const missing = [...WANTED.keys(), ...this.#lookupTables()].filter((table) => !this.#seen.has(table)).toSorted();
     if (missing.length > 0) {
       throw new SnapshotError("database", `it has no rows of these tables: ${missing.join(", ")}`);
     }

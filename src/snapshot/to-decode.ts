@@ -1,7 +1,7 @@
 import type { Decode, VehicleQuery } from "../vehicle/vehicle.ts";
 import { evaluate } from "./conversions.ts";
 import type { Pass } from "./decode-pass.ts";
-import { ELEMENT, ELEMENTS_WITH_MANY_VALUES, NOT_APPLICABLE } from "./nhtsa-tables.ts";
+import { ELEMENT, NOT_APPLICABLE } from "./nhtsa-tables.ts";
 import type { SnapshotData } from "./snapshot-data.ts";
 import { toVerdict } from "./verdict.ts";
 import { descriptorOf } from "./vin-characters.ts";
@@ -13,17 +13,10 @@ const ID_NAMES: Readonly<Record<number, string>> = {
   [ELEMENT.manufacturer]: "ManufacturerId",
   [ELEMENT.model]: "ModelID",
 };
-const NOT_ATTRIBUTES: ReadonlySet<number> = new Set([
-  // These are separate members of a vehicle.
-  ELEMENT.make,
-  ELEMENT.model,
-  ELEMENT.modelYear,
-  ELEMENT.bodyClass,
-  // Wrong more often than right: the embedded data has them only by engine family.
-  ELEMENT.engineHp,
-  ELEMENT.engineHpTo,
-  ELEMENT.engineKw,
-]);
+/** These are separate members of a vehicle. */
+const MEMBERS: ReadonlySet<number> = new Set([ELEMENT.make, ELEMENT.model, ELEMENT.modelYear, ELEMENT.bodyClass]);
+/** Wrong more often than right: the embedded data has them only by engine family. */
+const UNRELIABLE: ReadonlySet<number> = new Set([ELEMENT.engineHp, ELEMENT.engineHpTo, ELEMENT.engineKw]);
 
 /** Converts the best pass into a decode. */
 export function toDecode(data: SnapshotData, query: VehicleQuery, pass: Pass, decodedAt: number): Decode {
@@ -37,7 +30,7 @@ export function toDecode(data: SnapshotData, query: VehicleQuery, pass: Pass, de
     source: "snapshot",
     decodedAt,
     dataDate: data.dataDate,
-    verdict: toVerdict(pass.codes, pass.findings),
+    verdict: toVerdict(data, pass.codes, pass.findings),
     attributes: toAttributes(data, query.vin, pass),
   };
 }
@@ -51,12 +44,9 @@ function toAttributes(data: SnapshotData, vin: string, { findings, conversions }
     if (idName !== undefined && attributeId !== "") {
       attributes[idName] = attributeId;
     }
-    const name = NOT_ATTRIBUTES.has(elementId) ? undefined : data.nameOf(elementId);
+    const isLeftOut = MEMBERS.has(elementId) || (!data.isComplete && UNRELIABLE.has(elementId));
+    const name = isLeftOut ? undefined : data.nameOf(elementId);
     if (name === undefined || value === "" || value === NOT_APPLICABLE) {
-      continue;
-    }
-    if (!ELEMENTS_WITH_MANY_VALUES.has(elementId)) {
-      attributes[name] = value;
       continue;
     }
     // Several patterns often have the same note.
@@ -69,7 +59,7 @@ function toAttributes(data: SnapshotData, vin: string, { findings, conversions }
   }
   for (const converted of conversions) {
     const name = data.nameOf(converted.elementId);
-    if (converted.isExact && name !== undefined) {
+    if ((data.isComplete || converted.isExact) && name !== undefined) {
       attributes[name] = evaluate(converted);
     }
   }

@@ -1,14 +1,14 @@
 import type { Verdict } from "../vehicle/vehicle.ts";
+import { replaceAt, type Comparison } from "./compared-positions.ts";
 import {
   BODY_CLASSES,
   ELEMENT,
-  ERROR_CODES,
   EXCEPTED_BATCHES,
-  EXCEPTED_VINS,
   VEHICLE_TYPE,
   type ErrorCode,
+  type ErrorMeaning,
 } from "./nhtsa-tables.ts";
-import type { Wmi } from "./snapshot-data.ts";
+import type { SnapshotData, Wmi } from "./snapshot-data.ts";
 import { invalidCharacters, isCheckDigitRight } from "./vin-characters.ts";
 import type { Item } from "./winners.ts";
 
@@ -33,10 +33,13 @@ export interface Findings {
   /** Whether the caller named a year other than the assumed one or the VIN's. */
   readonly isYearContradicted: boolean;
   readonly items: readonly Item[];
+  readonly comparison: Comparison;
 }
 
+type Meanings = ReadonlyMap<number, ErrorMeaning>;
+
 /** Codes, in addition to 0, that a clean decode may have. */
-const HARMLESS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([9, 10, 12]);
+const HARMLESS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([9, 10, 12, 14]);
 const OFF_ROAD_NOTE =
   " NOTE: Disregard if this is an off-road vehicle PIN, as check digit calculation may not be accurate.";
 const EXCEPTION_NOTE =
@@ -46,56 +49,72 @@ const INCOMPLETE_WARNING =
 const YEAR_WARNING =
   "The Model Year decoded for this VIN may be incorrect. If you know the Model year, please enter it and decode again to get more accurate information.";
 const MAX_TEXT_LENGTH = 500;
+/** The positions in a text such as `9:B, 14:A`. */
+const POSITION = /\d+(?=:)/g;
 
-export function toSubject(vin: string, wmi: Wmi | undefined, isLightVehicle: boolean): Subject {
+export function toSubject(
+  data: Pick<SnapshotData, "isComplete" | "isExcepted">,
+  vin: string,
+  wmi: Wmi | undefined,
+  isLightVehicle: boolean,
+): Subject {
   const isRight = isCheckDigitRight(vin, isLightVehicle);
   return {
     vin,
     wmi,
     isLightVehicle,
     isCheckDigitRight: isRight,
-    isCheckDigitExcepted: !isRight && isCheckDigitExcepted(vin),
+    isCheckDigitExcepted: !isRight && (data.isExcepted(vin) || (!data.isComplete && isInExceptedBatch(vin))),
   };
 }
 
-/** NHTSA's error codes for a decode, ascending, as far as the snapshot can tell. */
+/** NHTSA's error codes for a decode, ascending. */
 export function judge(findings: Findings): ErrorCode[] {
-  const { subject, items } = findings;
-  const codes: ErrorCode[] = [];
+  const { subject, items, comparison } = findings;
+  const codes = new Set<ErrorCode>(comparison.codes);
   const add = (code: ErrorCode, applies: boolean): void => {
     if (applies) {
-      codes.push(code);
+      codes.add(code);
     }
   };
   add(1, !subject.isCheckDigitRight && !subject.isCheckDigitExcepted);
   add(7, subject.wmi === undefined);
-  add(8, subject.wmi !== undefined && !items.some((item) => item.isPattern));
+  add(8, subject.wmi !== undefined && !hasPatterns(items));
   add(9, hasBodyClass(items, BODY_CLASSES.glider));
   add(10, hasBodyClass(items, BODY_CLASSES.offRoad));
   add(11, findings.year === undefined);
   add(12, findings.isYearContradicted);
   add(400, invalidCharactersOf(findings) !== "");
-  if (!codes.every((code) => HARMLESS.has(code))) {
-    return codes;
+  if ([...codes].every((code) => HARMLESS.has(code))) {
+    codes.add(0);
+    // NHTSA reports a missing model only where it would otherwise call the decode clean.
+    add(14, !items.some((item) => item.elementId === ELEMENT.model));
   }
-  // NHTSA reports missing data only where it would otherwise call the decode clean.
-  const hasModel = items.some((item) => item.elementId === ELEMENT.model);
-  return hasModel ? [0, ...codes] : [0, ...codes, 14];
+  return [...codes].toSorted((a, b) => a - b);
+}
+
+/** Whether anything was found by patterns. Otherwise, NHTSA compares no positions. */
+export function hasPatterns(items: readonly Item[]): boolean {
+  return items.some((item) => item.isPattern);
 }
 
 /** The weight of the codes when passes are compared: the higher, the better. */
-export function weightOf(codes: readonly ErrorCode[]): number {
-  return codes.reduce<number>((sum, code) => sum + ERROR_CODES[code].weight, 0);
+export function weightOf(meanings: Meanings, codes: readonly ErrorCode[]): number {
+  return codes.reduce<number>((sum, code) => sum + (meanings.get(code)?.weight ?? 0), 0);
 }
 
-/** The verdict as text. Never suggests corrections, because the data does not say which characters are possible. */
-export function toVerdict(codes: readonly ErrorCode[], findings: Findings): Verdict {
+/** The verdict as text. Suggests corrections only if all data is there: otherwise it does not say what is possible. */
+export function toVerdict(
+  { isComplete, errorCodes }: Pick<SnapshotData, "isComplete" | "errorCodes">,
+  codes: readonly ErrorCode[],
+  findings: Findings,
+): Verdict {
   return {
     codes,
-    text: textOf(codes, findings.subject.isCheckDigitExcepted),
-    suggestedVin: "",
-    possibleValues: "",
-    additionalText: additionalTextOf(findings),
+    text: textOf(errorCodes, codes, findings.subject.isCheckDigitExcepted),
+    suggestedVin: isComplete ? suggestedVinOf(findings) : "",
+    possibleValues: findings.comparison.possibleValues,
+    additionalText: additionalTextOf(errorCodes, codes, findings),
   };
 }
 
@@ -104,7 +123,7 @@ export function toVerdict(codes: readonly ErrorCode[], findings: Findings): Verd
  *
  * @param isExcepted whether the check digit is wrong but exempted.
  */
-export function textOf(codes: readonly ErrorCode[], isExcepted: boolean): string {
+export function textOf(meanings: Meanings, codes: readonly ErrorCode[], isExcepted: boolean): string {
   const isOffRoad = codes.includes(10);
   const noteOn = (code: ErrorCode): string => {
     if (code === 0) {
@@ -113,9 +132,16 @@ export function textOf(codes: readonly ErrorCode[], isExcepted: boolean): string
     return code === 1 && isOffRoad ? OFF_ROAD_NOTE : "";
   };
   return codes
-    .map((code) => ERROR_CODES[code].text + noteOn(code))
+    .map((code) => (meanings.get(code)?.text ?? "") + noteOn(code))
     .join("; ")
     .slice(0, MAX_TEXT_LENGTH);
+}
+
+function suggestedVinOf(findings: Findings): string {
+  const { subject, comparison } = findings;
+  const invalid = [...invalidCharactersOf(findings).matchAll(POSITION)].map(([position]) => Number(position));
+  const corrected = comparison.suggestedVin === "" && invalid.length > 0 ? subject.vin : comparison.suggestedVin;
+  return invalid.reduce((vin, position) => replaceAt(vin, position, "!"), corrected);
 }
 
 function invalidCharactersOf({ subject, items }: Findings): string {
@@ -123,24 +149,24 @@ function invalidCharactersOf({ subject, items }: Findings): string {
   return invalidCharacters(subject.vin, subject.isLightVehicle, isCheckDigitFree);
 }
 
-/** Whether NHTSA knows that the maker gave this vehicle a wrong check digit, and accepts it. */
-function isCheckDigitExcepted(vin: string): boolean {
-  return (
-    EXCEPTED_VINS.has(vin) ||
-    EXCEPTED_BATCHES.some(({ beginning, firstSerial, lastSerial }) => {
-      const [begin] = beginning.exec(vin) ?? [];
-      const serial = begin === undefined ? -1 : Number(vin.slice(begin.length));
-      return serial >= firstSerial && serial <= lastSerial;
-    })
-  );
+/** Whether NHTSA knows that the maker gave these vehicles a wrong check digit, and accepts it. */
+function isInExceptedBatch(vin: string): boolean {
+  return EXCEPTED_BATCHES.some(({ beginning, firstSerial, lastSerial }) => {
+    const [begin] = beginning.exec(vin) ?? [];
+    const serial = begin === undefined ? -1 : Number(vin.slice(begin.length));
+    return serial >= firstSerial && serial <= lastSerial;
+  });
 }
 
-function additionalTextOf(findings: Findings): string {
+function additionalTextOf(meanings: Meanings, codes: readonly ErrorCode[], findings: Findings): string {
   const { subject, items } = findings;
+  const { unusedPositions } = findings.comparison;
   const invalid = invalidCharactersOf(findings);
   const isIncomplete =
     subject.wmi?.vehicleTypeId === VEHICLE_TYPE.incompleteVehicle || hasBodyClass(items, BODY_CLASSES.incomplete);
   const sentences = [
+    ...codes.map((code) => meanings.get(code)?.additionalText ?? ""),
+    unusedPositions === "" ? "" : `Unused position(s): ${unusedPositions}.`,
     invalid === "" ? "" : `Invalid character(s): ${invalid}.`,
     isIncomplete ? INCOMPLETE_WARNING : "",
     findings.isYearConclusive ? "" : YEAR_WARNING,

@@ -59,6 +59,6 @@ function serialStartOf(vin: string, isLightVehicle: boolean): number {
 }
 
 /** Whether position 3 marks a small maker, whose identifier includes positions 12 to 14. */
-function isSmallMaker(vin: string): boolean {
+export function isSmallMaker(vin: string): boolean {
   return vin.charAt(2) === SMALL_MAKER_MARK;
 }

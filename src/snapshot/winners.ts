@@ -15,6 +15,8 @@ export interface Item {
   readonly changedOn: number;
   /** The rank of the pattern's keys in NHTSA's order; the lowest wins. */
   readonly keyRank: number;
+  /** The positions that the keys restrict, as bits: bit i for the position i of the key, so bit 0 is a VIN's fourth. */
+  readonly positions: number;
   /** The pattern's id; the lowest wins. */
   readonly id: number;
 }

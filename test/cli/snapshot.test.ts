@@ -36,11 +36,12 @@ pattern schemas: 2
 patterns: 5
 models: 1
 variables: 11
-1XPWD40X1ED215307: 2014 PETERBILT 388 Truck-Tractor (codes 0)
+vehicle specification patterns: 1
+1XPWD40X1ED215307: 2014 PETERBILT 388 Truck-Tractor (codes 0, 14)
 1G1ZT58N58F127985: - (codes 7)
 1FMCU9D79AKC59990: - (codes 7)
 JYAVM01E27A113338: - (codes 7)
-1C9FA3822R1257465: - (codes 7)
+1C9FA3822R1257465: - (codes 1, 7)
 `);
     expect(stderr).toContain("reading: 100 %\n");
     expect(exitCode).toBe(0);

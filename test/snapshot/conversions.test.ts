@@ -21,6 +21,7 @@ function known(elementId: number, attributeId: string, changes: Partial<Item> = 
     priority: 2010,
     changedOn: 1_600_000_000,
     keyRank: 0,
+    positions: 0,
     id: 0,
     ...changes,
   };

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { beforeAll, describe, expect, test } from "vitest";
 import { buildSnapshot } from "../../src/snapshot/build-snapshot.ts";
-import type { SnapshotContent } from "../../src/snapshot/snapshot-data.ts";
+import type { SnapshotContent } from "../../src/snapshot/snapshot-content.ts";
 import { bundledSourcePath } from "../../src/snapshot/source-file.ts";
 import { makeTemporaryDirectory } from "./temporary-directory.ts";
 

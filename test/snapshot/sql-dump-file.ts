@@ -30,6 +30,10 @@ export const DUMP_TABLES: DumpTables = {
     ],
   },
   conversion: { columns: ["id", "fromelementid", "toelementid", "formula"], rows: [[1, 11, 12, "#x# / 16.387064 "]] },
+  defaultvalue: {
+    columns: ["id", "elementid", "vehicletypeid", "defaultvalue", ...CHANGES],
+    rows: [[1, 86, 3, "0", TIME, null]],
+  },
   defs_body: { columns: ["id", "def", "mode"], rows: [[1, "not needed", 1]] },
   element: {
     columns: ["id", "name", "code", "lookuptable", "description", "isprivate", "isqs", "decode", "weight"],
@@ -57,6 +61,14 @@ export const DUMP_TABLES: DumpTables = {
       [3, 102, 24, "1", TIME, null],
     ],
   },
+  errorcode: {
+    columns: ["id", "name", "additionalerrortext", "weight"],
+    rows: [
+      [0, "0 - VIN decoded clean. Check Digit (9th position) is correct", null, 0],
+      [8, "8 - No detailed data available currently", null, -1000],
+      [14, "14 - Unable to provide information for some of the characters in the VIN", null, -30],
+    ],
+  },
   fueltype: {
     columns: IDS_AND_NAMES,
     rows: [
@@ -80,12 +92,33 @@ export const DUMP_TABLES: DumpTables = {
       [7, UNCHECKED_SCHEMA_ID, "WD40X|ED2", 5, "60", "2026-03-01 00:00:00", null],
     ],
   },
+  vehiclespecpattern: {
+    columns: ["id", "vspecschemapatternid", "iskey", "elementid", "attributeid", ...CHANGES],
+    rows: [
+      [1, 7, true, 5, "66", TIME, null],
+      [2, 7, false, 24, "4", TIME, null],
+    ],
+  },
+  vehiclespecschema: {
+    columns: ["id", "makeid", ...CHANGES, "vehicletypeid", "sourcedate", "tobeqced"],
+    rows: [[5, 509, TIME, null, 3, null, null]],
+  },
+  vehiclespecschema_model: { columns: ["id", "vehiclespecschemaid", "modelid"], rows: [[1, 5, 5571]] },
+  vehiclespecschema_year: { columns: ["id", "vehiclespecschemaid", "year"], rows: [[1, 5, 2014]] },
   vehicletype: {
     columns: [...IDS_AND_NAMES, "displayorder", "formtype", "description", "includeinequipplant"],
     rows: [
       [2, "Passenger Car", 1, 1, null, true],
       [3, "Truck", 2, 1, null, true],
     ],
+  },
+  vindescriptor: {
+    columns: ["id", "descriptor", "modelyear", ...CHANGES],
+    rows: [[1, "1XPWD40X*FD", 2014, TIME, null]],
+  },
+  vinexception: {
+    columns: ["id", "vin", "checkdigit", ...CHANGES],
+    rows: [[1, "1XPWD40X2ED215307", true, TIME, null]],
   },
   vinschema: {
     columns: [...IDS_AND_NAMES, "sourcewmi", ...CHANGES, "tobeqced"],
@@ -94,6 +127,7 @@ export const DUMP_TABLES: DumpTables = {
       [UNCHECKED_SCHEMA_ID, "Peterbilt, to be checked", "1XP", TIME, null, true],
     ],
   },
+  vspecschemapattern: { columns: ["id", "schemaid"], rows: [[7, 5]] },
   wmi: {
     columns: [
       "id",

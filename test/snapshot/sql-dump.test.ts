@@ -103,7 +103,7 @@ describe("NHTSA's monthly file", () => {
       VehicleDescriptor: "1XPWD40X*ED",
       VehicleType: "TRUCK",
     });
-    expect(verdict.codes).toEqual([0]);
+    expect(verdict.codes).toEqual([0, 14]);
   });
 
   test("is dated by its newest pattern when its name has no month", async () => {
@@ -382,6 +382,7 @@ function contentOf(database: Database.Database): unknown[] {
 
 function spoilt(content: Buffer): Buffer {
   const copy = Buffer.from(content);
-  copy.fill(0xff, 200, 400);
+  // From its first byte, the compressed data is not what it says: such a block does not exist.
+  copy.fill(0xff, 30 + NAME.length, 400);
   return copy;
 }

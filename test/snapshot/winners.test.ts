@@ -13,6 +13,7 @@ function candidate(attributeId: string, changes: Partial<Item> = {}): Item {
     priority: 2010,
     changedOn: 1_600_000_000,
     keyRank: 5,
+    positions: 0,
     id: 5,
     ...changes,
   };

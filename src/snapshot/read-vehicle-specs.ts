@@ -1,0 +1,113 @@
+import type Database from "better-sqlite3";
+import type { Attributes } from "./attributes.ts";
+import { startsOf } from "./read-wmis.ts";
+import type { SpecColumns } from "./vehicle-specs.ts";
+
+const CHANGED_ON = "coalesce(unixepoch(coalesce(p.UpdatedOn, p.CreatedOn), 'subsec'), 0)";
+
+interface SourceValue {
+  readonly patternId: number;
+  readonly isKey: number;
+  readonly elementId: number;
+  readonly attributeId: string;
+  readonly changedOn: number;
+}
+
+/** NHTSA's VehicleSpec tables: the checked schemas only. */
+export function readVehicleSpecs(source: Database.Database, attributes: Attributes): SpecColumns {
+  const schemas = source
+    .prepare<[], { id: number; makeId: number; vehicleTypeId: number }>(`
+      SELECT Id AS id, MakeId AS makeId, VehicleTypeId AS vehicleTypeId FROM VehicleSpecSchema
+      WHERE coalesce(TobeQCed, 0) = 0 AND VehicleTypeId IS NOT NULL ORDER BY Id`)
+    .all();
+  const schemaIds = schemas.map(({ id }) => id);
+  const places = new Map(schemaIds.map((id, place) => [id, place]));
+  const pairs = (sql: string): [owner: number, value: number][] =>
+    source.prepare<[], [number, number]>(sql).raw().all();
+  const known = (rows: [number, number][]): [number, number][] => rows.filter(([schemaId]) => places.has(schemaId));
+  const years = known(
+    pairs("SELECT DISTINCT VehicleSpecSchemaId, Year FROM VehicleSpecSchema_Year ORDER BY VehicleSpecSchemaId, Year"),
+  );
+  const patterns = known(pairs("SELECT SchemaId, Id FROM VSpecSchemaPattern ORDER BY SchemaId, Id"));
+  return {
+    ...readModels(pairs, places),
+    schemas: {
+      makeId: Uint32Array.from(schemas, ({ makeId }) => makeId),
+      vehicleTypeId: Uint8Array.from(schemas, ({ vehicleTypeId }) => vehicleTypeId),
+      yearStart: startsOf(schemaIds, years.map(first)),
+      year: Uint16Array.from(years, ([, year]) => year),
+      patternStart: startsOf(schemaIds, patterns.map(first)),
+    },
+    patterns: readPatterns(
+      source,
+      attributes,
+      patterns.map(([, id]) => id),
+    ),
+  };
+}
+
+function readModels(
+  pairs: (sql: string) => [number, number][],
+  places: ReadonlyMap<number, number>,
+): Pick<SpecColumns, "modelStart" | "modelSchema"> {
+  const rows = pairs(
+    "SELECT DISTINCT ModelId, VehicleSpecSchemaId FROM VehicleSpecSchema_Model ORDER BY ModelId, VehicleSpecSchemaId",
+  ).filter(([, schemaId]) => places.has(schemaId));
+  const modelCount = (rows.at(-1)?.[0] ?? -1) + 1;
+  return {
+    modelStart: startsOf(Array(modelCount).keys(), rows.map(first)),
+    modelSchema: Uint32Array.from(rows, ([, schemaId]) => places.get(schemaId) ?? 0),
+  };
+}
+
+/** @param ids the patterns in the order of their schemas. */
+function readPatterns(
+  source: Database.Database,
+  attributes: Attributes,
+  ids: readonly number[],
+): SpecColumns["patterns"] {
+  const places = new Map(ids.map((id, place) => [id, place]));
+  const keys: number[][] = ids.map(() => []);
+  const values: { attribute: number; changedOn: number }[][] = ids.map(() => []);
+  const impossible = new Set<number>();
+  const rows = source.prepare<[], SourceValue>(`
+    SELECT p.VSpecSchemaPatternId AS patternId, p.IsKey AS isKey, p.ElementId AS elementId,
+      p.AttributeId AS attributeId, ${CHANGED_ON} AS changedOn
+    FROM VehicleSpecPattern p WHERE p.IsKey IS NOT NULL ORDER BY p.Id`);
+  for (const { patternId, isKey, elementId, attributeId, changedOn } of rows.iterate()) {
+    const place = places.get(patternId);
+    const attribute = place === undefined ? undefined : attributes.placeOf(elementId, attributeId);
+    if (place === undefined) {
+      continue;
+    }
+    if (isKey === 0) {
+      values[place]?.push(...(attribute === undefined ? [] : [{ attribute, changedOn }]));
+    } else if (attribute === undefined) {
+      // No vehicle is known to have a value of a private variable.
+      impossible.add(place);
+    } else {
+      keys[place]?.push(attribute);
+    }
+  }
+  for (const place of impossible) {
+    values[place] = [];
+  }
+  return {
+    id: Uint32Array.from(ids),
+    keyStart: totalsOf(keys),
+    keyAttribute: Uint32Array.from(keys.flat()),
+    valueStart: totalsOf(values),
+    valueAttribute: Uint32Array.from(values.flat(), ({ attribute }) => attribute),
+    valueChangedOn: Float64Array.from(values.flat(), ({ changedOn }) => changedOn),
+  };
+}
+
+/** The start of each list when all are put one after the other, and the end of the last. */
+function totalsOf(lists: readonly (readonly unknown[])[]): Uint32Array {
+  let total = 0;
+  return Uint32Array.from([0, ...lists.map((list) => (total += list.length))]);
+}
+
+function first([owner]: readonly [number, number]): number {
+  return owner;
+}
