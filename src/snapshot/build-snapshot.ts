@@ -3,7 +3,7 @@ import { Attributes, printed, Texts } from "./attributes.ts";
 import type { Conversion } from "./conversions.ts";
 import { readElements, readLabels } from "./elements.ts";
 import { KeyCollector } from "./pattern-keys.ts";
-import { arrange, readEngineModels, readPatterns, type PatternRows } from "./read-patterns.ts";
+import { readEngineModels, readPatterns } from "./read-patterns.ts";
 import { embeddedRules, readRules } from "./read-rules.ts";
 import { readVehicleSpecs } from "./read-vehicle-specs.ts";
 import { readWmis } from "./read-wmis.ts";
@@ -30,20 +30,19 @@ export function buildSnapshot(sourcePath: string): SnapshotContent {
   const keys = new KeyCollector();
   const { schemaPlaces, ...wmisAndLinks } = readWmis(source, texts);
   const characters = new CharacterCollector(isComplete ? schemaPlaces.size : 0);
-  const { rows, formulas } = readPatterns(source, schemaPlaces, attributes, keys, characters);
-  if (rows.count === 0) {
+  const patterns = readPatterns(source, schemaPlaces, attributes, keys, characters);
+  if (patterns.patterns.id.length === 0) {
     throw new SnapshotError("database", "it has no patterns to decode with");
   }
   const withLookup = new Set(elements.flatMap(({ id, lookupTable }) => (lookupTable === null ? [] : id)));
   return {
-    dataDate: newestDate(rows),
+    dataDate: newestDate(patterns),
     isComplete,
     elements: elements.map(({ id, code, weight }) => ({ id, code, weight: weight ?? 0 })),
     conversions: readConversions(source),
     ...wmisAndLinks,
-    ...arrange(rows, schemaPlaces.size, keys.size),
+    ...patterns,
     keys: keys.collected(),
-    formulas,
     engineModels: readEngineModels(source, attributes),
     characters: characters.words,
     specs: isComplete ? readVehicleSpecs(source, attributes) : undefined,
@@ -69,7 +68,7 @@ function readModels(source: Database.Database, texts: Texts): SnapshotContent["m
       FROM (SELECT ModelId, MakeId, min(Id) FROM Make_Model GROUP BY ModelId) mm JOIN Make k ON k.Id = mm.MakeId`)
     .raw()
     .all();
-  const size = Math.max(0, ...rows.map(([modelId]) => modelId + 1));
+  const size = rows.reduce((end, [modelId]) => Math.max(end, modelId + 1), 0);
   const models = { makeId: new Uint32Array(size), make: new Uint32Array(size) };
   for (const [modelId, makeId, make] of rows) {
     models.makeId[modelId] = makeId;
@@ -78,7 +77,7 @@ function readModels(source: Database.Database, texts: Texts): SnapshotContent["m
   return models;
 }
 
-function newestDate({ count, changedOn }: PatternRows): string {
-  const newest = changedOn.subarray(0, count).reduce((latest, time) => Math.max(latest, time), 0);
+function newestDate({ patterns }: Pick<SnapshotContent, "patterns">): string {
+  const newest = patterns.changedOn.reduce((latest, time) => Math.max(latest, time), 0);
   return new Date(newest * 1000).toISOString().slice(0, ISO_DATE_LENGTH);
 }

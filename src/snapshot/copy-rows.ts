@@ -13,6 +13,9 @@ export interface KeptColumn {
   readonly place: number;
 }
 
+/** A value for SQLite: true is 1, false is 0. */
+export type CopyValue = string | number | null;
+
 const INTEGERS: ReadonlySet<string> = new Set([
   "id",
   "modelyear",
@@ -75,10 +78,10 @@ export function sqliteType(column: string): "INTEGER" | "TEXT" {
  * Parses one row of PostgreSQL's text format for COPY.
  *
  * @param columnCount the number of columns in the table.
- * @returns the kept columns as SQLite values: true is 1, false is 0.
+ * @returns the kept columns.
  * @throws CopyRowError when the row is malformed.
  */
-export function parseCopyRow(line: Buffer, columnCount: number, keptColumns: readonly KeptColumn[]): (string | null)[] {
+export function parseCopyRow(line: Buffer, columnCount: number, keptColumns: readonly KeptColumn[]): CopyValue[] {
   const text = line.toString("utf8");
   if (text.includes(REPLACEMENT_CHARACTER) && !isUtf8(line)) {
     throw new CopyRowError("the row is not valid UTF-8");
@@ -90,7 +93,7 @@ export function parseCopyRow(line: Buffer, columnCount: number, keptColumns: rea
   return keptColumns.map(({ name, place }) => toValue(name, fields[place] ?? NULL));
 }
 
-function toValue(column: string, field: string): string | null {
+function toValue(column: string, field: string): CopyValue {
   if (field === NULL) {
     if (!NULLABLE.has(column)) {
       throw new CopyRowError(`column ${column} is null`);
@@ -98,10 +101,10 @@ function toValue(column: string, field: string): string | null {
     return null;
   }
   if (INTEGERS.has(column)) {
-    return matching(INTEGER, column, field, "an integer");
+    return Number(matching(INTEGER, column, field, "an integer"));
   }
   if (BOOLEANS.has(column)) {
-    return matching(/^[tf]$/, column, field, "t or f") === "t" ? "1" : "0";
+    return matching(/^[tf]$/, column, field, "t or f") === "t" ? 1 : 0;
   }
   if (TIMES.has(column)) {
     return matching(TIME, column, field, "a time such as 2026-10-09 12:30:00");

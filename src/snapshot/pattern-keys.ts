@@ -40,11 +40,6 @@ export class KeyCollector {
   readonly #stepStart: number[] = [0];
   readonly #steps: number[] = [];
 
-  /** The number of keys. */
-  get size(): number {
-    return this.#places.size;
-  }
-
   /** The index of a key; undefined when no VIN can match it. */
   placeOf(keys: string): number | undefined {
     const known = this.#places.get(keys);

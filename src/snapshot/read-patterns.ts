@@ -1,10 +1,9 @@
 import type Database from "better-sqlite3";
 import type { Attributes } from "./attributes.ts";
 import { ELEMENTS_NOT_FROM_PATTERNS } from "./nhtsa-tables.ts";
+import { createPatternRows, PatternColumns } from "./pattern-columns.ts";
 import type { KeyCollector } from "./pattern-keys.ts";
-import { startsOf } from "./read-wmis.ts";
 import type { EngineModelPattern, FormulaPattern, SnapshotContent } from "./snapshot-content.ts";
-import { SnapshotError } from "./snapshot-error.ts";
 import type { CharacterCollector } from "./valid-characters.ts";
 
 const CHANGED_ON = "coalesce(unixepoch(coalesce(p.UpdatedOn, p.CreatedOn), 'subsec'), 0)";
@@ -16,6 +15,8 @@ const PUBLIC_SCHEMAS = `
 /** Candidates are ordered by id. The ids of engine models start here, after those of all plain patterns. */
 const ENGINE_MODEL_IDS_FROM = 2 ** 30;
 const ROWS_PER_CHUNK = 2_000;
+/** More patterns are read in several passes, to bound the memory. */
+const ROWS_AT_ONCE = 1 << 20;
 
 interface SourcePattern {
   readonly id: number;
@@ -26,116 +27,103 @@ interface SourcePattern {
   readonly keys: string;
 }
 
-/** The patterns in the order of the source; columns may be longer than `count`. */
-export interface PatternRows {
-  readonly count: number;
-  readonly id: Uint32Array;
-  readonly schema: Uint32Array;
-  readonly key: Uint32Array;
-  readonly attribute: Uint32Array;
-  readonly changedOn: Float64Array;
-}
-
-/** The patterns of public variables and schemas that a VIN can match. */
+/**
+ * The patterns of public variables and schemas that a VIN can match.
+ *
+ * @param schemaPlaces the schemas' indexes, ascending as the ids are.
+ */
 export function readPatterns(
   source: Database.Database,
   schemaPlaces: ReadonlyMap<number, number>,
   attributes: Attributes,
   keys: KeyCollector,
   characters: CharacterCollector,
-): { rows: PatternRows; formulas: Map<number, FormulaPattern[]> } {
+): Pick<SnapshotContent, "schemas" | "groups" | "patterns" | "formulas"> {
   const isPublic = new Set(source.prepare<[], number>(PUBLIC_SCHEMAS).pluck().all());
   const publicPlaces = new Map([...schemaPlaces].filter(([id]) => isPublic.has(id)));
   const size = Number(source.prepare("SELECT count(*) FROM Pattern").pluck().get());
-  const columns = {
-    id: new Uint32Array(size),
-    schema: new Uint32Array(size),
-    key: new Uint32Array(size),
-    attribute: new Uint32Array(size),
-    changedOn: new Float64Array(size),
-  };
+  const columns = new PatternColumns(schemaPlaces.size, size);
   const formulas = new Map<number, FormulaPattern[]>();
-  let count = 0;
-  for (const { id, elementId, attributeId, changedOn, schemaId, keys: text } of patternsOf(source)) {
-    // What a VIN may have at a position follows from all patterns, also those that are not decoded.
-    characters.add(schemaPlaces.get(schemaId), text);
-    const schema = publicPlaces.get(schemaId);
-    const isGiven = ELEMENTS_NOT_FROM_PATTERNS.has(elementId);
-    const attribute = schema === undefined || isGiven ? undefined : attributes.placeOf(elementId, attributeId);
-    if (schema === undefined || attribute === undefined) {
-      continue;
+  for (const portion of portionsOf(source, [...schemaPlaces.keys()], size)) {
+    const rows = createPatternRows(portion.size);
+    let count = 0;
+    for (const { id, elementId, attributeId, changedOn, schemaId, keys: text } of patternsOf(source, portion)) {
+      // What a VIN may have at a position follows from all patterns, also those that are not decoded.
+      characters.add(schemaPlaces.get(schemaId), text);
+      const schema = publicPlaces.get(schemaId);
+      const isGiven = ELEMENTS_NOT_FROM_PATTERNS.has(elementId);
+      const attribute = schema === undefined || isGiven ? undefined : attributes.placeOf(elementId, attributeId);
+      if (schema === undefined || attribute === undefined) {
+        continue;
+      }
+      if (text.includes("#")) {
+        formulas.set(schema, [...(formulas.get(schema) ?? []), { id, attribute, changedOn, keys: text.toUpperCase() }]);
+        continue;
+      }
+      const key = keys.placeOf(text);
+      if (key !== undefined) {
+        rows.schema[count] = schema;
+        rows.key[count] = key;
+        rows.attribute[count] = attribute;
+        rows.changedOn[count] = changedOn;
+        rows.id[count] = id;
+        count++;
+      }
     }
-    if (text.includes("#")) {
-      formulas.set(schema, [...(formulas.get(schema) ?? []), { id, attribute, changedOn, keys: text.toUpperCase() }]);
-      continue;
-    }
-    const key = keys.placeOf(text);
-    if (key !== undefined) {
-      columns.id[count] = id;
-      columns.schema[count] = schema;
-      columns.key[count] = key;
-      columns.attribute[count] = attribute;
-      columns.changedOn[count] = changedOn;
-      count++;
-    }
+    columns.take({ count, ...rows }, portion.placeEnd);
   }
-  return { rows: { count, ...columns }, formulas };
+  return { ...columns.collected(), formulas };
 }
 
-/** All patterns, in chunks: faster than row by row, and with less memory than all at once. */
-function* patternsOf(source: Database.Database): Generator<SourcePattern> {
+/** Schemas with consecutive indexes, whose patterns are in memory at the same time. */
+interface Portion {
+  readonly firstId: number;
+  readonly lastId: number;
+  /** The number of their patterns, at most. */
+  readonly size: number;
+  /** The index after the last of these schemas. */
+  readonly placeEnd: number;
+}
+
+function portionsOf(source: Database.Database, schemaIds: readonly number[], size: number): Portion[] {
+  const toPortion = (from: number, placeEnd: number, rows: number): Portion => ({
+    firstId: schemaIds[from] ?? 0,
+    lastId: schemaIds[placeEnd - 1] ?? 0,
+    size: rows,
+    placeEnd,
+  });
+  if (size <= ROWS_AT_ONCE) {
+    return [toPortion(0, schemaIds.length, size)];
+  }
+  const counts = new Map<number, number>();
+  for (const id of source.prepare<[], number>("SELECT VinSchemaId FROM Pattern").pluck().iterate()) {
+    counts.set(id, (counts.get(id) ?? 0) + 1);
+  }
+  const portions: Portion[] = [];
+  let from = 0;
+  let rows = 0;
+  for (const [place, id] of schemaIds.entries()) {
+    const count = counts.get(id) ?? 0;
+    if (rows + count > ROWS_AT_ONCE) {
+      portions.push(toPortion(from, place, rows));
+      from = place;
+      rows = 0;
+    }
+    rows += count;
+  }
+  return [...portions, toPortion(from, schemaIds.length, rows)];
+}
+
+/** The patterns of some schemas, in chunks: faster than row by row, and with less memory than all at once. */
+function* patternsOf(source: Database.Database, { firstId, lastId }: Portion): Generator<SourcePattern> {
   const lastRow = Number(source.prepare("SELECT max(rowid) FROM Pattern").pluck().get());
-  const chunk = source.prepare<[number, number], SourcePattern>(`
+  const chunk = source.prepare<[number, number, number, number], SourcePattern>(`
     SELECT p.Id AS id, p.ElementId AS elementId, p.AttributeId AS attributeId, ${CHANGED_ON} AS changedOn,
       p.VinSchemaId AS schemaId, p.Keys AS keys
-    FROM Pattern p WHERE rowid BETWEEN ? AND ?`);
+    FROM Pattern p WHERE rowid BETWEEN ? AND ? AND VinSchemaId BETWEEN ? AND ?`);
   for (let row = 1; row <= lastRow; row += ROWS_PER_CHUNK) {
-    yield* chunk.all(row, row + ROWS_PER_CHUNK - 1);
+    yield* chunk.all(row, row + ROWS_PER_CHUNK - 1, firstId, lastId);
   }
-}
-
-/** Groups the patterns by schema, and within a schema by keys. */
-export function arrange(
-  rows: PatternRows,
-  schemaCount: number,
-  keyCount: number,
-): Pick<SnapshotContent, "schemas" | "groups" | "patterns"> {
-  const { count } = rows;
-  if (schemaCount * keyCount * count > Number.MAX_SAFE_INTEGER) {
-    throw new SnapshotError("database", `it has too many patterns: ${count} with ${keyCount} different keys`);
-  }
-  // One sortable number for each row, by schema and keys: numbers sort many times faster than objects.
-  const order = new Float64Array(count);
-  for (let row = 0; row < count; row++) {
-    order[row] = ((rows.schema[row] ?? 0) * keyCount + (rows.key[row] ?? 0)) * count + row;
-  }
-  order.sort();
-  const patterns = {
-    attribute: new Uint32Array(count),
-    changedOn: new Float64Array(count),
-    id: new Uint32Array(count),
-  };
-  const groups: { schema: number[]; key: number[]; start: number[] } = { schema: [], key: [], start: [] };
-  let lastGroup = -1;
-  for (let place = 0; place < count; place++) {
-    const sorted = order[place] ?? 0;
-    const row = sorted % count;
-    const group = (sorted - row) / count;
-    if (group !== lastGroup) {
-      groups.schema.push(Math.floor(group / keyCount));
-      groups.key.push(group % keyCount);
-      groups.start.push(place);
-      lastGroup = group;
-    }
-    patterns.attribute[place] = rows.attribute[row] ?? 0;
-    patterns.changedOn[place] = rows.changedOn[row] ?? 0;
-    patterns.id[place] = rows.id[row] ?? 0;
-  }
-  return {
-    schemas: { groupStart: startsOf(Array(schemaCount).keys(), groups.schema) },
-    groups: { key: Uint32Array.from(groups.key), patternStart: Uint32Array.from([...groups.start, count]) },
-    patterns,
-  };
 }
 
 export function readEngineModels(source: Database.Database, attributes: Attributes): Map<string, EngineModelPattern[]> {

@@ -18,7 +18,7 @@ interface SourceWmi {
   readonly make: string | null;
 }
 
-/** The identifiers, their links to schemas, and the positions of these schemas by id. */
+/** The identifiers, their links to schemas, and the indexes of these schemas, in the order of their ids. */
 export function readWmis(
   source: Database.Database,
   texts: Texts,
@@ -81,10 +81,8 @@ function readLinks(
       FROM Wmi_VinSchema l JOIN VinSchema s ON s.Id = l.VinSchemaId ORDER BY l.WmiId, 3, 4, l.Id`)
     .raw()
     .all();
-  const schemaPlaces = new Map<number, number>();
-  for (const [, schemaId] of rows) {
-    schemaPlaces.set(schemaId, schemaPlaces.get(schemaId) ?? schemaPlaces.size);
-  }
+  const schemaIds = [...new Set(rows.map(([, schemaId]) => schemaId))].toSorted((a, b) => a - b);
+  const schemaPlaces = new Map(schemaIds.map((id, place) => [id, place]));
   const known = new Set(wmiIds);
   const links = rows.filter(([wmiId]) => known.has(wmiId));
   return {

@@ -1,5 +1,5 @@
 import Database from "better-sqlite3";
-import { CopyRowError, parseCopyRow, sqliteType, type KeptColumn } from "./copy-rows.ts";
+import { CopyRowError, parseCopyRow, sqliteType, type CopyValue, type KeptColumn } from "./copy-rows.ts";
 import { FULL_COLUMNS, PUBLIC_ELEMENTS, SOURCE_COLUMNS } from "./source-tables.ts";
 import { SnapshotError, toSnapshotError } from "./snapshot-error.ts";
 
@@ -16,7 +16,7 @@ interface Block {
   readonly table: string;
   readonly columnCount: number;
   /** Undefined when its rows are not needed. */
-  readonly kept?: { readonly columns: readonly KeptColumn[]; readonly insert: Database.Statement };
+  readonly kept?: { readonly columns: readonly KeptColumn[]; readonly rows: RowWriter };
 }
 
 /** The tables from which the snapshot is built, by their names in lower case, as in the dump. */
@@ -40,6 +40,7 @@ const DOT = 46;
 /** The longest text in NHTSA's tables has 4,000 characters. */
 const MAX_LINE_BYTES = 16 << 20;
 const PERCENT_PER_REPORT = 10;
+const ROWS_PER_INSERT = 50;
 
 /**
  * Copies the tables for the snapshot from NHTSA's dump into a SQLite database with the schema of the embedded one. The
@@ -165,9 +166,10 @@ class DumpImporter {
     if (block === undefined) {
       this.#takeStatement(line.toString("utf8"));
     } else if (line.length === 2 && line[0] === BACKSLASH && line[1] === DOT) {
+      block.kept?.rows.finish();
       this.#block = undefined;
     } else if (block.kept !== undefined) {
-      block.kept.insert.run(parseCopyRow(line, block.columnCount, block.kept.columns));
+      block.kept.rows.add(parseCopyRow(line, block.columnCount, block.kept.columns));
     }
   }
 
@@ -200,21 +202,45 @@ class DumpImporter {
     }
     this.#seen.add(table);
     const kept = names.map((column) => ({ name: column, place: columns.indexOf(column) }));
-    this.#block = { table, columnCount, kept: { columns: kept, insert: this.#createTable(table, names) } };
-  }
-
-  #createTable(table: string, columns: readonly string[]): Database.Statement {
-    const quoted = `"${table.replaceAll('"', '""')}"`;
-    this.#database.exec(
-      `CREATE TABLE ${quoted} (${columns.map((column) => `${column} ${sqliteType(column)}`).join(", ")})`,
-    );
-    return this.#database.prepare(`INSERT INTO ${quoted} VALUES (${columns.map(() => "?").join(", ")})`);
+    this.#block = { table, columnCount, kept: { columns: kept, rows: new RowWriter(this.#database, table, names) } };
   }
 
   /** The look-up tables of public variables. */
   #lookupTables(): string[] {
     const named = `SELECT DISTINCT lower(LookupTable) FROM ${PUBLIC_ELEMENTS} AND coalesce(LookupTable, '') <> ''`;
     return this.#seen.has("element") ? this.#database.prepare<[], string>(named).pluck().all() : [];
+  }
+}
+
+/** Creates a table and writes its rows, many at a time: that takes half as long as one by one. */
+class RowWriter {
+  readonly #insertOne: Database.Statement;
+  readonly #insertMany: Database.Statement;
+  readonly #columnCount: number;
+  #values: CopyValue[] = [];
+
+  constructor(database: Database.Database, table: string, columns: readonly string[]) {
+    const quoted = `"${table.replaceAll('"', '""')}"`;
+    database.exec(`CREATE TABLE ${quoted} (${columns.map((name) => `${name} ${sqliteType(name)}`).join(", ")})`);
+    const row = `(${columns.map(() => "?").join(", ")})`;
+    this.#insertOne = database.prepare(`INSERT INTO ${quoted} VALUES ${row}`);
+    this.#insertMany = database.prepare(`INSERT INTO ${quoted} VALUES ${Array(ROWS_PER_INSERT).fill(row).join(", ")}`);
+    this.#columnCount = columns.length;
+  }
+
+  add(values: readonly CopyValue[]): void {
+    this.#values.push(...values);
+    if (this.#values.length === ROWS_PER_INSERT * this.#columnCount) {
+      this.#insertMany.run(this.#values);
+      this.#values = [];
+    }
+  }
+
+  finish(): void {
+    for (let start = 0; start < this.#values.length; start += this.#columnCount) {
+      this.#insertOne.run(this.#values.slice(start, start + this.#columnCount));
+    }
+    this.#values = [];
   }
 }
 

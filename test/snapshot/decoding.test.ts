@@ -4,13 +4,14 @@ import type { SnapshotSource } from "../../src/snapshot/snapshot-source.ts";
 import { isDecoded, type Decode } from "../../src/vehicle/vehicle.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { unpackBundledSnapshot } from "./unpacked-snapshot.ts";
+import { directoryWithSnapshot } from "../support/shared.ts";
 
 const YEAR_WARNING = "The Model Year decoded for this VIN may be incorrect.";
 
 let source: SnapshotSource;
 
 beforeAll(async () => {
-  source = await unpackBundledSnapshot();
+  source = await unpackBundledSnapshot(await directoryWithSnapshot());
 });
 
 afterAll(async () => {

@@ -4,6 +4,7 @@ import type { SnapshotSource } from "../../src/snapshot/snapshot-source.ts";
 import type { Decode } from "../../src/vehicle/vehicle.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { unpackBundledSnapshot } from "./unpacked-snapshot.ts";
+import { directoryWithSnapshot } from "../support/shared.ts";
 
 /** A real VIN and vPIC's own answer; a dash where it was not recorded. */
 interface Fact {
@@ -25,7 +26,7 @@ let facts: Fact[];
 let decodes: Decode[];
 
 beforeAll(async () => {
-  source = await unpackBundledSnapshot();
+  source = await unpackBundledSnapshot(await directoryWithSnapshot());
   facts = await readFacts();
   decodes = await Promise.all(
     facts.map((fact) => source.decode({ vin: parseVin(fact.vin) }, AbortSignal.timeout(60_000))),

@@ -1,13 +1,17 @@
 import { openSnapshot, type SnapshotSource } from "../../src/snapshot/snapshot-source.ts";
 import { LogRecorder } from "./log-recorder.ts";
-import { makeTemporaryDirectory } from "./temporary-directory.ts";
+import { makeTemporaryDirectory, type TemporaryDirectory } from "./temporary-directory.ts";
 
 /** The date by which years are judged in tests. */
 const NOW_MS = Date.parse("2026-11-22T12:00:00Z");
 
-/** The snapshot of the bundled database, unpacked into a directory of its own; dispose of it to remove that. */
-export async function unpackBundledSnapshot(): Promise<SnapshotSource> {
-  const directory = await makeTemporaryDirectory();
+/**
+ * The snapshot of the bundled database; dispose of it to remove its directory.
+ *
+ * @param directory where it is unpacked. Default: an empty one.
+ */
+export async function unpackBundledSnapshot(directory?: TemporaryDirectory): Promise<SnapshotSource> {
+  directory ??= await makeTemporaryDirectory();
   const source = openSnapshot({ dataDir: directory.path, logger: new LogRecorder(), now: () => NOW_MS });
   await source.whenSettled();
   const close = source[Symbol.asyncDispose].bind(source);

@@ -7,6 +7,7 @@ import type { SnapshotSource } from "../../src/snapshot/snapshot-source.ts";
 import { unpackBundledSnapshot } from "../snapshot/unpacked-snapshot.ts";
 import { aVehicle } from "../support/a-vehicle.ts";
 import { ScriptedSource } from "../support/scripted-source.ts";
+import { directoryWithSnapshot } from "../support/shared.ts";
 
 const MEANT = "1XPWD40X1ED215307";
 const { verdict } = aVehicle();
@@ -102,7 +103,7 @@ describe("with the embedded data", () => {
   let snapshot: SnapshotSource;
 
   beforeAll(async () => {
-    snapshot = await unpackBundledSnapshot();
+    snapshot = await unpackBundledSnapshot(await directoryWithSnapshot());
   });
 
   afterAll(async () => {

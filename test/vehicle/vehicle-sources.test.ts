@@ -7,6 +7,7 @@ import { ScriptedSource } from "../support/scripted-source.ts";
 import type { SourceUnderTest } from "../support/vehicle-source-contract.ts";
 import { describeVehicleSource } from "../support/vehicle-source-contract.ts";
 import { startVpic } from "../vpic/start-vpic.ts";
+import { directoryWithSnapshot } from "../support/shared.ts";
 
 const KNOWN = parseVin("1XPWD40X1ED215307");
 /** No manufacturer has its first three characters. */
@@ -27,7 +28,7 @@ async function createVpic(): Promise<SourceUnderTest> {
 }
 
 async function createSnapshot(): Promise<SourceUnderTest> {
-  const source = await unpackBundledSnapshot();
+  const source = await unpackBundledSnapshot(await directoryWithSnapshot());
   const close = () => source[Symbol.asyncDispose]();
   return { source, known: KNOWN, unknown: UNKNOWN, close, [Symbol.asyncDispose]: close };
 }
