@@ -1,7 +1,9 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { fromBinary, fromJsonString, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { fromBinary, fromJsonString, isMessage, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { LookupResponseSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { encodeLookupResponse } from "../rpc/encode-lookup-response.ts";
 import { GrowingBuffer } from "./growing-buffer.ts";
 
 /** The size of a message's header: flags and length. */
@@ -152,11 +154,8 @@ export function serialize<Desc extends DescMessage>(
   message: MessageShape<Desc>,
   { maxBytes, isJson = false }: WriteOptions,
 ): string | Uint8Array {
-  const serialized = isJson ? toJsonString(schema, message) : toBinary(schema, message);
-  const length = Buffer.byteLength(serialized);
-  if (length > maxBytes) {
-    throw tooLarge("response", length, maxBytes);
-  }
+  const serialized = isJson ? toJsonString(schema, message) : toBytes(schema, message, 0);
+  checkSize(Buffer.byteLength(serialized), maxBytes);
   return serialized;
 }
 
@@ -168,17 +167,39 @@ export function serialize<Desc extends DescMessage>(
 export function encodeMessage<Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,
-  options: WriteOptions,
+  { maxBytes, isGzip, isJson = false }: WriteOptions,
 ): Buffer {
-  const serialized = serialize(schema, message, options);
-  const plain = typeof serialized === "string" ? Buffer.from(serialized) : serialized;
-  const isCompressed = options.isGzip && plain.byteLength >= COMPRESS_MIN_BYTES;
-  const bytes = isCompressed ? gzipSync(plain) : plain;
-  const frame = Buffer.allocUnsafe(HEAD_BYTES + bytes.byteLength);
+  const plain = isJson ? withRoom(Buffer.from(toJsonString(schema, message))) : toBytes(schema, message, HEAD_BYTES);
+  const size = plain.byteLength - HEAD_BYTES;
+  checkSize(size, maxBytes);
+  const isCompressed = isGzip && size >= COMPRESS_MIN_BYTES;
+  const frame = isCompressed ? withRoom(gzipSync(plain.subarray(HEAD_BYTES))) : plain;
   frame[0] = isCompressed ? COMPRESSED : 0;
-  frame.writeUInt32BE(bytes.byteLength, LENGTH_AT);
-  frame.set(bytes, HEAD_BYTES);
+  frame.writeUInt32BE(frame.byteLength - HEAD_BYTES, LENGTH_AT);
   return frame;
+}
+
+/** @param room how many bytes to leave free before the message: 0 or {@link HEAD_BYTES} */
+function toBytes<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>, room: number): Buffer {
+  if (isMessage(message, LookupResponseSchema)) {
+    return encodeLookupResponse(message, room);
+  }
+  const { buffer, byteOffset, byteLength } = toBinary(schema, message);
+  const bytes = Buffer.from(buffer, byteOffset, byteLength);
+  return room === 0 ? bytes : withRoom(bytes);
+}
+
+/** Leaves room for the header before the bytes. */
+function withRoom(bytes: Buffer): Buffer {
+  const frame = Buffer.allocUnsafe(HEAD_BYTES + bytes.byteLength);
+  bytes.copy(frame, HEAD_BYTES);
+  return frame;
+}
+
+function checkSize(bytes: number, maxBytes: number): void {
+  if (bytes > maxBytes) {
+    throw tooLarge("response", bytes, maxBytes);
+  }
 }
 
 function tooLarge(what: "request" | "response", bytes: number, maxBytes: number): ConnectError {
