@@ -96,15 +96,15 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
     };
   }
 
-  // Reads are frequent. On SQLite, each is a single async function without a closure or a clock.
-  async find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined> {
+  // Reads are frequent. On SQLite, each is a single function call without a promise, a closure or a clock.
+  find(query: VehicleQuery, view: View): CachedVehicle | undefined | Promise<CachedVehicle | undefined> {
     const store = this.#readable();
     if (store === undefined) {
       return undefined;
     }
     try {
       const found = store.find(query, view);
-      return found instanceof Promise ? await found : found;
+      return found instanceof Promise ? found.catch((error: unknown) => this.#noteReadFault(store, error)) : found;
     } catch (error) {
       return this.#noteReadFault(store, error);
     }

@@ -21,7 +21,7 @@ export interface InterceptorsOptions {
 }
 
 /** The interceptors of every call, outermost first: errors, audit, access. */
-export function createInterceptors({ guard, logger }: InterceptorsOptions): Interceptor[] {
+export function createInterceptors({ guard, logger }: InterceptorsOptions): CallInterceptor[] {
   return [createCallInterceptor(logger), createAuditInterceptor(logger), createAccessInterceptor(guard)];
 }
 
@@ -63,15 +63,20 @@ export function describeTo(call: Call, error: unknown, logger: Logger): ConnectE
 }
 
 /** Maps errors by the error table. Lines logged during the call have its request id. */
-function createCallInterceptor(logger: Logger): Interceptor {
-  return (next) => async (request) => {
+function createCallInterceptor(logger: Logger): CallInterceptor {
+  return (next) => (request) => {
     const call = callOf(request.contextValues);
     call.hasReachedHandler = true;
-    try {
-      const response = await onBehalfOf(call.id, () => next(request));
-      return response.stream ? { ...response, message: answersOf(call, response.message, logger) } : response;
-    } catch (error) {
+    const fail = (error: unknown): never => {
       throw describeTo(call, error, logger);
+    };
+    const observe = (response: AnyResponse): AnyResponse =>
+      response.stream ? { ...response, message: answersOf(call, response.message, fail) } : response;
+    try {
+      const response = onBehalfOf(call.id, () => next(request));
+      return response instanceof Promise ? response.then(observe).catch(fail) : observe(response);
+    } catch (error) {
+      return fail(error);
     }
   };
 }
@@ -80,10 +85,7 @@ function createCallInterceptor(logger: Logger): Interceptor {
  * The messages of a handler, each produced on behalf of the call. A reader that leaves does not wait for the handler to
  * end.
  */
-function answersOf<T>(call: Call, messages: AsyncIterable<T>, logger: Logger): AsyncIterable<T> {
-  const fail = (error: unknown): never => {
-    throw describeTo(call, error, logger);
-  };
+function answersOf<T>(call: Call, messages: AsyncIterable<T>, fail: (error: unknown) => never): AsyncIterable<T> {
   return {
     [Symbol.asyncIterator]() {
       const source = messages[Symbol.asyncIterator]();
@@ -110,7 +112,7 @@ function answersOf<T>(call: Call, messages: AsyncIterable<T>, logger: Logger): A
  * Logs an audit line at the end of every call whose rule asks for one. Refused callers leave none, or anyone could fill
  * the log. Callers without the scope do leave one.
  */
-function createAuditInterceptor(logger: AuditLogger): Interceptor {
+function createAuditInterceptor(logger: AuditLogger): CallInterceptor {
   return (next) => (request) => {
     const call = callOf(request.contextValues);
     const { rule } = call.method;
@@ -125,7 +127,7 @@ function createAuditInterceptor(logger: AuditLogger): Interceptor {
  * Enforces the scope of the caller's token, and charges a request for its cost beyond the one unit that the gate
  * charged.
  */
-function createAccessInterceptor(guard: AccessGuard): Interceptor {
+function createAccessInterceptor(guard: AccessGuard): CallInterceptor {
   return (next) => (request) => {
     const { caller, method } = callOf(request.contextValues);
     const { scope, costOf } = method.rule;
@@ -143,8 +145,6 @@ function createAccessInterceptor(guard: AccessGuard): Interceptor {
       : next(charged(request, (cost) => guard.charge(caller, cost - 1), costOf));
   };
 }
-
-type AnyRequest = UnaryRequest | StreamRequest;
 
 function charged(
   request: AnyRequest,
@@ -164,10 +164,24 @@ function charged(
   return { ...request, message: charging(request.message) };
 }
 
-/** A handler with all its interceptors, which a transport calls with a request. Composed once per method. */
-export type Handle = (request: AnyRequest) => Promise<UnaryResponse | StreamResponse>;
+type AnyRequest = UnaryRequest | StreamRequest;
+type AnyResponse = UnaryResponse | StreamResponse;
+
+/** Answers a request. An answer that is ready is not wrapped in a promise, which would cost it several microtasks. */
+export type Handle = (request: AnyRequest) => AnyResponse | Promise<AnyResponse>;
+
+/** Like Connect's interceptors, but an answer that is ready passes without a promise. */
+export type CallInterceptor = (next: Handle) => Handle;
 
 /** Composes interceptors around a handler, the first one outermost. */
-export function compose(handler: Handle, interceptors: readonly Interceptor[]): Handle {
+export function compose(handler: Handle, interceptors: readonly CallInterceptor[]): Handle {
   return interceptors.reduceRight<Handle>((next, interceptor) => interceptor(next), handler);
+}
+
+/** An interceptor for Connect's own handlers. */
+export function toConnectInterceptor(interceptor: CallInterceptor): Interceptor {
+  return (next) => {
+    const handle = interceptor(next);
+    return async (request) => await handle(request);
+  };
 }

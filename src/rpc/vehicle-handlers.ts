@@ -1,5 +1,5 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import type { LookupResponse, VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { VehicleExports } from "../export/vehicle-exports.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { lookupBatch } from "../vehicle/batch-lookup.ts";
@@ -21,7 +21,7 @@ export interface VehicleHandlersOptions {
   readonly logger: Logger;
   /** Wall clock, ms since the epoch. */
   readonly now: () => number;
-  /** Called with the outcome of each VIN, including those in batches. */
+  /** Called with the outcome of each VIN, including malformed ones and those in batches. */
   readonly onLookup?: (result: LookupOutcome, source: SourceName | "none") => void;
 }
 
@@ -39,22 +39,30 @@ export function createVehicleHandlers({
   const countResult = (result: LookupResult): void => onLookup(outcomeOf(result), result.vehicle.source);
   const countError = (error: unknown): void =>
     onLookup(error instanceof VinNotDecodedError ? "not_decoded" : "failed", "none");
+  const toResponse = (result: LookupResult, view: View): LookupResponse => {
+    countResult(result);
+    return toLookupResponse(result, view);
+  };
+  const fail = (error: unknown): never => {
+    countError(error);
+    throw error;
+  };
   return {
-    async lookup(request, context) {
-      const view = parseView(request.view);
-      const query = parseQuery(request, now());
-      const maxAgeMs = parseMaxAge(request.maxAge);
-
-      let result: LookupResult;
+    // Not an async function: an answer that is ready costs no promise.
+    lookup(request, { values }) {
       try {
-        result = await lookup.lookup(new CallLookup(callOf(context.values), query, view, maxAgeMs));
-      } catch (error) {
-        countError(error);
-        throw error;
-      }
-      countResult(result);
+        const view = parseView(request.view);
+        const query = parseQuery(request, now());
+        const maxAgeMs = parseMaxAge(request.maxAge);
 
-      return toLookupResponse(result, view);
+        const result = lookup.lookup(new CallLookup(callOf(values), query, view, maxAgeMs));
+
+        return result instanceof Promise
+          ? result.then((ready) => toResponse(ready, view), fail)
+          : toResponse(result, view);
+      } catch (error) {
+        return fail(error);
+      }
     },
 
     async *batchLookup(request, context) {

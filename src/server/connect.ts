@@ -1,6 +1,6 @@
-import type { DescMethodUnary } from "@bufbuild/protobuf";
+import type { DescMessage, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
-import type { ConnectRouterOptions, MethodImplSpec } from "@connectrpc/connect";
+import type { ConnectRouterOptions, MethodImplSpec, StreamResponse, UnaryResponse } from "@connectrpc/connect";
 import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
 import { compressionGzip } from "@connectrpc/connect-node";
 import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
@@ -9,7 +9,7 @@ import { parseTimeout as parseGrpcTimeout } from "@connectrpc/connect/protocol-g
 import { Call } from "../rpc/call.ts";
 import { isPreparedRefusal } from "../rpc/error-table.ts";
 import type { Handle } from "../rpc/interceptors.ts";
-import { compose, describeTo } from "../rpc/interceptors.ts";
+import { compose, describeTo, toConnectInterceptor } from "../rpc/interceptors.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
 import type { CallHost } from "./served-call.ts";
 import type { ErrorAnswer, ErrorForm } from "./connect-errors.ts";
@@ -93,7 +93,7 @@ function toConnectMethod(served: ServedMethod, host: CallHost): ConnectMethod {
   const { spec, rule } = served;
   const handler = routeOf(spec, {
     grpc: false,
-    interceptors: [...host.interceptors],
+    interceptors: host.interceptors.map(toConnectInterceptor),
     acceptCompression: [compressionGzip],
     jsonOptions: { ignoreUnknownFields: false },
     readMaxBytes: rule.maxRequestBytes,
@@ -255,33 +255,36 @@ class ConnectCall extends ServedCall {
       : 0;
   }
 
-  protected async run(): Promise<void> {
+  protected run(): void | Promise<void> {
     if (this.#fault !== undefined) {
       throw this.#fault;
     }
     const { served, handle } = this.#method;
-    if (served.spec.kind === "unary") {
-      await this.#answerUnary(served.spec.method, handle);
-    } else {
-      await this.#serveStream();
+    if (served.spec.kind !== "unary") {
+      return this.#serveStream();
     }
+    const response = handle(new ServedRequest(this, served.spec.method, this.#parse(served.spec.method)));
+    return response instanceof Promise
+      ? response.then((ready) => this.#answerUnary(ready))
+      : this.#answerUnary(response);
   }
 
-  async #answerUnary(method: DescMethodUnary, handle: Handle): Promise<void> {
-    const isWeb = this.#form === "grpc-web";
-    const { maxRequestBytes, maxResponseBytes, compressResponses } = this.call.method.rule;
-    const { bytes } = this.#received;
-    const message = (isWeb ? readGrpcWeb : readConnect)(this.#exchange, bytes, method.input, maxRequestBytes);
-    const response = await handle(new ServedRequest(this, method, message));
+  #parse({ input }: DescMethodUnary): MessageShape<DescMessage> {
+    const read = this.#form === "grpc-web" ? readGrpcWeb : readConnect;
+    return read(this.#exchange, this.#received.bytes, input, this.call.method.rule.maxRequestBytes);
+  }
+
+  #answerUnary(response: UnaryResponse | StreamResponse): void {
     if (response.stream) {
       throw new TypeError("an interceptor made a stream of a unary response");
     }
     if (this.isOver) {
       return;
     }
+    const { maxResponseBytes, compressResponses } = this.call.method.rule;
     const isOwn = response instanceof ServedResponse;
-    (isWeb ? answerGrpcWeb : answerConnect)(this.#exchange, {
-      schema: method.output,
+    (this.#form === "grpc-web" ? answerGrpcWeb : answerConnect)(this.#exchange, {
+      schema: response.method.output,
       message: response.message,
       header: isOwn ? this.ownHeader : response.header,
       trailer: isOwn ? this.ownTrailer : response.trailer,

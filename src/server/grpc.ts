@@ -170,16 +170,12 @@ class GrpcCall extends ServedCall {
     this.arrive();
   }
 
-  protected async run(): Promise<void> {
+  protected run(): void | Promise<void> {
     if (this.#fault !== undefined) {
       throw this.#fault;
     }
-    const response = await this.#method.handle(this.#request());
-    if (response.stream) {
-      await this.#answerStream(response);
-    } else {
-      this.#answerUnary(response);
-    }
+    const response = this.#method.handle(this.#request());
+    return response instanceof Promise ? response.then((ready) => this.#answer(ready)) : this.#answer(response);
   }
 
   protected answerError(error: ConnectError): void {
@@ -279,6 +275,10 @@ class GrpcCall extends ServedCall {
   #parse(input: DescMessage, frame: Frame): Message {
     this.call.isRequestCompressed ||= frame.isCompressed;
     return decodeMessage(input, frame, this.#readOptions);
+  }
+
+  #answer(response: UnaryResponse | StreamResponse): void | Promise<void> {
+    return response.stream ? this.#answerStream(response) : this.#answerUnary(response);
   }
 
   #answerUnary(response: UnaryResponse): void {

@@ -156,10 +156,12 @@ class ServedContext implements HandlerContext {
 export function handlerOf(spec: MethodImplSpec): Handle {
   const toMessage = (output: MessageInitShape<DescMessage>): Message => create(spec.method.output, output);
   if (spec.kind === "unary") {
-    return async (request) => {
+    return (request) => {
       const served = servedCallOf(request);
-      const output = await spec.impl(messageOf(request), new ServedContext(served, request));
-      return new ServedResponse(served, spec.method, toMessage(output));
+      const respond = (output: MessageInitShape<DescMessage>): ServedResponse =>
+        new ServedResponse(served, spec.method, toMessage(output));
+      const output = spec.impl(messageOf(request), new ServedContext(served, request));
+      return output instanceof Promise ? output.then(respond) : respond(output);
     };
   }
   return async (request) => {

@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { ConnectError, ContextValues, Interceptor } from "@connectrpc/connect";
+import type { ConnectError, ContextValues } from "@connectrpc/connect";
 import { Code, ConnectError as CallError, createContextKey } from "@connectrpc/connect";
 import type { Call } from "../rpc/call.ts";
 import { contextValuesOf } from "../rpc/call.ts";
-import type { Gate } from "../rpc/interceptors.ts";
+import type { CallInterceptor, Gate } from "../rpc/interceptors.ts";
 import { describeTo } from "../rpc/interceptors.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Line, Placed } from "./call-queue.ts";
@@ -19,7 +19,7 @@ export interface BackgroundCall {
 
 /** The dependencies of calls, shared by all protocols. */
 export interface CallHost {
-  readonly interceptors: readonly Interceptor[];
+  readonly interceptors: readonly CallInterceptor[];
   readonly gate: Gate;
   readonly watch: CallWatch;
   /** The open calls of methods that run in the background. */
@@ -76,8 +76,8 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
   protected abstract readonly isOver: boolean;
   /** Reads the part of the request that is needed before the call begins, then calls {@link arrive}. */
   protected abstract read(): void;
-  /** Answers the call. */
-  protected abstract run(): Promise<void>;
+  /** Answers the call, at once if the answer is ready. */
+  protected abstract run(): void | Promise<void>;
   /** Answers with an error, or ends a started answer with it. Called at most once, and not after the answer is over. */
   protected abstract answerError(error: ConnectError): void;
   /** Aborts the answer without another message. */
@@ -126,7 +126,7 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
     }
     const refusal = this.host.gate(this.call);
     if (refusal === undefined) {
-      this.run().catch((error: unknown) => this.fail(error));
+      this.#run();
     } else {
       this.#answerPrepared(refusal);
     }
@@ -191,6 +191,14 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
       this.#line.done();
     }
     this.call.cancel();
+  }
+
+  #run(): void {
+    try {
+      this.run()?.catch((error: unknown) => this.fail(error));
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   #answerPrepared(prepared: ConnectError): void {

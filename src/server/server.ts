@@ -1,6 +1,6 @@
-import type { ConnectError, Interceptor } from "@connectrpc/connect";
+import type { ConnectError } from "@connectrpc/connect";
 import type { Call } from "../rpc/call.ts";
-import type { Gate } from "../rpc/interceptors.ts";
+import type { CallInterceptor, Gate } from "../rpc/interceptors.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { BackgroundCall, CallHost } from "./served-call.ts";
@@ -20,7 +20,7 @@ import type { TlsCertificates } from "./tls.ts";
 
 export interface ServerOptions {
   readonly methods: readonly ServedMethod[];
-  readonly interceptors: readonly Interceptor[];
+  readonly interceptors: readonly CallInterceptor[];
   readonly gate: Gate;
   /** The error for a call that finds no free slot. */
   readonly overloaded: ConnectError;

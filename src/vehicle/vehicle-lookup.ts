@@ -74,12 +74,16 @@ export class VehicleLookup {
   }
 
   /**
+   * A result that is ready, a fresh hit on SQLite, is not wrapped in a promise.
+   *
    * @throws VinNotDecodedError when no source knows make, model or year; NoSourceAvailableError when nothing is cached
    *   and no source can answer now; the reason of the request's signal when aborted.
    */
-  async lookup(request: LookupRequest): Promise<LookupResult> {
-    const entry = ofSameVin(request.query, await this.#options.store.find(request.query, request.view));
-    return this.fromCache(request, entry) ?? this.fromSources(request, entry);
+  lookup(request: LookupRequest): LookupResult | Promise<LookupResult> {
+    const found = this.#options.store.find(request.query, request.view);
+    return found instanceof Promise
+      ? found.then((entry) => this.#answer(request, entry))
+      : this.#answer(request, found);
   }
 
   /** Removes the VIN's entries from the cache; returns whether there were any. */
@@ -127,6 +131,11 @@ export class VehicleLookup {
       return toResult(request.query, undecoded, { cached: false, stale: false });
     }
     throw new NoSourceAvailableError(soonestRetry(faults), { cause: new AggregateError(faults) });
+  }
+
+  #answer(request: LookupRequest, found: CachedVehicle | undefined): LookupResult | Promise<LookupResult> {
+    const entry = ofSameVin(request.query, found);
+    return this.fromCache(request, entry) ?? this.fromSources(request, entry);
   }
 
   #judge(request: LookupRequest, entry: CachedVehicle): Freshness {

@@ -75,8 +75,8 @@ export interface VehicleSource {
  * starts a decode and passes the number to `put`, which does nothing if the VIN has been removed since.
  */
 export interface VehicleStore {
-  /** The entry with exactly this key, or undefined. */
-  find(query: VehicleQuery, view: View): Promise<CachedVehicle | undefined>;
+  /** The entry with exactly this key, or undefined. A result that is ready is not wrapped in a promise. */
+  find(query: VehicleQuery, view: View): CachedVehicle | undefined | Promise<CachedVehicle | undefined>;
   /** The entries of these keys, in their order. */
   findMany(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]>;
   /**

@@ -222,7 +222,7 @@ describe("a PostgreSQL server that falls silent", () => {
     await using vehicles = await open();
     proxy.freeze();
 
-    const found = await Promise.all(someVins(50).map((vin) => vehicles.find({ vin }, "full")));
+    const found = await Promise.all(someVins(50).map(async (vin) => await vehicles.find({ vin }, "full")));
     const stored = await Promise.all(someVins(50).map((vin) => store(vehicles, { vin }, decodeOf(vin))));
     const removals = await Promise.allSettled(someVins(50).map((vin) => vehicles.remove(vin)));
 

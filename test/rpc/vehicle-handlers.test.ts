@@ -23,7 +23,7 @@ import {
 import { VehicleExports } from "../../src/export/vehicle-exports.ts";
 import { AccessGuard } from "../../src/access/access-guard.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
-import { createInterceptors } from "../../src/rpc/interceptors.ts";
+import { createInterceptors, toConnectInterceptor } from "../../src/rpc/interceptors.ts";
 import { METHOD_RULES } from "../../src/rpc/methods.ts";
 import { createVehicleHandlers } from "../../src/rpc/vehicle-handlers.ts";
 import { SourceUnavailableError, StoreUnavailableError } from "../../src/vehicle/errors.ts";
@@ -46,6 +46,8 @@ interface Harness {
   readonly source: ScriptedSource;
   readonly store: MemoryStore;
   readonly logger: MemoryLogger;
+  /** The counted outcomes with their sources, in order. */
+  readonly outcomes: string[];
 }
 
 let directory: AsyncDisposable & { readonly path: string };
@@ -76,12 +78,14 @@ function setUp(store = new MemoryStore(), transportOptions: { readonly useBinary
   const lookup = new VehicleLookup({ store, sources: [source], freshness, patienceMs: 2_000, onSourceFault, now });
   const limiter = new RateLimiter({ perSecond: 1, burst: 1 });
   const guard = new AccessGuard({ tokens: undefined, limiter, strangers: limiter });
-  const handlers = createVehicleHandlers({ lookup, exports, logger, now });
+  const outcomes: string[] = [];
+  const onLookup = (result: string, by: string): void => void outcomes.push(`${result} ${by}`);
+  const handlers = createVehicleHandlers({ lookup, exports, logger, now, onLookup });
   const transport = createRouterTransport(({ service }) => service(VehicleService, handlers), {
-    router: { interceptors: [withCalls, ...createInterceptors({ guard, logger })] },
+    router: { interceptors: [withCalls, ...createInterceptors({ guard, logger }).map(toConnectInterceptor)] },
     transport: transportOptions,
   });
-  return { client: createClient(VehicleService, transport), source, store, logger };
+  return { client: createClient(VehicleService, transport), source, store, logger, outcomes };
 }
 
 function copies<T>(count: number, value: T): T[] {
@@ -168,6 +172,19 @@ describe("Lookup", () => {
       { cached: false, dataDate: "2026-02-17", verdict: { likelyVin: "1XPWD49X1ED215307", suggestedVin: "" } },
       { cached: true, dataDate: "2026-02-17", verdict: { likelyVin: "1XPWD49X1ED215307", suggestedVin: "" } },
     ]);
+  });
+
+  test("counts the outcome of every VIN, also of a malformed one, alone and in a batch", async () => {
+    const { client, outcomes } = setUp();
+
+    await client.lookup({ vin: VIN });
+    await client.lookup({ vin: VIN });
+    await errorOf(client.lookup({ vin: "malformed" }));
+    const alone = outcomes.splice(0);
+    await Array.fromAsync(client.batchLookup({ vins: [VIN, "malformed"] }));
+
+    expect(alone).toEqual(["decoded vpic", "fresh vpic", "failed none"]);
+    expect(outcomes.toSorted()).toEqual(["failed none", "fresh vpic"]);
   });
 
   test("passes on vPIC's verdict on a VIN that no source can decode", async () => {

@@ -61,7 +61,7 @@ describe("a miss", () => {
     const vpic = new ScriptedSource("vpic", script);
     const { lookup } = setUp([vpic]);
 
-    const callers = Array.from({ length: 1_000 }, () => lookup.lookup(aRequest()));
+    const callers = Array.from({ length: 1_000 }, async () => await lookup.lookup(aRequest()));
     await vi.advanceTimersByTimeAsync(0);
     answers[0]?.resolve(aVehicle());
     const results = await Promise.all(callers);
@@ -121,7 +121,7 @@ describe("a miss", () => {
     const { lookup } = setUp([new ScriptedSource("vpic", byHand().script)]);
     const outcome = vi.fn<(error: unknown) => void>();
 
-    lookup.lookup(aRequest({ timeoutMs: 5_000 })).catch(outcome);
+    Promise.resolve(lookup.lookup(aRequest({ timeoutMs: 5_000 }))).catch(outcome);
     await vi.advanceTimersByTimeAsync(4_899);
     const early = outcome.mock.calls.length;
     await vi.advanceTimersByTimeAsync(1);
@@ -182,8 +182,8 @@ describe("a miss", () => {
     const { lookup } = setUp([new ScriptedSource("vpic", script)]);
     const leaving = Array.from({ length: 10 }, () => new AbortController());
 
-    const left = leaving.map(({ signal }) => lookup.lookup(aRequest({ signal })).catch(() => "left"));
-    const staying = Array.from({ length: 10 }, () => lookup.lookup(aRequest()));
+    const left = leaving.map(({ signal }) => Promise.resolve(lookup.lookup(aRequest({ signal }))).catch(() => "left"));
+    const staying = Array.from({ length: 10 }, async () => await lookup.lookup(aRequest()));
     await vi.advanceTimersByTimeAsync(0);
     for (const caller of leaving) {
       caller.abort();

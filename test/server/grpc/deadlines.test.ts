@@ -1,10 +1,11 @@
 import { once } from "node:events";
-import type { HandlerContext, Interceptor } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import type { CallInterceptor } from "../../../src/rpc/interceptors.ts";
 import { EchoHttp2, frame, readAnswer } from "../../support/echo-http2.ts";
 import { decodeEcho, ECHO_PATH, encodeEcho, ScriptedEcho } from "../../support/echo-service.ts";
 import type { TestServer } from "../../support/test-server.ts";
@@ -192,7 +193,7 @@ test("a call is ended at its deadline even if an interceptor waits forever, and 
   hang().catch(() => {});
   const seen: unknown[] = [];
   const reached = Promise.withResolvers<void>();
-  const note: Interceptor = (next) => async (request) => {
+  const note: CallInterceptor = (next) => async (request) => {
     request.signal.addEventListener("abort", () => seen.push("aborted"));
     reached.resolve();
     return await next(request);

@@ -1,9 +1,9 @@
-import type { Interceptor } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { HandlerContext } from "@connectrpc/connect";
 import { callOf } from "../../../src/rpc/call.ts";
+import type { CallInterceptor } from "../../../src/rpc/interceptors.ts";
 import { EchoHttp2, frame } from "../../support/echo-http2.ts";
 import { decodeEcho, ECHO_PATH, encodeEcho, ScriptedEcho } from "../../support/echo-service.ts";
 import type { TestServer } from "../../support/test-server.ts";
@@ -13,8 +13,8 @@ const HELLO = frame(encodeEcho("hello"));
 
 const script = new ScriptedEcho();
 /** What stands around the handlers, each test's own. */
-let around: Interceptor[] = [];
-const dispatch: Interceptor = (next) => (request) =>
+let around: CallInterceptor[] = [];
+const dispatch: CallInterceptor = (next) => (request) =>
   around.reduceRight<typeof next>((inner, interceptor) => interceptor(inner), next)(request);
 let server: TestServer;
 let client: EchoHttp2;
@@ -159,7 +159,7 @@ describe.each(KINDS)("the context of a %s handler", (_kind, path) => {
 describe.each(KINDS)("an interceptor around a %s method", (_kind, path) => {
   test("may change what the handler and the client see", async () => {
     const change =
-      (name: string): Interceptor =>
+      (name: string): CallInterceptor =>
       (next) =>
       async (request) => {
         request.header.append("x-path", name);
@@ -193,7 +193,7 @@ describe.each(KINDS)("an interceptor around a %s method", (_kind, path) => {
 
 test("interceptors see every message of a stream and its end, also when the handler fails", async () => {
   const seen: string[] = [];
-  const note: Interceptor = (next) => async (request) => {
+  const note: CallInterceptor = (next) => async (request) => {
     const response = await next(request);
     return response.stream ? { ...response, message: noting(response.message, seen) } : response;
   };
