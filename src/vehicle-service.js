@@ -3,10 +3,13 @@
 //
 // Any Node must be able to parse this file.
 
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
+const { config } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
 const args = process.argv.slice(2);
 const isService = args[0] === "serve" && args.length === 1;
-const commandLine = fileURLToPath(new URL("./cli/main.ts", import.meta.url));
-process.argv.splice(2, args.length, ...(isService ? [] : ["node", commandLine, ...args]));
+const entry = fileURLToPath(new URL(isService ? "./main.ts" : "./cli/main.ts", import.meta.url));
+const entryArgs = isService ? [] : args;
+process.argv.splice(2, args.length, "node", ...config.nodeFlags.split(" "), entry, ...entryArgs);
 void import("./launch.js");

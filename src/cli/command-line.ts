@@ -12,6 +12,14 @@ export const COMMANDS: Readonly<Record<string, { readonly summary: string; reado
     summary: "decode one VIN",
     load: async () => (await import("./lookup.ts")).lookupCommand,
   },
+  decode: {
+    summary: "decode a table of VINs: CSV, text, JSON lines or Parquet",
+    load: async () => (await import("./decode.ts")).decodeCommand,
+  },
+  remove: {
+    summary: "remove VINs from the cache",
+    load: async () => (await import("./remove.ts")).removeCommand,
+  },
   export: {
     summary: "download the cache of a running service as one Parquet file",
     load: async () => (await import("./export.ts")).exportCommand,

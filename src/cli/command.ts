@@ -48,19 +48,33 @@ export function suggest(word: string, known: readonly string[], prefix = ""): st
   return near === undefined ? "" : `; did you mean ${prefix}${near.candidate}?`;
 }
 
-/** How many characters must be changed, added or left out to get from one word to the other. */
+/** How many characters must be changed, added, left out or swapped with the next to get from one word to the other. */
 function distanceOf(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (const [index, character] of Array.from(from).entries()) {
-    const next = [index + 1];
+  let rowBefore: number[] = [];
+  let row = Array.from({ length: to.length + 1 }, (_, column) => column);
+  for (let index = 1; index <= from.length; index++) {
+    const next = [index];
     for (let column = 1; column <= to.length; column++) {
-      const changed = (row[column - 1] ?? 0) + (to[column - 1] === character ? 0 : 1);
-      next.push(Math.min(changed, (row[column] ?? 0) + 1, (next[column - 1] ?? 0) + 1));
+      const isSame = from[index - 1] === to[column - 1];
+      const isSwapped = from[index - 1] === to[column - 2] && from[index - 2] === to[column - 1];
+      next.push(
+        Math.min(
+          at(row, column - 1) + (isSame ? 0 : 1),
+          at(row, column) + 1,
+          at(next, column - 1) + 1,
+          isSwapped ? at(rowBefore, column - 2) + 1 : Infinity,
+        ),
+      );
     }
-    row = next;
+    [rowBefore, row] = [row, next];
   }
-  return row.at(-1) ?? 0;
+  return at(row, to.length);
 }
+
+function at(row: readonly number[], column: number): number {
+  return row[column] ?? Infinity;
+}
+
 /** Aborts at SIGINT or SIGTERM. Ctrl-C arrives twice: the terminal sends it, and npm passes it on. */
 export function untilInterrupted(): AbortSignal {
   const interrupted = new AbortController();

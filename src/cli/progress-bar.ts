@@ -5,7 +5,7 @@ export interface ProgressOutput {
 }
 
 const WIDTH = 30;
-const CLEAR_LINE = "\r\u001B[K";
+export const CLEAR_LINE = "\r\u001B[K";
 const MEBIBYTE = 1_048_576;
 
 /** Shows the progress of a download. Draws nothing into a file or a pipe. */

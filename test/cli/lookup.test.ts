@@ -1,7 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { LookupResponseSchema, Source } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-import { formatCard } from "../../src/cli/lookup.ts";
+import { UsageError } from "../../src/cli/command.ts";
+import { formatCard, lookupCommand } from "../../src/cli/lookup.ts";
 import { directoryWithSnapshot } from "../support/shared.ts";
 import { startTestApp } from "../support/test-app.ts";
 import { runCli } from "./run-cli.ts";
@@ -47,10 +48,7 @@ test.each([
   [[VIN, "--model-year", "14"], "--model-year: expected a year such as 2014, not 14"],
   [[VIN, "--address", "nonsense"], "--address: expected a URL or host:port, not nonsense"],
 ])("the arguments %j are refused: %s", async (args, fault) => {
-  const { stderr, exitCode } = await runCli(["lookup", ...args]);
-
-  expect(exitCode).toBe(2);
-  expect(stderr).toContain(fault);
+  await expect(lookupCommand.run(args)).rejects.toThrow(new UsageError(fault));
 });
 
 test("a card has a line for each value that is known", () => {

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { readConfig } from "../../src/config.ts";
+import { COMMANDS } from "../../src/cli/command-line.ts";
 import { exportCommand } from "../../src/cli/export.ts";
+import { chooseColumns } from "../../src/cli/vehicle-columns.ts";
 import { SCHEMA } from "../../src/export/vehicle-columns.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import packageJson from "../../package.json" with { type: "json" };
@@ -75,6 +77,16 @@ test("the columns of the export are in its table, in their order", async () => {
 
   const [, ...schema] = SCHEMA;
   expect(columns).toEqual(schema.map(({ name }) => name));
+});
+
+test("the command line's page has every command, and the columns that decode usually adds", async () => {
+  const { text } = await readDocument("docs/command-line.md");
+  const commands = [...text.matchAll(/^\| `([a-z]+)` \|/gm)].map(([, name]) => name);
+  const [, list = ""] = /^Usual columns: ([^.]*)\./m.exec(text) ?? [];
+
+  const { names } = chooseColumns({ full: false, names: undefined }, []);
+  expect(commands).toEqual(Object.keys(COMMANDS));
+  expect([...list.matchAll(/`(\w+)`/g)].map(([, name]) => name)).toEqual(names.filter((name) => name !== "error"));
 });
 
 test("every option of the export command is in its table", async () => {

@@ -1,0 +1,121 @@
+import type { Decoder } from "./decoder.ts";
+import { toText } from "./row-format.ts";
+import type { Row } from "./table.ts";
+import { toVinText } from "./vin-column.ts";
+import type { AddedColumns } from "./vehicle-columns.ts";
+
+/** What has been done so far. */
+export interface Counts {
+  readonly rows: number;
+  /** Rows with an error. */
+  readonly failed: number;
+}
+
+export interface DecodeTableOptions {
+  readonly rows: AsyncIterator<Row>;
+  /** The index of the column with the VINs. */
+  readonly vinColumn: number;
+  /** The index of the column with the model years, if there is one. */
+  readonly yearColumn: number | undefined;
+  readonly added: AddedColumns;
+  readonly decoder: Decoder;
+  readonly signal: AbortSignal;
+  /** Takes rows in the order of the input: the user's cells, then those of the added columns. */
+  readonly write: (rows: readonly (readonly unknown[])[]) => Promise<void>;
+  readonly onProgress: (counts: Counts) => void;
+  /** What an earlier run has done. */
+  readonly earlier: Counts;
+}
+
+/** Rows decoded together. */
+const CHUNK_ROWS = 1_000;
+/** Chunks decoded at a time, so that a slow VIN does not hold up all others. */
+const CHUNKS_AT_A_TIME = 2;
+
+interface DecodedRow {
+  readonly cells: readonly unknown[];
+  readonly hasFailed: boolean;
+}
+
+/**
+ * Decodes rows and writes one for each, in the same order. Memory holds a few thousand rows.
+ *
+ * @throws the reason of the signal when aborted; what is written by then are whole rows without a gap.
+ */
+export async function decodeTable(options: DecodeTableOptions): Promise<Counts> {
+  const { rows, signal, write, onProgress } = options;
+  let { rows: done, failed } = options.earlier;
+  const underWay: Promise<DecodedRow[]>[] = [];
+
+  async function writeNext(): Promise<void> {
+    const decoded = (await underWay.shift()) ?? [];
+    await write(decoded.map(({ cells }) => cells));
+    done += decoded.length;
+    failed += decoded.filter(({ hasFailed }) => hasFailed).length;
+    onProgress({ rows: done, failed });
+  }
+
+  for (let chunk = await nextChunk(rows); chunk.length > 0; chunk = await nextChunk(rows)) {
+    signal.throwIfAborted();
+    const decoding = decodeChunk(chunk, options);
+    // It is awaited later. Until then, its failure is not unhandled.
+    decoding.catch(() => {});
+    underWay.push(decoding);
+    if (underWay.length === CHUNKS_AT_A_TIME) {
+      await writeNext();
+    }
+  }
+  while (underWay.length > 0) {
+    await writeNext();
+  }
+  return { rows: done, failed };
+}
+
+async function nextChunk(rows: AsyncIterator<Row>): Promise<Row[]> {
+  const chunk: Row[] = [];
+  while (chunk.length < CHUNK_ROWS) {
+    const next = await rows.next();
+    if (next.done === true) {
+      break;
+    }
+    chunk.push(next.value);
+  }
+  return chunk;
+}
+
+async function decodeChunk(
+  chunk: readonly Row[],
+  { vinColumn, yearColumn, added, decoder, signal }: DecodeTableOptions,
+): Promise<DecodedRow[]> {
+  const faults = chunk.map(({ cells, fault }) => fault ?? findYearFault(yearColumn, cells));
+  const askedRows = [...chunk.keys()].filter((index) => faults[index] === undefined);
+  const queries = askedRows.map((index) => {
+    const { cells } = chunk[index] ?? { cells: [] };
+    return { vin: toVinText(cells[vinColumn]), modelYear: toYear(yearColumn, cells) };
+  });
+  const answers = await decoder.decode(queries, added.needsAttributes ? "full" : "basic", signal);
+  const answersByRow = new Map(askedRows.map((row, index) => [row, answers[index]]));
+  return chunk.map(({ cells }, row) => {
+    const answer = answersByRow.get(row) ?? { fault: faults[row] ?? "there is no answer for this VIN" };
+    return "vehicle" in answer
+      ? { cells: [...cells, ...added.columns.map(({ valueOf }) => valueOf(answer.vehicle)), ""], hasFailed: false }
+      : { cells: [...cells, ...added.columns.map(() => ""), answer.fault], hasFailed: true };
+  });
+}
+
+/** Spreadsheets and pandas may write a year as 2014.0. */
+const YEAR = /^\s*(\d{4})(\.0*)?\s*$/;
+
+function yearText(yearColumn: number | undefined, cells: readonly unknown[]): string {
+  return yearColumn === undefined ? "" : toText(cells[yearColumn]).trim();
+}
+
+function toYear(yearColumn: number | undefined, cells: readonly unknown[]): number | undefined {
+  const [, year] = YEAR.exec(yearText(yearColumn, cells)) ?? [];
+  return year === undefined ? undefined : Number(year);
+}
+
+function findYearFault(yearColumn: number | undefined, cells: readonly unknown[]): string | undefined {
+  const text = yearText(yearColumn, cells);
+  return text === "" || YEAR.test(text) ? undefined : `model_year: ${JSON.stringify(text)} is not a year`;
+}

@@ -1,0 +1,117 @@
+import { createInterface } from "node:readline/promises";
+import { InvalidFieldError } from "../vehicle/errors.ts";
+import type { Command } from "./command.ts";
+import { parseArguments, untilInterrupted, UsageError } from "./command.ts";
+import { openDecoder } from "./decoder.ts";
+import { count, ProgressLine } from "./progress-line.ts";
+import { readServiceArguments, SERVICE_HELP, SERVICE_OPTIONS } from "./service-client.ts";
+import { openTable } from "./table-input.ts";
+import { columnOfVins, toVinText } from "./vin-column.ts";
+
+const OPTIONS = {
+  from: { type: "string" },
+  column: { type: "string" },
+  yes: { type: "boolean" },
+  ...SERVICE_OPTIONS,
+} as const;
+
+/** Removals at a time. */
+const CONCURRENCY = 16;
+
+/** Removes VINs from the cache. */
+export const removeCommand: Command = {
+  help: `usage: vehicle-service remove [options] VIN...
+       vehicle-service remove [options] --from FILE
+
+  --from FILE        a table with the VINs, as for decode, but not standard input
+  --column NAME      its column with the VINs. Without it, the column is found by its
+                     name or its content
+  --yes              do not ask before VINs of a file are removed
+  --address ADDRESS  ask a running service: a URL for Connect, or host:port for gRPC
+                     without TLS. Without it, this process opens the cache of the
+                     service's environment variables
+${SERVICE_HELP}
+
+examples:
+  vehicle-service remove 1XPWD40X1ED215307
+  vehicle-service remove --from vins.csv --address http://127.0.0.1:8080
+
+exit codes: 0 done, 1 some VINs are malformed, 2 the command could not run or was not
+confirmed`,
+  options: OPTIONS,
+  faultCode: 2,
+  async run(args) {
+    const { values, positionals } = parseArguments(args, OPTIONS);
+    const { from, address, yes = false } = values;
+    if ((from === undefined) === (positionals.length === 0)) {
+      throw new UsageError("expected either VINs or --from FILE");
+    }
+    if (from === "-") {
+      throw new UsageError("--from: expected a file, not standard input");
+    }
+    const service = address === undefined ? undefined : readServiceArguments(values, address);
+    let total = 0;
+    for await (const _ of vinsOf(values, positionals)) {
+      total++;
+    }
+    if (from !== undefined && !yes && !(await confirm(total, address))) {
+      process.stderr.write("nothing was removed\n");
+      return 2;
+    }
+
+    await using decoder = await openDecoder(service);
+    const signal = untilInterrupted();
+    using line = new ProgressLine(process.stderr);
+    const done = { rows: 0, failed: 0 };
+    let removed = 0;
+    const vins = vinsOf(values, positionals);
+    const removeAll = async (): Promise<void> => {
+      for (let next = await vins.next(); next.done !== true; next = await vins.next()) {
+        signal.throwIfAborted();
+        try {
+          const wasCached = await decoder.remove(next.value, signal);
+          removed += wasCached ? 1 : 0;
+        } catch (error) {
+          if (!(error instanceof InvalidFieldError)) {
+            throw error;
+          }
+          done.failed++;
+          process.stderr.write(`${JSON.stringify(next.value)}: ${error.message}\n`);
+        }
+        done.rows++;
+        line.update({ ...done, share: done.rows / total });
+      }
+    };
+    await Promise.all(Array.from({ length: CONCURRENCY }, removeAll));
+    line[Symbol.dispose]();
+    process.stderr.write(
+      `${count(total)} VINs: ${count(removed)} were in the cache, ${count(done.failed)} malformed\n`,
+    );
+    return done.failed === 0 ? 0 : 1;
+  },
+};
+
+async function* vinsOf(
+  { from, column }: { readonly from?: string | undefined; readonly column?: string | undefined },
+  vins: readonly string[],
+): AsyncGenerator<string> {
+  yield* vins;
+  if (from !== undefined) {
+    const table = await openTable(from, process.stdin);
+    const index = columnOfVins(table, column);
+    for await (const { cells } of table.rows) {
+      yield toVinText(cells[index]);
+    }
+  }
+}
+
+/** @throws UsageError without a terminal to ask on. */
+async function confirm(total: number, address: string | undefined): Promise<boolean> {
+  if (!process.stdin.isTTY) {
+    throw new UsageError("there is no terminal to confirm on; add --yes");
+  }
+  const cache = address === undefined ? "the cache of this machine's settings" : `the cache of ${address}`;
+  using questions = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await questions.question(`Remove ${count(total)} VINs from ${cache}? [y/N] `);
+  return /^y(es)?$/i.test(answer.trim());
+}

@@ -1,0 +1,18 @@
+/** A row of the user's. */
+export interface Row {
+  /** By column. Missing values are undefined. */
+  readonly cells: readonly unknown[];
+  /** Why it cannot be read, though it is a row. */
+  readonly fault?: string | undefined;
+}
+
+/** The user's rows. */
+export interface Table {
+  readonly columns: readonly string[];
+  /** The first rows. */
+  readonly sample: readonly Row[];
+  /** All rows, once. */
+  readonly rows: AsyncIterable<Row>;
+  /** How much of it has been read, from 0 to 1; undefined when its size is unknown. */
+  progress(): number | undefined;
+}

@@ -1,0 +1,18 @@
+import { expect, test } from "vitest";
+import { parseArguments, suggest } from "../../src/cli/command.ts";
+
+const OPTIONS = { column: { type: "string" }, columns: { type: "string" }, full: { type: "boolean" } } as const;
+
+test.each([
+  [["--colum", "x"], "unknown option --colum; did you mean --column?"],
+  [["--flul"], "unknown option --flul; did you mean --full?"],
+  [["--qqqq"], "unknown option --qqqq"],
+  [["-x"], "unknown option -x"],
+  [["--column"], "Option '--column <value>' argument missing"],
+])("%j is refused: %s", (args, message) => {
+  expect(() => parseArguments(args, OPTIONS)).toThrow(message);
+});
+
+test("a word far from all known ones gets no suggestion", () => {
+  expect([suggest("export", ["token"]), suggest("VIN", ["vin"])]).toEqual(["", "; did you mean vin?"]);
+});
