@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { findListenFault } from "./access/listen-safety.ts";
 import { parseDatabaseUrl } from "./cache/database-url.ts";
@@ -32,6 +33,8 @@ export interface Config {
   readonly dataDir: string;
   /** `sqlite:<file>` or `postgres://...`. */
   readonly databaseUrl: string;
+  /** Maximum number of connections to PostgreSQL for lookups. */
+  readonly databasePool: number;
   readonly sources: readonly SourceName[];
   readonly freshness: FreshnessPolicy;
   readonly vpic: { readonly url: string; readonly patienceMs: number; readonly requestsPerSecond: number };
@@ -109,6 +112,9 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     faults.push(listenFault);
   }
   faults.push(...findTlsFaults(config.tls));
+  if (env["DATABASE_URL"] && env["DATABASE_URL_FILE"]) {
+    faults.push("DATABASE_URL_FILE: DATABASE_URL is set too; expected only one of them");
+  }
   if (faults.length > 0) {
     throw new ConfigError(faults);
   }
@@ -126,12 +132,17 @@ export function readConfig(read: VariableReader): Config {
     parseDatabaseUrl(url);
     return url;
   };
+  const databaseUrl = read("DATABASE_URL", "sqlite:$DATA_DIR/vehicles.db", checkDatabaseUrl);
+  const urlInFile = read("DATABASE_URL_FILE", "", (path) =>
+    path === "" ? undefined : checkDatabaseUrl(readFileSync(resolve(path), "utf8").trim()),
+  );
   return {
     host,
     grpcPort,
     httpPort,
     dataDir,
-    databaseUrl: read("DATABASE_URL", "sqlite:$DATA_DIR/vehicles.db", checkDatabaseUrl),
+    databaseUrl: urlInFile ?? databaseUrl,
+    databasePool: read("DATABASE_POOL", "10", parseCount),
     sources: read("SOURCES", "vpic,snapshot", listOf(["vpic", "snapshot"])),
     freshness: {
       freshForMs: read("CACHE_FRESH_FOR", "30d", parseDuration),
@@ -194,5 +205,7 @@ const LIKE_A_URL = /[@/?=]/;
  * value may also have been meant for another variable.
  */
 function foundOf(name: string, text: string): string {
-  return name.endsWith("_URL") || LIKE_A_URL.test(text) ? "" : `found ${JSON.stringify(text)}; `;
+  return name.startsWith("DATABASE_URL") || name.endsWith("_URL") || LIKE_A_URL.test(text)
+    ? ""
+    : `found ${JSON.stringify(text)}; `;
 }

@@ -26,7 +26,7 @@ export interface OpenLookupOptions {
 export async function openLookup(config: Config, options: OpenLookupOptions): Promise<OpenLookup> {
   const { logger, onVpicAttempt = () => {}, now = Date.now } = options;
   await using opening = new AsyncDisposableStack();
-  const store = opening.use(await openVehicleStore({ databaseUrl: config.databaseUrl, logger, now }));
+  const store = opening.use(await openVehicleStore({ ...config, logger, now }));
   const sources = opening.use(openSources(config, logger, onVpicAttempt, now));
   const lookup = new VehicleLookup({
     store,

@@ -1,6 +1,8 @@
-import { resolve } from "node:path";
+import { writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { ConfigError, loadConfig } from "../src/config.ts";
+import { temporaryDirectory } from "./support/temporary-directory.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -44,6 +46,23 @@ describe("loadConfig", () => {
   test("keeps the database in the data directory unless it is told otherwise", () => {
     expect(loadConfig({ DATA_DIR: "/srv/vehicles" }).databaseUrl).toBe("sqlite:/srv/vehicles/vehicles.db");
     expect(loadConfig({ DATABASE_URL: "postgres://u:p@db/vehicles" }).databaseUrl).toBe("postgres://u:p@db/vehicles");
+  });
+
+  test("takes the database's URL from a file", async () => {
+    await using directory = await temporaryDirectory();
+    const path = join(directory.path, "database-url");
+    await writeFile(path, "postgres://u:geheim@db/vehicles\n");
+    const missing = { DATABASE_URL_FILE: join(directory.path, "missing") };
+
+    const config = loadConfig({ DATABASE_URL_FILE: path });
+
+    expect(config.databaseUrl).toBe("postgres://u:geheim@db/vehicles");
+    expect(faultsOf(missing)).toEqual([expect.stringMatching(/^DATABASE_URL_FILE: .*no such file/)]);
+    expect(faultsOf({ DATABASE_URL_FILE: path, DATABASE_URL: "sqlite:x.db" })).toEqual([
+      "DATABASE_URL_FILE: DATABASE_URL is set too; expected only one of them",
+    ]);
+    await writeFile(path, "mysql://u:geheim@db/vehicles");
+    expect(faultsOf({ DATABASE_URL_FILE: path }).join()).not.toContain("geheim");
   });
 
   test.each([

@@ -3,10 +3,14 @@ import { DatabaseFileLostError } from "./sqlite-file.ts";
 const LOST_SQLITE = /^SQLITE_(CORRUPT|NOTADB|READONLY_DBMOVED)/;
 const LOST_TABLE = /no such (table|column)|has no column named/;
 const BUSY_SQLITE = /^SQLITE_BUSY/;
-const UNDEFINED_TABLE = "42P01";
-/** Undefined column, invalid schema name. */
-const LOST_POSTGRES = new Set([UNDEFINED_TABLE, "42703", "3F000"]);
-const LOCK_NOT_AVAILABLE = "55P03";
+/** Undefined table, undefined column, invalid schema name. */
+const LOST_POSTGRES = new Set(["42P01", "42703", "3F000"]);
+/** A lock was not available in time, a deadlock, or a transaction that saw an older state than it must change. */
+const TRANSIENT_POSTGRES = new Set(["55P03", "40P01", "40001"]);
+/** An object of these names exists: another replica ran the same migration. */
+const MIGRATED_MEANWHILE = new Set(["42P07", "42701", "23505"]);
+/** A prepared statement is missing, or exists already: the connection is not the server's. */
+const FOREIGN_STATEMENT = new Set(["26000", "42P05"]);
 
 /** Whether a SQLite file has become unusable, so that waiting does not help. */
 export function isSqliteLost(error: unknown): boolean {
@@ -26,14 +30,19 @@ export function isPostgresLost(error: unknown): boolean {
   return chainOf(error).some((link) => LOST_POSTGRES.has(driverCodeOf(link)));
 }
 
-/** Whether a table is missing in PostgreSQL. */
-export function isPostgresTableMissing(error: unknown): boolean {
-  return chainOf(error).some((link) => driverCodeOf(link) === UNDEFINED_TABLE);
+/** Whether the same transaction may succeed in PostgreSQL now. */
+export function isPostgresTransient(error: unknown): boolean {
+  return chainOf(error).some((link) => TRANSIENT_POSTGRES.has(driverCodeOf(link)));
 }
 
-/** Whether PostgreSQL gave up waiting for a lock. */
-export function isPostgresLockTimeout(error: unknown): boolean {
-  return chainOf(error).some((link) => driverCodeOf(link) === LOCK_NOT_AVAILABLE);
+/** Whether a migration failed in PostgreSQL because another process ran it. */
+export function isPostgresMigrated(error: unknown): boolean {
+  return isPostgresTransient(error) || chainOf(error).some((link) => MIGRATED_MEANWHILE.has(driverCodeOf(link)));
+}
+
+/** Whether prepared statements do not work because a pooler shares the server's connections. */
+export function isPostgresPooled(error: unknown): boolean {
+  return chainOf(error).some((link) => FOREIGN_STATEMENT.has(driverCodeOf(link)));
 }
 
 /** The error and its causes. */

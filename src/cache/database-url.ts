@@ -5,6 +5,7 @@ export type DatabaseLocation =
 
 const POSTGRES_SCHEMES = new Set(["postgres:", "postgresql:"]);
 const SQLITE_SCHEME = "sqlite:";
+const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
 /**
  * Parses `sqlite:data/vehicles.db`, `sqlite:/var/lib/vehicles.db` or `postgres://...`. The path of a SQLite file is
@@ -32,7 +33,24 @@ export function parseDatabaseUrl(url: string): DatabaseLocation {
       "special characters in user, password and database must be percent-encoded, such as %2F for /",
     );
   }
+  checkParameters(parsed.searchParams);
   return { kind: "postgres", url };
+}
+
+function checkParameters(parameters: URLSearchParams): void {
+  const sslMode = parameters.get("sslmode") ?? "prefer";
+  if (!SSL_MODES.includes(sslMode)) {
+    throw new RangeError(`sslmode: expected one of ${SSL_MODES.join(", ")}`);
+  }
+  if (sslMode === "verify-ca" && !parameters.has("sslrootcert")) {
+    throw new RangeError("sslmode=verify-ca needs sslrootcert, the file of the authority to trust");
+  }
+  if (parameters.has("sslcert") !== parameters.has("sslkey")) {
+    throw new RangeError("a client certificate needs both sslcert and sslkey");
+  }
+  if (!["true", "false"].includes(parameters.get("pgbouncer") ?? "false")) {
+    throw new RangeError("pgbouncer: expected true or false");
+  }
 }
 
 /**

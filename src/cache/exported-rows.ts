@@ -1,5 +1,6 @@
 import Database from "better-sqlite3";
 import type { DatabaseLocation } from "./database-url.ts";
+import { postgresOptions, type PostgresPool, type PostgresSession } from "./postgres-connection.ts";
 import type { VehicleColumn } from "./vehicle-entity.ts";
 
 /** One vehicle of the cache, as it is stored. The codes of the verdict are joined by commas. */
@@ -154,9 +155,7 @@ async function openPostgresRows(url: string, now: () => number): Promise<Exporte
   const orm = await MikroORM.init({
     entities: [],
     discovery: { warnWhenNoEntities: false },
-    dbName: decodeURIComponent(new URL(url).pathname.slice(1)) || "postgres",
-    ensureDatabase: false,
-    driverOptions: { connectionString: url, max: 1, ...POSTGRES_LIMITS },
+    ...(await postgresOptions(url, { max: 1, ...POSTGRES_LIMITS })),
   });
   opened.defer(() => orm.close());
   const pool: PostgresPool = await orm.em.getConnection().getNativeClient();
@@ -176,16 +175,6 @@ async function openPostgresRows(url: string, now: () => number): Promise<Exporte
     batches: () => readPostgres(session),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
-}
-
-interface PostgresSession {
-  query(query: { readonly text: string; readonly rowMode?: "array" }): Promise<{ readonly rows: unknown[][] }>;
-  release(destroy: boolean): void;
-}
-
-/** The part of MikroORM's connection pool used here. */
-interface PostgresPool {
-  connect(): Promise<PostgresSession>;
 }
 
 async function* readPostgres(session: PostgresSession): AsyncGenerator<readonly ExportedRow[]> {

@@ -5,13 +5,15 @@ import { AddLikelyVin } from "./migrations/add-likely-vin.ts";
 import { CreateVehicles } from "./migrations/create-vehicles.ts";
 import { RemovalEntity, VehicleEntity } from "./vehicle-entity.ts";
 
+/** Listed instead of found by pattern, so that the type checker sees every migration. */
+export const MIGRATIONS = [CreateVehicles, AddLikelyVin];
+
 /** MikroORM's options for both kinds of database. */
 export function mikroOptions(logger: Pick<Logger, "debug">) {
   return {
     entities: [VehicleEntity, RemovalEntity],
     extensions: [Migrator],
-    // Listed instead of found by pattern, so that the type checker sees every migration.
-    migrations: { migrationsList: [CreateVehicles, AddLikelyVin], snapshot: false, silent: true },
+    migrations: { migrationsList: MIGRATIONS, snapshot: false, silent: true },
     logger: (message: string) => {
       logger.debug("database library", { detail: message });
     },

@@ -9,6 +9,8 @@ import { openSqliteStore } from "./sqlite-store.ts";
 export interface VehicleStoreOptions {
   /** See `parseDatabaseUrl`. */
   readonly databaseUrl: string;
+  /** Maximum number of connections to PostgreSQL. Default: 10. */
+  readonly databasePool?: number | undefined;
   readonly logger: Logger;
   /** The time in ms since the epoch. Default: the system's. */
   readonly now?: (() => number) | undefined;
@@ -44,7 +46,7 @@ const POSTGRES = { reopenAfterMs: 1_000, retryWritesAfterMs: 1_000, patienceMs: 
  * @throws RangeError when the URL is not a valid database URL.
  */
 export async function openVehicleStore(options: VehicleStoreOptions): Promise<OpenVehicleStore> {
-  const { databaseUrl, logger, now = Date.now, elapsedMs = () => performance.now() } = options;
+  const { databaseUrl, databasePool = 10, logger, now = Date.now, elapsedMs = () => performance.now() } = options;
   const location = parseDatabaseUrl(databaseUrl);
   const { patienceMs: readPatienceMs = location.kind === "sqlite" ? SQLITE.patienceMs : POSTGRES.patienceMs } = options;
   const putPatienceMs = PATIENCES_PER_PUT * readPatienceMs;
@@ -61,7 +63,8 @@ export async function openVehicleStore(options: VehicleStoreOptions): Promise<Op
           ...shared,
           ...POSTGRES,
           isLost: isPostgresLost,
-          open: () => openPostgresStore({ url: location.url, logger, now, readPatienceMs, putPatienceMs }),
+          open: () =>
+            openPostgresStore({ url: location.url, databasePool, logger, now, readPatienceMs, putPatienceMs }),
         });
   await store.open();
   return store;

@@ -61,7 +61,8 @@ async function sweepRemovals(em: SqlEntityManager, cutoff: number): Promise<void
   }
   const { generation } = latest;
   // A VIN without a record has the shared generation. It is first raised above the generations of the deleted records,
-  // so that decodes that began before such a removal are always recognized, without a transaction.
-  await em.nativeUpdate(RemovalEntity, { vin: "", generation: { $lte: generation } }, { generation: generation + 1 });
+  // so that decodes that began before such a removal are always recognized, without a transaction. A removal at the
+  // same moment may still count from a deleted record, by 1, and must not reach the shared generation.
+  await em.nativeUpdate(RemovalEntity, { vin: "", generation: { $lte: generation } }, { generation: generation + 2 });
   await em.nativeDelete(RemovalEntity, { ...isOld, generation: { $lte: generation } });
 }

@@ -50,6 +50,15 @@ describe("a database URL", () => {
     expect(parseDatabaseUrl(url)).toEqual({ kind: "postgres", url });
   });
 
+  test.each([
+    ["postgres://db/vehicles?sslmode=verify", /^sslmode: expected one of disable/],
+    ["postgres://db/vehicles?sslmode=verify-ca", /needs sslrootcert/],
+    ["postgres://db/vehicles?sslcert=/client.pem", /needs both sslcert and sslkey/],
+    ["postgres://db/vehicles?pgbouncer=yes", /^pgbouncer: expected true or false/],
+  ])("%s is refused with the reason", (url, reason) => {
+    expect(() => parseDatabaseUrl(url)).toThrow(reason);
+  });
+
   test.each(["", "vehicles.db", "sqlite:", "sqlite://", "sqlite::memory:", "mysql://user:secret@db/x", "postgres"])(
     "%o is refused without repeating it",
     (url) => {

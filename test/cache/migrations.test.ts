@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { mikroOptions } from "../../src/cache/mikro-options.ts";
 import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
 import { ALL_COLUMNS } from "../../src/cache/vehicle-row.ts";
+import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import { parseVin, type Vin } from "../../src/vehicle/vin.ts";
 import { createSharedDatabase } from "../support/shared.ts";
 import { silentLogger } from "../support/silent-logger.ts";
@@ -190,4 +191,37 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
       { vin: OTHER_VIN, make: "PETERBILT" },
     ]);
   });
+});
+
+test("in postgres, columns are added when an export of version 0.1.0 has ended, and readers do not wait for that", async () => {
+  await using database = await newDatabase("postgres");
+  await database.run(...createTables("postgres"), put(VIN, NOON, 37_987_875_288_699));
+  let elapsed = 0;
+  const exporting = database.orm.em.fork();
+  await exporting.begin();
+  await exporting.execute("select vin from vehicles");
+
+  const opening = openVehicleStore({
+    databaseUrl: database.databaseUrl,
+    logger: silentLogger,
+    elapsedMs: () => elapsed,
+    patienceMs: 10_000,
+  });
+  const opened = new AbortController();
+  void opening.finally(() => opened.abort());
+  const read: number[] = [];
+  while (!opened.signal.aborted) {
+    await database.orm.em.fork().transactional(async (reader) => {
+      await reader.execute("set local lock_timeout = 3000");
+      read.push((await reader.execute<unknown[]>("select vin from vehicles")).length);
+    });
+  }
+  await using vehicles = await opening;
+  await expect(vehicles.ping()).rejects.toThrow(StoreUnavailableError);
+  await exporting.commit();
+  elapsed += 1_000;
+  await vehicles.ping();
+
+  expect(new Set(read)).toEqual(new Set([1]));
+  expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
 });

@@ -11,17 +11,19 @@ import { decodeOf, NOON, someVins, store } from "../support/vehicle-samples.ts";
 
 const VIN = parseVin("1XPWD40X1ED215307");
 const RETRY_MS = 1_000;
-/** Waits, in PostgreSQL, until another session has started to wait for an advisory lock for the second time. */
+/** Waits, in PostgreSQL, until another session has started to wait for a row's lock for the second time. */
 const UNTIL_SECOND_ATTEMPT = `do $$
   declare first timestamptz; latest timestamptz;
   begin
     loop
-      select waitstart into latest from pg_locks where locktype = 'advisory' and not granted;
+      select waitstart into latest from pg_locks where locktype = 'transactionid' and not granted;
       first := coalesce(first, latest);
       exit when latest > first;
       perform pg_sleep(0.005);
     end loop;
   end $$`;
+
+const LOCK_ROW = `insert into vehicle_removals (vin, generation, removed_at) values ('${VIN}', 1, 0)`;
 
 let server: PostgresServer;
 let databases = 0;
@@ -61,12 +63,11 @@ async function execute(statement: string): Promise<void> {
   await orm.close();
 }
 
-/** Open transactions and locks of VINs: what the server still holds for callers that are gone. */
+/** Open transactions, which also hold locks: what the server still holds for callers that are gone. */
 async function leftovers(url: string): Promise<unknown> {
   const orm = await connect(url);
   const rows = await orm.em.execute<unknown[]>(
-    `select pid from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'
-     union all select pid from pg_locks where locktype = 'advisory'`,
+    "select pid from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'",
   );
   await orm.close();
   return rows;
@@ -153,7 +154,7 @@ describe("a PostgreSQL server", () => {
     const orm = await connect(databaseUrl);
     const holding = Promise.withResolvers<void>();
     const holder = orm.em.fork().transactional(async (transaction) => {
-      await transaction.execute("select pg_advisory_xact_lock(hashtextextended(?, 0))", [VIN]);
+      await transaction.execute(LOCK_ROW);
       holding.resolve();
       await transaction.execute(UNTIL_SECOND_ATTEMPT);
     });
@@ -172,7 +173,7 @@ describe("a PostgreSQL server", () => {
     const orm = await connect(databaseUrl);
 
     await orm.em.fork().transactional(async (holder) => {
-      await holder.execute("select pg_advisory_xact_lock(hashtextextended(?, 0))", [VIN]);
+      await holder.execute(LOCK_ROW);
       await expect(vehicles.remove(VIN)).rejects.toThrow(StoreUnavailableError);
       expect(await vehicles.put({ vin: VIN }, decodeOf(VIN), before)).toBe(false);
       expect(await vehicles.find({ vin: VIN }, "basic")).toBeUndefined();

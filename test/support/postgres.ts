@@ -1,6 +1,18 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, chown, constants, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  constants,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { createRequire, findPackageJSON } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -22,23 +34,34 @@ const SETTINGS = [
   "max_connections=60",
 ];
 
+export interface PostgresServerOptions {
+  /** Such as `ssl=on`. */
+  readonly settings?: readonly string[];
+  /** Files in the data directory, such as `pg_hba.conf`, and their contents. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
 /** A PostgreSQL server of our own, reached through a socket in a temporary directory. */
 export class PostgresServer implements AsyncDisposable {
   /** Where its socket lies. */
   readonly directory: string;
+  /** What it has written to its log. */
+  readonly log: string[] = [];
   readonly #owner: Owner;
+  readonly #options: PostgresServerOptions;
   #process: ChildProcess | undefined;
 
-  private constructor(directory: string, owner: Owner) {
+  private constructor(directory: string, owner: Owner, options: PostgresServerOptions) {
     this.directory = directory;
     this.#owner = owner;
+    this.#options = options;
   }
 
   /** Starts a new server with the binaries that npm installed. */
-  static async start(): Promise<PostgresServer> {
+  static async start(options: PostgresServerOptions = {}): Promise<PostgresServer> {
     const directory = await mkdtemp(join(tmpdir(), "vehicles-pg-"));
     const owner = await findOwner();
-    const server = new PostgresServer(directory, owner);
+    const server = new PostgresServer(directory, owner, options);
     try {
       await copyBinaries(join(directory, "native"));
       await mkdir(join(directory, "data"), { mode: 0o700 });
@@ -75,25 +98,24 @@ export class PostgresServer implements AsyncDisposable {
 
   /** Starts the server again after {@link stop}. */
   async resume(): Promise<void> {
-    const settings = SETTINGS.flatMap((setting) => ["-c", setting]);
+    const settings = [...SETTINGS, ...(this.#options.settings ?? [])].flatMap((setting) => ["-c", setting]);
     const child = spawn(this.#binary("postgres"), ["-D", this.#data(), "-k", this.directory, ...settings], {
       ...this.#owner,
       cwd: this.directory,
       stdio: ["ignore", "ignore", "pipe"],
     });
     this.#process = child;
-    const output: string[] = [];
     // Read to its end: a server whose log nobody reads would stop when the pipe is full.
     const lines = createInterface({ input: child.stderr });
     await new Promise<void>((resolve, reject) => {
       lines.on("line", (line) => {
-        output.push(line);
+        this.log.push(line);
         if (line.includes("database system is ready to accept connections")) {
           resolve();
         }
       });
       lines.on("close", () => {
-        reject(new Error(`PostgreSQL did not start:\n${output.join("\n")}`));
+        reject(new Error(`PostgreSQL did not start:\n${this.log.join("\n")}`));
       });
       child.on("error", reject);
     });
@@ -110,6 +132,10 @@ export class PostgresServer implements AsyncDisposable {
       ...this.#owner,
       cwd: this.directory,
     });
+    for (const [name, content] of Object.entries(this.#options.files ?? {})) {
+      await writeFile(join(this.#data(), name), content, { mode: 0o600 });
+      await chownTo(join(this.#data(), name), this.#owner);
+    }
   }
 
   #binary(name: string): string {
@@ -143,13 +169,13 @@ export function connect(databaseUrl: string): Promise<MikroORM> {
   });
 }
 
-interface Owner {
+export interface Owner {
   readonly uid?: number;
   readonly gid?: number;
 }
 
 /** PostgreSQL refuses to run as root, and as a user whom the system does not know. */
-async function findOwner(): Promise<Owner> {
+export async function findOwner(): Promise<Owner> {
   if (process.getuid?.() !== 0) {
     return {};
   }
@@ -195,9 +221,13 @@ function ignoreExisting(error: NodeJS.ErrnoException): void {
   }
 }
 
-async function handOver(directory: string, { uid, gid }: Owner): Promise<void> {
+async function handOver(directory: string, owner: Owner): Promise<void> {
+  await chownTo(directory, owner);
+  await chownTo(join(directory, "data"), owner);
+}
+
+async function chownTo(path: string, { uid, gid }: Owner): Promise<void> {
   if (uid !== undefined && gid !== undefined) {
-    await chown(directory, uid, gid);
-    await chown(join(directory, "data"), uid, gid);
+    await chown(path, uid, gid);
   }
 }
