@@ -24,6 +24,7 @@ import { createPageHandler } from "./server/page.ts";
 import { createHealthzHandler, createMetricsHandler, createReadyzHandler } from "./server/probes.ts";
 import type { ServerLimits } from "./server/server.ts";
 import { Server } from "./server/server.ts";
+import { createStatusHandler } from "./server/status.ts";
 import { TlsCertificates } from "./server/tls.ts";
 import type { Sources } from "./sources.ts";
 import { createLogger } from "./telemetry/logger.ts";
@@ -129,10 +130,18 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       logger,
       ...observeCalls(metrics, logger),
       plain: (host) => ({
-        "GET /": createPageHandler(() => `Version ${VERSION}. Data: ${sources.describe()}.`),
+        "GET /": createPageHandler(),
         "GET /export.parquet": createExportHandler({ exports, spool, methods, host, logger }),
         "GET /healthz": createHealthzHandler(VERSION),
         "GET /metrics": createMetricsHandler(metrics),
+        "GET /status": createStatusHandler({
+          version: VERSION,
+          guard,
+          sources: config.sources,
+          snapshot: () => sources.snapshotStatus(),
+          isEmbedded: config.snapshotPath === undefined,
+          cache: () => store.contents(),
+        }),
         "GET /readyz": createReadyzHandler(
           () => isDraining,
           () => describeState(store, sources),

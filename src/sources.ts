@@ -1,6 +1,6 @@
 import type { Config } from "./config.ts";
 import { openSnapshot } from "./snapshot/snapshot-source.ts";
-import type { SnapshotSource } from "./snapshot/snapshot-source.ts";
+import type { SnapshotSource, SnapshotStatus } from "./snapshot/snapshot-source.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import type { VpicReading } from "./telemetry/metrics.ts";
 import { SourceUnavailableError } from "./vehicle/errors.ts";
@@ -17,8 +17,8 @@ export interface Sources extends AsyncDisposable {
   vpicState(): VpicReading | undefined;
   /** The date of the snapshot's data; undefined when the snapshot is not ready. */
   snapshotDataDate(): string | undefined;
-  /** One line on where the data comes from. */
-  describe(): string;
+  /** Whether the snapshot can answer, for the page; undefined when it is not configured. */
+  snapshotStatus(): SnapshotStatus | undefined;
   /** Logs why a source did not answer: at `debug` when it was unavailable, as an error otherwise. */
   logFault(source: VehicleSource, error: unknown): void;
 }
@@ -51,7 +51,7 @@ export function openSources(
     inOrder: snapshot === undefined ? sources : sources.map((source) => withLikelyVin(source, asJudge(snapshot))),
     vpicState: () => vpic?.state(),
     snapshotDataDate: () => dataDateOf(snapshot),
-    describe: () => config.sources.map((name) => describe(name, snapshot, config.snapshotPath)).join("; then "),
+    snapshotStatus: () => snapshot?.status(),
     logFault: ({ name }, err) => {
       if (err instanceof SourceUnavailableError) {
         logger.debug("a source cannot answer", { source: name, reason: err.message });
@@ -77,17 +77,4 @@ function asJudge(snapshot: SnapshotSource): VehicleSource {
 function dataDateOf(snapshot: SnapshotSource | undefined): string | undefined {
   const status = snapshot?.status();
   return status?.state === "ready" ? status.dataDate : undefined;
-}
-
-function describe(
-  name: Config["sources"][number],
-  snapshot: SnapshotSource | undefined,
-  snapshotPath: string | undefined,
-): string {
-  if (name === "vpic") {
-    return "vPIC, NHTSA's web service";
-  }
-  const copy = `${snapshotPath === undefined ? "the embedded" : "a"} copy of NHTSA's database`;
-  const dataDate = dataDateOf(snapshot);
-  return dataDate === undefined ? `${copy}, not ready` : `${copy}, data to ${dataDate}`;
 }

@@ -15,6 +15,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   export: ["vehicle", "telemetry", "files", "cache"],
   rpc: ["vehicle", "telemetry", "access", "export", "rpc libraries"],
   server: ["telemetry", "files", "access", "export", "rpc", "rpc libraries"],
+  page: ["vehicle", "rpc libraries"],
   // The command line decodes in its own process, so it opens what the service opens.
   cli: [
     "vehicle",
@@ -35,7 +36,7 @@ const SOURCES = fileURLToPath(new URL("../src", import.meta.url));
 
 /** The imports of each file in the rooms, as the room that is imported, or the name of what is not ours. */
 function importsOf(room: string): { readonly file: string; readonly target: string }[] {
-  return globSync(`${room}/**/*.{ts,js}`, { cwd: SOURCES }).flatMap((file) => {
+  return globSync(`${room}/**/*.{ts,tsx,js}`, { cwd: SOURCES }).flatMap((file) => {
     const text = readFileSync(join(SOURCES, file), "utf8");
     return [...text.matchAll(IMPORT)].map(([, specifier = ""]) => ({ file, target: targetOf(file, specifier) }));
   });

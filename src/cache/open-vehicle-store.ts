@@ -1,5 +1,6 @@
 import type { Logger } from "../telemetry/logger.ts";
 import type { VehicleStore } from "../vehicle/vehicle.ts";
+import type { StoreContents } from "./contents.ts";
 import { isPostgresLost, isSqliteLost } from "./database-errors.ts";
 import { parseDatabaseUrl } from "./database-url.ts";
 import { openPostgresStore } from "./postgres-store.ts";
@@ -28,6 +29,8 @@ export interface VehicleStoreOptions {
 export interface OpenVehicleStore extends VehicleStore, AsyncDisposable {
   /** @throws StoreUnavailableError when the database does not answer. */
   ping(): Promise<void>;
+  /** See ResilientStore. */
+  contents(): Promise<StoreContents | undefined>;
   /** For metrics. */
   faults(): StoreFaults;
   /** See ResilientStore. */

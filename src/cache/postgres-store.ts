@@ -3,6 +3,7 @@ import { MikroORM } from "@mikro-orm/postgresql";
 import type { Logger } from "../telemetry/logger.ts";
 import type { CachedVehicle, Decode, SweepCutoffs, VehicleQuery, View } from "../vehicle/vehicle.ts";
 import type { Vin } from "../vehicle/vin.ts";
+import { readContents, type StoreContents } from "./contents.ts";
 import { isPostgresPooled, isPostgresTransient } from "./database-errors.ts";
 import { migratePostgres } from "./migrate-postgres.ts";
 import { mikroOptions } from "./mikro-options.ts";
@@ -39,6 +40,8 @@ const LIMITS = `set local statement_timeout = 500; set local lock_timeout = 100;
   set local idle_in_transaction_session_timeout = 2000`;
 const BEGIN = `begin; ${LIMITS}`;
 const PING_TEXT = ["begin read only", LIMITS, ...PING, "commit"].join("; ");
+
+const SIZE = "select pg_total_relation_size('vehicles') as bytes";
 
 /** Each holder keeps a VIN's lock for a millisecond, but on a busy machine several may wait for it. */
 const ATTEMPTS = 5;
@@ -130,6 +133,10 @@ export class PostgresStore implements DatabaseStore {
 
   sweep(cutoffs: SweepCutoffs, limit: number): Promise<number> {
     return this.#persist(() => sweep(this.#orm.em.fork(), cutoffs, limit, this.#options.now()));
+  }
+
+  contents(): Promise<StoreContents> {
+    return readContents(this.#orm.em.fork(), SIZE);
   }
 
   async ping(): Promise<void> {

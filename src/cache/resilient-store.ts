@@ -2,6 +2,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import { StoreUnavailableError } from "../vehicle/errors.ts";
 import type { CachedVehicle, Decode, SweepCutoffs, VehicleQuery, VehicleStore, View } from "../vehicle/vehicle.ts";
 import type { Vin } from "../vehicle/vin.ts";
+import type { StoreContents } from "./contents.ts";
 
 /** A store on an open database. Faults are thrown as the database's own errors. */
 export interface DatabaseStore extends AsyncDisposable {
@@ -12,6 +13,8 @@ export interface DatabaseStore extends AsyncDisposable {
   put(query: VehicleQuery, decode: Decode, removals: number): Promise<boolean>;
   remove(vin: Vin): Promise<boolean>;
   sweep(cutoffs: SweepCutoffs, limit: number): Promise<number>;
+  /** Counts the entries. */
+  contents(): Promise<StoreContents>;
   /** @throws the database's error when it does not answer or was lost. */
   ping(): Promise<void>;
   /** Closes the database and renames its unusable files, so that the next opening creates a new one. */
@@ -149,6 +152,15 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
     } catch (error) {
       this.#noteWriteFault(store, error);
       return 0;
+    }
+  }
+
+  /** What the cache holds; undefined when the database does not answer. Not counted as a read. */
+  async contents(): Promise<StoreContents | undefined> {
+    try {
+      return await this.#store?.contents();
+    } catch {
+      return undefined;
     }
   }
 

@@ -1,122 +1,89 @@
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
 import { answerBytes } from "./exchange.ts";
 import type { PlainHandler } from "./router.ts";
 
-const STYLE = `
-  :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-  body { max-width: 44rem; margin: 3rem auto; padding: 0 1rem; }
-  form { display: flex; gap: .5rem; }
-  input { flex: 1; font: inherit; font-family: ui-monospace, monospace; padding: .4rem .6rem; text-transform: uppercase; }
-  [hidden] { display: none; }
-  button { font: inherit; padding: .4rem 1rem; }
-  dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: 1.5rem 0; }
-  dt { opacity: .7; } dd { margin: 0; overflow-wrap: anywhere; }
-  [role=alert] { color: #b00020; } footer { margin-top: 3rem; opacity: .7; font-size: .875rem; }
-`;
-
-const SCRIPT = `
-  const form = document.querySelector("form");
-  const answer = document.querySelector("dl");
-  const alert = document.querySelector("[role=alert]");
-  const show = (name, value) => {
-    if (value === undefined || value === "") return;
-    const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
-    dt.textContent = name;
-    dd.textContent = value;
-    answer.append(dt, dd);
-  };
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    answer.replaceChildren();
-    alert.textContent = "";
-    try {
-      const response = await fetch("/vehicle.v1.VehicleService/Lookup", {
-        method: "POST",
-        headers: {
-          "content-type": "application/json",
-          "connect-protocol-version": "1",
-          ...(form.token.value === "" ? {} : { authorization: "Bearer " + form.token.value.trim() }),
-        },
-        body: JSON.stringify({ vin: form.vin.value, view: "VIEW_FULL" }),
-      });
-      const body = await response.json();
-      if (response.status === 401) form.token.hidden = false;
-      if (!response.ok) throw new Error(body.message ?? response.statusText);
-      show("Make", body.make);
-      show("Model", body.model);
-      show("Model year", body.modelYear);
-      show("Body class", body.bodyClass);
-      show("Verdict", body.verdict?.text);
-      show("Suggested by NHTSA", body.verdict?.suggestedVin);
-      show("Likely VIN (our guess)", body.verdict?.likelyVin);
-      show("Remark", body.verdict?.additionalText);
-      show("Answered by", body.source + (body.cached ? ", cached" : "") + (body.stale ? ", stale" : ""));
-      show("Decoded", body.decodeTime);
-      show("Date of the data", body.dataDate);
-      for (const name of Object.keys(body.attributes ?? {}).sort()) show(name, body.attributes[name]);
-    } catch (error) {
-      alert.textContent = error.message;
-    }
-  });
-`;
-
-const SECURITY_POLICY = [
-  "default-src 'none'",
-  `style-src '${digestOf(STYLE)}'`,
-  `script-src '${digestOf(SCRIPT)}'`,
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join("; ");
-
-const PAGE_HEADERS = {
-  "content-type": "text/html; charset=utf-8",
-  "content-security-policy": SECURITY_POLICY,
-  "cache-control": "no-cache",
-  "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff",
-};
+/** The directory that `npm run generate` bundles src/page into. */
+const BUNDLE = new URL("../../gen/page/", import.meta.url);
+/** Encodings that a header admits are not weighed: every browser sends gzip without a weight. */
+const ACCEPTS_GZIP = /\bgzip\b(?!\s*;\s*q=0(?:\.0+)?\b)/;
+const ICON =
+  "data:image/svg+xml," +
+  encodeURIComponent(
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="4" fill="#0d6173"/>` +
+      `<path d="M4 4.5l4 7 4-7" fill="none" stroke="#fff" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/></svg>`,
+  );
 
 /**
- * Serves the page that decodes a VIN in the browser.
- *
- * @param about a line for the foot of the page, such as where the data comes from; called for each request.
+ * Serves the page at `/`: one document with its script and style inside, so that a browser never mixes two versions.
+ * The page may run this script and style, call its own service, and nothing else.
  */
-export function createPageHandler(about: () => string): PlainHandler {
+export function createPageHandler(): PlainHandler {
+  const { html, securityPolicy } = renderPage();
+  const etag = `"${createHash("sha256").update(html).digest("base64url")}"`;
+  const packed = gzipSync(html, { level: 9 });
+  const headers = {
+    etag,
+    vary: "accept-encoding",
+    "content-type": "text/html; charset=utf-8",
+    "content-security-policy": securityPolicy,
+    "cache-control": "no-cache",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+  };
   return {
     answer(exchange) {
-      answerBytes(exchange, 200, PAGE_HEADERS, render(about()));
+      const { "if-none-match": known, "accept-encoding": accepted } = exchange.headers;
+      if (known?.includes(etag) === true) {
+        answerBytes(exchange, 304, headers, "");
+      } else if (ACCEPTS_GZIP.test(String(accepted))) {
+        answerBytes(exchange, 200, { ...headers, "content-encoding": "gzip" }, packed);
+      } else {
+        answerBytes(exchange, 200, headers, html);
+      }
     },
   };
 }
 
-function render(about: string): string {
-  return `<!doctype html>
+function renderPage(): { html: string; securityPolicy: string } {
+  const script = readFileSync(new URL("page.js", BUNDLE), "utf8");
+  const style = readFileSync(new URL("page.css", BUNDLE), "utf8");
+  if (/<\/script|<!--/i.test(script) || /<\/style/i.test(style)) {
+    throw new Error("the bundled page has text that would end its own element; see gen/page");
+  }
+  const html = `<!doctype html>
 <html lang="en">
+<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
 <title>VehicleService</title>
-<style>${STYLE}</style>
-<h1>VehicleService</h1>
-<p>Decodes vehicle identification numbers with NHTSA's vPIC data.</p>
-<form>
-  <input name="vin" aria-label="VIN" value="1XPWD40X1ED215307" maxlength="40" autofocus spellcheck="false" autocomplete="off">
-  <input name="token" type="password" aria-label="Token" placeholder="token" maxlength="600" autocomplete="off" hidden>
-  <button>Look up</button>
-</form>
-<p role="alert"></p>
-<dl aria-live="polite"></dl>
-<footer>${escapeHtml(about)}</footer>
-<script>${SCRIPT}</script>
+<link rel="icon" href="${ICON}">
+<style>${style}</style>
+</head>
+<body>
+<div id="page"></div>
+<noscript>This page needs JavaScript. Every call of the service also works without it, for example with curl.</noscript>
+<script>${script}</script>
+</body>
 </html>
 `;
+  const securityPolicy = [
+    "default-src 'none'",
+    `style-src '${digestOf(style)}'`,
+    `script-src '${digestOf(script)}'`,
+    "img-src data:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ].join("; ");
+  return { html, securityPolicy };
 }
 
 function digestOf(text: string): string {
   return `sha256-${createHash("sha256").update(text).digest("base64")}`;
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }

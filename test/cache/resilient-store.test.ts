@@ -75,6 +75,7 @@ function databaseOf(number: number): DatabaseStore {
     put: async () => answer("put", true),
     remove: async () => answer("remove", true),
     sweep: async () => answer("sweep", 3),
+    contents: async () => answer("contents", { entries: [], bytes: number }),
     ping: async () => answer("ping", undefined),
     discard: async () => {
       fault = undefined;
@@ -106,6 +107,17 @@ describe("a store whose database fails", () => {
 
     expect(found).toEqual(miss);
     expect(events[0]).toBe(operation);
+  });
+
+  test("does not know what it holds when counting fails, and still reads", async () => {
+    fault = FULL;
+    const contents = await vehicles.contents();
+    fault = undefined;
+
+    const found = await vehicles.find({ vin: VIN }, "basic");
+
+    expect(contents).toBeUndefined();
+    expect(found).toEqual(decodeOf(VIN));
   });
 
   test("reads nothing more after a failed read until a ping is answered", async () => {

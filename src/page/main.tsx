@@ -1,0 +1,10 @@
+import { render } from "preact";
+import { App } from "./app.tsx";
+import "./styles/base.css";
+import "./styles/look-up.css";
+import "./styles/many.css";
+
+const root = document.getElementById("page");
+if (root !== null) {
+  render(<App />, root);
+}

@@ -1,0 +1,40 @@
+import { counted } from "../words.ts";
+import type { ParsedList } from "./parse-list.ts";
+
+const NAMES = { ",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars" } as const;
+
+/** What was understood of a list, in sentences, before anything is sent. */
+export function reportOn(list: ParsedList): readonly string[] {
+  const { kind, separator, columns, hasHeader, vinColumn, blanks, tidied, duplicates, doubtful } = list;
+  const table =
+    separator === undefined
+      ? ""
+      : `A table with ${counted(columns.length, "column")}, separated by ${NAMES[separator]}. `;
+  const header = hasHeader ? "The first row has the names of the columns. " : "";
+  const how =
+    kind === "text"
+      ? "The VINs were picked out of the text around them."
+      : kind === "table"
+        ? `${table}${header}The VINs are in “${columns[vinColumn]}”.`
+        : header.trim();
+  return [
+    how,
+    duplicates === 0 ? "" : `${counted(duplicates, "row")} ${repeat(duplicates)} a VIN. Each VIN is sent once.`,
+    tidied === 0
+      ? ""
+      : `${counted(tidied, "VIN")} had blanks, dashes, quotes or words around ${tidied === 1 ? "it" : "them"}, which were dropped.`,
+    blanks === 0 ? "" : `${counted(blanks, "empty row")} ${blanks === 1 ? "was" : "were"} left out.`,
+    doubtful === 0
+      ? ""
+      : `${counted(doubtful, "check digit")} ${doubtful === 1 ? "does" : "do"} not match. Outside North America this is often no mistake.`,
+  ].filter((sentence) => sentence !== "");
+}
+
+/** The different VINs of a list, in its order. */
+export function vinsOf({ rows }: ParsedList): readonly string[] {
+  return [...new Set(rows.flatMap(({ vin }) => vin ?? []))];
+}
+
+function repeat(count: number): string {
+  return count === 1 ? "repeats" : "repeat";
+}

@@ -1,0 +1,124 @@
+import type { RefObject, VNode } from "preact";
+import type { VinCheck } from "./check-vin.ts";
+import { checkVin } from "./check-vin.ts";
+import { tidyVin } from "./tidy-vin.ts";
+
+interface VinFormProps {
+  readonly text: string;
+  readonly year: string;
+  readonly yearField: RefObject<HTMLInputElement | null>;
+  /** Whether this VIN is asked at the moment. */
+  readonly isAsking: boolean;
+  readonly onText: (text: string) => void;
+  readonly onYear: (year: string) => void;
+  readonly onPaste: (text: string) => void;
+  readonly onSubmit: (vin: string, year: string) => void;
+}
+
+const OLDEST_YEAR = 1980;
+const YEARS_AHEAD = 2;
+
+/** The fields for one VIN, which are checked while someone types. */
+export function VinForm(props: VinFormProps): VNode {
+  const { text, year, yearField, isAsking, onText, onYear, onPaste, onSubmit } = props;
+  const check = checkVin(text);
+  const yearFault = faultOfYear(year);
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    if (check.state === "good" && yearFault === undefined && !isAsking) {
+      onSubmit(check.vin, year);
+    }
+  };
+  const paste = (event: ClipboardEvent): void => {
+    const pasted = event.clipboardData?.getData("text") ?? "";
+    const field = event.currentTarget;
+    const replacesAll = field instanceof HTMLInputElement && selectionLength(field) === field.value.length;
+    // A part of a VIN is pasted as usual.
+    if (replacesAll || tidyVin(pasted).length >= 17) {
+      event.preventDefault();
+      onPaste(pasted);
+    }
+  };
+  return (
+    <form class="vin-form" onSubmit={submit} noValidate>
+      <div class="field vin-field">
+        <label for="vin">VIN</label>
+        <input
+          id="vin"
+          name="vin"
+          class="vin"
+          placeholder="17 letters and digits"
+          autocomplete="off"
+          autocapitalize="characters"
+          spellcheck={false}
+          autoFocus
+          value={text}
+          aria-invalid={check.state === "wrong"}
+          aria-describedby="vin-check"
+          onInput={({ currentTarget }) => onText(currentTarget.value)}
+          onPaste={paste}
+        />
+      </div>
+      <div class="field year-field">
+        <label for="year">
+          Model year <span class="optional">optional</span>
+        </label>
+        <input
+          id="year"
+          ref={yearField}
+          name="year"
+          inputMode="numeric"
+          autocomplete="off"
+          maxLength={4}
+          placeholder="as in VIN"
+          value={year}
+          aria-invalid={yearFault !== undefined}
+          aria-describedby="vin-check"
+          onInput={({ currentTarget }) => onYear(currentTarget.value.trim())}
+        />
+      </div>
+      <button class="primary" disabled={isAsking || check.state !== "good" || yearFault !== undefined}>
+        {isAsking ? "Looking up" : "Look up"}
+      </button>
+      <div id="vin-check" class="check" aria-live="polite">
+        {yearFault === undefined ? <CheckLine check={check} onText={onText} /> : <p class="wrong">{yearFault}</p>}
+      </div>
+    </form>
+  );
+}
+
+function CheckLine({ check, onText }: { check: VinCheck; onText: (text: string) => void }): VNode {
+  if (check.state === "empty") {
+    return <p>Type a VIN, or paste one anywhere on this page.</p>;
+  }
+  if (check.state === "partial") {
+    return <p>{check.words}</p>;
+  }
+  if (check.state === "good") {
+    return <p class={check.isDoubtful ? "doubtful" : "right"}>{check.words}</p>;
+  }
+  const { words, meant } = check;
+  return (
+    <p class="wrong">
+      {words}
+      {meant !== undefined && (
+        <button type="button" class="small" onClick={() => onText(meant)}>
+          Use <span class="vin">{meant}</span>
+        </button>
+      )}
+    </p>
+  );
+}
+
+function selectionLength({ selectionStart, selectionEnd }: HTMLInputElement): number {
+  return (selectionEnd ?? 0) - (selectionStart ?? 0);
+}
+
+function faultOfYear(year: string): string | undefined {
+  if (year === "") {
+    return undefined;
+  }
+  const latest = new Date().getFullYear() + YEARS_AHEAD;
+  const isYear = /^\d{4}$/.test(year) && Number(year) >= OLDEST_YEAR && Number(year) <= latest;
+  return isYear ? undefined : `A model year is a number from ${OLDEST_YEAR} to ${latest}, such as 2014.`;
+}

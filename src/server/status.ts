@@ -1,0 +1,43 @@
+import type { AccessGuard } from "../access/access-guard.ts";
+import { isRefusal } from "../access/access-guard.ts";
+import { answerBytes } from "./exchange.ts";
+import { recent } from "./probes.ts";
+import type { PlainHandler } from "./router.ts";
+
+/** How long counts of the cache are shared, in ms: counting a million entries takes some 50 ms. */
+const CACHE_MS = 15_000;
+
+export interface StatusOptions {
+  readonly version: string;
+  readonly guard: AccessGuard;
+  /** The names of the sources, in the order in which they are asked. */
+  readonly sources: readonly string[];
+  /** The state of the snapshot; undefined when it is not a source. */
+  readonly snapshot: () => { readonly state: string; readonly dataDate?: string } | undefined;
+  /** Whether the snapshot is the copy that comes with the service, which has a part of the attributes. */
+  readonly isEmbedded: boolean;
+  /** What the cache holds, in figures; undefined when it does not answer. */
+  readonly cache: () => Promise<object | undefined>;
+}
+
+/**
+ * Answers with what the page needs and the metrics do not have, as JSON: the version, what the cache holds, the date of
+ * the data, and what the caller may do. It has figures only: no VIN, and no token but the caller's own name.
+ */
+export function createStatusHandler(options: StatusOptions): PlainHandler {
+  const { version, guard, sources, snapshot, isEmbedded, cache } = options;
+  const contents = recent(CACHE_MS, cache);
+  return {
+    async answer(exchange) {
+      const admitted = guard.admit(exchange.headers.authorization, exchange.peer.address);
+      const access = isRefusal(admitted)
+        ? { refusal: admitted.reason, scopes: [] }
+        : { caller: admitted.name, scopes: [...admitted.scopes] };
+      const { state, dataDate } = snapshot() ?? {};
+      const copy = { state, dataDate, isEmbedded };
+      const status = { version, sources, snapshot: copy, access, cache: await contents() };
+      const headers = { "content-type": "application/json", "cache-control": "no-store" };
+      answerBytes(exchange, 200, headers, JSON.stringify(status));
+    },
+  };
+}

@@ -1,0 +1,231 @@
+import { text } from "node:stream/consumers";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readTable } from "../../src/page/many/read-table.ts";
+import { UNKNOWN_FACTS } from "../support/fake-vpic-answers.ts";
+import { manyVins } from "../support/real-vins.ts";
+import { connectBrowser } from "../support/shared.ts";
+import type { TestApp } from "../support/test-app.ts";
+import { startTestApp } from "../support/test-app.ts";
+import { flawsOf, openPage, paste, readClipboard, SIZES, THEMES } from "./open-page.ts";
+
+const VINS = manyVins(20_500);
+const [FIRST = "", SECOND = "", THIRD = ""] = VINS;
+
+let app: TestApp;
+let browser: Browser;
+
+beforeAll(async () => {
+  app = await startTestApp({
+    env: { VPIC_REQUESTS_PER_SECOND: "1000", RATE_LIMIT_PER_SECOND: "100000", RATE_LIMIT_BURST: "100000" },
+  });
+  app.vpic.setFacts(SECOND, UNKNOWN_FACTS);
+  app.vpic.setFacts(THIRD, { ErrorCode: "1", ErrorText: "1 - wrong", Model: "<i>389</i>" });
+  browser = await connectBrowser();
+});
+
+afterAll(async () => {
+  await browser.close();
+  await app[Symbol.asyncDispose]();
+});
+
+async function start(page: Page, list: string): Promise<void> {
+  await page.fill("[name=list]", list);
+  await page.click(".report button.primary");
+  await page.waitForSelector(".progress");
+}
+
+async function waitForProgress(page: Page, words: string): Promise<void> {
+  await page.waitForSelector(`.progress h2:text-is("${words}")`);
+}
+
+describe.each(["Connect", "gRPC-Web"] as const)("over %s", (protocol) => {
+  test("500 pasted rows are reported first, and then looked up with what failed", async () => {
+    await using open = await openPage(browser, app.httpAddress, { protocol, fragment: "#many" });
+    const { page } = open;
+    const vins = VINS.slice(0, 500);
+    const sent = app.vpic.requests.length;
+    await page.fill("[name=list]", ["VIN", ...vins, FIRST, "soon"].join("\n"));
+    const report = await page.innerText(".report");
+    const asked = app.vpic.requests.length - sent;
+
+    await page.click(".report button.primary");
+    await waitForProgress(page, "500 of 500, 1 failed");
+    await page.click("text=/^Problems/");
+
+    expect(asked).toBe(0);
+    expect(report).toMatch(/^500 VINs in 502 rows[^]*1 row repeats a VIN[^]*1 row has no VIN[^]*soon/);
+    expect(await page.locator(".table-rows [role=row]").allInnerTexts()).toEqual([
+      expect.stringMatching(new RegExp(`3\\s+${SECOND}\\s+No source knows this VIN: 7 - [^]*Not decoded`)),
+      expect.stringMatching(new RegExp(`4\\s+${THIRD}\\s+2014 PETERBILT <i>389</i>[^]*Check digit wrong`)),
+      expect.stringMatching(/503\s+soon\s+A VIN has 17 characters[^]*No VIN/i),
+    ]);
+    expect(open.complaints).toEqual([]);
+  });
+
+  test("a stream that breaks half-way keeps what has come, and goes on", async () => {
+    await using open = await openPage(browser, app.httpAddress, { protocol, fragment: "#many" });
+    const { page } = open;
+    await page.route("**/BatchLookup", async (route) => {
+      const response = await route.fetch();
+      const body = await response.body();
+      await route.fulfill({ response, body: body.subarray(0, body.length / 2) });
+    });
+
+    await start(page, VINS.slice(0, 40).join("\n"));
+    await page.waitForSelector("[role=alert]");
+    const words = await page.innerText(".progress h2");
+    const sentence = await page.innerText("[role=alert]");
+    await page.unrouteAll();
+    await page.click("text=/^Try \\d+ VINs again/");
+
+    await waitForProgress(page, "40 of 40, 1 failed");
+    expect(words).toMatch(/^40 of 40, (1\d|2\d) failed$/);
+    expect(sentence).toMatch(/^The connection broke off/);
+  });
+});
+
+test("20,000 rows are looked up in batches, and only those in sight are drawn", async () => {
+  await using open = await openPage(browser, app.httpAddress, { fragment: "#many" });
+  const { page } = open;
+  let batches = 0;
+  page.on("request", (request) => (batches += Number(request.url().endsWith("/BatchLookup"))));
+
+  await page.focus("[name=list]");
+  await paste(page, VINS.slice(0, 20_000).join("\n"));
+  await page.click(".report button.primary");
+  await waitForProgress(page, "20,000 of 20,000, 1 failed");
+  await page.click("role=columnheader[name=Line] >> button");
+  const first = await page.innerText(".table-rows [role=row] >> nth=0");
+  await page.evaluate("document.querySelector('.table').scrollTop = 1e9");
+  await page.waitForSelector(`.table-rows a:text-is("${FIRST}")`);
+
+  expect(batches).toBe(4);
+  expect(first).toMatch(new RegExp(`^20,000\\s+${VINS[19_999]}`));
+  expect(await page.locator(".table-rows [role=row]").count()).toBeLessThan(100);
+  expect(await page.getAttribute(".table", "aria-rowcount")).toBe("20001");
+});
+
+test("a run can be stopped, goes on where it was, and can be given another list", async () => {
+  await using open = await openPage(browser, app.httpAddress, { fragment: "#many" });
+  const { page } = open;
+  const gate = Promise.withResolvers<void>();
+  const vins = [FIRST, ...VINS.slice(20_000, 20_050)];
+  app.vpic.respondWith({ kind: "answer", until: gate.promise });
+  await start(page, vins.join("\n"));
+  await waitForProgress(page, "1 of 51");
+
+  await page.click("text=Stop");
+  const label = await page.innerText(".controls button.primary");
+  gate.resolve();
+  app.vpic.respondWith();
+  await page.click(".controls button.primary");
+  await waitForProgress(page, "51 of 51");
+  await page.click("text=Change the list");
+
+  expect(label).toBe("Go on with 50 VINs");
+  expect(await page.inputValue("[name=list]")).toBe(vins.join("\n"));
+});
+
+test("the rate limit is waited out by the delay that the service asks for", async () => {
+  await using limited = await startTestApp({
+    env: { RATE_LIMIT_PER_SECOND: "10", RATE_LIMIT_BURST: "20", VPIC_REQUESTS_PER_SECOND: "1000" },
+  });
+  await using open = await openPage(browser, limited.httpAddress, { fragment: "#many" });
+  const { page } = open;
+  await start(page, VINS.slice(0, 30).join("\n"));
+  await waitForProgress(page, "30 of 30");
+  await page.click("text=Change the list");
+
+  await page.click(".report button.primary");
+  const sentence = await page.waitForSelector("text=The rate limit of the service is reached");
+  const words = await sentence.innerText();
+  await waitForProgress(page, "30 of 30");
+
+  expect(words).toMatch(/It goes on in \d+ seconds?\.$/);
+});
+
+test("the download keeps the user's own columns, and a spreadsheet can be pasted", async () => {
+  await using open = await openPage(browser, app.httpAddress, { fragment: "#many" });
+  const { page } = open;
+  await start(page, `Unit;VIN;Note\n7;${FIRST};"a; b"\n8;${THIRD};`);
+  await waitForProgress(page, "2 of 2");
+
+  const [csv] = await Promise.all([page.waitForEvent("download"), page.click("text=Download CSV")]);
+  const [json] = await Promise.all([page.waitForEvent("download"), page.click("text=Download JSON")]);
+  await page.click("text=Copy for a spreadsheet");
+  await page.waitForSelector("[data-copied=true]");
+
+  const records = readTable((await text(await csv.createReadStream())).replace("\uFEFF", ""), ",");
+  const rows: unknown = JSON.parse(await text(await json.createReadStream()));
+  expect(csv.suggestedFilename()).toBe("vehicles.csv");
+  expect(records[1]?.cells.slice(0, 6)).toEqual(["7", FIRST, "a; b", "PETERBILT", "579", "2014"]);
+  expect(rows).toMatchObject([{ row: { Unit: "7" }, vehicle: { vin: FIRST } }, { row: { Unit: "8" } }]);
+  expect((await readClipboard(page)).split("\n")[1]?.split("\t").slice(0, 4)).toEqual([
+    "7",
+    FIRST,
+    "a; b",
+    "PETERBILT",
+  ]);
+});
+
+test("a file can be chosen or dropped, whatever its encoding", async () => {
+  await using open = await openPage(browser, app.httpAddress, { fragment: "#many" });
+  const { page } = open;
+  const buffer = Buffer.from(`\uFEFFOrt\tVIN\nMünchen\t${FIRST}\n`, "utf16le");
+
+  await page.setInputFiles("input[type=file]", { name: "fleet.txt", mimeType: "text/plain", buffer });
+  await page.waitForSelector("text=1 VIN");
+  const shown = await page.inputValue("[name=list]");
+  await page.setInputFiles("input[type=file]", {
+    name: "fleet.xlsx",
+    mimeType: "application/zip",
+    buffer: Buffer.from("PK\u0003\u0004"),
+  });
+  await page.waitForSelector("text=Save it as CSV");
+  const transfer = await page.evaluateHandle(
+    `(() => { const all = new DataTransfer(); all.items.add(new File(["${SECOND}"], "a.txt")); return all; })()`,
+  );
+  await page.dispatchEvent(".drop", "drop", { dataTransfer: transfer });
+
+  await page.waitForFunction(`document.querySelector("[name=list]").value === "${SECOND}"`);
+  expect(shown).toContain("München");
+});
+
+test("several VINs pasted where one is looked up are taken to the list", async () => {
+  await using open = await openPage(browser, app.httpAddress);
+  await open.page.focus("[name=vin]");
+
+  await paste(open.page, `${FIRST}\n${SECOND}\n${THIRD}`);
+
+  await open.page.waitForSelector("text=3 VINs");
+  expect(open.page.url()).toMatch(/#many$/);
+  expect(await open.page.isVisible("[name=vin]")).toBe(false);
+});
+
+test("tabs are changed by arrows and stay as they were, and a row's VIN leads to its record", async () => {
+  await using open = await openPage(browser, app.httpAddress, { fragment: "#many" });
+  const { page } = open;
+  await start(page, [FIRST, THIRD].join("\n"));
+  await waitForProgress(page, "2 of 2");
+
+  await page.click(`.table-rows a:text-is("${THIRD}")`);
+  await page.waitForSelector("h2:has-text('389')");
+  await page.focus("#tab-look-up");
+  await page.keyboard.press("ArrowRight");
+
+  expect(await page.evaluate("document.activeElement.id")).toBe("tab-many");
+  expect(await page.innerText(".progress h2")).toBe("2 of 2");
+});
+
+describe.each(THEMES)("in the %s theme", (theme) => {
+  test.each(SIZES)("the %s has no flaw that axe finds", async (size) => {
+    await using open = await openPage(browser, app.httpAddress, { theme, size, fragment: "#many" });
+    expect(await flawsOf(open)).toEqual([]);
+    await open.page.fill("[name=list]", [...VINS.slice(0, 30), "1XPWD4OX1ED2153O7", FIRST].join("\n"));
+    expect(await flawsOf(open)).toEqual([]);
+    await open.page.click(".report button.primary");
+    await waitForProgress(open.page, "30 of 30, 1 failed");
+    expect(await flawsOf(open)).toEqual([]);
+  });
+});

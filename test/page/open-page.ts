@@ -1,0 +1,83 @@
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+
+export const SIZES = ["phone", "desk"] as const;
+export const THEMES = ["light", "dark"] as const;
+
+const VIEWPORTS = { phone: { width: 360, height: 780 }, desk: { width: 1400, height: 900 } };
+
+export interface PageOptions {
+  /** What stands after the `#`. */
+  readonly fragment?: string;
+  readonly protocol?: "Connect" | "gRPC-Web";
+  readonly theme?: (typeof THEMES)[number];
+  readonly size?: (typeof SIZES)[number];
+}
+
+/** The page in a browser of its own, which ends with it. */
+export interface OpenPage extends AsyncDisposable {
+  readonly page: Page;
+  readonly context: BrowserContext;
+  /** What the browser has complained of, such as what its security policy stopped. */
+  readonly complaints: string[];
+}
+
+/** Opens the page of a service. */
+export async function openPage(
+  browser: Browser,
+  address: string,
+  { fragment = "", protocol, theme = "light", size = "desk" }: PageOptions = {},
+): Promise<OpenPage> {
+  const context = await browser.newContext({
+    viewport: VIEWPORTS[size],
+    colorScheme: theme,
+    permissions: ["clipboard-read", "clipboard-write"],
+    acceptDownloads: true,
+  });
+  // On a busy machine everything takes longer.
+  context.setDefaultTimeout(100_000);
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("console", (message) => {
+    // The browser also writes a line for each answer with an error status.
+    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) {
+      complaints.push(message.text());
+    }
+  });
+  await page.goto(`http://${address}/${fragment}`);
+  if (protocol !== undefined) {
+    await page.selectOption("footer select", protocol);
+  }
+  return { page, context, complaints, [Symbol.asyncDispose]: () => context.close() };
+}
+
+/** Types a VIN and presses Enter. */
+export async function enterVin(page: Page, vin: string): Promise<void> {
+  await page.fill("[name=vin]", vin);
+  await page.press("[name=vin]", "Enter");
+}
+
+/** Pastes a text where the focus is. */
+export async function paste(page: Page, text: string): Promise<void> {
+  await page.evaluate(`navigator.clipboard.writeText(${JSON.stringify(text)})`);
+  await page.keyboard.press("ControlOrMeta+V");
+}
+
+/** The text in the clipboard. */
+export function readClipboard(page: Page): Promise<string> {
+  return page.evaluate("navigator.clipboard.readText()");
+}
+
+/** What axe finds, whether something is wider than the window, and what the browser has complained of. */
+export async function flawsOf({ page, complaints }: OpenPage): Promise<string[]> {
+  const { violations } = await new AxeBuilder({ page })
+    .withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"])
+    .analyze();
+  const isTooWide = await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth");
+  return [
+    ...violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`),
+    ...(isTooWide === true ? ["something is wider than the window"] : []),
+    ...complaints,
+  ];
+}
