@@ -57,29 +57,28 @@ export class FrameReader {
     if (this.#fault !== undefined) {
       return frames;
     }
-    let rest = chunk;
-    if (this.#begun !== undefined) {
-      this.#begun.append(chunk);
-      rest = this.#begun.bytes;
-    }
-    while (rest.byteLength >= HEAD_BYTES) {
-      this.#fault = this.#findFault(rest);
-      const size = HEAD_BYTES + rest.readUInt32BE(LENGTH_AT);
-      if (this.#fault !== undefined || rest.byteLength < size) {
+    this.#begun?.append(chunk);
+    const bytes = this.#begun?.bytes ?? chunk;
+    let at = 0;
+    while (bytes.byteLength - at >= HEAD_BYTES) {
+      this.#fault = this.#findFault(bytes, at);
+      const end = at + HEAD_BYTES + bytes.readUInt32BE(at + LENGTH_AT);
+      if (this.#fault !== undefined || bytes.byteLength < end) {
         break;
       }
-      frames.push({ isCompressed: rest[0] === COMPRESSED, bytes: rest.subarray(HEAD_BYTES, size) });
-      rest = rest.subarray(size);
+      frames.push({ isCompressed: bytes[at] === COMPRESSED, bytes: bytes.subarray(at + HEAD_BYTES, end) });
+      at = end;
     }
     if (frames.length > 0 || this.#begun === undefined) {
-      this.#begun = rest.byteLength > 0 ? new GrowingBuffer(rest) : undefined;
+      this.#begun = at < bytes.byteLength ? new GrowingBuffer(bytes.subarray(at)) : undefined;
     }
     return frames;
   }
 
-  #findFault(head: Buffer): ConnectError | undefined {
+  /** @param at where the message's header begins */
+  #findFault(bytes: Buffer, at: number): ConnectError | undefined {
     const { maxBytes, isGzip } = this.#options;
-    const flags = head[0] ?? 0;
+    const flags = bytes[at] ?? 0;
     if (flags > COMPRESSED) {
       return new ConnectError(`the message has unknown flags: ${flags}`, Code.InvalidArgument);
     }
@@ -87,7 +86,7 @@ export class FrameReader {
       // The gRPC specification requires INTERNAL.
       return new ConnectError("the message is compressed, but grpc-encoding does not say how", Code.Internal);
     }
-    const length = head.readUInt32BE(LENGTH_AT);
+    const length = bytes.readUInt32BE(at + LENGTH_AT);
     return length > maxBytes ? tooLarge("request", length, maxBytes) : undefined;
   }
 }

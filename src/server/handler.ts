@@ -101,14 +101,17 @@ export function streamRequestOf(
 
 /** The handler's view of a call, including changes that interceptors have made to the request. */
 class ServedContext implements HandlerContext {
-  /** An arrow function, because handlers may detach it from the context. */
-  readonly timeoutMs = (): number => this.#served.call.timeoutMs();
   readonly #served: ServedCall;
   readonly #request: UnaryRequest | StreamRequest;
 
   constructor(served: ServedCall, request: UnaryRequest | StreamRequest) {
     this.#served = served;
     this.#request = request;
+  }
+
+  /** Handlers may detach it from the context. */
+  get timeoutMs(): () => number {
+    return () => this.#served.call.timeoutMs();
   }
 
   get protocolName(): string {
