@@ -32,6 +32,7 @@ import type { AuditLogger, Logger } from "./telemetry/logger.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 import { startSweeper } from "./vehicle/sweeper.ts";
 import { VERSION } from "./version.ts";
+import type { Worker } from "./worker.ts";
 
 /** A running service. Dispose of it to stop at once. Drain it first to lose no calls. */
 export interface App extends AsyncDisposable {
@@ -52,15 +53,19 @@ export interface Overrides {
   readonly stallTimeoutMs?: number;
   /** Time limits of connections and requests, and how often they are checked. */
   readonly limits?: ServerLimits;
+  /** This process as one of several; undefined when it serves alone. */
+  readonly worker?: Worker | undefined;
 }
 
 /** Starts all parts in the order of their dependencies. If one cannot start, those before it are stopped. */
 export async function startApp(config: Config, overrides: Overrides = {}): Promise<App> {
   const { logger = createLogger(config.logLevel), now = Date.now, stallTimeoutMs = 30_000, limits = {} } = overrides;
   const { host, freshness } = config;
+  const { worker } = overrides;
+  const processes = worker === undefined ? 1 : config.workers;
   await using starting = new AsyncDisposableStack();
 
-  const connections = new ConnectionGate({ limits: config.connections, logger });
+  const connections = new ConnectionGate({ limits: config.connections, processes, logger });
   const metrics = createMetrics({
     version: VERSION,
     vpic: () => sources.vpicState(),
@@ -74,6 +79,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       logger,
       onVpicAttempt: ({ outcome, durationMs }) => metrics.askedVpic(outcome, durationMs / 1_000),
       now,
+      processes,
     }),
   );
   starting.use(
@@ -92,6 +98,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       directory: join(config.dataDir, "exports"),
       service: VehicleService.typeName,
       version: VERSION,
+      processes,
       logger,
       faultReporter: () => store.faultReporter(),
     }),
@@ -99,7 +106,9 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
 
   const spool = starting.use(new ExportSpool({ create: (client, signal) => exports.createShared(client, signal) }));
   const hasTls = config.tls.certFile !== undefined;
-  const { guard, isOwnHost } = starting.use(await openAccess({ ...config.access, host, hasTls, logger, now }));
+  const { guard, isOwnHost } = starting.use(
+    await openAccess({ ...config.access, host, hasTls, exchange: worker, logger, now }),
+  );
   const handlers = createVehicleHandlers({
     lookup,
     exports,
@@ -123,7 +132,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       gate: createGate(guard),
       overloaded: preparedRefusal({ reason: "OVERLOADED", retryAfterMs: 1_000 }),
       connections,
-      maxCalls: config.maxCallsInFlight,
+      maxCalls: Math.ceil(config.maxCallsInFlight / processes),
       tls: starting.use(await openTls(config.tls, logger)),
       origins: config.access.origins,
       isOwnHost,
@@ -133,7 +142,9 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
         "GET /": createPageHandler(),
         "GET /export.parquet": createExportHandler({ exports, spool, methods, host, logger }),
         "GET /healthz": createHealthzHandler(VERSION),
-        "GET /metrics": createMetricsHandler(metrics),
+        "GET /metrics": createMetricsHandler(
+          worker === undefined ? metrics : { ...metrics, render: () => worker.metricsOfAll() },
+        ),
         "GET /status": createStatusHandler({
           version: VERSION,
           guard,
@@ -150,9 +161,15 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       limits: { ...limits, watch: { stallTimeoutMs, ...limits.watch } },
     }),
   );
+  worker?.onRead(() => metrics.read());
   const grpcAddress = await server.listen("GRPC_PORT", host, config.grpcPort);
   const httpAddress = await server.listen("HTTP_PORT", host, config.httpPort);
-  logger.info("listening", { version: VERSION, grpc: grpcAddress, http: httpAddress, ...(hasTls && { tls: true }) });
+  const addresses = { grpc: grpcAddress, http: httpAddress };
+  if (worker === undefined) {
+    logger.info("listening", { version: VERSION, ...addresses, ...(hasTls && { tls: true }) });
+  } else {
+    worker.listening(addresses);
+  }
 
   const running = starting.move();
   return {

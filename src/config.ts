@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { findListenFault } from "./access/listen-safety.ts";
 import { parseDatabaseUrl } from "./cache/database-url.ts";
@@ -47,6 +48,8 @@ export interface Config {
   readonly maxCallsInFlight: number;
   readonly logLevel: LogLevel;
   readonly shutdownGraceMs: number;
+  /** How many processes serve. */
+  readonly workers: number;
 }
 
 /** Who may call, and how often. */
@@ -172,7 +175,20 @@ export function readConfig(read: VariableReader): Config {
     maxCallsInFlight: read("MAX_CALLS_IN_FLIGHT", "2048", parseCount),
     logLevel: read("LOG_LEVEL", "info", oneOf(LOG_LEVELS)),
     shutdownGraceMs: read("SHUTDOWN_GRACE", "10s", parseDuration),
+    workers: read("WORKERS", "1", parseWorkers),
   };
+}
+
+/** A whole number greater than 0; `auto` is one worker for each core. */
+function parseWorkers(text: string): number {
+  if (text === "auto") {
+    return availableParallelism();
+  }
+  try {
+    return parseCount(text);
+  } catch {
+    throw new Error("expected a whole number greater than 0, or auto for one worker per core");
+  }
 }
 
 /** Four times as many may be opened within 10 s. */

@@ -20,14 +20,16 @@ export interface OpenLookupOptions {
   readonly onVpicAttempt?: (attempt: VpicAttempt) => void;
   /** Wall clock, ms since the epoch. Default: `Date.now`. */
   readonly now?: () => number;
+  /** See {@link openSources}. */
+  readonly processes?: number;
 }
 
 /** Opens the configured cache and sources. */
 export async function openLookup(config: Config, options: OpenLookupOptions): Promise<OpenLookup> {
-  const { logger, onVpicAttempt = () => {}, now = Date.now } = options;
+  const { logger, onVpicAttempt = () => {}, now = Date.now, processes } = options;
   await using opening = new AsyncDisposableStack();
   const store = opening.use(await openVehicleStore({ ...config, logger, now }));
-  const sources = opening.use(openSources(config, logger, onVpicAttempt, now));
+  const sources = opening.use(openSources(config, logger, onVpicAttempt, now, processes));
   const lookup = new VehicleLookup({
     store,
     sources: sources.inOrder,

@@ -1,16 +1,34 @@
+import cluster from "node:cluster";
+import { setTimeout as pause } from "node:timers/promises";
 import { startApp } from "./app.ts";
 import type { App } from "./app.ts";
+import { openVehicleStore } from "./cache/open-vehicle-store.ts";
 import { ConfigError, loadConfig } from "./config.ts";
 import type { Config } from "./config.ts";
+import { openSnapshot } from "./snapshot/snapshot-source.ts";
 import { createLogger } from "./telemetry/logger.ts";
 import type { AuditLogger } from "./telemetry/logger.ts";
+import { VERSION } from "./version.ts";
+import { Worker } from "./worker.ts";
+import { Workers } from "./workers.ts";
+
+/** How long workers wait for the file of SNAPSHOT_PATH to be unpacked before they start. */
+const UNPACKING_PATIENCE_MS = 10_000;
 
 /** Runs the service until a signal stops it. A failure to start is reported and sets the exit code to 1. */
 export async function serve(process: NodeJS.Process): Promise<void> {
   const config = readConfiguration(process);
-  if (config !== undefined) {
-    await run(process, config, createLogger(config.logLevel));
+  if (config === undefined) {
+    return;
   }
+  if (config.workers > 1 && cluster.isPrimary) {
+    await runWorkers(process, config, createLogger(config.logLevel));
+    return;
+  }
+  const worker = Worker.current();
+  const logger = createLogger(config.logLevel, undefined, worker === undefined ? null : { worker: worker.number });
+  await run(process, config, logger, worker);
+  worker?.leave();
 }
 
 function readConfiguration(process: NodeJS.Process): Config | undefined {
@@ -26,12 +44,62 @@ function readConfiguration(process: NodeJS.Process): Config | undefined {
   }
 }
 
-async function run(process: NodeJS.Process, config: Config, logger: AuditLogger): Promise<void> {
+/** Starts several processes that serve, and waits until they have ended. */
+async function runWorkers(process: NodeJS.Process, config: Config, logger: AuditLogger): Promise<void> {
+  const stopRequested = nextSignal(process);
+  await using stack = new AsyncDisposableStack();
+  await prepare(config, logger, stack);
+  const workers = new Workers({
+    count: config.workers,
+    logger,
+    onListening: (addresses) => {
+      logger.info("listening", {
+        version: VERSION,
+        ...addresses,
+        ...(config.tls.certFile !== undefined && { tls: true }),
+        workers: config.workers,
+      });
+    },
+  });
+  const stopOnSignal = async (): Promise<void> => {
+    const signal = await stopRequested;
+    logger.info("stopping", { signal, graceMs: config.shutdownGraceMs });
+    workers.stop(signal);
+  };
+  void stopOnSignal();
+  process.exitCode = await workers.ended;
+  logger.info("stopped");
+}
+
+/**
+ * Migrates the database and unpacks the snapshot, so that the workers need not.
+ *
+ * @param stack gets what unpacks the snapshot again when its file changes
+ */
+async function prepare(config: Config, logger: AuditLogger, stack: AsyncDisposableStack): Promise<void> {
+  await (await openVehicleStore({ ...config, logger }))[Symbol.asyncDispose]();
+  if (config.sources.includes("snapshot")) {
+    const snapshot = stack.use(openSnapshot({ ...config, logger }));
+    if (config.snapshotPath === undefined) {
+      await snapshot.whenSettled();
+    } else {
+      // NHTSA's own file takes minutes. The workers start without it then.
+      await Promise.race([snapshot.whenSettled(), pause(UNPACKING_PATIENCE_MS, undefined, { ref: false })]);
+    }
+  }
+}
+
+async function run(
+  process: NodeJS.Process,
+  config: Config,
+  logger: AuditLogger,
+  worker: Worker | undefined,
+): Promise<void> {
   // A signal during the start stops the app as soon as it runs.
   const stopRequested = nextSignal(process);
   let app: App;
   try {
-    app = await startApp(config, { logger });
+    app = await startApp(config, { logger, worker });
   } catch (error) {
     logger.error("cannot start", { reason: error instanceof Error ? error.message : String(error) });
     process.exitCode = 1;

@@ -23,22 +23,27 @@ export interface Sources extends AsyncDisposable {
   logFault(source: VehicleSource, error: unknown): void;
 }
 
-/** Opens the configured sources. If the snapshot is one of them, decodes include our own guess at the intended VIN. */
+/**
+ * Opens the configured sources. If the snapshot is one of them, decodes include our own guess at the intended VIN.
+ *
+ * @param processes how many processes share vPIC's budget; of several, none unpacks the snapshot. Default: 1.
+ */
 export function openSources(
   config: Config,
   logger: Logger,
   onVpicAttempt: (attempt: VpicAttempt) => void,
   now: () => number,
+  processes = 1,
 ): Sources {
   const stack = new AsyncDisposableStack();
   const snapshot = config.sources.includes("snapshot")
-    ? stack.use(openSnapshot({ dataDir: config.dataDir, snapshotPath: config.snapshotPath, logger, now }))
+    ? stack.use(openSnapshot({ ...config, isUnpackedElsewhere: processes > 1, logger, now }))
     : undefined;
   const vpic = config.sources.includes("vpic")
     ? stack.use(
         createVpicSource({
           baseUrl: config.vpic.url,
-          requestsPerSecond: config.vpic.requestsPerSecond,
+          requestsPerSecond: config.vpic.requestsPerSecond / processes,
           userAgent: `VehicleService/${VERSION}`,
           onAttempt: onVpicAttempt,
           logger,

@@ -36,6 +36,7 @@ describe("loadConfig", () => {
       maxCallsInFlight: 2_048,
       logLevel: "info",
       shutdownGraceMs: 10_000,
+      workers: 1,
     });
   });
 

@@ -1,5 +1,7 @@
 import type { AuditLogger } from "../telemetry/logger.ts";
 import { AccessGuard, toStrangersRates } from "./access-guard.ts";
+import type { ChargeExchange } from "./charge-exchange.ts";
+import { shareCharges } from "./charge-exchange.ts";
 import { isOpenToAll, ownHosts } from "./listen-safety.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import { TokensFile } from "./tokens-file.ts";
@@ -15,6 +17,8 @@ export interface AccessOptions {
   /** The rate of a caller with a token. */
   readonly requestsPerSecond: number;
   readonly burst: number;
+  /** The other processes of the service; undefined when it is one process. */
+  readonly exchange?: ChargeExchange | undefined;
   readonly logger: AuditLogger;
   /** The time in ms since the epoch. */
   readonly now: () => number;
@@ -33,21 +37,25 @@ export interface Access extends Disposable {
  * @throws TokensFileError when the file cannot be read or is malformed.
  */
 export async function openAccess(options: AccessOptions): Promise<Access> {
-  const { host, tokensFile, allowAnonymous, hasTls, requestsPerSecond, burst, logger, now } = options;
+  const { host, tokensFile, allowAnonymous, hasTls, requestsPerSecond, burst, exchange, logger, now } = options;
   const tokens = tokensFile === undefined ? undefined : await TokensFile.open({ path: tokensFile, logger });
   const safety = { host, hasTokens: tokens !== undefined, allowAnonymous };
   if (isOpenToAll(safety)) {
     logger.audit("no tokens configured: anyone who can reach the service can read, remove and export", { host });
   }
   const rates = { perSecond: requestsPerSecond, burst };
+  const isShared = exchange !== undefined;
+  const limiter = new RateLimiter({ ...rates, isShared });
+  const strangers = new RateLimiter({ ...toStrangersRates(rates), isShared });
+  using stack = new DisposableStack();
+  stack.use(tokens);
+  if (isShared) {
+    stack.use(shareCharges({ limiter, strangers }, exchange));
+  }
+  const running = stack.move();
   return {
-    guard: new AccessGuard({
-      tokens,
-      limiter: new RateLimiter(rates),
-      strangers: new RateLimiter(toStrangersRates(rates)),
-      now,
-    }),
+    guard: new AccessGuard({ tokens, limiter, strangers, now }),
     isOwnHost: ownHosts(safety, hasTls),
-    [Symbol.dispose]: () => tokens?.[Symbol.dispose](),
+    [Symbol.dispose]: () => running[Symbol.dispose](),
   };
 }

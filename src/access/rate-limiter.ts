@@ -7,6 +7,8 @@ export interface RateLimiterOptions {
   readonly maxCallers?: number;
   /** Monotonic clock, ms. Default: the system's. */
   readonly now?: () => number;
+  /** Whether charges are collected for {@link RateLimiter.takeCharges}. Default: no. */
+  readonly isShared?: boolean;
 }
 
 const SWEEP_EVERY_MS = 1_000;
@@ -26,14 +28,23 @@ export class RateLimiter {
   readonly #maxCallers: number;
   readonly #now: () => number;
   readonly #fullAt = new Map<string, number>();
+  /** Units charged here since the last {@link takeCharges}. */
+  readonly #charged: Map<string, number> | undefined;
   #newcomersFullAt = 0;
   #nextSweepAt = 0;
 
-  constructor({ perSecond, burst, maxCallers = 10_000, now = () => performance.now() }: RateLimiterOptions) {
+  constructor({
+    perSecond,
+    burst,
+    maxCallers = 10_000,
+    now = () => performance.now(),
+    isShared = false,
+  }: RateLimiterOptions) {
     this.#msPerUnit = 1_000 / perSecond;
     this.#burstMs = Math.max(1, burst) * this.#msPerUnit;
     this.#maxCallers = maxCallers;
     this.#now = now;
+    this.#charged = isShared ? new Map() : undefined;
   }
 
   /** How many buckets are kept. */
@@ -52,6 +63,7 @@ export class RateLimiter {
     const waitMs = this.#waitMs(fullAt, now);
     if (waitMs === 0) {
       this.#set(caller, fullAt + this.#msPerUnit);
+      this.#collect(caller, 1);
     }
     return waitMs;
   }
@@ -59,7 +71,32 @@ export class RateLimiter {
   /** Charges an admitted caller for more, even if that leaves its bucket in debt. */
   charge(caller: string, units: number): void {
     if (units > 0) {
-      this.#set(caller, this.#fullAtOf(caller, this.#now()) + units * this.#msPerUnit);
+      this.chargeFromElsewhere(caller, units);
+      this.#collect(caller, units);
+    }
+  }
+
+  /** Charges what another process has granted. */
+  chargeFromElsewhere(caller: string, units: number): void {
+    this.#set(caller, this.#fullAtOf(caller, this.#now()) + units * this.#msPerUnit);
+  }
+
+  /** What was charged here since the last time, for the other processes. */
+  takeCharges(): [caller: string, units: number][] {
+    const charges = Array.from(this.#charged ?? []);
+    this.#charged?.clear();
+    return charges;
+  }
+
+  /** In bounded memory: callers that do not fit keep a limit for each process. */
+  #collect(caller: string, units: number): void {
+    const charged = this.#charged;
+    if (charged === undefined) {
+      return;
+    }
+    const before = charged.get(caller);
+    if (before !== undefined || charged.size < this.#maxCallers) {
+      charged.set(caller, (before ?? 0) + units);
     }
   }
 

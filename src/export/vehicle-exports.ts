@@ -19,6 +19,8 @@ export interface VehicleExportsOptions {
   readonly faultReporter?: () => (fault: unknown) => void;
   /** Default: 2 exports per client and 4 in all at once. */
   readonly limits?: ExportLimits;
+  /** How many processes export: each may run its part of the limits. Default: 1. */
+  readonly processes?: number;
   /** The free space that an export must leave on the disk for the cache. Default: 128 MiB. */
   readonly keepFreeBytes?: number;
 }
@@ -43,7 +45,11 @@ export class VehicleExports implements AsyncDisposable {
 
   private constructor(options: VehicleExportsOptions) {
     this.#options = options;
-    this.#slots = new ExportSlots(options.limits ?? DEFAULT_LIMITS);
+    const { limits = DEFAULT_LIMITS, processes = 1 } = options;
+    this.#slots = new ExportSlots({
+      perClient: Math.ceil(limits.perClient / processes),
+      perProcess: Math.ceil(limits.perProcess / processes),
+    });
   }
 
   /** Creates the directory and removes files left by a killed process. Never fails; later exports would. */

@@ -18,6 +18,8 @@ const DEFAULT_LIMITS: ConnectionLimits = { maxOpen: 4_000, maxOpenPerAddress: 50
 
 export interface ConnectionGateOptions {
   readonly limits?: Partial<ConnectionLimits>;
+  /** How many processes take connections in turn: each has its part of the limits. Default: 1. */
+  readonly processes?: number;
   readonly logger: Pick<Logger, "warn">;
   /** Monotonic clock, ms. Default: the system's. */
   readonly now?: () => number;
@@ -52,8 +54,13 @@ export class ConnectionGate {
   readonly #refusedSince = new Map<string, number>();
   #warnedAt = -Infinity;
 
-  constructor({ limits = {}, logger, now = () => performance.now() }: ConnectionGateOptions) {
-    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+  constructor({ limits = {}, processes = 1, logger, now = () => performance.now() }: ConnectionGateOptions) {
+    const { maxOpen, maxOpenPerAddress, maxNewPerAddress } = { ...DEFAULT_LIMITS, ...limits };
+    this.#limits = {
+      maxOpen: Math.ceil(maxOpen / processes),
+      maxOpenPerAddress: Math.ceil(maxOpenPerAddress / processes),
+      maxNewPerAddress: Math.ceil(maxNewPerAddress / processes),
+    };
     this.#logger = logger;
     this.#now = now;
     this.#sweptAt = now();

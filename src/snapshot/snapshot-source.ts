@@ -22,6 +22,11 @@ export interface SnapshotOptions {
    * replaces the previous data. Default: the embedded database.
    */
   readonly snapshotPath?: string | undefined;
+  /**
+   * Whether another process unpacks it into the data directory. This one then only reads it, again whenever it is
+   * replaced. Default: no.
+   */
+  readonly isUnpackedElsewhere?: boolean | undefined;
   /** How often that file is checked for changes, in ms. Default: 1,000. */
   readonly pollMs?: number | undefined;
   readonly logger: Logger;
@@ -73,8 +78,8 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     this.#now = options.now ?? Date.now;
     this.#elapsedMs = options.elapsedMs ?? (() => performance.now());
     this.#targetPath = join(options.dataDir, "snapshot.bin");
-    const { snapshotPath } = options;
-    this.#preparation = snapshotPath === undefined ? this.#prepare() : this.#prepareAndWatch(snapshotPath);
+    const watchedPath = options.isUnpackedElsewhere === true ? this.#targetPath : options.snapshotPath;
+    this.#preparation = watchedPath === undefined ? this.#prepare() : this.#prepareAndWatch(watchedPath);
   }
 
   status(): SnapshotStatus {
@@ -169,9 +174,15 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
       throw this.#refused.error;
     }
     const found = await openSnapshotFile(this.#targetPath, source.stamp);
+    const isUnpackedElsewhere = this.#options.isUnpackedElsewhere === true;
     if (found.state === "sound") {
-      await this.#cleanUp(source.path);
+      if (!isUnpackedElsewhere) {
+        await this.#cleanUp(source.path);
+      }
       return found.data;
+    }
+    if (isUnpackedElsewhere) {
+      throw new SnapshotError("data directory", `the snapshot is ${found.state}, and another process unpacks it`);
     }
     await this.#unpack(source, found.state);
     const unpacked = await openSnapshotFile(this.#targetPath, source.stamp);

@@ -30,11 +30,16 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
  * for a request have its `requestId`.
  *
  * @param destination receives the lines. Default: standard output.
+ * @param base fields of every line. Default: none.
  */
-export function createLogger(level: LogLevel, destination?: { write(line: string): void }): AuditLogger {
+export function createLogger(
+  level: LogLevel,
+  destination?: { write(line: string): void },
+  base: LogFields | null = null,
+): AuditLogger {
   const options = {
     level,
-    base: null,
+    base,
     mixin(): object {
       const requestId = currentRequestId();
       return requestId === undefined ? {} : { requestId };

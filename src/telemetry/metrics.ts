@@ -1,4 +1,5 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Aggregator, MetricValueWithName } from "prom-client";
+import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
 /** Readers called at each scrape of the metrics. */
 export interface MetricReaders {
@@ -41,10 +42,14 @@ export interface VpicReading {
   readonly runningRequests: number;
 }
 
+/** The metrics of one process at one time, as plain objects that can be sent to another process. */
+export type MetricsReading = readonly object[];
+
 /** Counts events and renders the metrics in the Prometheus text format. */
 export interface Metrics {
   readonly contentType: string;
   render(): Promise<string>;
+  read(): Promise<MetricsReading>;
   callStarted(labels: CallLabels): void;
   /** @param code as in Go, such as `OK` or `InvalidArgument` */
   callEnded(labels: CallLabels, code: string, seconds: number): void;
@@ -72,10 +77,11 @@ export function createMetrics({
 }: MetricReaders): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const gauge = (name: string, help: string, read: () => number | undefined): void => {
+  const gauge = (name: string, help: string, read: () => number | undefined, aggregator: Aggregator = "sum"): void => {
     const metric = new Gauge({
       name,
       help,
+      aggregator,
       registers: [],
       collect() {
         const value = read();
@@ -90,14 +96,16 @@ export function createMetrics({
     name: "vehicle_build_info",
     help: "1, with the version of this service as a label",
     labelNames: ["version"],
+    aggregator: "first",
     registers: [registry],
   }).set({ version }, 1);
   for (const state of BREAKER_STATES) {
     const name = `vehicle_vpic_breaker_${state.replace("-", "_")}`;
-    gauge(name, `1 while vPIC's circuit breaker is ${state}`, () => {
+    const read = (): number | undefined => {
       const reading = vpic();
       return reading === undefined ? undefined : Number(reading.breaker === state);
-    });
+    };
+    gauge(name, `1 while vPIC's circuit breaker is ${state}`, read, "max");
   }
   gauge(
     "vehicle_vpic_available_requests",
@@ -111,10 +119,11 @@ export function createMetrics({
   );
   gauge("vehicle_vpic_gathering_vins", "VINs that wait to be sent to vPIC in one batch", () => vpic()?.gatheringVins);
   gauge("vehicle_vpic_running_requests", "requests to vPIC in progress", () => vpic()?.runningRequests);
-  gauge("vehicle_snapshot_data_date", "date of the snapshot's data, in seconds since the epoch", () => {
+  const readDataDate = (): number | undefined => {
     const date = snapshotDataDate();
     return date === undefined ? undefined : Date.parse(date) / 1_000;
-  });
+  };
+  gauge("vehicle_snapshot_data_date", "date of the snapshot's data, in seconds since the epoch", readDataDate, "min");
   gauge("vehicle_cache_read_faults", "cache reads that failed, since the start", () => cacheFaults().reads);
   gauge("vehicle_cache_write_faults", "cache writes that failed, since the start", () => cacheFaults().writes);
   gauge("vehicle_calls_in_flight", "calls that run or wait for their turn", () => callsInFlight().inFlight);
@@ -157,7 +166,8 @@ export function createMetrics({
   });
   return {
     contentType: registry.contentType,
-    render: async () => `${await registry.metrics()}\n${calls.renderSeconds()}`,
+    render: async () => `${await registry.metrics()}\n${await renderSum([[calls.seconds()]])}`,
+    read: async () => [...(await registry.getMetricsAsJSON()), calls.seconds()],
     callStarted: (labels) => calls.started(labels),
     callEnded: (labels, code, seconds) => calls.ended(labels, code, seconds),
     lookedUp(result, source) {
@@ -238,24 +248,28 @@ class CallMetrics {
   }
 
   /**
-   * Renders the histogram of durations in the Prometheus text format. prom-client's own histogram would cost each call
-   * as much as all other metrics together.
+   * The histogram of durations. prom-client's own would cost each call as much as all other metrics together.
    */
-  renderSeconds(): string {
+  seconds(): object {
     const name = "grpc_server_handling_seconds";
-    const lines = [`# HELP ${name} duration of calls from the headers to the true end`, `# TYPE ${name} histogram`];
+    const values: MetricValueWithName<string>[] = [];
     for (const { labels, buckets, seconds } of this.#counts.values()) {
-      const own = Object.entries(labels)
-        .map(([label, value]) => `${label}="${value}"`)
-        .join(",");
       let total = 0;
       for (const [index, count] of buckets.entries()) {
         total += count;
-        lines.push(`${name}_bucket{le="${CALL_SECONDS[index] ?? "+Inf"}",${own}} ${total}`);
+        values.push({
+          metricName: `${name}_bucket`,
+          labels: { le: CALL_SECONDS[index] ?? "+Inf", ...labels },
+          value: total,
+        });
       }
-      lines.push(`${name}_sum{${own}} ${seconds}`, `${name}_count{${own}} ${total}`);
+      values.push(
+        { metricName: `${name}_sum`, labels, value: seconds },
+        { metricName: `${name}_count`, labels, value: total },
+      );
     }
-    return `${lines.join("\n")}\n`;
+    const help = "duration of calls from the headers to the true end";
+    return { name, help, type: "histogram", aggregator: "sum", values };
   }
 
   #count(labels: CallLabels): CallCount {
@@ -273,4 +287,18 @@ class CallMetrics {
     }
     return found;
   }
+}
+
+/**
+ * Renders the metrics of several processes as those of one: counters and histograms are added up, gauges as their
+ * `aggregator` says.
+ */
+export async function renderSum(readings: readonly MetricsReading[]): Promise<string> {
+  return AggregatorRegistry.aggregate([...readings]).metrics();
+}
+
+/** Adds up what a process counted, after its end, so that no counter ever decreases. Its gauges are left out. */
+export async function addCounts(readings: readonly MetricsReading[]): Promise<MetricsReading> {
+  const counts = readings.map((reading) => reading.filter((metric) => "type" in metric && metric.type !== "gauge"));
+  return AggregatorRegistry.aggregate(counts).getMetricsAsJSON();
 }

@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { DescMethod, JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import type { Scope } from "../../src/access/token.ts";
 import { digestOf } from "../../src/access/token.ts";
@@ -14,9 +14,6 @@ import { writeTls } from "../support/tls-on-disk.ts";
 import { readServedMethods } from "./served-methods.ts";
 import { isServedByGet, type Outcome, PROTOCOLS } from "./wire-protocols.ts";
 import { openHttp1, openHttp2, type Wire, type WireOptions } from "./wire.ts";
-
-// Many calls, and perhaps a busy machine.
-vi.setConfig({ testTimeout: 120_000 });
 
 const [VIN = ""] = manyVins(1);
 

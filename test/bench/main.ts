@@ -23,6 +23,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     full: ["--rows", "1000000", "--rows", "3000000"],
     smoke: ["--rows", "20000", "--rewrites", "2000"],
   },
+  workers: { script: "workers.ts", full: [], smoke: ["1"] },
   calls: { script: "calls.ts", full: [], smoke: ["--smoke"] },
 };
 

@@ -12,9 +12,6 @@ import type { TestApp } from "../support/test-app.ts";
 import { startTestApp } from "../support/test-app.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
-// Many calls, and perhaps a busy machine.
-vi.setConfig({ testTimeout: 120_000 });
-
 const [VIN = ""] = manyVins(1);
 const GOOD = { headers: { authorization: "Bearer vs_all" } };
 const NO_EXPORT = { headers: { authorization: "Bearer vs_some" } };

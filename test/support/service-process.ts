@@ -81,6 +81,11 @@ export class ServiceProcess implements AsyncDisposable {
     return this.#exit;
   }
 
+  /** Waits for its end; gives the exit code, null when killed. */
+  async exited(): Promise<number | null> {
+    return this.#exit;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop("SIGKILL");
   }

@@ -15,7 +15,7 @@ import { startTestApp } from "../support/test-app.ts";
 import { HOSTILE_VINS, LOOK_ALIKES } from "./hostile-vins.ts";
 import { CACHED_VIN } from "./requests.ts";
 
-const HANG_MS = 120_000;
+const HANG_MS = 300_000;
 const INVALID_ARGUMENT: number = Code.InvalidArgument;
 const COLD_VINS = ["1FUJGLDR9CSBM1234", "2NKHHM6X8FM123456", "3AKJHHDR5JSJK1234"];
 const LOOKUP_QUERY = "/vehicle.v1.VehicleService/Lookup?connect=v1&encoding=json&message=";

@@ -27,6 +27,8 @@ export interface ServiceOptions {
   readonly isSecured?: boolean;
   /** Directory of the version to start. Default: this one. */
   readonly checkout?: string | undefined;
+  /** Default: 1. */
+  readonly workers?: number | undefined;
 }
 
 /** The service as a process of its own with everything on, its snapshot loaded and one vehicle in an empty cache. */
@@ -54,7 +56,7 @@ export class Service implements AsyncDisposable {
     this.#owned = owned;
   }
 
-  static async start({ dataDir, isSecured = false, checkout }: ServiceOptions): Promise<Service> {
+  static async start({ dataDir, isSecured = false, checkout, workers = 1 }: ServiceOptions): Promise<Service> {
     await using starting = new AsyncDisposableStack();
     const { path } = starting.use(await temporaryDirectory());
     const tokens = await writeTokens(path);
@@ -67,6 +69,7 @@ export class Service implements AsyncDisposable {
       RATE_LIMIT_PER_SECOND: RATE_LIMIT,
       RATE_LIMIT_BURST: RATE_LIMIT,
       CONNECTIONS_PER_ADDRESS: "unlimited",
+      WORKERS: String(workers),
       ...tokens.env,
       ...certificate?.env,
     };

@@ -1,0 +1,76 @@
+/**
+ * What a second worker adds, for cached Lookups over gRPC: `node test/bench/workers.ts [seconds]`.
+ *
+ * The load takes a core of its own. On a machine with two cores it would take from the workers what they need, so the
+ * throughput that two free cores allow is worked out from the CPU time per call, and from how evenly the workers share
+ * the calls.
+ */
+import { readFile } from "node:fs/promises";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { Load } from "./calls/load.ts";
+import { median } from "./calls/median.ts";
+import { Service } from "./calls/service.ts";
+import { cpuMsOf } from "./process-usage.ts";
+
+const seconds = Number(process.argv[2] ?? 5);
+const ROUNDS = 3;
+const SHAPE = { connections: 8, callsEach: 16 };
+
+await using directory = await temporaryDirectory();
+await using one = await Service.start({ dataDir: directory.path });
+await using two = await Service.start({ dataDir: directory.path, workers: 2 });
+await using load = Load.start();
+
+/** The processes that answer calls, and the one that starts them. */
+async function processesOf({ pid }: Service): Promise<{ primary: number; workers: number[] }> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
+  const children = text.trim().split(" ").filter(Boolean).map(Number);
+  return { primary: pid, workers: children.length === 0 ? [pid] : children };
+}
+
+interface Measurement {
+  readonly callsPerSecond: number;
+  /** Of all processes together, us. */
+  readonly cpuUs: number;
+  /** Of all workers' CPU time, the part of the busiest one. */
+  readonly busiestShare: number;
+}
+
+async function measure(service: Service): Promise<Measurement> {
+  const { primary, workers } = await processesOf(service);
+  const readAll = (): Promise<number[]> => Promise.all([...workers, primary].map(cpuMsOf));
+  const before = await readAll();
+  const { good, goodPerSecond } = await load.run({
+    target: service.target("gRPC"),
+    request: "cached Lookup",
+    ...SHAPE,
+    pace: { kind: "closed", seconds },
+  });
+  const used = (await readAll()).map((ms, index) => ms - (before[index] ?? 0));
+  const byWorkers = used.slice(0, workers.length);
+  const inWorkers = byWorkers.reduce((sum, ms) => sum + ms, 0);
+  const all = workers.includes(primary) ? inWorkers : inWorkers + (used.at(-1) ?? 0);
+  return {
+    callsPerSecond: goodPerSecond,
+    cpuUs: (1_000 * all) / good.count,
+    busiestShare: Math.max(...byWorkers) / inWorkers,
+  };
+}
+
+const ratios: number[] = [];
+for (let round = 1; round <= ROUNDS; round++) {
+  const [alone, both] = [await measure(one), await measure(two)];
+  // The busiest worker is the first to use up its core.
+  const ratio = alone.cpuUs / (both.cpuUs * both.busiestShare);
+  ratios.push(ratio);
+  for (const [name, { callsPerSecond, cpuUs, busiestShare }] of Object.entries({
+    "1 worker": alone,
+    "2 workers": both,
+  })) {
+    console.log(
+      `round ${round}, ${name}: ${callsPerSecond.toFixed(0)} calls/s beside the load, ${cpuUs.toFixed(0)} us of CPU a call, ` +
+        `busiest worker ${(100 * busiestShare).toFixed(0)} %`,
+    );
+  }
+}
+console.log(`two workers on two free cores: ${median(ratios).toFixed(2)} times the calls of one (target 1.6)`);
