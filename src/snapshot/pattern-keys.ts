@@ -76,7 +76,8 @@ export class KeyCollector {
     const positions = keys.match(POSITION) ?? [];
     const steps: number[] = [];
     for (const [position, text] of positions.entries()) {
-      if (text === "*" || (position === BAR && text.includes("|"))) {
+      // NHTSA compares with LIKE, where an underscore outside brackets is any character, too.
+      if (text === "*" || text === "_" || (position === BAR && text.includes("|"))) {
         continue;
       }
       const place = this.#placeOfSet(text);

@@ -70,6 +70,7 @@ function readPatterns(
   const keys: number[][] = ids.map(() => []);
   const values: { attribute: number; changedOn: number }[][] = ids.map(() => []);
   const impossible = new Set<number>();
+  const seen = new Set<string>();
   const rows = source.prepare<[], SourceValue>(`
     SELECT p.VSpecSchemaPatternId AS patternId, p.IsKey AS isKey, p.ElementId AS elementId,
       p.AttributeId AS attributeId, ${CHANGED_ON} AS changedOn
@@ -82,12 +83,16 @@ function readPatterns(
     }
     if (isKey === 0) {
       values[place]?.push(...(attribute === undefined ? [] : [{ attribute, changedOn }]));
-    } else if (attribute === undefined) {
-      // No vehicle is known to have a value of a private variable.
+      continue;
+    }
+    // No vehicle is known to have a value of a private variable, and NHTSA counts a key stated twice as missing once.
+    const key = `${patternId} ${elementId} ${attributeId.toLowerCase()}`;
+    if (attribute === undefined || seen.has(key)) {
       impossible.add(place);
     } else {
       keys[place]?.push(attribute);
     }
+    seen.add(key);
   }
   for (const place of impossible) {
     values[place] = [];

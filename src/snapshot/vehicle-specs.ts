@@ -63,8 +63,7 @@ export function findSpecs(
     const end = schemas.patternStart[schema + 1] ?? 0;
     for (let pattern = schemas.patternStart[schema] ?? 0; pattern < end; pattern++) {
       const keys = slice(patterns.keyAttribute, patterns.keyStart, pattern);
-      // NHTSA counts a key that is stated twice as missing once.
-      if (keys.length > 0 && new Set(keys).size === keys.length && keys.every(hasAttribute)) {
+      if (keys.length > 0 && keys.every(hasAttribute)) {
         const last = patterns.valueStart[pattern + 1] ?? 0;
         for (let value = patterns.valueStart[pattern] ?? 0; value < last; value++) {
           found.push({

@@ -134,7 +134,8 @@ export function textOf(meanings: Meanings, codes: readonly ErrorCode[], isExcept
   return codes
     .map((code) => (meanings.get(code)?.text ?? "") + noteOn(code))
     .join("; ")
-    .slice(0, MAX_TEXT_LENGTH);
+    .slice(0, MAX_TEXT_LENGTH)
+    .trimEnd();
 }
 
 function suggestedVinOf(findings: Findings): string {
@@ -174,7 +175,8 @@ function additionalTextOf(meanings: Meanings, codes: readonly ErrorCode[], findi
   return sentences
     .filter((sentence) => sentence !== "")
     .join(" ")
-    .slice(0, MAX_TEXT_LENGTH);
+    .slice(0, MAX_TEXT_LENGTH)
+    .trimEnd();
 }
 
 function hasBodyClass(items: readonly Item[], ids: ReadonlySet<string>): boolean {
