@@ -101,7 +101,7 @@ describe.each([
 
   test.each([
     ["/healthz", `version ${packageJson.version}\n`],
-    ["/", `Version ${packageJson.version}.`],
+    ["/status", `"version":"${packageJson.version}"`],
     ["/metrics", `vehicle_build_info{version="${packageJson.version}"} 1\n`],
   ])("%s shows the version", async (path, shown) => {
     const response = await fetch(`http://${app[port]}${path}`);
@@ -109,10 +109,10 @@ describe.each([
     expect(await response.text()).toContain(shown);
   });
 
-  test("/ is a page that names the date of the data and runs no foreign script", async () => {
+  test("/ is a page that runs no foreign script", async () => {
     const response = await fetch(`http://${app[port]}/`);
 
-    expect(await response.text()).toMatch(/data to \d{4}-\d{2}-\d{2}/);
+    expect(await response.text()).toContain("<title>VehicleService</title>");
     expect(response.headers.get("content-security-policy")).toContain("default-src 'none'");
   });
 
