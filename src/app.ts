@@ -30,6 +30,7 @@ import type { Sources } from "./sources.ts";
 import { createLogger } from "./telemetry/logger.ts";
 import type { AuditLogger, Logger } from "./telemetry/logger.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
+import { inBackground } from "./telemetry/in-background.ts";
 import { startSweeper } from "./vehicle/sweeper.ts";
 import { VERSION } from "./version.ts";
 import type { Worker } from "./worker.ts";
@@ -57,6 +58,9 @@ export interface Overrides {
   readonly worker?: Worker | undefined;
 }
 
+/** How old counts of the cache may be in the metrics, in ms. */
+const COUNT_EVERY_MS = 60_000;
+
 /** Starts all parts in the order of their dependencies. If one cannot start, those before it are stopped. */
 export async function startApp(config: Config, overrides: Overrides = {}): Promise<App> {
   const { logger = createLogger(config.logLevel), now = Date.now, stallTimeoutMs = 30_000, limits = {} } = overrides;
@@ -70,9 +74,11 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     version: VERSION,
     vpic: () => sources.vpicState(),
     snapshotDataDate: () => sources.snapshotDataDate(),
-    cacheFaults: () => store.faults(),
+    cache: () => ({ isUp: store.isUp, faults: store.faults(), contents: latestContents() }),
     calls: () => server.calls,
-    refusedConnections: () => connections.refused,
+    connections: () => connections,
+    tokens: () => tokens && { count: tokens.book.size, isFileFaulty: tokens.isFaulty },
+    certificate: () => tls && { validTo: tls.validTo, areFilesFaulty: tls.isFaulty },
   });
   const { store, sources, lookup } = starting.use(
     await openLookup(config, {
@@ -82,6 +88,8 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       processes,
     }),
   );
+  const latestContents = inBackground(COUNT_EVERY_MS, () => store.contents());
+  latestContents();
   starting.use(
     startSweeper({
       store,
@@ -101,12 +109,13 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       processes,
       logger,
       faultReporter: () => store.faultReporter(),
+      onWritten: (file) => metrics.exported(file),
     }),
   );
 
   const spool = starting.use(new ExportSpool({ create: (client, signal) => exports.createShared(client, signal) }));
   const hasTls = config.tls.certFile !== undefined;
-  const { guard, isOwnHost } = starting.use(
+  const { guard, isOwnHost, tokens } = starting.use(
     await openAccess({ ...config.access, host, hasTls, exchange: worker, logger, now }),
   );
   const handlers = createVehicleHandlers({
@@ -124,6 +133,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     createServiceImplSpec<typeof ServerReflection>(ServerReflection, reflection.v1),
     createServiceImplSpec<typeof ServerReflectionAlpha>(ServerReflectionAlpha, reflection.v1alpha),
   ]);
+  const tls = starting.use(await openTls(config.tls, logger));
   let isDraining = false;
   const server: Server = starting.use(
     new Server({
@@ -133,7 +143,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       overloaded: preparedRefusal({ reason: "OVERLOADED", retryAfterMs: 1_000 }),
       connections,
       maxCalls: Math.ceil(config.maxCallsInFlight / processes),
-      tls: starting.use(await openTls(config.tls, logger)),
+      tls,
       origins: config.access.origins,
       isOwnHost,
       logger,

@@ -29,6 +29,8 @@ export interface Access extends Disposable {
   readonly guard: AccessGuard;
   /** Whether HTTP requests for this host are allowed; undefined when all hosts are. */
   readonly isOwnHost: ((host: string) => boolean) | undefined;
+  /** The tokens in use, for metrics; undefined without a tokens file. */
+  readonly tokens: Pick<TokensFile, "book" | "isFaulty"> | undefined;
 }
 
 /**
@@ -56,6 +58,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
   return {
     guard: new AccessGuard({ tokens, limiter, strangers, now }),
     isOwnHost: ownHosts(safety, hasTls),
+    tokens,
     [Symbol.dispose]: () => running[Symbol.dispose](),
   };
 }

@@ -55,6 +55,11 @@ export class TokensFile implements Disposable {
     return this.#files.content;
   }
 
+  /** Whether the file has changed and is not usable. */
+  get isFaulty(): boolean {
+    return this.#files.isFaulty;
+  }
+
   [Symbol.dispose](): void {
     this.#files[Symbol.dispose]();
   }

@@ -33,6 +33,8 @@ export interface OpenVehicleStore extends VehicleStore, AsyncDisposable {
   contents(): Promise<StoreContents | undefined>;
   /** For metrics. */
   faults(): StoreFaults;
+  /** Whether the database answers, as far as is known. It is pinged every second. */
+  readonly isUp: boolean;
   /** See ResilientStore. */
   faultReporter(): (fault: unknown) => void;
 }

@@ -25,6 +25,7 @@ export interface DatabaseStore extends AsyncDisposable {
 export interface StoreFaults {
   readonly reads: number;
   readonly writes: number;
+  readonly removals: number;
 }
 
 export interface ResilientStoreOptions {
@@ -81,7 +82,12 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
   }
 
   faults(): StoreFaults {
-    return { reads: this.#reads.count, writes: this.#writes.count };
+    return { reads: this.#reads.count, writes: this.#writes.count, removals: this.#removals.count };
+  }
+
+  /** Whether the database answers, as far as is known. */
+  get isUp(): boolean {
+    return this.#store !== undefined && !this.#areReadsPaused;
   }
 
   /**

@@ -17,6 +17,8 @@ export interface VehicleExportsOptions {
   readonly logger: Logger;
   /** Called before the database is read; the result is called with its fault, if any. Default: none. */
   readonly faultReporter?: () => (fault: unknown) => void;
+  /** Called for each file that was written. Default: none. */
+  readonly onWritten?: (file: ExportFile) => void;
   /** Default: 2 exports per client and 4 in all at once. */
   readonly limits?: ExportLimits;
   /** How many processes export: each may run its part of the limits. Default: 1. */
@@ -101,6 +103,7 @@ export class VehicleExports implements AsyncDisposable {
       const file = await writing;
       const { rowCount, sizeBytes } = file;
       this.#options.logger.info("export written", { rowCount, sizeBytes });
+      this.#options.onWritten?.(file);
       return file;
     } finally {
       this.#writing.delete(writing);

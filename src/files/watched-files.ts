@@ -59,6 +59,11 @@ export class WatchedFiles<T> implements Disposable {
     return this.#content;
   }
 
+  /** Whether the files have changed and cannot be used. */
+  get isFaulty(): boolean {
+    return this.#toldFault !== "";
+  }
+
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
   }

@@ -3,7 +3,8 @@ import type { MethodImplSpec } from "@connectrpc/connect";
 import type { Call, Protocol } from "./call.ts";
 import type { ServedMethod } from "./methods.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import type { CallLabels, Metrics } from "../telemetry/metrics.ts";
+import type { CallLabels } from "../telemetry/call-metrics.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
 
 /** The values of `grpc_type`. */
 const TYPES: Readonly<Record<MethodImplSpec["kind"], string>> = {

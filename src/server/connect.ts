@@ -360,7 +360,7 @@ class ConnectCall extends ServedCall {
   async #answerStream({ status, header, body }: UniversalServerResponse, form: "stream" | "grpc-web"): Promise<void> {
     const headers = Object.fromEntries(header ?? []);
     await answerStream(this.#exchange, status, headers, this.#withMappedEnd(body ?? [], form));
-    this.end(this.call.errorCode);
+    this.endWhenTaken(this.call.errorCode, this.#exchange.response);
   }
 
   /** Passes envelopes on, and maps an error that no interceptor has seen. */

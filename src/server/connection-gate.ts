@@ -66,6 +66,11 @@ export class ConnectionGate {
     this.#sweptAt = now();
   }
 
+  /** How many connections are open. */
+  get open(): number {
+    return this.#openInAll;
+  }
+
   /** How many connections were refused since the start. */
   get refused(): number {
     return this.#refused;

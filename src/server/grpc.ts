@@ -381,7 +381,11 @@ class GrpcCall extends ServedCall {
     this.writtenBytes += frame?.byteLength ?? 0;
     this.#stream.end(frame);
     this.#leaveRest();
-    this.end(undefined);
+    if (frame === undefined) {
+      this.endWhenTaken(undefined, this.#stream);
+    } else {
+      this.end(undefined);
+    }
   }
 
   /** Stops waiting for the rest of an answered request. */

@@ -1,4 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
+import { constants } from "node:http2";
+import type { Writable } from "node:stream";
 import type { ConnectError, ContextValues } from "@connectrpc/connect";
 import { Code, ConnectError as CallError, createContextKey } from "@connectrpc/connect";
 import type { Call } from "../rpc/call.ts";
@@ -179,6 +181,23 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
    */
   protected end(code: Code | undefined): void {
     this.call.end(code);
+    this.#leavePlace();
+  }
+
+  /**
+   * As {@link end}, for a stream of messages: the call ends when the client has taken the last one. A client that leaves
+   * before has cancelled it.
+   */
+  protected endWhenTaken(code: Code | undefined, answer: Writable): void {
+    const endIfTaken = (): void => {
+      // An HTTP/2 stream without trailers closes without finishing first.
+      if (answer.writableFinished || ("rstCode" in answer && answer.rstCode === constants.NGHTTP2_NO_ERROR)) {
+        this.call.end(code);
+      }
+    };
+    answer.once("finish", endIfTaken);
+    // Before the listener that cancels the call.
+    answer.prependOnceListener("close", endIfTaken);
     this.#leavePlace();
   }
 

@@ -71,6 +71,16 @@ export class TlsCertificates implements Disposable {
     return new TlsCertificates(options, files, servers);
   }
 
+  /** The last moment at which clients accept the certificate in use. */
+  get validTo(): Date {
+    return this.#files.content.validTo;
+  }
+
+  /** Whether the files have changed and cannot be used. */
+  get isFaulty(): boolean {
+    return this.#files.isFaulty;
+  }
+
   /** The options for creating a server. Call `follow` afterwards. */
   get serverOptions(): TlsOptions {
     const wantsClientCertificate = this.#options.clientCaFile !== undefined;

@@ -4,7 +4,6 @@ import { COMMANDS } from "../../src/cli/command-line.ts";
 import { exportCommand } from "../../src/cli/export.ts";
 import { chooseColumns } from "../../src/cli/vehicle-columns.ts";
 import { SCHEMA } from "../../src/export/vehicle-columns.ts";
-import { createMetrics } from "../../src/telemetry/metrics.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { readDocument } from "./documents.ts";
 
@@ -45,26 +44,6 @@ test("every dependency has its reason, and nothing else has one", async () => {
   );
 
   expect(names.toSorted()).toEqual(packages.toSorted());
-});
-
-test("every metric of the service is in the operations' table, and nothing else", async () => {
-  const metrics = createMetrics({
-    version: "1.2.3",
-    vpic: () => undefined,
-    snapshotDataDate: () => undefined,
-    cacheFaults: () => ({ reads: 0, writes: 0 }),
-    calls: () => ({ inFlight: 0, refused: 0 }),
-    refusedConnections: () => 0,
-  });
-  const { text } = await readDocument("docs/operations.md");
-
-  const described = [...text.matchAll(/^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|/gm)].flatMap(([, cell = ""]) =>
-    cell.replaceAll("`", "").split(", "),
-  );
-
-  const rendered = [...(await metrics.render()).matchAll(/^# HELP (\w+)/gm)].map(([, name = ""]) => name);
-  const own = rendered.filter((name) => !/^(process|nodejs)_/.test(name));
-  expect(described.toSorted()).toEqual(own.toSorted());
 });
 
 test("the columns of the export are in its table, in their order", async () => {

@@ -1,19 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createHealthzHandler, createMetricsHandler, createReadyzHandler, recent } from "../../src/server/probes.ts";
-import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { plainRequest } from "../support/plain-request.ts";
+import { someMetrics } from "../support/some-metrics.ts";
 import type { Served } from "../support/serve.ts";
 import { serve } from "../support/serve.ts";
 
 let server: Served;
-const metrics = createMetrics({
-  version: "1.2.3",
-  vpic: () => undefined,
-  snapshotDataDate: () => "2026-10",
-  cacheFaults: () => ({ reads: 0, writes: 0 }),
-  calls: () => ({ inFlight: 7, refused: 3 }),
-  refusedConnections: () => 5,
-});
+const metrics = someMetrics();
 
 beforeAll(async () => {
   server = await serve({

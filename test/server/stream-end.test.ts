@@ -1,0 +1,78 @@
+import type { ClientHttp2Stream } from "node:http2";
+import { constants } from "node:http2";
+import { Code } from "@connectrpc/connect";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { EchoHttp2, frame } from "../support/echo-http2.ts";
+import type { TestServer } from "../support/test-server.ts";
+import { serveVehicles, startTestServer } from "../support/test-server.ts";
+
+const PATH = "/vehicle.v1.VehicleService/Export";
+/** Two are more than a client of Node takes before they are read; one is less than a stream of the server buffers. */
+const PART = Buffer.alloc(50_000);
+
+let handled = Promise.withResolvers<void>();
+let server: TestServer;
+let client: EchoHttp2;
+
+beforeAll(async () => {
+  server = await startTestServer(
+    serveVehicles({
+      async *export() {
+        for (let count = 0; count < 2; count++) {
+          yield { part: { case: "data", value: PART } };
+          await whenSent();
+        }
+        handled.resolve();
+      },
+    }),
+  );
+});
+
+beforeEach(() => {
+  handled = Promise.withResolvers();
+  client = new EchoHttp2(server.address);
+  return () => client[Symbol.dispose]();
+});
+
+afterAll(() => server[Symbol.asyncDispose]());
+
+/** A call whose handler has ended, and whose last bytes the client has not taken. */
+async function openUntilHandled(contentType: string): Promise<ClientHttp2Stream> {
+  const stream = client.open(PATH, { "content-type": contentType });
+  stream.end(frame());
+  await handled.promise;
+  await whenSent();
+  return stream;
+}
+
+/** Waits until the server has sent what it can, by an exchange on the same connection. */
+async function whenSent(): Promise<void> {
+  await client.call("/nothing", frame());
+}
+
+describe.each(["application/grpc", "application/grpc-web+proto", "application/connect+proto"])(
+  "a stream over %s",
+  (contentType) => {
+    test("ends when its client has taken the last message", async () => {
+      const before = server.ended.length;
+      const stream = await openUntilHandled(contentType);
+      const endedBefore = server.ended.length;
+
+      stream.resume();
+      await server.whenEnded(before + 1);
+
+      expect(endedBefore).toBe(before);
+      expect(server.ended.slice(before).map(({ code }) => code)).toEqual([undefined]);
+    });
+
+    test("is cancelled when its client leaves before that", async () => {
+      const before = server.ended.length;
+      const stream = await openUntilHandled(contentType);
+
+      stream.close(constants.NGHTTP2_CANCEL);
+      await server.whenEnded(before + 1);
+
+      expect(server.ended.slice(before).map(({ code }) => code)).toEqual([Code.Canceled]);
+    });
+  },
+);
