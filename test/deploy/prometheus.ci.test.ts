@@ -1,0 +1,93 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { copyFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+import { ROOT } from "../docs/documents.ts";
+import { clientOf } from "../support/clients.ts";
+import { portOf } from "../support/port-of.ts";
+import { manyVins } from "../support/real-vins.ts";
+import { startTestApp } from "../support/test-app.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { readAlerts, readDashboardExpressions } from "./deploy-files.ts";
+
+const ALERTS_FILE = `${ROOT}deploy/prometheus/alerts.yaml`;
+
+test("promtool accepts the alerts", async () => {
+  const { stdout } = await promisify(execFile)("promtool", ["check", "rules", ALERTS_FILE]);
+
+  expect(stdout).toContain(`${readAlerts().length} rules found`);
+});
+
+test("Prometheus loads every rule, scrapes the service, and evaluates every expression of the dashboard", async () => {
+  await using app = await startTestApp();
+  const [vin = ""] = manyVins(1);
+  await clientOf(app).lookup({ vin });
+  await using prometheus = await startPrometheus(app.httpAddress);
+
+  await expect.poll(() => prometheus.ask("/api/v1/query?query=vehicle_lookups_total")).toContain('"decoded"');
+  const targets = await prometheus.ask("/api/v1/targets?state=active");
+  const rules = await prometheus.ask("/api/v1/rules");
+  const answers = await Promise.all(
+    [...readDashboardExpressions(), ...readAlerts().map(({ expr }) => expr)].map((expr) =>
+      prometheus.ask(`/api/v1/query?query=${encodeURIComponent(expr)}`),
+    ),
+  );
+
+  expect([...targets.matchAll(/"health":"(\w+)"/g)].map(([, health]) => health)).toEqual(["up"]);
+  expect([...rules.matchAll(/"name":"(Vehicle\w+)"/g)].map(([, name]) => name)).toEqual(
+    readAlerts().map(({ name }) => name),
+  );
+  expect(rules).not.toContain('"health":"err"');
+  expect(answers.filter((answer) => !answer.startsWith('{"status":"success"'))).toEqual([]);
+});
+
+interface Prometheus extends AsyncDisposable {
+  ask(path: string): Promise<string>;
+}
+
+/** Starts Debian's Prometheus with the alerts, scraping one address every second. */
+async function startPrometheus(target: string): Promise<Prometheus> {
+  const directory = await temporaryDirectory();
+  await copyFile(ALERTS_FILE, join(directory.path, "alerts.yaml"));
+  const config = join(directory.path, "prometheus.yaml");
+  await writeFile(
+    config,
+    JSON.stringify({
+      global: { scrape_interval: "1s", evaluation_interval: "1s" },
+      rule_files: ["alerts.yaml"],
+      scrape_configs: [{ job_name: "vehicle-service", static_configs: [{ targets: [target] }] }],
+    }),
+  );
+  const address = `127.0.0.1:${await freePort()}`;
+  const child = spawn(
+    "prometheus",
+    [`--config.file=${config}`, `--storage.tsdb.path=${directory.path}/data`, `--web.listen-address=${address}`],
+    { stdio: "ignore" },
+  );
+  const exited = once(child, "exit");
+  return {
+    // Refused until it listens.
+    ask: (path) =>
+      fetch(`http://${address}${path}`).then(
+        (response) => response.text(),
+        () => "",
+      ),
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await exited;
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const port = portOf(server);
+  server.close();
+  await once(server, "close");
+  return port;
+}
