@@ -1,3 +1,4 @@
+import { Code } from "@connectrpc/connect";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { requireScope } from "../access/access-guard.ts";
 import type { ExportSpool } from "../export/export-spool.ts";
@@ -84,8 +85,8 @@ async function answerCall(exchange: Exchange, call: Call, options: ExportHandler
   }
   requireScope(caller, "export");
   await (wantsKeptFile(exchange)
-    ? sendKept(exchange, caller.name, options)
-    : sendNew(exchange, caller.name, call.signal, options));
+    ? sendKept(exchange, caller.name, call, options)
+    : sendNew(exchange, caller.name, call, options));
 }
 
 function answerError(exchange: Exchange, call: Call, error: unknown, { logger }: ExportHandlerOptions): void {
@@ -106,20 +107,28 @@ function answerError(exchange: Exchange, call: Call, error: unknown, { logger }:
 async function sendNew(
   exchange: Exchange,
   client: string,
-  signal: AbortSignal,
+  call: Call,
   { exports }: ExportHandlerOptions,
 ): Promise<void> {
-  await using file = await exports.create(client, signal);
-  await send(exchange, file);
+  await using file = await exports.create(client, call.signal);
+  await send(exchange, call, file);
 }
 
-async function sendKept(exchange: Exchange, client: string, { spool }: ExportHandlerOptions): Promise<void> {
+async function sendKept(
+  exchange: Exchange,
+  client: string,
+  call: Call,
+  { spool }: ExportHandlerOptions,
+): Promise<void> {
   using kept = await spool.open(client);
-  await send(exchange, kept.file);
+  await send(exchange, call, kept.file);
 }
 
-async function send(exchange: Exchange, file: ExportFile): Promise<void> {
-  const { status, headers, body } = answerRequest(exchange, file);
+async function send(exchange: Exchange, call: Call, file: ExportFile): Promise<void> {
+  const { status, headers, body, code } = answerRequest(exchange, file);
+  if (code !== undefined) {
+    call.end(code);
+  }
   if (body === undefined) {
     exchange.writeHead(status, headers);
     exchange.response.end();
@@ -135,7 +144,7 @@ interface ByteRange {
   readonly end: number;
 }
 
-const SINGLE_RANGE = /^bytes=(\d*)-(\d*)$/;
+const SINGLE_RANGE = /^bytes=(\d*)-(\d*)$/i;
 
 /**
  * Reads a `Range` header (RFC 9110, 14.2).
@@ -162,27 +171,33 @@ function parseSuffix(lengthBytes: number, sizeBytes: number): ByteRange | "unsat
 
 /** The status and headers of an answer, and the range of bytes that follows. */
 interface ExportAnswer {
-  readonly status: 200 | 206 | 304 | 416;
+  readonly status: 200 | 206 | 304 | 412 | 416;
   readonly headers: AnswerHeaders;
   readonly body: ByteRange | undefined;
+  /** The code of a failed request. */
+  readonly code?: Code;
 }
 
 /** Whether the reader may request more of the same file. */
 function wantsKeptFile({ method, headers }: Exchange): boolean {
-  const isConditional = headers["if-range"] !== undefined || headers["if-none-match"] !== undefined;
-  return method === "HEAD" || headers.range !== undefined || isConditional;
+  const conditions = [headers["if-match"], headers["if-none-match"], headers["if-range"]];
+  return method === "HEAD" || headers.range !== undefined || conditions.some((condition) => condition !== undefined);
 }
 
 /** Answers a GET or HEAD of a file: conditions and single ranges of RFC 9110. */
 function answerRequest({ method, headers }: Exchange, file: ExportFile): ExportAnswer {
   const etag = `"${file.id}"`;
   const common = {
-    etag: etag,
+    etag,
     "last-modified": new Date(file.snapshotTime).toUTCString(),
     "accept-ranges": "bytes",
     "cache-control": "private, no-cache",
   };
-  if (isNamed(headers["if-none-match"], etag)) {
+  if (headers["if-match"] !== undefined && !isNamed(headers["if-match"], ["*", etag])) {
+    const nothing = { ...common, "content-length": 0 };
+    return { status: 412, headers: nothing, body: undefined, code: Code.FailedPrecondition };
+  }
+  if (isNamed(headers["if-none-match"], ["*", etag, `W/${etag}`])) {
     return { status: 304, headers: common, body: undefined };
   }
   const whole = { start: 0, end: file.sizeBytes };
@@ -193,7 +208,7 @@ function answerRequest({ method, headers }: Exchange, file: ExportFile): ExportA
       : "whole";
   if (range === "unsatisfiable") {
     const unsatisfiable = { "content-range": `bytes */${file.sizeBytes}`, "content-length": 0 };
-    return { status: 416, headers: { ...common, ...unsatisfiable }, body: undefined };
+    return { status: 416, headers: { ...common, ...unsatisfiable }, body: undefined, code: Code.OutOfRange };
   }
   const { start, end } = range === "whole" ? whole : range;
   const content = {
@@ -209,6 +224,6 @@ function answerRequest({ method, headers }: Exchange, file: ExportFile): ExportA
     : { status: 206, headers: { ...content, "content-range": `bytes ${start}-${end - 1}/${file.sizeBytes}` }, body };
 }
 
-function isNamed(header: string | undefined, etag: string): boolean {
-  return header !== undefined && header.split(",").some((tag) => ["*", etag, `W/${etag}`].includes(tag.trim()));
+function isNamed(header: string | undefined, tags: readonly string[]): boolean {
+  return header !== undefined && header.split(",").some((tag) => tags.includes(tag.trim()));
 }

@@ -159,6 +159,7 @@ describe("a Range", () => {
 
   test.each([
     ["bytes=0-3", 206, [0, 4]],
+    ["Bytes=0-3", 206, [0, 4]],
     ["bytes=4-", 206, [4, undefined]],
     ["bytes=-4", 206, [-4, undefined]],
     ["bytes=100-99999999", 206, [100, undefined]],
@@ -200,6 +201,22 @@ describe("a Range", () => {
 
     expect([same.status, await same.text()]).toEqual([206, "PAR1"]);
     expect(other.status).toBe(200);
+  });
+
+  test.each(["GET", "HEAD"])("with If-Match is refused when it names another file, also with %s", async (method) => {
+    const head = await fetch(server.url, { method: "HEAD" });
+    const etag = head.headers.get("etag") ?? "";
+
+    const statuses: number[] = [];
+    for (const tags of [etag, `"another", ${etag}`, "*", '"another"', `W/${etag}`]) {
+      const response = await fetch(server.url, { method, headers: { Range: "bytes=0-3", "If-Match": tags } });
+      statuses.push(response.status);
+      expect(response.headers.get("etag")).toBe(etag);
+      await bodyOf(response);
+    }
+
+    const good = method === "GET" ? 206 : 200;
+    expect(statuses).toEqual([good, good, good, 412, 412]);
   });
 
   test("HEAD has the same headers as GET of the same file, without a body", async () => {
@@ -360,19 +377,22 @@ describe("an export that is not possible is refused by the error table, before a
 
 describe("the audit line of an export", () => {
   test.each([
-    ["that succeeds", {}, "all", [{ caller: "all", code: "ok" }]],
-    ["that is refused for want of scope", {}, "lookup", [{ caller: "lookup", code: "PermissionDenied" }]],
+    ["that succeeds", {}, "all", {}, [{ caller: "all", code: "ok" }]],
+    ["that is refused for want of scope", {}, "lookup", {}, [{ caller: "lookup", code: "PermissionDenied" }]],
     [
       "that fails",
       { exports: { limits: { perClient: 0, perProcess: 0 } } },
       "all",
+      {},
       [{ caller: "all", code: "ResourceExhausted" }],
     ],
-    ["of a stranger is not written", {}, "nobody", []],
-  ])("%s", async (_how, options, name, expected) => {
+    ["of a range past the end", {}, "all", { range: "bytes=99999999-" }, [{ caller: "all", code: "OutOfRange" }]],
+    ["of another file", {}, "all", { "if-match": '"another"' }, [{ caller: "all", code: "FailedPrecondition" }]],
+    ["of a stranger is not written", {}, "nobody", {}, []],
+  ])("%s", async (_how, options, name, headers, expected) => {
     const server = await start(1, { hasTokens: true, ...options });
 
-    await bodyOf(await fetch(server.url, { headers: bearer(name) }));
+    await bodyOf(await fetch(server.url, { headers: { ...bearer(name), ...headers } }));
 
     await eventually(() => expect(server.ended).toHaveLength(1));
     expect(audits(server)).toMatchObject(expected);
