@@ -14,8 +14,8 @@ export interface Throughput {
   /** Answered well. */
   readonly calls: number;
   readonly callsPerSecond: number;
-  /** Refused or lost; undefined when the load cannot see it. */
-  readonly failed: number | undefined;
+  /** Refused or lost. */
+  readonly failed: number;
 }
 
 /** What a server did in one turn. */
@@ -24,7 +24,7 @@ interface Turn {
   readonly cpuUsPerCall: number;
   /** CPU time over wall time: 1 when one core was busy all the time. */
   readonly busy: number;
-  readonly failed: number | undefined;
+  readonly failed: number;
 }
 
 type Measured = "callsPerSecond" | "cpuUsPerCall" | "busy";
@@ -108,9 +108,8 @@ function beside(own: readonly Turn[], other: readonly Turn[], goal: Goal): Figur
 }
 
 function failuresOf(turns: readonly Turn[]): Figure[] {
-  const counts = turns.flatMap(({ failed }) => failed ?? []);
-  const value = counts.reduce((sum, count) => sum + count, 0);
-  return counts.length === 0 ? [] : [{ what: "refused or lost", value, atMost: 0 }];
+  const value = turns.reduce((sum, { failed }) => sum + failed, 0);
+  return [{ what: "refused or lost", value, atMost: 0 }];
 }
 
 function ratioOf(what: string, own: readonly Turn[], other: readonly Turn[], key: Measured): Figure {

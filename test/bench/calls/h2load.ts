@@ -18,7 +18,12 @@ export async function hasH2load(): Promise<boolean> {
   );
 }
 
-/** Makes cached Lookups as an Order in a closed loop does, for whole seconds. It takes refused gRPC calls for good. */
+/**
+ * Makes cached Lookups as an Order in a closed loop does, for whole seconds.
+ *
+ * h2load sees only the HTTP status, which is 200 for refused gRPC calls as well. But good answers all have the same
+ * bytes of data and refused ones have less, so what is missing of a good one's for each call gives them away.
+ */
 export async function runH2load(
   { target, connections, callsEach }: Omit<Order, "pace" | "request">,
   seconds: number,
@@ -27,18 +32,42 @@ export async function runH2load(
   const body = join(directory.path, "body");
   await writeFile(body, lookupBody(target));
   const headers = Object.entries({ "content-type": contentTypeOf(target), ...headersOf(target) });
-  const { stdout } = await run("h2load", [
-    ...(target.protocol === "Connect" ? ["--h1"] : []),
+  const load = async (...extent: readonly string[]): Promise<Counts> =>
+    countsOf(
+      await run("h2load", [
+        ...(target.protocol === "Connect" ? ["--h1"] : []),
+        ...extent,
+        `--data=${body}`,
+        ...headers.map(([name, value]) => `--header=${name}: ${value}`),
+        `${target.ca === undefined ? "http" : "https"}://${target.address}${LOOKUP_PATH}`,
+      ]),
+    );
+
+  const one = await load("--requests=1", "--clients=1");
+  const { succeeded, failed, perSecond, dataBytes } = await load(
     `--duration=${Math.ceil(seconds)}`,
     `--clients=${connections}`,
     `--max-concurrent-streams=${callsEach}`,
-    `--data=${body}`,
-    ...headers.map(([name, value]) => `--header=${name}: ${value}`),
-    `${target.ca === undefined ? "http" : "https"}://${target.address}${LOOKUP_PATH}`,
-  ]);
+  );
+  if (one.dataBytes === 0) {
+    throw new Error(`${target.address} refuses cached Lookups`);
+  }
+  const calls = Math.min(succeeded, Math.floor(dataBytes / one.dataBytes));
+  return { calls, callsPerSecond: (perSecond * calls) / succeeded, failed: failed + succeeded - calls };
+}
+
+interface Counts {
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly perSecond: number;
+  readonly dataBytes: number;
+}
+
+function countsOf({ stdout }: { readonly stdout: string }): Counts {
   return {
-    calls: Number(/, (\d+) succeeded/.exec(stdout)?.[1]),
-    callsPerSecond: Number(/, ([\d.]+) req\/s/.exec(stdout)?.[1]),
-    failed: target.protocol === "Connect" ? Number(/, (\d+) failed/.exec(stdout)?.[1]) : undefined,
+    succeeded: Number(/, (\d+) succeeded/.exec(stdout)?.[1]),
+    failed: Number(/, (\d+) failed/.exec(stdout)?.[1]),
+    perSecond: Number(/, ([\d.]+) req\/s/.exec(stdout)?.[1]),
+    dataBytes: Number(/ \((\d+)\) data/.exec(stdout)?.[1]),
   };
 }
