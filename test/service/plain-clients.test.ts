@@ -131,7 +131,7 @@ describe.each([
     expect([ready.status, await ready.text()]).toEqual([200, "ready; vPIC's circuit breaker is open\n"]);
     expect(before).toMatch(/^vehicle_vpic_breaker_closed 1$/m);
     expect(after).toMatch(/^vehicle_vpic_available_requests \d+/m);
-    expect(after).toMatch(/^vehicle_cache_write_faults 0$/m);
+    expect(after).toMatch(/^vehicle_cache_faults_total\{operation="write"\} 0$/m);
     expect(after).toMatch(
       /^grpc_server_handled_total\{.*grpc_method="Lookup",rpc_protocol="connect",grpc_code="Unavailable"\} 1$/m,
     );
