@@ -18,9 +18,13 @@ const ISO_DATE_LENGTH = 10;
  * Converts NHTSA's database into the form for decoding.
  *
  * @param sourcePath NHTSA's database as SQLite. It may be changed, so pass a copy.
+ * @param addPatterns takes the records of patterns, some at a time; see PatternRecords.
  * @throws SnapshotError when the source is not such a database.
  */
-export function buildSnapshot(sourcePath: string): SnapshotContent {
+export function buildSnapshot(
+  sourcePath: string,
+  addPatterns: (records: Uint8Array) => void,
+): Omit<SnapshotContent, "patterns"> {
   using source = openSource(sourcePath);
   const isComplete = requireColumns(source);
   const elements = readElements(source);
@@ -30,13 +34,13 @@ export function buildSnapshot(sourcePath: string): SnapshotContent {
   const keys = new KeyCollector();
   const { schemaPlaces, ...wmisAndLinks } = readWmis(source, texts);
   const characters = new CharacterCollector(isComplete ? schemaPlaces.size : 0);
-  const patterns = readPatterns(source, schemaPlaces, attributes, keys, characters);
-  if (patterns.patterns.id.length === 0) {
+  const { changedLast, ...patterns } = readPatterns(source, schemaPlaces, attributes, keys, characters, addPatterns);
+  if (patterns.groups.key.length === 0) {
     throw new SnapshotError("database", "it has no patterns to decode with");
   }
   const withLookup = new Set(elements.flatMap(({ id, lookupTable }) => (lookupTable === null ? [] : id)));
   return {
-    dataDate: newestDate(patterns),
+    dataDate: new Date(changedLast * 1_000).toISOString().slice(0, ISO_DATE_LENGTH),
     isComplete,
     elements: elements.map(({ id, code, weight }) => ({ id, code, weight: weight ?? 0 })),
     conversions: readConversions(source),
@@ -75,9 +79,4 @@ function readModels(source: Database.Database, texts: Texts): SnapshotContent["m
     models.make[modelId] = texts.placeOf(printed(make.toUpperCase()));
   }
   return models;
-}
-
-function newestDate({ patterns }: Pick<SnapshotContent, "patterns">): string {
-  const newest = patterns.changedOn.reduce((latest, time) => Math.max(latest, time), 0);
-  return new Date(newest * 1000).toISOString().slice(0, ISO_DATE_LENGTH);
 }

@@ -35,6 +35,8 @@ const RANGE = /(.)-(.)/g;
 export class KeyCollector {
   readonly #places = new Map<string, number>();
   readonly #sets: string[] = [];
+  #lastKeys: string | undefined;
+  #lastPlace: number | undefined;
   /** The indexes of sets by the text of one position, such as `[A-D]`. */
   readonly #setPlaces = new Map<string, number>();
   readonly #stepStart: number[] = [0];
@@ -42,19 +44,12 @@ export class KeyCollector {
 
   /** The index of a key; undefined when no VIN can match it. */
   placeOf(keys: string): number | undefined {
-    const known = this.#places.get(keys);
-    if (known !== undefined) {
-      return known;
+    // Patterns with the same keys mostly follow each other.
+    if (keys !== this.#lastKeys) {
+      this.#lastKeys = keys;
+      this.#lastPlace = this.#findPlace(keys);
     }
-    const steps = this.#stepsOf(keys.toUpperCase());
-    if (steps === undefined) {
-      return undefined;
-    }
-    this.#steps.push(...steps);
-    this.#stepStart.push(this.#steps.length);
-    const place = this.#places.size;
-    this.#places.set(keys, place);
-    return place;
+    return this.#lastPlace;
   }
 
   collected(): PatternKeys {
@@ -70,6 +65,22 @@ export class KeyCollector {
       members,
       rank: ranksOf([...this.#places.keys()]),
     };
+  }
+
+  #findPlace(keys: string): number | undefined {
+    const known = this.#places.get(keys);
+    if (known !== undefined) {
+      return known;
+    }
+    const steps = this.#stepsOf(keys.toUpperCase());
+    if (steps === undefined) {
+      return undefined;
+    }
+    this.#steps.push(...steps);
+    this.#stepStart.push(this.#steps.length);
+    const place = this.#places.size;
+    this.#places.set(keys, place);
+    return place;
   }
 
   #stepsOf(keys: string): number[] | undefined {

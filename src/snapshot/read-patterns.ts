@@ -1,8 +1,8 @@
 import type Database from "better-sqlite3";
 import type { Attributes } from "./attributes.ts";
 import { ELEMENTS_NOT_FROM_PATTERNS } from "./nhtsa-tables.ts";
-import { createPatternRows, PatternColumns } from "./pattern-columns.ts";
 import type { KeyCollector } from "./pattern-keys.ts";
+import { PatternGrouper, PatternRows } from "./pattern-records.ts";
 import type { EngineModelPattern, FormulaPattern, SnapshotContent } from "./snapshot-content.ts";
 import type { CharacterCollector } from "./valid-characters.ts";
 
@@ -16,7 +16,7 @@ const PUBLIC_SCHEMAS = `
 const ENGINE_MODEL_IDS_FROM = 2 ** 30;
 const ROWS_PER_CHUNK = 2_000;
 /** More patterns are read in several passes, to bound the memory. */
-const ROWS_AT_ONCE = 1 << 20;
+const ROWS_AT_ONCE = 1_000_000;
 
 interface SourcePattern {
   readonly id: number;
@@ -31,6 +31,8 @@ interface SourcePattern {
  * The patterns of public variables and schemas that a VIN can match.
  *
  * @param schemaPlaces the schemas' indexes, ascending as the ids are.
+ * @param addPatterns takes the records of patterns, portion by portion.
+ * @returns also when the last of them was changed, in seconds since the epoch.
  */
 export function readPatterns(
   source: Database.Database,
@@ -38,15 +40,19 @@ export function readPatterns(
   attributes: Attributes,
   keys: KeyCollector,
   characters: CharacterCollector,
-): Pick<SnapshotContent, "schemas" | "groups" | "patterns" | "formulas"> {
+  addPatterns: (records: Uint8Array) => void,
+): Pick<SnapshotContent, "schemas" | "groups" | "formulas"> & { changedLast: number } {
   const isPublic = new Set(source.prepare<[], number>(PUBLIC_SCHEMAS).pluck().all());
   const publicPlaces = new Map([...schemaPlaces].filter(([id]) => isPublic.has(id)));
   const size = Number(source.prepare("SELECT count(*) FROM Pattern").pluck().get());
-  const columns = new PatternColumns(schemaPlaces.size, size);
+  const portions = portionsOf(source, [...schemaPlaces.keys()], size);
+  const sizeAtOnce = Math.max(...portions.map((portion) => portion.size));
+  const grouper = new PatternGrouper(schemaPlaces.size, size, sizeAtOnce, addPatterns);
+  const rows = new PatternRows(sizeAtOnce);
   const formulas = new Map<number, FormulaPattern[]>();
-  for (const portion of portionsOf(source, [...schemaPlaces.keys()], size)) {
-    const rows = createPatternRows(portion.size);
-    let count = 0;
+  let changedLast = 0;
+  for (const portion of portions) {
+    rows.count = 0;
     for (const { id, elementId, attributeId, changedOn, schemaId, keys: text } of patternsOf(source, portion)) {
       // What a VIN may have at a position follows from all patterns, also those that are not decoded.
       characters.add(schemaPlaces.get(schemaId), text);
@@ -62,17 +68,18 @@ export function readPatterns(
       }
       const key = keys.placeOf(text);
       if (key !== undefined) {
-        rows.schema[count] = schema;
-        rows.key[count] = key;
-        rows.attribute[count] = attribute;
-        rows.changedOn[count] = changedOn;
-        rows.id[count] = id;
-        count++;
+        rows.schema[rows.count] = schema;
+        rows.key[rows.count] = key;
+        rows.attribute[rows.count] = attribute;
+        rows.changedOn[rows.count] = changedOn;
+        rows.id[rows.count] = id;
+        rows.count++;
+        changedLast = Math.max(changedLast, changedOn);
       }
     }
-    columns.take({ count, ...rows }, portion.placeEnd);
+    grouper.take(rows, portion.placeEnd);
   }
-  return { ...columns.collected(), formulas };
+  return { ...grouper.collected(), formulas, changedLast };
 }
 
 /** Schemas with consecutive indexes, whose patterns are in memory at the same time. */

@@ -1,6 +1,7 @@
 import type { Conversion } from "./conversions.ts";
 import type { ErrorMeaning } from "./nhtsa-tables.ts";
 import type { PatternKeys } from "./pattern-keys.ts";
+import type { PatternGroups, PatternRecords } from "./pattern-records.ts";
 import type { SpecColumns } from "./vehicle-specs.ts";
 import type { Item } from "./winners.ts";
 
@@ -31,7 +32,7 @@ export interface FormulaPattern extends EngineModelPattern {
  * are identified by their index. Where rows of one table belong to a row of another, those of row i are `start[i]` to
  * before `start[i + 1]`.
  */
-export interface SnapshotContent {
+export interface SnapshotContent extends PatternGroups {
   /**
    * The date of the latest change in the data, such as `2026-02-17`, or the month of NHTSA's file, such as `2026-10`.
    */
@@ -81,21 +82,9 @@ export interface SnapshotContent {
     readonly yearFrom: Uint16Array;
     readonly yearTo: Uint16Array;
   };
-  readonly schemas: {
-    readonly groupStart: Uint32Array;
-  };
   /** What {@link validCharacters} needs; empty when the data is not complete. */
   readonly characters: Uint32Array;
-  /** Groups of patterns of a schema with the same keys. */
-  readonly groups: {
-    readonly key: Uint32Array;
-    readonly patternStart: Uint32Array;
-  };
-  readonly patterns: {
-    readonly attribute: Uint32Array;
-    readonly changedOn: Float64Array;
-    readonly id: Uint32Array;
-  };
+  readonly patterns: PatternRecords;
   readonly keys: PatternKeys;
   /** By schema; there are few in all the data. */
   readonly formulas: ReadonlyMap<number, readonly FormulaPattern[]>;

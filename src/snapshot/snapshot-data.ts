@@ -66,7 +66,7 @@ export class SnapshotData {
     return {
       "manufacturer identifiers": wmis.code.length,
       "pattern schemas": schemas.groupStart.length - 1,
-      patterns: patterns.id.length,
+      patterns: patterns.length,
       models: models.makeId.filter((makeId) => makeId !== 0).length,
       variables: elements.length,
       ...(specs === undefined ? {} : { "vehicle specification patterns": specs.patterns.id.length }),
@@ -219,8 +219,8 @@ export class SnapshotData {
     const facts = { keyRank: this.#matcher.rankOf(key), positions: this.#matcher.positionsOf(key) };
     const end = at(groups.patternStart, group + 1);
     for (let i = at(groups.patternStart, group); i < end; i++) {
-      const source = { changedOn: patterns.changedOn[i] ?? 0, id: at(patterns.id, i) };
-      items.push(this.#toItem(at(patterns.attribute, i), priority, source, facts));
+      const source = { changedOn: patterns.changedOn(i), id: patterns.id(i) };
+      items.push(this.#toItem(patterns.attribute(i), priority, source, facts));
     }
   }
 

@@ -1,8 +1,10 @@
+import { writeFileSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { DefaultDeserializer, DefaultSerializer } from "node:v8";
 import { crc32 } from "node:zlib";
 import { systemCodeOf } from "../files/error-code.ts";
 import type { SnapshotContent } from "./snapshot-content.ts";
+import { PatternRecords, RECORD_BYTES } from "./pattern-records.ts";
 import { SnapshotData } from "./snapshot-data.ts";
 
 /** The state of the unpacked snapshot's file. */
@@ -14,16 +16,20 @@ export type Inspection =
 interface Body {
   /** See SourceFile. */
   readonly stamp: string;
-  readonly content: SnapshotContent;
+  readonly content: Omit<SnapshotContent, "patterns">;
 }
 
 /** Increase it whenever the content or the way it is built changes. Unpacked files of another version are rebuilt. */
-const VERSION = 4;
-/** The header: eight characters, the version, the checksum of everything after it, and the offset of the frame. */
+const VERSION = 5;
+/**
+ * The header: eight characters, the version, the checksum of everything after it, the offset of the frame, and how many
+ * bytes the records of patterns have, which come next.
+ */
 const MAGIC = "VINDATA1";
 const VERSION_AT = 8;
 const CHECKSUM_AT = 12;
 const FRAME_AT = 16;
+const PATTERN_BYTES_AT = 20;
 const HEADING_BYTES = 24;
 /** Columns are used in place, so numbers of eight bytes must begin at a multiple of eight. */
 const ALIGNMENT = 8;
@@ -32,27 +38,42 @@ const COLUMN_TYPES = [Uint8Array, Uint16Array, Uint32Array, Float64Array] as con
 type Column = InstanceType<(typeof COLUMN_TYPES)[number]>;
 
 /**
- * Writes the unpacked snapshot: its columns, then a frame that refers to them. The file is flushed to the disk at the
- * end.
+ * Writes the unpacked snapshot: the records of patterns, other columns, then a frame that refers to these. The file is
+ * flushed to the disk at the end.
+ *
+ * @param build makes the content. It hands on the patterns first, which are written at once.
  */
-export async function writeSnapshotFile(path: string, body: Body): Promise<void> {
-  const serializer = new FrameSerializer();
+export async function writeSnapshotFile(
+  path: string,
+  stamp: string,
+  build: (addPatterns: (records: Uint8Array) => void) => Body["content"],
+): Promise<void> {
+  await using file = await open(path, "w");
+  let checksum = 0;
+  let patternBytes = 0;
+  const write = (part: Uint8Array): void => {
+    checksum = crc32(part, checksum);
+    writeFileSync(file.fd, part);
+  };
+  writeFileSync(file.fd, Buffer.alloc(HEADING_BYTES));
+  const content = build((records) => {
+    write(records);
+    patternBytes += records.length;
+  });
+  const serializer = new FrameSerializer(HEADING_BYTES + patternBytes);
   serializer.writeHeader();
-  serializer.writeValue(body);
-  const frame = serializer.releaseBuffer();
-  const parts = [...serializer.columns.flatMap(toAlignedBytes), frame];
+  serializer.writeValue({ stamp, content } satisfies Body);
+  for (const part of serializer.columns.flatMap(toAlignedBytes)) {
+    write(part);
+  }
+  write(serializer.releaseBuffer());
   const heading = Buffer.alloc(HEADING_BYTES);
   heading.write(MAGIC, "latin1");
   heading.writeUInt32LE(VERSION, VERSION_AT);
-  heading.writeUInt32LE(
-    parts.reduce((sum, part) => crc32(part, sum), 0),
-    CHECKSUM_AT,
-  );
+  heading.writeUInt32LE(checksum, CHECKSUM_AT);
   heading.writeUInt32LE(serializer.frameAt, FRAME_AT);
-  await using file = await open(path, "w");
-  for (const part of [heading, ...parts]) {
-    await file.writeFile(part);
-  }
+  heading.writeUInt32LE(patternBytes, PATTERN_BYTES_AT);
+  await file.write(heading, 0, HEADING_BYTES, 0);
   await file.sync();
 }
 
@@ -76,14 +97,24 @@ export async function openSnapshotFile(path: string, stamp: string): Promise<Ins
   const deserializer = new FrameDeserializer(bytes);
   deserializer.readHeader();
   const body: Body = deserializer.readValue();
-  return body.stamp === stamp ? { state: "sound", data: new SnapshotData(body.content) } : { state: "outdated" };
+  if (body.stamp !== stamp) {
+    return { state: "outdated" };
+  }
+  const patternCount = bytes.readUInt32LE(PATTERN_BYTES_AT) / RECORD_BYTES;
+  const patterns = new PatternRecords(bytes.buffer, bytes.byteOffset + HEADING_BYTES, patternCount);
+  return { state: "sound", data: new SnapshotData({ ...body.content, patterns }) };
 }
 
 /** Collects the columns instead of serializing them. */
 class FrameSerializer extends DefaultSerializer {
   readonly columns: Column[] = [];
   /** The offset of the frame, after all columns so far. */
-  frameAt = HEADING_BYTES;
+  frameAt: number;
+
+  constructor(columnsAt: number) {
+    super();
+    this.frameAt = columnsAt;
+  }
 
   _writeHostObject(column: Column): void {
     this.writeUint32(COLUMN_TYPES.findIndex((type) => column instanceof type));

@@ -41,6 +41,7 @@ const DOT = 46;
 const MAX_LINE_BYTES = 16 << 20;
 const PERCENT_PER_REPORT = 10;
 const ROWS_PER_INSERT = 50;
+const CACHE_KIB = 1_024;
 
 /**
  * Copies the tables for the snapshot from NHTSA's dump into a SQLite database with the schema of the embedded one. The
@@ -54,8 +55,10 @@ export async function importSqlDump(dump: SqlDump, path: string, onProgress: (pe
   const database = new Database(path);
   const importer = new DumpImporter(dump.name, database);
   try {
-    // After any failure the file is deleted, so it needs no protection.
-    database.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; BEGIN");
+    // After any failure the file is deleted, so it needs no protection. Rows are only added, so pages need no cache, and
+    // a full disk is noticed at the row that does not fit.
+    database.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE");
+    database.exec(`PRAGMA cache_size = -${CACHE_KIB}; BEGIN`);
     const progress = new Progress(dump.bytes, onProgress);
     for await (const chunk of dump.chunks) {
       importer.take(chunk);

@@ -1,4 +1,4 @@
-import { fork } from "node:child_process";
+import { fork, type ForkOptions } from "node:child_process";
 import { once } from "node:events";
 import { createReadStream, createWriteStream, type ReadStream } from "node:fs";
 import { copyFile, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
@@ -37,13 +37,19 @@ export type UnpackMessage =
   | { readonly kind: "finished" }
   | { readonly kind: "failed"; readonly culprit: Culprit; readonly reason: string };
 
+export const UNPACK_PROCESS = new URL("./unpack-process.ts", import.meta.url);
+export const UNPACK_PROCESS_OPTIONS: ForkOptions = {
+  // Collecting garbage more often than usual takes a fifth less memory. Options of this process, such as `--eval`, may
+  // not be valid for a file.
+  execArgv: ["--max-semi-space-size=4", "--heap-growing-percent=30"],
+};
 const TEMPORARY_MARK = ".part-";
 /** The unpacked file of version 0.1.0 and its temporary files. */
 const OLD_TARGET = /^snapshot\.db($|-|\.part-|\.lock)/;
 /** For a while, the decompressed database and the snapshot built from it are both on the disk. */
 const DISK_FACTOR = 1.4;
-/** More than half of a dump is not needed. */
-const DUMP_DISK_FACTOR = 0.5;
+/** The same for a dump, whose other tables are not copied. */
+const DUMP_DISK_FACTOR = 0.8;
 const CHUNK_BYTES = 1 << 20;
 const WAIT_PER_TRY_MS = 100;
 const MAX_TRIES = 600;
@@ -57,10 +63,7 @@ const MAX_TRIES = 600;
  */
 export async function unpackInProcess(job: UnpackJob, report: ReportStep, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  const child = fork(new URL("./unpack-process.ts", import.meta.url), [JSON.stringify(job)], {
-    // Options of this process, such as `--eval`, may not be valid for a file.
-    execArgv: [],
-  });
+  const child = fork(UNPACK_PROCESS, [JSON.stringify(job)], UNPACK_PROCESS_OPTIONS);
   const exited = once(child, "exit");
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const onAbort = (): void => reject(signal.reason);
@@ -119,9 +122,10 @@ export async function unpackSnapshot(job: UnpackJob, report: ReportStep): Promis
       throw new SourceChangedError();
     }
     report("arranging");
-    const content = buildSnapshot(sourceCopyPath);
-    const dataDate = source.month ?? content.dataDate;
-    await writeSnapshotFile(unpackedPath, { stamp: source.stamp, content: { ...content, dataDate } });
+    await writeSnapshotFile(unpackedPath, source.stamp, (addPatterns) => {
+      const content = buildSnapshot(sourceCopyPath, addPatterns);
+      return { ...content, dataDate: source.month ?? content.dataDate };
+    });
     await rm(sourceCopyPath);
     await rename(unpackedPath, targetPath);
     await flush(directory);

@@ -31,7 +31,9 @@ export class CharacterCollector {
   /** For each schema and position, two words with a bit for each character. */
   readonly words: Uint32Array;
   readonly #schemaCount: number;
-  readonly #bits = new Map<string, readonly Bits[]>();
+  /** The keys that were added last. Patterns with the same keys mostly follow each other. */
+  #keys = "";
+  #bits: readonly Bits[] = [];
 
   constructor(schemaCount: number) {
     this.#schemaCount = schemaCount;
@@ -43,12 +45,11 @@ export class CharacterCollector {
     if (schema === undefined || schema >= this.#schemaCount) {
       return;
     }
-    let bits = this.#bits.get(keys);
-    if (bits === undefined) {
-      bits = bitsOf(keys);
-      this.#bits.set(keys, bits);
+    if (keys !== this.#keys) {
+      this.#keys = keys;
+      this.#bits = bitsOf(keys);
     }
-    for (const { word, bits: more } of bits) {
+    for (const { word, bits: more } of this.#bits) {
       const place = schema * WORDS_PER_SCHEMA + word;
       this.words[place] = (this.words[place] ?? 0) | more;
     }

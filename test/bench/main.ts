@@ -14,6 +14,11 @@ interface Benchmark {
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   snapshot: { script: "snapshot.ts", full: [], smoke: [] },
+  "monthly-file": {
+    script: "monthly-file.ts",
+    full: [],
+    smoke: ["--times", "1", "--patterns", "20000", "--bytes", "10000000"],
+  },
   vpic: { script: "vpic.ts", full: [], smoke: [] },
   cache: { script: "cache.ts", full: [], smoke: ["2000"] },
   batch: { script: "batch.ts", full: [], smoke: ["500"] },

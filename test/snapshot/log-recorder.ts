@@ -11,11 +11,18 @@ export class LogRecorder implements Logger {
   readonly lines: LogLine[] = [];
   readonly #waiters: { readonly step: string; readonly resolve: () => void }[] = [];
 
+  readonly #firstError = Promise.withResolvers<LogLine>();
+
   /** Resolves when unpacking has come to a step. */
   reached(step: string): Promise<void> {
     return new Promise((resolve) => {
       this.#waiters.push({ step, resolve });
     });
+  }
+
+  /** Resolves to the first line of level `error`. */
+  firstError(): Promise<LogLine> {
+    return this.#firstError.promise;
   }
 
   debug(message: string, fields: LogFields = {}): void {
@@ -34,7 +41,9 @@ export class LogRecorder implements Logger {
   }
 
   error(message: string, fields: LogFields = {}): void {
-    this.lines.push({ level: "error", message, fields });
+    const line: LogLine = { level: "error", message, fields };
+    this.lines.push(line);
+    this.#firstError.resolve(line);
   }
 
   /** The messages at a level, in order. */
