@@ -10,6 +10,9 @@ import type { OpenVehicleStore } from "./cache/open-vehicle-store.ts";
 import type { Config, TlsConfig } from "./config.ts";
 import { ExportSpool } from "./export/export-spool.ts";
 import { VehicleExports } from "./export/vehicle-exports.ts";
+import { createDecodeHandler } from "./facade/decode-handler.ts";
+import { VpicDecoder } from "./facade/vpic-decoder.ts";
+import { createVpicBatchHandler, createVpicLookupHandler } from "./facade/vpic-handler.ts";
 import { openLookup } from "./open-lookup.ts";
 import { preparedRefusal } from "./rpc/error-table.ts";
 import { createHealthService } from "./rpc/health.ts";
@@ -17,7 +20,8 @@ import { createGate, createInterceptors } from "./rpc/interceptors.ts";
 import { servedMethods } from "./rpc/methods.ts";
 import { observeCalls } from "./rpc/observe-calls.ts";
 import { createReflectionHandlers } from "./rpc/reflection.ts";
-import { createVehicleHandlers } from "./rpc/vehicle-handlers.ts";
+import type { VehicleHandlersOptions } from "./rpc/vehicle-handlers.ts";
+import { createLookupCounter, createVehicleHandlers } from "./rpc/vehicle-handlers.ts";
 import { ConnectionGate } from "./server/connection-gate.ts";
 import { createExportHandler } from "./server/export.ts";
 import { createPageHandler } from "./server/page.ts";
@@ -118,12 +122,19 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   const { guard, isOwnHost, tokens } = starting.use(
     await openAccess({ ...config.access, host, hasTls, exchange: worker, logger, now }),
   );
+  const onLookup: VehicleHandlersOptions["onLookup"] = (result, source) => metrics.lookedUp(result, source);
+  const counter = createLookupCounter(onLookup);
+  const vpicDecoder = new VpicDecoder({
+    lookup,
+    vpic: sources.inOrder.find(({ name }) => name === "vpic"),
+    counter,
+  });
   const handlers = createVehicleHandlers({
     lookup,
     exports,
     logger,
     now,
-    onLookup: (result, source) => metrics.lookedUp(result, source),
+    onLookup,
   });
   const health = createHealthService([VehicleService.typeName]);
   const reflection = createReflectionHandlers([VehicleService, Health]);
@@ -150,6 +161,18 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       ...observeCalls(metrics, logger),
       plain: (host) => ({
         "GET /": createPageHandler(),
+        "POST /decode": createDecodeHandler({
+          lookup,
+          guard,
+          methods,
+          host,
+          logger,
+          counter,
+          directory: join(config.dataDir, "exports"),
+          stallTimeoutMs,
+        }),
+        "GET /api/vehicles/*": createVpicLookupHandler({ decoder: vpicDecoder, guard, methods, host, logger, now }),
+        "POST /api/vehicles/*": createVpicBatchHandler({ decoder: vpicDecoder, guard, methods, host, logger, now }),
         "GET /export.parquet": createExportHandler({ exports, spool, methods, host, logger }),
         "GET /healthz": createHealthzHandler(VERSION),
         "GET /metrics": createMetricsHandler(

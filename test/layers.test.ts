@@ -14,11 +14,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   access: ["vehicle", "telemetry", "files"],
   export: ["vehicle", "telemetry", "files", "cache"],
   rpc: ["vehicle", "telemetry", "access", "export", "rpc libraries"],
+  table: ["vehicle", "rpc", "rpc libraries"],
+  facade: ["vehicle", "telemetry", "access", "export", "rpc", "table", "server", "rpc libraries"],
   server: ["telemetry", "files", "access", "export", "rpc", "rpc libraries"],
   page: ["vehicle", "rpc libraries"],
   // The command line decodes in its own process, so it opens what the service opens.
   cli: [
     "vehicle",
+    "table",
     "telemetry",
     "access",
     "snapshot",

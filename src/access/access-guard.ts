@@ -112,6 +112,19 @@ export class AccessGuard {
     this.#limiter.charge(caller.name, more);
   }
 
+  /**
+   * Charges an admitted caller for more, unless its rate is exceeded.
+   *
+   * @returns 0 when it was charged; otherwise when to try again, in ms from now
+   */
+  chargeWhenAllowed(caller: Caller, units: number): number {
+    const waitMs = this.#limiter.take(caller.name);
+    if (waitMs === 0) {
+      this.#limiter.charge(caller.name, units - 1);
+    }
+    return waitMs;
+  }
+
   #charge(caller: Caller): Caller | Refusal {
     const waitMs = this.#limiter.take(caller.name);
     return waitMs > 0 ? rateLimited(waitMs) : caller;

@@ -1,5 +1,7 @@
+import { suggest } from "../table/suggest.ts";
+import { TableError } from "../table/table.ts";
 import type { Command } from "./command.ts";
-import { suggest, UsageError } from "./command.ts";
+import { UsageError } from "./command.ts";
 import { describeFault } from "./service-client.ts";
 
 /** The commands with a line for the list. Each is loaded when it is run, so that it starts fast. */
@@ -64,7 +66,7 @@ export async function runCommandLine([name = "", ...args]: readonly string[]): P
   try {
     return await command.run(args);
   } catch (error) {
-    const isUsage = error instanceof UsageError;
+    const isUsage = error instanceof UsageError || error instanceof TableError;
     const hint = isUsage ? `\nvehicle-service ${name} --help shows the arguments` : "";
     process.stderr.write(`${name}${isUsage ? "" : " failed"}: ${describeFault(error)}${hint}\n`);
     return isUsage ? 2 : command.faultCode;

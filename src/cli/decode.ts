@@ -1,17 +1,17 @@
 import type { Writable } from "node:stream";
 import type { Command } from "./command.ts";
 import { parseArguments, untilInterrupted, UsageError } from "./command.ts";
-import type { Counts } from "./decode-table.ts";
-import { decodeTable } from "./decode-table.ts";
+import type { Counts } from "../table/decode-table.ts";
+import { decodeTable } from "../table/decode-table.ts";
 import { openDecoder } from "./decoder.ts";
 import { PartFile } from "./part-file.ts";
 import { count, ProgressLine } from "./progress-line.ts";
-import { CSV, TerminalFormat } from "./row-format.ts";
+import { CSV, TerminalFormat } from "../table/row-format.ts";
 import { readServiceArguments, SERVICE_HELP, SERVICE_OPTIONS } from "./service-client.ts";
-import type { Table } from "./table.ts";
-import { openTable } from "./table-input.ts";
-import { chooseColumns } from "./vehicle-columns.ts";
-import { columnOfVins, indexOfColumn } from "./vin-column.ts";
+import type { Table } from "../table/table.ts";
+import { openTable } from "./open-table.ts";
+import { chooseColumns } from "../table/vehicle-columns.ts";
+import { columnOfVins, indexOfColumn } from "../table/vin-column.ts";
 
 const OPTIONS = {
   column: { type: "string" },

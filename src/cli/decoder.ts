@@ -1,79 +1,45 @@
 import { setTimeout } from "node:timers/promises";
-import { create } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { RetryInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
-import type { LookupResponse, VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-import { LookupResponseSchema, View as ViewMessage } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import type { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { View as ViewMessage } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { loadConfig } from "../config.ts";
 import { openLookup } from "../open-lookup.ts";
-import { describeError } from "../rpc/error-table.ts";
 import { parseQuery } from "../rpc/request-fields.ts";
-import { toLookupResponse } from "../rpc/vehicle-messages.ts";
+import type { Answer, Decoder, Query } from "../table/decode-table.ts";
+import { createLocalDecoder } from "../table/local-decoder.ts";
 import { createLogger } from "../telemetry/logger.ts";
-import { lookupBatch } from "../vehicle/batch-lookup.ts";
 import type { VehicleQuery, View } from "../vehicle/vehicle.ts";
 import { parseVin } from "../vehicle/vin.ts";
 import type { ServiceArguments } from "./service-client.ts";
 import { openServiceClient } from "./service-client.ts";
 
-/** A VIN as the user wrote it, with the model year if the user knows it. */
-interface Query {
-  readonly vin: string;
-  readonly modelYear?: number | undefined;
-}
-
-/** A vehicle, or why there is none, for the user. */
-type Answer = { readonly vehicle: LookupResponse } | { readonly fault: string };
-
 /** Decodes VINs and removes them from the cache, through a running service or in this process. */
-export interface Decoder extends AsyncDisposable {
-  /**
-   * Answers at most 5,000 queries, in their order.
-   *
-   * @throws the reason of `signal` when aborted; errors that concern all queries.
-   */
-  decode(queries: readonly Query[], view: View, signal: AbortSignal): Promise<Answer[]>;
+export interface OpenDecoder extends Decoder, AsyncDisposable {
   /** @returns whether the cache held the VIN. @throws InvalidFieldError when it is malformed. */
   remove(vin: string, signal: AbortSignal): Promise<boolean>;
 }
 
 /** @param service a running service. Without it, this process opens the configured cache and sources. */
-export function openDecoder(service: ServiceArguments | undefined): Promise<Decoder> {
+export function openDecoder(service: ServiceArguments | undefined): Promise<OpenDecoder> {
   return service === undefined ? openLocalDecoder() : openRemoteDecoder(service);
 }
 
-async function openLocalDecoder(): Promise<Decoder> {
+async function openLocalDecoder(): Promise<OpenDecoder> {
   const config = loadConfig(process.env);
   const isLevelSet = (process.env["LOG_LEVEL"] ?? "").trim() !== "";
   const logger = createLogger(isLevelSet ? config.logLevel : "warn", process.stderr);
   const open = await openLookup(config, { logger });
-  const errorContext = { requestId: "", procedure: "decode", logger };
   return {
-    async decode(queries, view, signal) {
-      const answers: Answer[] = [];
-      const now = Date.now();
-      const batch = lookupBatch(open.lookup, {
-        size: queries.length,
-        queryAt: (index) => parseQuery(queries[index] ?? { vin: "" }, now),
-        view,
-        signal,
-      });
-      for await (const answer of batch) {
-        answers[answer.index] =
-          "result" in answer
-            ? { vehicle: create(LookupResponseSchema, toLookupResponse(answer.result, view)) }
-            : { fault: describeError(answer.error, errorContext).message };
-      }
-      return answers;
-    },
+    ...createLocalDecoder(open.lookup, { requestId: "", procedure: "decode", logger }),
     remove: async (vin) => open.lookup.remove(parseVin(vin)),
     [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),
   };
 }
 
-async function openRemoteDecoder(service: ServiceArguments): Promise<Decoder> {
+async function openRemoteDecoder(service: ServiceArguments): Promise<OpenDecoder> {
   const client = await openServiceClient(service);
   return {
     decode: (queries, view, signal) => decodeRemotely(client, queries, view, signal),

@@ -1,7 +1,8 @@
+import { suggest } from "../table/suggest.ts";
 import { formatToken } from "../access/parse-tokens.ts";
 import type { Scope } from "../access/token.ts";
 import { digestOf, isScope, isTokenName, parseExpiry, SCOPES } from "../access/token.ts";
-import { parseArguments, suggest, UsageError } from "./command.ts";
+import { parseArguments, UsageError } from "./command.ts";
 
 /** A new token. Its secret is stored nowhere else. */
 export interface NewToken {

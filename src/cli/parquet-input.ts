@@ -2,7 +2,7 @@ import { open, stat } from "node:fs/promises";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import type { AsyncBuffer } from "hyparquet";
 import { parquetMetadataAsync, parquetReadObjects, parquetSchema } from "hyparquet";
-import type { Row, Table } from "./table.ts";
+import type { Row, Table } from "../table/table.ts";
 
 /** Rows read at a time. A reader of Parquet decodes the pages of a row group from its start. */
 const ROWS_AT_A_TIME = 20_000;

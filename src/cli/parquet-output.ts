@@ -1,7 +1,7 @@
 import type { BasicType } from "hyparquet-writer";
 import { fileWriter, parquetWriteRows } from "hyparquet-writer";
 import { fileChunks } from "./file-chunks.ts";
-import { readJsonLines } from "./table-input.ts";
+import { readJsonLines } from "../table/read-table.ts";
 
 const ROWS_PER_GROUP = 20_000;
 

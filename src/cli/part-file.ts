@@ -4,10 +4,10 @@ import { extname } from "node:path";
 import { UsageError } from "./command.ts";
 import { fileChunks } from "./file-chunks.ts";
 import { writeParquet } from "./parquet-output.ts";
-import type { RowFormat } from "./row-format.ts";
-import { CSV, JSONL, toJsonValue, toText } from "./row-format.ts";
-import type { Row } from "./table.ts";
-import { readCsv, readJsonLines } from "./table-input.ts";
+import type { RowFormat } from "../table/row-format.ts";
+import { CSV, JSONL, toJsonValue, toText } from "../table/row-format.ts";
+import type { Row } from "../table/table.ts";
+import { readCsv, readJsonLines } from "../table/read-table.ts";
 
 /** Rows that an earlier run has written. */
 export interface EarlierRows {

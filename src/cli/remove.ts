@@ -5,8 +5,8 @@ import { parseArguments, untilInterrupted, UsageError } from "./command.ts";
 import { openDecoder } from "./decoder.ts";
 import { count, ProgressLine } from "./progress-line.ts";
 import { readServiceArguments, SERVICE_HELP, SERVICE_OPTIONS } from "./service-client.ts";
-import { openTable } from "./table-input.ts";
-import { columnOfVins, toVinText } from "./vin-column.ts";
+import { openTable } from "./open-table.ts";
+import { columnOfVins, toVinText } from "../table/vin-column.ts";
 
 const OPTIONS = {
   from: { type: "string" },

@@ -11,8 +11,9 @@ import { toDecode } from "../snapshot/to-decode.ts";
 import { unpackInProcess } from "../snapshot/unpack.ts";
 import { isDecoded, type Decode } from "../vehicle/vehicle.ts";
 import { parseVin } from "../vehicle/vin.ts";
+import { suggest } from "../table/suggest.ts";
 import type { Command } from "./command.ts";
-import { parseArguments, suggest, untilInterrupted, UsageError } from "./command.ts";
+import { parseArguments, untilInterrupted, UsageError } from "./command.ts";
 
 /** Real VINs of a tractor, a car, an MPV, a motorcycle, and a trailer of a small manufacturer. */
 const EXAMPLES = [

@@ -27,12 +27,13 @@ export function parseQuery({ vin, modelYear }: QueryFields, now: number, path = 
   return { vin: parseVin(vin, `${path}vin`), modelYear: parseModelYear(modelYear, now, `${path}model_year`) };
 }
 
-function parseModelYear(modelYear: number | undefined, now: number, field: string): number | undefined {
+/** @throws InvalidFieldError when it is set and not from 1980 to two years from now. */
+export function parseModelYear(modelYear: number | undefined, now: number, field: string): number | undefined {
   if (modelYear === undefined) {
     return undefined;
   }
   const lastModelYear = new Date(now).getUTCFullYear() + MODEL_YEARS_AHEAD;
-  if (modelYear < FIRST_MODEL_YEAR || modelYear > lastModelYear) {
+  if (!(modelYear >= FIRST_MODEL_YEAR && modelYear <= lastModelYear)) {
     throw new InvalidFieldError(
       field,
       `${modelYear} is not a model year from ${FIRST_MODEL_YEAR} to ${lastModelYear}; leave it unset when it is not known`,

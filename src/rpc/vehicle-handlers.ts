@@ -26,7 +26,23 @@ export interface VehicleHandlersOptions {
 }
 
 /** The outcome of a lookup, for metrics. */
-type LookupOutcome = "fresh" | "stale" | "decoded" | "not_decoded" | "failed";
+export type LookupOutcome = "fresh" | "stale" | "decoded" | "not_decoded" | "failed";
+
+/** Counts the outcome of each VIN, for metrics. */
+export interface LookupCounter {
+  readonly countResult: (result: LookupResult) => void;
+  readonly countError: (error: unknown) => void;
+}
+
+/** Creates a counter that reports to the metrics. */
+export function createLookupCounter(
+  onLookup: (outcome: LookupOutcome, source: SourceName | "none") => void,
+): LookupCounter {
+  return {
+    countResult: (result) => onLookup(outcomeOf(result), result.vehicle.source),
+    countError: (error) => onLookup(error instanceof VinNotDecodedError ? "not_decoded" : "failed", "none"),
+  };
+}
 
 /** Creates the handlers of the RPCs, shared by all protocols. */
 export function createVehicleHandlers({
@@ -36,9 +52,7 @@ export function createVehicleHandlers({
   now,
   onLookup = () => {},
 }: VehicleHandlersOptions): ServiceImpl<typeof VehicleService> {
-  const countResult = (result: LookupResult): void => onLookup(outcomeOf(result), result.vehicle.source);
-  const countError = (error: unknown): void =>
-    onLookup(error instanceof VinNotDecodedError ? "not_decoded" : "failed", "none");
+  const { countResult, countError } = createLookupCounter(onLookup);
   const toResponse = (result: LookupResult, view: View): LookupResponse => {
     countResult(result);
     return toLookupResponse(result, view);

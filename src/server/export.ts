@@ -1,18 +1,15 @@
 import { Code } from "@connectrpc/connect";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-import { requireScope } from "../access/access-guard.ts";
 import type { ExportSpool } from "../export/export-spool.ts";
 import type { ExportFile } from "../export/export-file.ts";
 import type { VehicleExports } from "../export/vehicle-exports.ts";
-import { auditCall } from "../rpc/audit.ts";
-import { Call } from "../rpc/call.ts";
-import { describeError } from "../rpc/error-table.ts";
+import type { Call } from "../rpc/call.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
 import type { AuditLogger } from "../telemetry/logger.ts";
-import { onBehalfOf } from "../telemetry/request-context.ts";
 import type { CallHost } from "./served-call.ts";
 import type { AnswerHeaders, Exchange } from "./exchange.ts";
-import { answerStream, answerText } from "./exchange.ts";
+import { answerStream } from "./exchange.ts";
+import { answerAsCall, findMethod } from "./plain-call.ts";
 import type { PlainHandler } from "./router.ts";
 
 export interface ExportHandlerOptions {
@@ -32,76 +29,15 @@ export interface ExportHandlerOptions {
  * an export.
  */
 export function createExportHandler(options: ExportHandlerOptions): PlainHandler {
-  const { methods, host } = options;
-  const method = methods.find(({ spec }) => spec.method === VehicleService.method.export);
-  if (method === undefined) {
-    throw new Error("the Export RPC is not served");
-  }
+  const method = findMethod(options.methods, VehicleService.method.export.name);
+  const { host, logger } = options;
   return {
     maxMs: method.rule.maxTimeoutMs,
-    async answer(exchange) {
-      const call = new Call({
-        method,
-        protocol: "http",
-        requestId: exchange.requestId,
-        address: exchange.peer.address,
-        authorization: exchange.headers.authorization,
-        timeoutMs: undefined,
-        onEnd: host.onCallEnd,
-      });
-      host.onCallStart(call);
-      exchange.onClose(() => endCall(exchange, call));
-      try {
-        await onBehalfOf(call.id, () => answerCall(exchange, call, options));
-      } catch (error) {
-        answerError(exchange, call, error, options);
-      }
-    },
+    answer: (exchange) =>
+      answerAsCall(exchange, { host, logger, method, procedure: "GET /export.parquet" }, (call, { name }) =>
+        wantsKeptFile(exchange) ? sendKept(exchange, name, call, options) : sendNew(exchange, name, call, options),
+      ),
   };
-}
-
-/** Ends a call when its answer is sent or its client has gone, unless it failed before. */
-function endCall({ response, status = 0 }: Exchange, call: Call): void {
-  if (!response.writableFinished) {
-    call.cancel();
-  } else if (status >= 400) {
-    // The router has already answered.
-    call.expire();
-    call.end(call.cutBy?.code);
-  } else {
-    call.end(undefined);
-  }
-}
-
-async function answerCall(exchange: Exchange, call: Call, options: ExportHandlerOptions): Promise<void> {
-  const refusal = options.host.gate(call);
-  if (refusal !== undefined) {
-    throw refusal;
-  }
-  auditCall(call, options.logger);
-  const { caller } = call;
-  if (caller === undefined) {
-    throw new Error("the gate let a call in without its caller");
-  }
-  requireScope(caller, "export");
-  await (wantsKeptFile(exchange)
-    ? sendKept(exchange, caller.name, call, options)
-    : sendNew(exchange, caller.name, call, options));
-}
-
-function answerError(exchange: Exchange, call: Call, error: unknown, { logger }: ExportHandlerOptions): void {
-  if (exchange.isClosed || exchange.hasAnswered) {
-    logger.info("export canceled", { err: error });
-    exchange.cut();
-    return;
-  }
-  const { code, httpStatus, message, metadata } = describeError(error, {
-    requestId: call.id,
-    procedure: "GET /export.parquet",
-    logger,
-  });
-  answerText(exchange, httpStatus, message, metadata);
-  call.end(code);
 }
 
 async function sendNew(

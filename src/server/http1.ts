@@ -25,6 +25,8 @@ const MAX_HEADER_BYTES = 16 * 1_024;
 export const MAX_UNANSWERED = 8;
 /** How many bytes are parsed before the limit is checked again: one read of the socket can hold 2,000 requests. */
 const SLICE_BYTES = 1_024;
+/** How long parsing pauses when the body of a request arrives faster than it is read, in ms. */
+const BODY_PAUSE_MS = 5;
 
 /** The answers to requests that cannot be parsed, by Node's error code. */
 const FAULTS: Readonly<Record<string, readonly [status: string, text: string]>> = {
@@ -97,6 +99,7 @@ class Http1Connection implements Connection {
   readonly #peer: Peer;
   readonly #limits: Http1Limits;
   readonly #exchanges = new Set<Http1Exchange>();
+  #newest: Http1Exchange | undefined;
   #idleSince = performance.now();
   #bytesWhenIdle = 0;
   #headBeganAt: number | undefined;
@@ -105,6 +108,7 @@ class Http1Connection implements Connection {
   /** Requests since the last pause for the event loop. */
   #openedInTurn = 0;
   #isGivingWay = false;
+  #isWaitingForReader = false;
 
   constructor(socket: Socket, peer: Peer, limits: Http1Limits) {
     this.#socket = socket;
@@ -143,6 +147,7 @@ class Http1Connection implements Connection {
     this.#headBeganAt = undefined;
     this.#openedInTurn++;
     this.#exchanges.add(exchange);
+    this.#newest = exchange;
     if (this.#retiredAt !== undefined) {
       exchange.endConnection();
     }
@@ -197,6 +202,10 @@ class Http1Connection implements Connection {
         this.#giveWay();
         return;
       }
+      if (this.#isBodyFull) {
+        this.#waitForReader();
+        return;
+      }
       if (socket.read(Math.min(SLICE_BYTES, socket.readableLength)) === null) {
         return;
       }
@@ -205,12 +214,27 @@ class Http1Connection implements Connection {
 
   get #takesMore(): boolean {
     const { destroyed, writableNeedDrain, writableHighWaterMark } = this.#socket;
+    if (destroyed) {
+      return false;
+    }
+    // A client may read its answer only when it has sent its whole request.
+    const isBodyNext = this.#arriving !== undefined;
     return (
-      this.#exchanges.size < MAX_UNANSWERED &&
-      !destroyed &&
-      !writableNeedDrain &&
-      this.#heldBytes < writableHighWaterMark
+      isBodyNext ||
+      (this.#exchanges.size < MAX_UNANSWERED && !writableNeedDrain && this.#heldBytes < writableHighWaterMark)
     );
+  }
+
+  /** The exchange whose request is still arriving. */
+  get #arriving(): Http1Exchange | undefined {
+    const newest = this.#newest;
+    return newest === undefined || newest.hasArrived || newest.isClosed ? undefined : newest;
+  }
+
+  /** Whether a handler reads the body of its request more slowly than it arrives. Reading on would fill the memory. */
+  get #isBodyFull(): boolean {
+    const request = this.#arriving?.request;
+    return request !== undefined && request.readableLength >= request.readableHighWaterMark;
   }
 
   /**
@@ -222,6 +246,17 @@ class Http1Connection implements Connection {
       bytes += response.socket === null ? response.writableLength : 0;
     }
     return bytes;
+  }
+
+  /** Parses on when the handler has had time to read. A stream of Node does not tell when it is read. */
+  #waitForReader(): void {
+    if (!this.#isWaitingForReader) {
+      this.#isWaitingForReader = true;
+      setTimeout(() => {
+        this.#isWaitingForReader = false;
+        this.#parse();
+      }, BODY_PAUSE_MS).unref();
+    }
   }
 
   /**

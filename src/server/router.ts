@@ -16,10 +16,18 @@ export interface PlainHandler {
   answer(exchange: Exchange): void | Promise<void>;
   /** How long an answer may take, in ms. Default: 30 s. */
   readonly maxMs?: number;
+  /** Whether the handler itself watches the arrival of the request. Default: the router does. */
+  readonly watchesArrival?: boolean;
 }
 
-/** Plain HTTP routes by method and path, such as `GET /healthz`. GET routes answer HEAD too. */
-export type PlainRoutes = Readonly<Record<`GET /${string}`, PlainHandler>>;
+/**
+ * Plain HTTP routes by method and path, such as `GET /healthz`. GET routes answer HEAD too. A path that ends in `/*`
+ * stands for all paths below, in upper or lower case.
+ */
+export type PlainRoutes = Readonly<Record<`${PlainMethod} /${string}`, PlainHandler>>;
+
+type PlainMethod = "GET" | "POST";
+type HandlersByMethod = ReadonlyMap<string, PlainHandler>;
 
 export interface RouterOptions {
   readonly grpc: GrpcServer;
@@ -43,15 +51,23 @@ const DEFAULT_MAX_MS = 30_000;
 export class Router implements RequestListener {
   readonly #options: RouterOptions;
   readonly #cors: Cors;
-  readonly #plain: ReadonlyMap<string, PlainHandler>;
+  readonly #plain: ReadonlyMap<string, HandlersByMethod>;
+  /** Beginnings of paths, in lower case. */
+  readonly #below: ReadonlyMap<string, HandlersByMethod>;
   /** The last valid host as sent, and its parsed name. Most requests have the same host, and parsing takes 3 us. */
   #lastHost: { readonly sent: string; readonly name: string } | undefined;
 
   constructor(options: RouterOptions) {
     this.#options = options;
     this.#cors = new Cors(options.origins ?? []);
-    this.#plain = new Map(
-      Object.entries(options.plain).map(([route, handler]) => [route.slice("GET ".length), handler]),
+    const routes = handlersByPath(options.plain);
+    const isBelow = ([path]: readonly [string, unknown]): boolean => path.endsWith("/*");
+    this.#plain = new Map(routes.entries().filter((route) => !isBelow(route)));
+    this.#below = new Map(
+      routes
+        .entries()
+        .filter(isBelow)
+        .map(([path, handlers]) => [path.slice(0, -1).toLowerCase(), handlers]),
     );
   }
 
@@ -83,14 +99,23 @@ export class Router implements RequestListener {
       connect.serve(exchange);
       return;
     }
-    const handler = this.#plain.get(exchange.path);
-    if (handler === undefined) {
+    const handlers = this.#plain.get(exchange.path) ?? this.#handlersAbove(exchange.path);
+    if (handlers === undefined) {
       answerText(exchange, 404, "Not found. RPCs are at /package.Service/Method.");
-    } else if (exchange.method === "GET" || exchange.method === "HEAD") {
-      new PlainCall(exchange, handler, watch, this.#options.logger).start();
-    } else {
-      answerText(exchange, 405, "Use GET or HEAD.", { allow: "GET, HEAD" });
+      return;
     }
+    const handler = handlers.get(exchange.method === "HEAD" ? "GET" : exchange.method);
+    if (handler === undefined) {
+      const allowed = [...handlers.keys()].flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+      answerText(exchange, 405, `Use ${allowed.join(" or ")}.`, { allow: allowed.join(", ") });
+    } else {
+      new PlainCall(exchange, handler, watch, this.#options.logger).start();
+    }
+  }
+
+  #handlersAbove(path: string): HandlersByMethod | undefined {
+    const lower = path.toLowerCase();
+    return this.#below.entries().find(([beginning]) => lower.startsWith(beginning))?.[1];
   }
 
   /**
@@ -131,6 +156,16 @@ export class Router implements RequestListener {
     }
     return this.#lastHost.name;
   }
+}
+
+function handlersByPath(routes: PlainRoutes): ReadonlyMap<string, HandlersByMethod> {
+  const byPath = new Map<string, Map<string, PlainHandler>>();
+  for (const [route, handler] of Object.entries(routes)) {
+    const [method = "", path = ""] = route.split(" ");
+    const handlers = byPath.get(path) ?? new Map<string, PlainHandler>();
+    byPath.set(path, handlers.set(method, handler));
+  }
+  return byPath;
 }
 
 /** A request that was answered before it began. */
@@ -177,7 +212,7 @@ class PlainCall implements Waiting, Watched {
   }
 
   get hasArrived(): boolean {
-    return this.#exchange.hasArrived;
+    return this.#exchange.hasArrived || this.#handler.watchesArrival === true;
   }
 
   get writtenBytes(): number {
@@ -185,7 +220,9 @@ class PlainCall implements Waiting, Watched {
   }
 
   get pendingBytes(): number {
-    return this.#exchange.pendingBytes;
+    // Some clients read only when they have sent everything.
+    const mayReadLater = this.#handler.watchesArrival === true && !this.#exchange.hasArrived;
+    return mayReadLater ? 0 : this.#exchange.pendingBytes;
   }
 
   start(): void {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { parseArguments, suggest } from "../../src/cli/command.ts";
+import { parseArguments } from "../../src/cli/command.ts";
+import { suggest } from "../../src/table/suggest.ts";
 
 const OPTIONS = { column: { type: "string" }, columns: { type: "string" }, full: { type: "boolean" } } as const;
 

@@ -38,11 +38,13 @@ describe("commands that are not run", () => {
   const foreign = commands.filter((command) => NOT_INSTALLED.includes(programOf(command))).map(parseCommand);
 
   test.each(foreign)("have known flags: $command", ({ flags }) => {
-    expect(["-H", "-d", "-o", "-plaintext", "-cacert", "--cacert"]).toEqual(expect.arrayContaining(flags));
+    expect(["-H", "-d", "-o", "-plaintext", "-cacert", "--cacert", "--data-binary", "--data"]).toEqual(
+      expect.arrayContaining(flags),
+    );
   });
 
   test.each(foreign.filter(({ json }) => json === undefined))("name a path that is served: $command", ({ target }) => {
-    expect(target).toMatch(/^https?:\/\/[^/]+\/(healthz|readyz|metrics|export\.parquet)$/);
+    expect(target).toMatch(/^https?:\/\/[^/]+\/(healthz|readyz|metrics|export\.parquet|decode|api\/vehicles\/.+)$/);
   });
 
   test.each(foreign.filter(({ json }) => json !== undefined))("name a method and its fields: $command", (command) => {

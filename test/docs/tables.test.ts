@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import { COMMANDS } from "../../src/cli/command-line.ts";
 import { exportCommand } from "../../src/cli/export.ts";
-import { chooseColumns } from "../../src/cli/vehicle-columns.ts";
+import { chooseColumns } from "../../src/table/vehicle-columns.ts";
 import { SCHEMA } from "../../src/export/vehicle-columns.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { readDocument } from "./documents.ts";

@@ -1,5 +1,6 @@
 import { parseVin } from "../vehicle/vin.ts";
-import { suggest, UsageError } from "./command.ts";
+import { suggest } from "./suggest.ts";
+import { TableError } from "./table.ts";
 
 /** A table as far as it is needed to find columns. */
 interface ColumnsAndSample {
@@ -10,23 +11,23 @@ interface ColumnsAndSample {
 /**
  * The index of the column that the user has named, or of the one that has the VINs.
  *
- * @throws UsageError when there is none.
+ * @throws TableError when there is none.
  */
 export function columnOfVins(table: ColumnsAndSample, name: string | undefined): number {
   const index = name === undefined ? findVinColumn(table) : indexOfColumn(table, "--column", name);
   if (index === undefined) {
-    throw new UsageError(
+    throw new TableError(
       `it is not clear which column has the VINs; name it with --column. The columns: ${table.columns.join(", ")}`,
     );
   }
   return index;
 }
 
-/** @throws UsageError when there is no such column. */
+/** @throws TableError when there is no such column. */
 export function indexOfColumn({ columns }: ColumnsAndSample, option: string, name: string): number {
   const index = columns.indexOf(name);
   if (index === -1) {
-    throw new UsageError(`${option}: there is no column ${name}${suggest(name, columns)}`);
+    throw new TableError(`${option}: there is no column ${name}${suggest(name, columns)}`);
   }
   return index;
 }

@@ -1,10 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { LookupResponseSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-import type { DecodeTableOptions } from "../../src/cli/decode-table.ts";
-import { decodeTable } from "../../src/cli/decode-table.ts";
-import type { Decoder } from "../../src/cli/decoder.ts";
-import { chooseColumns } from "../../src/cli/vehicle-columns.ts";
+import type { DecodeTableOptions } from "../../src/table/decode-table.ts";
+import { decodeTable } from "../../src/table/decode-table.ts";
+import type { Decoder } from "../../src/table/decode-table.ts";
+import { chooseColumns } from "../../src/table/vehicle-columns.ts";
 import { manyVins } from "../support/real-vins.ts";
 
 type Queries = Parameters<Decoder["decode"]>[0];

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { parquetWriteFile } from "hyparquet-writer";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { openTable } from "../../src/cli/table-input.ts";
-import { columnOfVins } from "../../src/cli/vin-column.ts";
+import { openTable } from "../../src/cli/open-table.ts";
+import { columnOfVins } from "../../src/table/vin-column.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const VIN = "1XPWD40X1ED215307";

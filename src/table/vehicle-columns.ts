@@ -2,7 +2,8 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { LookupResponse } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { Source } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { VPIC_VARIABLES } from "../vehicle/vpic-variables.ts";
-import { suggest, UsageError } from "./command.ts";
+import { suggest } from "./suggest.ts";
+import { TableError } from "./table.ts";
 
 /** A column that is added to the user's. */
 interface VehicleColumn {
@@ -72,7 +73,7 @@ export interface AddedColumns {
 /**
  * Chooses the columns to add. A name that the user's table has already begins with `vpic_`.
  *
- * @throws UsageError when a name is unknown.
+ * @throws TableError when a name is unknown.
  */
 export function chooseColumns({ full, names }: ColumnChoice, usersColumns: readonly string[]): AddedColumns {
   const chosen = names === undefined ? USUAL : names.split(",").map((name) => findColumn(name.trim()));
@@ -94,7 +95,7 @@ function findColumn(name: string): VehicleColumn {
   const column = all.find((each) => each.name === name);
   if (column === undefined) {
     const known = all.map((each) => each.name);
-    throw new UsageError(`--columns: unknown column ${name}${suggest(name, known)}`);
+    throw new TableError(`--columns: unknown column ${name}${suggest(name, known)}`);
   }
   return column;
 }

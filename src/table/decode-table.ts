@@ -1,8 +1,28 @@
-import type { Decoder } from "./decoder.ts";
+import type { LookupResponse } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import type { View } from "../vehicle/vehicle.ts";
 import { toText } from "./row-format.ts";
 import type { Row } from "./table.ts";
 import { toVinText } from "./vin-column.ts";
 import type { AddedColumns } from "./vehicle-columns.ts";
+
+/** A VIN as the user wrote it, with the model year if the user knows it. */
+export interface Query {
+  readonly vin: string;
+  readonly modelYear?: number | undefined;
+}
+
+/** A vehicle, or why there is none, for the user. */
+export type Answer = { readonly vehicle: LookupResponse } | { readonly fault: string };
+
+/** Decodes VINs. */
+export interface Decoder {
+  /**
+   * Answers at most 5,000 queries, in their order.
+   *
+   * @throws the reason of `signal` when aborted; errors that concern all queries.
+   */
+  decode(queries: readonly Query[], view: View, signal: AbortSignal): Promise<Answer[]>;
+}
 
 /** What has been done so far. */
 export interface Counts {

@@ -16,3 +16,8 @@ export interface Table {
   /** How much of it has been read, from 0 to 1; undefined when its size is unknown. */
   progress(): number | undefined;
 }
+
+/** A table, a name or a choice of columns that cannot be used. The message is for the user. */
+export class TableError extends Error {
+  override readonly name = "TableError";
+}

@@ -1,43 +1,21 @@
-import { open } from "node:fs/promises";
-import { extname } from "node:path";
 import { createInterface } from "node:readline";
 import { pipeline, Readable } from "node:stream";
 import { parse } from "csv-parse";
-import { UsageError } from "./command.ts";
-import { fileChunks } from "./file-chunks.ts";
-import { openParquetTable } from "./parquet-input.ts";
 import type { Row, Table } from "./table.ts";
+import { TableError } from "./table.ts";
 import { isVin, isVinName } from "./vin-column.ts";
 
-type Format = "csv" | "tsv" | "text" | "jsonl" | "parquet";
+/** The formats that are text. */
+export type TextFormat = "csv" | "tsv" | "text" | "jsonl";
 
-const FORMATS: Readonly<Record<string, Format>> = {
-  ".csv": "csv",
-  ".tsv": "tsv",
-  ".txt": "text",
-  ".jsonl": "jsonl",
-  ".ndjson": "jsonl",
-  ".parquet": "parquet",
-};
 const SAMPLE_ROWS = 1_000;
-const HEAD_BYTES = 65_536;
 
 /**
- * Opens a table of any size; memory holds no more than a part of it.
+ * Reads a table of any size; memory holds no more than a part of it.
  *
- * @param path a file, or `-` for standard input. The format is that of the ending; without a known one, that of the
- *   content.
- * @throws UsageError when it is not a table; errors of the file system.
+ * @throws TableError when it is not a table.
  */
-export async function openTable(path: string, stdin: Readable): Promise<Table> {
-  const bytes = path === "-" ? await openStream(stdin) : await openFile(path);
-  const format = FORMATS[extname(path).toLowerCase()] ?? guessFormat(bytes.head);
-  if (format === "parquet") {
-    if (path === "-") {
-      throw new UsageError("Parquet cannot be read from standard input; name the file");
-    }
-    return openParquetTable(path);
-  }
+export async function readTable(bytes: Bytes, format: TextFormat): Promise<Table> {
   const records =
     format === "jsonl" ? readJsonLines(bytes.chunks) : readCsv(bytes.chunks, delimiterOf(format, bytes.head));
   const sample: (readonly string[] | Record<string, unknown>)[] = [];
@@ -60,31 +38,19 @@ export async function openTable(path: string, stdin: Readable): Promise<Table> {
   };
 }
 
-interface Bytes {
+/** The content of a table. */
+export interface Bytes {
   /** The first ones. */
   readonly head: Buffer;
   readonly chunks: AsyncIterable<Buffer>;
+  /** See {@link Table}. */
   progress(): number | undefined;
 }
 
-async function openFile(path: string): Promise<Bytes> {
-  await using file = await open(path);
-  const { size } = await file.stat();
-  const head = Buffer.alloc(HEAD_BYTES);
-  const { bytesRead } = await file.read(head, 0, HEAD_BYTES, 0);
-  let position = 0;
-  return {
-    head: head.subarray(0, bytesRead),
-    chunks: fileChunks(path, (bytes) => {
-      position = bytes;
-    }),
-    progress: () => (size === 0 ? 1 : Math.min(position / size, 1)),
-  };
-}
-
-async function openStream(stdin: Readable): Promise<Bytes> {
-  const chunks = stdin.iterator();
-  const first: IteratorResult<Buffer, undefined> = await chunks.next();
+/** The content of a stream, whose size is unknown. */
+export async function withHead(stream: AsyncIterable<Buffer>): Promise<Bytes> {
+  const chunks = stream[Symbol.asyncIterator]();
+  const first = await chunks.next();
   const head = first.done === true ? Buffer.alloc(0) : first.value;
   return { head, chunks: joined(head, { [Symbol.asyncIterator]: () => chunks }), progress: () => undefined };
 }
@@ -101,7 +67,8 @@ async function* mapped<T>(first: readonly T[], rest: AsyncIterable<T>, map: (ite
   }
 }
 
-function guessFormat(head: Buffer): Format {
+/** The format of a table by its first bytes. */
+export function guessFormat(head: Buffer): TextFormat | "parquet" {
   const text = head.toString("utf8").trimStart();
   if (text.startsWith("PAR1")) {
     return "parquet";
@@ -114,7 +81,7 @@ function guessFormat(head: Buffer): Format {
 }
 
 /** Spreadsheets of many countries write semicolons, because their numbers have commas. */
-function delimiterOf(format: Format, head: Buffer): string {
+function delimiterOf(format: TextFormat, head: Buffer): string {
   if (format !== "csv") {
     return "\t";
   }
@@ -137,7 +104,7 @@ export async function* readCsv(chunks: AsyncIterable<Buffer>, delimiter: string)
   yield* parser;
 }
 
-/** Reads one JSON object a line. @throws UsageError that names the line. */
+/** Reads one JSON object a line. @throws TableError that names the line. */
 export async function* readJsonLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Record<string, unknown>> {
   let number = 0;
   for await (const line of createInterface({ input: Readable.from(chunks), crlfDelay: Infinity })) {
@@ -153,10 +120,10 @@ function parseObject(line: string, number: number): Record<string, unknown> {
   try {
     value = JSON.parse(line.replace(/^\uFEFF/, ""));
   } catch {
-    throw new UsageError(`line ${number} is not JSON`);
+    throw new TableError(`line ${number} is not JSON`);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new UsageError(`line ${number} is not a JSON object`);
+    throw new TableError(`line ${number} is not a JSON object`);
   }
   return { ...value };
 }
@@ -168,10 +135,10 @@ interface Shape {
   readonly isHeader: boolean;
 }
 
-function shapeOf(format: Format, sample: readonly (readonly string[] | Record<string, unknown>)[]): Shape {
+function shapeOf(format: TextFormat, sample: readonly (readonly string[] | Record<string, unknown>)[]): Shape {
   const [first] = sample;
   if (first === undefined) {
-    throw new UsageError("there are no rows");
+    throw new TableError("there are no rows");
   }
   if (!isArray(first)) {
     const columns = [...new Set(sample.flatMap((record) => Object.keys(record)))];
@@ -183,7 +150,7 @@ function shapeOf(format: Format, sample: readonly (readonly string[] | Record<st
   return { columns, toRow: (record) => toArrayRow(record, columns), isHeader };
 }
 
-function defaultName(format: Format, index: number): string {
+function defaultName(format: TextFormat, index: number): string {
   return format === "text" && index === 0 ? "vin" : `column_${index + 1}`;
 }
 

@@ -1,0 +1,68 @@
+import type { Vehicle } from "../vehicle/vehicle.ts";
+import { VPIC_VARIABLES } from "../vehicle/vpic-variables.ts";
+
+/** A vehicle as vPIC's flat answers have it: every variable by its name, empty where there is no value. */
+export type FlatRow = Readonly<Record<string, string>>;
+
+const MESSAGE =
+  "Results returned successfully. NOTE: Any missing decoded values should be interpreted as NHTSA does not have data on " +
+  "the specific variable. Missing value should NOT be interpreted as an indication that a feature or technology is " +
+  "unavailable for a vehicle.";
+
+/** The row of a vehicle that a source has decoded. */
+export function toFlatRow(
+  vehicle: Vehicle & { readonly attributes?: Readonly<Record<string, string>> | undefined },
+): FlatRow {
+  const { verdict } = vehicle;
+  return flatRow({
+    ...vehicle.attributes,
+    VIN: vehicle.vin,
+    Make: vehicle.make,
+    Model: vehicle.model,
+    ModelYear: vehicle.modelYear,
+    BodyClass: vehicle.bodyClass,
+    ErrorCode: verdict.codes.join(","),
+    ErrorText: verdict.text,
+    SuggestedVIN: verdict.suggestedVin,
+    PossibleValues: verdict.possibleValues,
+    AdditionalErrorText: verdict.additionalText,
+  });
+}
+
+/** The row of a VIN that could not be decoded. */
+export function toErrorRow(vin: string, codes: readonly number[], text: string): FlatRow {
+  return flatRow({ VIN: vin, ErrorCode: codes.join(","), ErrorText: text });
+}
+
+/** vPIC's variables first, in its order; then those that are newer than our list. */
+function flatRow(values: FlatRow): FlatRow {
+  return {
+    ...Object.fromEntries(VPIC_VARIABLES.map((name) => [name, values[name] ?? ""])),
+    ...Object.fromEntries(Object.entries(values).filter(([name]) => !VPIC_VARIABLES.includes(name))),
+  };
+}
+
+/** vPIC's JSON, in pieces. */
+export function* formatJson(criteria: string, results: readonly object[]): Generator<string> {
+  const head = JSON.stringify({ Count: results.length, Message: MESSAGE, SearchCriteria: criteria, Results: [] });
+  yield head.slice(0, -"]}".length);
+  for (const [index, result] of results.entries()) {
+    yield (index === 0 ? "" : ",") + JSON.stringify(result);
+  }
+  yield "]}";
+}
+
+/** The same as CSV, in pieces. */
+export function* formatCsv(results: readonly Readonly<Record<string, unknown>>[]): Generator<string> {
+  const [first = {}] = results;
+  const names = Object.keys(first);
+  yield `${names.map(toCell).join(",")}\r\n`;
+  for (const result of results) {
+    yield `${names.map((name) => toCell(result[name])).join(",")}\r\n`;
+  }
+}
+
+function toCell(value: unknown): string {
+  const text = typeof value === "string" || typeof value === "number" ? String(value) : "";
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
