@@ -1,3 +1,4 @@
+import { DatabaseFleet } from "./cache/fleet.ts";
 import type { OpenVehicleStore } from "./cache/open-vehicle-store.ts";
 import { openVehicleStore } from "./cache/open-vehicle-store.ts";
 import type { Config } from "./config.ts";
@@ -29,10 +30,12 @@ export async function openLookup(config: Config, options: OpenLookupOptions): Pr
   const { logger, onVpicAttempt = () => {}, now = Date.now, processes } = options;
   await using opening = new AsyncDisposableStack();
   const store = opening.use(await openVehicleStore({ ...config, logger, now }));
-  const sources = opening.use(openSources(config, logger, onVpicAttempt, now, processes));
+  const fleet = opening.use(new DatabaseFleet(store));
+  const sources = opening.use(openSources(config, logger, onVpicAttempt, now, fleet, processes));
   const lookup = new VehicleLookup({
     store,
     sources: sources.inOrder,
+    fleet,
     freshness: config.freshness,
     patienceMs: config.vpic.patienceMs,
     onSourceFault: (source, error) => sources.logFault(source, error),

@@ -4,6 +4,7 @@ import type { SnapshotSource, SnapshotStatus } from "./snapshot/snapshot-source.
 import type { Logger } from "./telemetry/logger.ts";
 import type { VpicReading } from "./telemetry/metrics.ts";
 import { SourceUnavailableError } from "./vehicle/errors.ts";
+import type { Fleet } from "./vehicle/fleet.ts";
 import { withLikelyVin } from "./vehicle/likely-vin.ts";
 import type { VehicleSource } from "./vehicle/vehicle.ts";
 import { VERSION } from "./version.ts";
@@ -26,13 +27,14 @@ export interface Sources extends AsyncDisposable {
 /**
  * Opens the configured sources. If the snapshot is one of them, decodes include our own guess at the intended VIN.
  *
- * @param processes how many processes share vPIC's budget; of several, none unpacks the snapshot. Default: 1.
+ * @param processes how many processes serve; of several, none unpacks the snapshot. Default: 1.
  */
 export function openSources(
   config: Config,
   logger: Logger,
   onVpicAttempt: (attempt: VpicAttempt) => void,
   now: () => number,
+  fleet: Fleet,
   processes = 1,
 ): Sources {
   const stack = new AsyncDisposableStack();
@@ -43,9 +45,10 @@ export function openSources(
     ? stack.use(
         createVpicSource({
           baseUrl: config.vpic.url,
-          requestsPerSecond: config.vpic.requestsPerSecond / processes,
+          requestsPerSecond: config.vpic.requestsPerSecond,
           userAgent: `VehicleService/${VERSION}`,
           onAttempt: onVpicAttempt,
+          fleet,
           logger,
           now,
         }),

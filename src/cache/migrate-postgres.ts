@@ -7,7 +7,7 @@ import { inTransaction, type PostgresPool, type PostgresSession } from "./postgr
 const RECORD = "mikro_orm_migrations";
 const CREATE_RECORD = `create table ${RECORD} (id serial primary key, name varchar(255) not null,
   executed_at timestamptz not null default current_timestamp)`;
-const TABLES = ["vehicles", "vehicle_removals"];
+const TABLES = ["vehicles", "vehicle_removals", "fleet_budget", "fleet_leases", "fleet_members"];
 
 /** How long a replica waits for another one that migrates. */
 const REPLICA_TIMEOUT_MS = 10_000;

@@ -3,6 +3,7 @@ import type { VehicleStore } from "../vehicle/vehicle.ts";
 import type { StoreContents } from "./contents.ts";
 import { isPostgresLost, isSqliteLost } from "./database-errors.ts";
 import { parseDatabaseUrl } from "./database-url.ts";
+import type { FleetDatabase } from "./fleet.ts";
 import { openPostgresStore } from "./postgres-store.ts";
 import { ResilientStore, type StoreFaults } from "./resilient-store.ts";
 import { openSqliteStore } from "./sqlite-store.ts";
@@ -26,7 +27,7 @@ export interface VehicleStoreOptions {
 }
 
 /** The cache. Its reads and writes never fail a Lookup; only `remove` and `ping` throw StoreUnavailableError. */
-export interface OpenVehicleStore extends VehicleStore, AsyncDisposable {
+export interface OpenVehicleStore extends VehicleStore, FleetDatabase, AsyncDisposable {
   /** @throws StoreUnavailableError when the database does not answer. */
   ping(): Promise<void>;
   /** See ResilientStore. */

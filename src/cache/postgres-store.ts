@@ -5,6 +5,7 @@ import type { CachedVehicle, Decode, SweepCutoffs, VehicleQuery, View } from "..
 import type { Vin } from "../vehicle/vin.ts";
 import { readContents, type StoreContents } from "./contents.ts";
 import { isPostgresPooled, isPostgresTransient } from "./database-errors.ts";
+import type { FleetStatement } from "./fleet.ts";
 import { migratePostgres } from "./migrate-postgres.ts";
 import { mikroOptions } from "./mikro-options.ts";
 import {
@@ -93,6 +94,8 @@ export class PostgresStore implements DatabaseStore {
   readonly #generations: ReadQueue<Vin, number>;
   readonly #queue: WriteQueue;
   readonly #putMany: Statement;
+  /** The statements of the fleet that have run, by their text. */
+  readonly #fleet = new Map<string, Statement>();
   /** Whether statements are prepared once on each connection. */
   #arePrepared: boolean;
 
@@ -139,6 +142,12 @@ export class PostgresStore implements DatabaseStore {
     return readContents(this.#orm.em.fork(), SIZE);
   }
 
+  async coordinate({ postgres }: FleetStatement, values: readonly (string | number)[]): Promise<unknown[][]> {
+    const named = this.#fleet.get(postgres) ?? statement(postgres);
+    this.#fleet.set(postgres, named);
+    return this.#query(named, values, this.#options.putPatienceMs);
+  }
+
   async ping(): Promise<void> {
     await this.#pool.query({ text: PING_TEXT });
   }
@@ -154,7 +163,8 @@ export class PostgresStore implements DatabaseStore {
 
   async #readVehicles(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]> {
     const keys = queries.map(toKey);
-    const rows = await this.#read(FIND[view], [keys.map(([vin]) => vin), keys.map(([, hint]) => hint)]);
+    const values = [keys.map(([vin]) => vin), keys.map(([, hint]) => hint)];
+    const rows = await this.#query(FIND[view], values, this.#options.readPatienceMs);
     const rowsByKey = new Map(rows.map((row) => [row.slice(0, KEY_COLUMNS.length).join(" "), row]));
     return queries.map((query, index) => {
       const row = rowsByKey.get(keys[index]?.join(" ") ?? "");
@@ -163,16 +173,15 @@ export class PostgresStore implements DatabaseStore {
   }
 
   async #readGenerations(vins: readonly Vin[]): Promise<number[]> {
-    const rows = await this.#read(GENERATIONS, [vins]);
+    const rows = await this.#query(GENERATIONS, [vins], this.#options.readPatienceMs);
     return rows.map(([generation]) => Number(generation));
   }
 
-  async #read(read: Statement, values: readonly unknown[]): Promise<unknown[][]> {
-    const { readPatienceMs } = this.#options;
+  async #query(work: Statement, values: readonly unknown[], patienceMs: number): Promise<unknown[][]> {
     return this.#persist(async () => {
-      const reading = this.#pool.query({ ...this.#toQuery(read, values), query_timeout: readPatienceMs });
+      const running = this.#pool.query({ ...this.#toQuery(work, values), query_timeout: patienceMs });
       // The query's own time-out starts only when it has a connection.
-      const { rows } = await withinPatience(reading, readPatienceMs);
+      const { rows } = await withinPatience(running, patienceMs);
       return rows;
     });
   }

@@ -1,5 +1,6 @@
 import type { Logger } from "../telemetry/logger.ts";
 import { StoreUnavailableError } from "../vehicle/errors.ts";
+import type { FleetDatabase, FleetStatement } from "./fleet.ts";
 import type { CachedVehicle, Decode, SweepCutoffs, VehicleQuery, VehicleStore, View } from "../vehicle/vehicle.ts";
 import type { Vin } from "../vehicle/vin.ts";
 import type { StoreContents } from "./contents.ts";
@@ -15,6 +16,8 @@ export interface DatabaseStore extends AsyncDisposable {
   sweep(cutoffs: SweepCutoffs, limit: number): Promise<number>;
   /** Counts the entries. */
   contents(): Promise<StoreContents>;
+  /** As in FleetDatabase. */
+  coordinate: FleetDatabase["coordinate"];
   /** @throws the database's error when it does not answer or was lost. */
   ping(): Promise<void>;
   /** Closes the database and renames its unusable files, so that the next opening creates a new one. */
@@ -52,7 +55,7 @@ const LOG_INTERVAL_MS = 10_000;
  * Only `remove` and `ping` report faults, as StoreUnavailableError. A lost database is replaced. If opening fails, it
  * is retried, and callers do not wait for that.
  */
-export class ResilientStore implements VehicleStore, AsyncDisposable {
+export class ResilientStore implements VehicleStore, FleetDatabase, AsyncDisposable {
   readonly #options: ResilientStoreOptions;
   readonly #reads: FaultCount;
   readonly #writes: FaultCount;
@@ -191,6 +194,21 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
     }
   }
 
+  async coordinate(statement: FleetStatement, values: readonly (string | number)[]): Promise<unknown[][]> {
+    const store = this.#areWritesPaused || this.#areReadsPaused ? undefined : this.#store;
+    try {
+      if (store === undefined) {
+        throw toUnavailable(this.#lastFault);
+      }
+      return await store.coordinate(statement, values);
+    } catch (error) {
+      if (store !== undefined) {
+        this.#noteWriteFault(store, error);
+      }
+      throw toUnavailable(error);
+    }
+  }
+
   /**
    * Pings the database. A lost database is replaced first. Concurrent callers share one ping.
    *
@@ -234,13 +252,16 @@ export class ResilientStore implements VehicleStore, AsyncDisposable {
   }
 
   #writable(): DatabaseStore | undefined {
-    // The clock is read only after a first fault.
-    const arePaused = this.#writesResumeAt !== -Infinity && this.#options.elapsedMs() < this.#writesResumeAt;
-    if (this.#store === undefined || arePaused) {
+    if (this.#store === undefined || this.#areWritesPaused) {
       this.#writes.count++;
       return undefined;
     }
     return this.#store;
+  }
+
+  get #areWritesPaused(): boolean {
+    // The clock is read only after a first fault.
+    return this.#writesResumeAt !== -Infinity && this.#options.elapsedMs() < this.#writesResumeAt;
   }
 
   #noteReadFault(store: DatabaseStore | undefined, error: unknown): undefined {

@@ -11,6 +11,7 @@ import { readContents, type StoreContents } from "./contents.ts";
 import { isSqliteBusy, isSqliteLost } from "./database-errors.ts";
 import { mikroOptions } from "./mikro-options.ts";
 import type { DatabaseStore } from "./resilient-store.ts";
+import type { FleetStatement } from "./fleet.ts";
 import { identify, isEmpty, quarantine, SqliteFile } from "./sqlite-file.ts";
 import { generationOf, INSERT_REMOVALS, INSERT_VEHICLES, OR_RENEW, PING, UNLESS_OUTRANKED } from "./statements.ts";
 import { sweep } from "./sweep.ts";
@@ -65,6 +66,8 @@ export class SqliteStore implements DatabaseStore {
   readonly #recordRemoval: Statement<[vin: string, vin: string, removedAt: number]>;
   readonly #delete: Statement<[vin: string]>;
   readonly #pings: readonly Statement<[]>[];
+  /** The statements of the fleet that have run. */
+  readonly #coordination = new Map<string, Statement<unknown[], unknown[]>>();
   readonly #begin: Statement<[]>;
   readonly #commit: Statement<[]>;
 
@@ -153,6 +156,20 @@ export class SqliteStore implements DatabaseStore {
 
   contents(): Promise<StoreContents> {
     return readContents(this.#orm.em.fork(), SIZE);
+  }
+
+  coordinate({ sqlite }: FleetStatement, values: readonly (string | number)[]): Promise<unknown[][]> {
+    const write = (): unknown[][] => {
+      this.#file.assertInPlace();
+      const prepared = this.#coordination.get(sqlite) ?? this.#client.prepare<unknown[], unknown[]>(sqlite);
+      this.#coordination.set(sqlite, prepared);
+      if (!prepared.reader) {
+        prepared.run(...values);
+        return [];
+      }
+      return prepared.raw(true).all(...values);
+    };
+    return whenFree(write, this.#options.putPatienceMs);
   }
 
   async ping(): Promise<void> {
@@ -247,12 +264,15 @@ function logQuarantine(path: string | undefined, logger: Logger): void {
 }
 
 /** Writes as soon as no other process holds the lock. */
-async function whenFree<Result>(write: () => Result | Promise<Result>): Promise<Result> {
+async function whenFree<Result>(
+  write: () => Result | Promise<Result>,
+  patienceMs: number = BUSY_PATIENCE_MS,
+): Promise<Result> {
   for (let waitedMs = 0; ; waitedMs += BUSY_PAUSE_MS) {
     try {
       return await write();
     } catch (error) {
-      if (!isSqliteBusy(error) || waitedMs >= BUSY_PATIENCE_MS) {
+      if (!isSqliteBusy(error) || waitedMs >= patienceMs) {
         throw error;
       }
       await setTimeout(BUSY_PAUSE_MS);

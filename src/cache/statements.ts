@@ -32,4 +32,8 @@ export const OR_RENEW =
   "on conflict (vin) do update set generation = excluded.generation, removed_at = excluded.removed_at";
 
 /** Show that the database answers and has our tables. The first gives the generation of VINs without a record. */
-export const PING = ["select generation from vehicle_removals where vin = ''", "select vin from vehicles limit 0"];
+export const PING = [
+  "select generation from vehicle_removals where vin = ''",
+  "select vin from vehicles limit 0",
+  "select vin from fleet_budget, fleet_leases, fleet_members limit 0",
+];

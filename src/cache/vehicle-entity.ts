@@ -53,6 +53,42 @@ export const RemovalEntity = defineEntity({
   },
 });
 
+/** vPIC's budget, in a single row. Times are those of the database, in us since the epoch. */
+export const BudgetEntity = defineEntity({
+  name: "FleetBudget",
+  tableName: "fleet_budget",
+  properties: {
+    id: p.integer().primary().autoincrement(false),
+    /** When the budget is full again. Each request moves it by the time between two requests. */
+    spentUntil: p.bigint("number"),
+    /** When the next probe of vPIC is allowed. */
+    probeAt: p.bigint("number"),
+  },
+});
+
+/** A VIN that a process asks vPIC for. */
+export const LeaseEntity = defineEntity({
+  name: "FleetLease",
+  tableName: "fleet_leases",
+  properties: {
+    vin: p.text().primary(),
+    holder: p.text(),
+    /** In us since the epoch. */
+    expiresAt: p.bigint("number"),
+  },
+});
+
+/** A process that used vPIC's budget lately. */
+export const MemberEntity = defineEntity({
+  name: "FleetMember",
+  tableName: "fleet_members",
+  properties: {
+    id: p.text().primary(),
+    /** In us since the epoch. */
+    seenAt: p.bigint("number"),
+  },
+});
+
 /** The entity's properties, each a column. */
 export type VehicleProperty = Exclude<keyof InferEntity<typeof VehicleEntity>, symbol>;
 

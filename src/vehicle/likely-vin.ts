@@ -32,6 +32,7 @@ export function withLikelyVin(source: VehicleSource, judge: VehicleSource): Vehi
   let lastGuess: Promise<Vin | undefined> = Promise.resolve(undefined);
   return {
     name: source.name,
+    refusalOf: (vin) => source.refusalOf?.(vin),
     async decode(query, signal) {
       const decode = await source.decode(query, signal);
       if (!isDoubtful(decode)) {

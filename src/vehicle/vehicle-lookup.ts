@@ -1,4 +1,5 @@
 import { NoSourceAvailableError, SourceUnavailableError, VinNotDecodedError } from "./errors.ts";
+import type { Fleet } from "./fleet.ts";
 import { judgeFreshness } from "./freshness.ts";
 import type { Freshness, FreshnessPolicy } from "./freshness.ts";
 import { SingleFlight } from "./single-flight.ts";
@@ -35,6 +36,8 @@ export interface VehicleLookupOptions {
   /** In order of preference. */
   readonly sources: readonly VehicleSource[];
   readonly freshness: FreshnessPolicy;
+  /** Lets one process at a time ask vPIC for a VIN. Default: this process is alone. */
+  readonly fleet?: Pick<Fleet, "lease"> | undefined;
   /** How long a caller waits for vPIC before the next source is asked, in ms. */
   readonly patienceMs: number;
   /** Called when a source cannot answer. */
@@ -104,7 +107,7 @@ export class VehicleLookup {
       return undefined;
     }
     if (entry.source === "snapshot") {
-      this.#refresh(request.query);
+      this.#refresh(request.query, entry);
     }
     return toResult(request.query, entry, { cached: true, stale: false });
   }
@@ -118,7 +121,7 @@ export class VehicleLookup {
       if (isStale && source.name === "snapshot") {
         continue;
       }
-      const decode = await this.#tryToAsk(source, request, faults);
+      const decode = await this.#tryToAsk(source, request, entry, faults);
       if (decode !== undefined && (isDecoded(decode) || source.name === "vpic")) {
         return toResult(request.query, decode, { cached: false, stale: false });
       }
@@ -142,10 +145,15 @@ export class VehicleLookup {
     return judgeFreshness(entry, this.#options.freshness, this.#now(), request.maxAgeMs);
   }
 
-  async #tryToAsk(source: VehicleSource, request: LookupRequest, faults: unknown[]): Promise<Decode | undefined> {
+  async #tryToAsk(
+    source: VehicleSource,
+    request: LookupRequest,
+    known: CachedVehicle | undefined,
+    faults: unknown[],
+  ): Promise<Decode | undefined> {
     const patienceMs = this.#patienceFor(source, request.timeoutMs);
     try {
-      const question = this.#ask(source, request.query, request.signal, request.keep ?? true);
+      const question = this.#ask(source, request, known);
       return await withinPatience(question, patienceMs);
     } catch (error) {
       request.signal.throwIfAborted();
@@ -155,17 +163,49 @@ export class VehicleLookup {
     }
   }
 
-  #ask(source: VehicleSource, query: VehicleQuery, signal: AbortSignal, keep: boolean): Promise<Decode> {
-    const decodeAndStore = async (flightSignal: AbortSignal): Promise<Decode> => {
-      const removals = await this.#options.store.removalsOf(query.vin);
-      const decode = await source.decode(query, flightSignal);
-      if (decode.vin !== query.vin) {
-        throw new Error("the source answered for another VIN");
-      }
-      await this.#options.store.put(query, decode, removals);
-      return decode;
-    };
-    return this.#flights.join(`${source.name} ${query.vin} ${query.modelYear ?? ""}`, decodeAndStore, signal, { keep });
+  /** @param known the entry of the cache, if there is one. */
+  #ask(
+    source: VehicleSource,
+    { query, signal, keep = true }: Pick<LookupRequest, "query" | "signal" | "keep">,
+    known: CachedVehicle | undefined,
+  ): Promise<Decode> {
+    const start = (flightSignal: AbortSignal): Promise<Decode> =>
+      source.name === "vpic" && this.#options.fleet !== undefined
+        ? this.#askAlone(this.#options.fleet, source, query, known, flightSignal)
+        : this.#decodeAndStore(source, query, flightSignal);
+    return this.#flights.join(`${source.name} ${query.vin} ${query.modelYear ?? ""}`, start, signal, { keep });
+  }
+
+  /** Asks while no other process does. What another one has stored since the cache was read is the answer. */
+  async #askAlone(
+    fleet: Pick<Fleet, "lease">,
+    source: VehicleSource,
+    query: VehicleQuery,
+    known: CachedVehicle | undefined,
+    signal: AbortSignal,
+  ): Promise<Decode> {
+    const refusal = source.refusalOf?.(query.vin);
+    if (refusal !== undefined) {
+      throw refusal;
+    }
+    const release = await fleet.lease(query.vin, signal);
+    try {
+      const stored = ofSameVin(query, await this.#options.store.find(query, "full"));
+      const isNew = stored?.source === "vpic" && stored.decodedAt !== known?.decodedAt;
+      return isNew && isWhole(stored) ? stored : await this.#decodeAndStore(source, query, signal);
+    } finally {
+      release();
+    }
+  }
+
+  async #decodeAndStore(source: VehicleSource, query: VehicleQuery, signal: AbortSignal): Promise<Decode> {
+    const removals = await this.#options.store.removalsOf(query.vin);
+    const decode = await source.decode(query, signal);
+    if (decode.vin !== query.vin) {
+      throw new Error("the source answered for another VIN");
+    }
+    await this.#options.store.put(query, decode, removals);
+    return decode;
   }
 
   #patienceFor(source: VehicleSource, timeoutMs = LONGEST_TIMER_MS): number {
@@ -178,13 +218,13 @@ export class VehicleLookup {
   }
 
   /** Decodes in the background with the sources that rank before the snapshot. */
-  #refresh(query: VehicleQuery): void {
+  #refresh(query: VehicleQuery, known: CachedVehicle): void {
     const [first] = this.#options.sources;
     const isPaused = performance.now() < (this.#noRefreshBefore.get(query.vin) ?? 0);
     if (first === undefined || first.name === "snapshot" || isPaused) {
       return;
     }
-    this.#ask(first, query, NEVER, true).catch((error: unknown) => {
+    this.#ask(first, { query, signal: NEVER }, known).catch((error: unknown) => {
       this.#pauseRefreshOf(query.vin);
       this.#options.onSourceFault(first, error);
     });
@@ -198,6 +238,10 @@ export class VehicleLookup {
       this.#noRefreshBefore.delete(oldest);
     }
   }
+}
+
+function isWhole(entry: CachedVehicle): entry is Decode {
+  return entry.attributes !== undefined;
 }
 
 const NEVER = new AbortController().signal;

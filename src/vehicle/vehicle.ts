@@ -61,6 +61,8 @@ export function isDecoded(vehicle: Vehicle): boolean {
 /** Decodes VINs. */
 export interface VehicleSource {
   readonly name: SourceName;
+  /** Why the source cannot answer now, if it knows without asking. Default: it does not know. */
+  readonly refusalOf?: (vin: Vin) => Error | undefined;
   /**
    * @param signal aborted when no caller waits for the answer any more or the process stops.
    * @throws SourceUnavailableError when the source cannot answer now; the reason of `signal` when aborted.

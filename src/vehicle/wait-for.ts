@@ -14,3 +14,14 @@ export async function waitFor<T>(work: Promise<T>, signal: AbortSignal): Promise
     signal.removeEventListener("abort", leave);
   }
 }
+
+/** @throws the reason of `signal` when it is aborted first. */
+export async function sleep(durationMs: number, signal: AbortSignal): Promise<void> {
+  const { promise: end, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), durationMs);
+  try {
+    await waitFor(end, signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}

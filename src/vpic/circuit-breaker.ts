@@ -1,4 +1,5 @@
 import { SourceUnavailableError } from "../vehicle/errors.ts";
+import type { Fleet } from "../vehicle/fleet.ts";
 import type { Vin } from "../vehicle/vin.ts";
 import type { Call } from "./call.ts";
 import type { Batch } from "./gatherer.ts";
@@ -56,6 +57,11 @@ export class CircuitBreaker {
   /** Aborted with the error for callers as soon as the breaker opens. Replaced by a new signal when a probe begins. */
   get opened(): AbortSignal {
     return this.#opened.signal;
+  }
+
+  /** The time until the next probe if this one fails or is not made, in ms. */
+  get pauseMs(): number {
+    return this.#pauseMs;
   }
 
   /** Why no attempt is allowed now, or undefined when one is. */
@@ -246,13 +252,22 @@ export function withRefusal<I>(breaker: CircuitBreaker, call: Call<I>): Call<I> 
   };
 }
 
-/** Records every attempt, and refuses attempts while the breaker is open. */
-export function withCircuitBreaker(breaker: CircuitBreaker, call: Call<Batch>): Call<Batch> {
+/** Lets the processes of a fleet probe vPIC in turn. */
+export type Probes = Pick<Fleet, "mayProbe" | "endProbing">;
+
+/** Records every attempt, and refuses attempts while the breaker is open. Other processes may have the probe. */
+export function withCircuitBreaker(breaker: CircuitBreaker, call: Call<Batch>, probes?: Probes): Call<Batch> {
   return async (batch, stop) => {
     const pass = breaker.begin();
+    const isProbe = breaker.state === "half-open";
+    if (isProbe && probes !== undefined && !(await probes.mayProbe(breaker.pauseMs))) {
+      pass.end("cancelled");
+      throw breaker.refusal ?? toRefusal(breaker.pauseMs);
+    }
     try {
       await call(batch, stop);
       pass.end("answered");
+      await (isProbe ? probes?.endProbing() : undefined);
     } catch (error) {
       if (!(error instanceof VpicError)) {
         // A caller that leaves or a full queue is not a failure of vPIC.

@@ -1,6 +1,6 @@
 import type { Logger } from "../telemetry/logger.ts";
 import type { Call } from "./call.ts";
-import type { CircuitBreaker } from "./circuit-breaker.ts";
+import type { CircuitBreaker, Probes } from "./circuit-breaker.ts";
 import { withCircuitBreaker, withRefusal } from "./circuit-breaker.ts";
 import type { ConcurrencyLimit } from "./concurrency-limit.ts";
 import { withConcurrencyLimit } from "./concurrency-limit.ts";
@@ -29,6 +29,8 @@ export interface VpicAttempt {
 
 export interface Policies {
   readonly breaker: CircuitBreaker;
+  /** Default: this process probes alone. */
+  readonly probes: Probes | undefined;
   readonly limit: ConcurrencyLimit;
   readonly budget: RequestBudget;
   readonly resting: RestingVins;
@@ -44,7 +46,7 @@ export interface Policies {
  * has a token is sent at once, so vPIC never receives more in any period than the budget allows.
  */
 export function withPolicies(
-  { breaker, limit, budget, resting, attemptTimeoutMs, random, onAttempt, logger }: Policies,
+  { breaker, probes, limit, budget, resting, attemptTimeoutMs, random, onAttempt, logger }: Policies,
   ask: Call<Batch>,
 ): Call<Batch> {
   return withRefusal(
@@ -59,6 +61,7 @@ export function withPolicies(
             limit,
             withRequestBudget(budget, withReport(onAttempt, logger, withAttemptTimeout(attemptTimeoutMs, ask))),
           ),
+          probes,
         ),
       ),
     ),

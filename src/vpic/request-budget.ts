@@ -1,3 +1,4 @@
+import type { RequestRate } from "../vehicle/fleet.ts";
 import { waitFor } from "../vehicle/wait-for.ts";
 import type { Call } from "./call.ts";
 import { VpicError } from "./vpic-error.ts";
@@ -14,15 +15,14 @@ export interface RequestBudget {
   readonly waiting: number;
 }
 
-export interface TokenBucketOptions {
-  /** The sustained rate; a fraction is fine. */
-  readonly requestsPerSecond: number;
-  /** The burst size. In any `t` seconds at most `burst + t * requestsPerSecond` requests are sent. */
-  readonly burst: number;
+/** The rate may be a fraction. */
+export interface TokenBucketOptions extends RequestRate {
+  /** How many requests may be sent at once in the beginning. Default: the burst. */
+  readonly tokens?: number;
 }
 
 /** The longest pause. A longer one means that a clock is wrong. */
-const MAX_PAUSE_MS = 5 * 60_000;
+export const MAX_PAUSE_MS = 5 * 60_000;
 
 /** The request budget of this process alone. First come, first served. */
 export class TokenBucket implements RequestBudget {
@@ -37,7 +37,7 @@ export class TokenBucket implements RequestBudget {
   constructor(options: TokenBucketOptions) {
     this.#tokensPerMs = options.requestsPerSecond / 1_000;
     this.#burst = options.burst;
-    this.#tokens = options.burst;
+    this.#tokens = options.tokens ?? options.burst;
   }
 
   get available(): number {

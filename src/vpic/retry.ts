@@ -1,5 +1,5 @@
 import { SourceUnavailableError } from "../vehicle/errors.ts";
-import { waitFor } from "../vehicle/wait-for.ts";
+import { sleep } from "../vehicle/wait-for.ts";
 import type { Call, Stop } from "./call.ts";
 import type { Batch } from "./gatherer.ts";
 import { VpicError } from "./vpic-error.ts";
@@ -63,14 +63,4 @@ function mayBeOneVin(error: VpicError, attempt: number): boolean {
 function backOffMs({ maxAttempts, minDelayMs, maxDelayMs, random }: RetryOptions, attempt: number): number {
   const upperEndMs = Math.max(minDelayMs, maxDelayMs / 2 ** Math.max(0, maxAttempts - 1 - attempt));
   return minDelayMs + random() * (upperEndMs - minDelayMs);
-}
-
-async function sleep(durationMs: number, signal: AbortSignal): Promise<void> {
-  const { promise: end, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), durationMs);
-  try {
-    await waitFor(end, signal);
-  } finally {
-    clearTimeout(timer);
-  }
 }

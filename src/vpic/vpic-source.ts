@@ -1,6 +1,9 @@
 import type { Logger } from "../telemetry/logger.ts";
 import type { VpicReading } from "../telemetry/metrics.ts";
+import type { SourceUnavailableError } from "../vehicle/errors.ts";
+import type { Fleet } from "../vehicle/fleet.ts";
 import type { Decode, VehicleQuery, VehicleSource } from "../vehicle/vehicle.ts";
+import type { Vin } from "../vehicle/vin.ts";
 import type { Call } from "./call.ts";
 import type { BreakerState } from "./circuit-breaker.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
@@ -10,6 +13,7 @@ import { Gatherer, Question } from "./gatherer.ts";
 import type { VpicAttempt } from "./policies.ts";
 import { withPolicies } from "./policies.ts";
 import type { RequestBudget } from "./request-budget.ts";
+import { FleetBudget } from "./fleet-budget.ts";
 import { TokenBucket } from "./request-budget.ts";
 import { RestingVins } from "./resting-vins.ts";
 import { findDecode } from "./vpic-answer.ts";
@@ -33,8 +37,8 @@ export interface VpicPolicyOptions {
   readonly requestsPerSecond?: number;
   /** The burst size. Default: four seconds of the rate. */
   readonly burst?: number;
-  /** A budget shared with other processes, instead of one for this process. */
-  readonly budget?: RequestBudget;
+  /** The processes that share the budget and probe vPIC in turn. Default: this process is alone. */
+  readonly fleet?: Fleet | undefined;
   /** Time limit of one request as a whole. Default: 8 s, which a cold vPIC needs. */
   readonly attemptTimeoutMs?: number;
   /** Called after every request, for metrics. Default: none. */
@@ -67,7 +71,7 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
 
   constructor(options: VpicPolicyOptions, transport: VpicTransport) {
     this.#transport = transport;
-    const { logger, onAttempt = () => undefined, now = Date.now, random = Math.random } = options;
+    const { logger, fleet, onAttempt = () => undefined, now = Date.now, random = Math.random } = options;
     const { requestsPerSecond = DEFAULT_REQUESTS_PER_SECOND, attemptTimeoutMs = ATTEMPT_TIMEOUT_MS } = options;
     const { burst = Math.max(1, BURST_SECONDS * requestsPerSecond) } = options;
     this.#breaker = new CircuitBreaker((state, reason) => {
@@ -77,10 +81,11 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
         this.#resting.clear();
       }
     });
-    this.#budget = options.budget ?? new TokenBucket({ requestsPerSecond, burst });
+    const rate = { requestsPerSecond, burst };
+    this.#budget = fleet === undefined ? new TokenBucket(rate) : new FleetBudget(fleet, rate);
     const [breaker, limit, budget, resting] = [this.#breaker, this.#limit, this.#budget, this.#resting];
     const ask = withPolicies(
-      { breaker, limit, budget, resting, attemptTimeoutMs, random, onAttempt, logger },
+      { breaker, probes: fleet, limit, budget, resting, attemptTimeoutMs, random, onAttempt, logger },
       createAsk(transport, now),
     );
     this.#gatherer = new Gatherer(ask);
@@ -92,13 +97,17 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
    */
   async decode(query: VehicleQuery, signal: AbortSignal): Promise<Decode> {
     signal.throwIfAborted();
-    const refusal = this.#breaker.refusal ?? this.#resting.refusalOf(query.vin);
+    const refusal = this.refusalOf(query.vin);
     if (refusal !== undefined) {
       throw refusal;
     }
     const question = new Question(query, signal);
     this.#gatherer.submit(question);
     return await question.answer;
+  }
+
+  refusalOf(vin: Vin): SourceUnavailableError | undefined {
+    return this.#breaker.refusal ?? this.#resting.refusalOf(vin);
   }
 
   /** For metrics and health. */

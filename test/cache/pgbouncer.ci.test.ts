@@ -46,7 +46,9 @@ describe.each(["read committed", "repeatable read"])("at the isolation level %s"
   afterAll(() => direct.close());
 
   describeVehicleStore("PostgreSQL through PgBouncer", async () => {
-    await direct.em.execute("drop table if exists vehicles, vehicle_removals, mikro_orm_migrations");
+    await direct.em.execute(
+      "drop table if exists vehicles, vehicle_removals, fleet_budget, fleet_leases, fleet_members, mikro_orm_migrations",
+    );
     let time = NOON;
     return {
       open: () => open(databaseUrl, () => time),

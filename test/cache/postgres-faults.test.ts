@@ -131,6 +131,7 @@ describe("a PostgreSQL server", () => {
   test.each([
     ["all tables were", "drop table vehicles, vehicle_removals, mikro_orm_migrations"],
     ["the vehicles were", "drop table vehicles"],
+    ["the leases were", "drop table fleet_leases"],
     ["the records of removals were", "drop table vehicle_removals"],
   ])("gets new tables when %s dropped", async (_, drop) => {
     await using vehicles = await open();

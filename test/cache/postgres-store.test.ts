@@ -22,7 +22,9 @@ afterAll(async () => {
 
 describeVehicleStore("PostgreSQL", async () => {
   // Ten times faster than a database for each test.
-  await orm.em.execute("drop table if exists vehicles, vehicle_removals, mikro_orm_migrations");
+  await orm.em.execute(
+    "drop table if exists vehicles, vehicle_removals, fleet_budget, fleet_leases, fleet_members, mikro_orm_migrations",
+  );
   let time = NOON;
   return {
     open: () => openVehicleStore({ databaseUrl, logger: silentLogger, now: () => time, patienceMs: 10_000 }),

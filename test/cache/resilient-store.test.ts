@@ -76,6 +76,7 @@ function databaseOf(number: number): DatabaseStore {
     remove: async () => answer("remove", true),
     sweep: async () => answer("sweep", 3),
     contents: async () => answer("contents", { entries: [], bytes: number }),
+    coordinate: async () => answer("coordinate", []),
     ping: async () => answer("ping", undefined),
     discard: async () => {
       fault = undefined;

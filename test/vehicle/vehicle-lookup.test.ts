@@ -367,3 +367,62 @@ describe("an entry of the snapshot", () => {
     expect(vpic.asked).toHaveLength(0);
   });
 });
+
+describe("a VIN that another process asks vPIC for", () => {
+  test("is answered by what that process stores, without asking", async () => {
+    const vpic = new ScriptedSource("vpic");
+    const store = new MemoryStore();
+    const lookup = new VehicleLookup({
+      store,
+      sources: [vpic],
+      freshness,
+      patienceMs: 2_000,
+      onSourceFault: () => undefined,
+      fleet: {
+        lease: async () => {
+          await remember(store, aVehicle({ decodedAt: Date.now(), model: "of the other" }));
+          return () => undefined;
+        },
+      },
+    });
+
+    const { vehicle } = await lookup.lookup(aRequest());
+
+    expect([vehicle.model, vpic.asked]).toEqual(["of the other", []]);
+  });
+
+  test("is asked for when that process stored nothing, and released afterwards", async () => {
+    const vpic = new ScriptedSource("vpic");
+    let released = 0;
+    const lookup = new VehicleLookup({
+      store: new MemoryStore(),
+      sources: [vpic],
+      freshness,
+      patienceMs: 2_000,
+      onSourceFault: () => undefined,
+      fleet: { lease: async () => () => void released++ },
+    });
+
+    await lookup.lookup(aRequest());
+
+    expect([vpic.asked.length, released]).toEqual([1, 1]);
+  });
+
+  test("is answered by the snapshot when the caller's patience ends", async () => {
+    const vpic = new ScriptedSource("vpic");
+    const lookup = new VehicleLookup({
+      store: new MemoryStore(),
+      sources: [vpic, new ScriptedSource("snapshot")],
+      freshness,
+      patienceMs: 2_000,
+      onSourceFault: () => undefined,
+      fleet: { lease: () => new Promise(() => undefined) },
+    });
+    const answer = lookup.lookup(aRequest());
+
+    await vi.advanceTimersByTimeAsync(2_000);
+
+    expect((await answer).vehicle.source).toBe("snapshot");
+    expect(vpic.asked).toEqual([]);
+  });
+});

@@ -64,6 +64,34 @@ function failWith(failure: Error): Call<Batch> {
   return async () => await Promise.reject(failure);
 }
 
+describe("a breaker in a fleet", () => {
+  const fleet = { granted: true, ended: 0 };
+  const probes = {
+    mayProbe: async () => fleet.granted,
+    endProbing: async () => {
+      fleet.ended++;
+    },
+  };
+
+  test("sends no probe while another process has it, and tells the others when its own is answered", async () => {
+    const breaker = openBreaker();
+    let sent = 0;
+    const call = withCircuitBreaker(breaker, async () => void sent++, probes);
+    await vi.advanceTimersByTimeAsync(5_000);
+    fleet.granted = false;
+    const refused = call(nextBatch(), STOP);
+
+    await expect(refused).rejects.toThrow(SourceUnavailableError);
+    expect([breaker.state, sent, fleet.ended]).toEqual(["open", 0, 0]);
+
+    await vi.advanceTimersByTimeAsync(5_000);
+    fleet.granted = true;
+    await call(nextBatch(), STOP);
+
+    expect([breaker.state, sent, fleet.ended]).toEqual(["closed", 1, 1]);
+  });
+});
+
 function openBreaker(): CircuitBreaker {
   const breaker = new CircuitBreaker();
   attempt(breaker, "---");

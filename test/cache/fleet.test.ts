@@ -1,0 +1,178 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { DatabaseFleet, type FleetDatabase } from "../../src/cache/fleet.ts";
+import { openVehicleStore, type OpenVehicleStore } from "../../src/cache/open-vehicle-store.ts";
+import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
+import { parseVin } from "../../src/vehicle/vin.ts";
+import { eventually } from "../support/eventually.ts";
+import { createSharedDatabase } from "../support/shared.ts";
+import { silentLogger } from "../support/silent-logger.ts";
+import { someVins } from "../support/vehicle-samples.ts";
+
+const VIN = parseVin("1XPWD40X1ED215307");
+/** So slow that the budget does not grow during a test. */
+const RATE = { requestsPerSecond: 0.001, burst: 5 };
+const STEP_MS = 1_000_000;
+
+let directory: string;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "vehicle-fleet-"));
+});
+
+afterAll(() => rm(directory, { recursive: true }));
+
+/** A statement past the fleet. */
+async function run(store: FleetDatabase, text: string): Promise<unknown[][]> {
+  return store.coordinate({ sqlite: text, postgres: text }, []);
+}
+
+describe.each(["sqlite", "postgres"] as const)("processes that share a cache in %s", (kind) => {
+  let databases = 0;
+  let databaseUrl: string;
+  let opened: AsyncDisposableStack;
+  let store: OpenVehicleStore;
+  let first: DatabaseFleet;
+  let second: DatabaseFleet;
+
+  async function openStore(): Promise<OpenVehicleStore> {
+    return opened.use(await openVehicleStore({ databaseUrl, logger: silentLogger, patienceMs: 10_000 }));
+  }
+
+  beforeEach(async () => {
+    const name = `fleet_${databases++}`;
+    databaseUrl = kind === "sqlite" ? `sqlite:${join(directory, name)}` : await createSharedDatabase(name);
+    opened = new AsyncDisposableStack();
+    store = await openStore();
+    first = opened.use(new DatabaseFleet(store));
+    second = opened.use(new DatabaseFleet(await openStore()));
+  });
+
+  afterEach(() => opened.disposeAsync());
+
+  test("send no more requests together than the budget allows", async () => {
+    const left: number[] = [];
+    for (let request = 0; request < 3; request++) {
+      left.push(...(await Promise.all([first.takeRequest(RATE), second.takeRequest(RATE)])));
+    }
+
+    expect(left.filter((number) => number >= 0).toSorted()).toEqual([0, 1, 2, 3, 4]);
+    expect(Math.min(...left)).toBeLessThan(-STEP_MS / 2);
+    expect(Math.max(first.size, second.size)).toBe(2);
+  });
+
+  test("have no new burst after a restart", async () => {
+    for (let request = 0; request < RATE.burst; request++) {
+      await first.takeRequest(RATE);
+    }
+    const restarted = opened.use(new DatabaseFleet(await openStore()));
+
+    expect(await restarted.takeRequest(RATE)).toBeLessThan(0);
+  });
+
+  test("are not blocked by a clock that was set back", async () => {
+    await run(store, "update fleet_budget set spent_until = 9000000000000000, probe_at = 9000000000000000");
+
+    const left = await first.takeRequest(RATE);
+    const mayProbe = await first.mayProbe(5_000);
+
+    expect(left).toBeLessThan(0);
+    expect(left).toBeGreaterThanOrEqual(-STEP_MS);
+    expect(mayProbe).toBe(true);
+  });
+
+  test("have one request left after a pause", async () => {
+    await first.drainBudget(RATE);
+
+    expect([await first.takeRequest(RATE), (await second.takeRequest(RATE)) < 0]).toEqual([0, true]);
+  });
+
+  test("ask for a VIN one after the other", async () => {
+    const { signal } = new AbortController();
+    const release = await first.lease(VIN, signal);
+    const order: string[] = [];
+    const waiting = second.lease(VIN, signal).then(() => order.push("second has it"));
+    await second.lease(someVins(1)[0] ?? VIN, signal);
+
+    order.push("first releases it");
+    release();
+    await waiting;
+
+    expect(order).toEqual(["first releases it", "second has it"]);
+  });
+
+  test("share a lease within a process until the last caller has released it", async () => {
+    const { signal } = new AbortController();
+    const releases = [await first.lease(VIN, signal), await first.lease(VIN, signal)];
+    releases[0]?.();
+    await first.lease(someVins(1)[0] ?? VIN, signal);
+
+    const held = await run(store, `select vin from fleet_leases where vin = '${VIN}'`);
+    releases[1]?.();
+    await second.lease(VIN, signal);
+
+    expect(held).toEqual([[VIN]]);
+  });
+
+  test("do not wait for a process that died", async () => {
+    const { signal } = new AbortController();
+    await first.lease(VIN, signal);
+    first[Symbol.dispose]();
+    await run(store, "update fleet_leases set expires_at = 0");
+
+    await expect(second.lease(VIN, signal)).resolves.toBeTypeOf("function");
+  });
+
+  test("renew their leases", async () => {
+    await first.lease(VIN, new AbortController().signal);
+    const expiry = async (): Promise<number> =>
+      Number((await run(store, "select expires_at from fleet_leases"))[0]?.[0]);
+    const before = await expiry();
+
+    await eventually(async () => expect(await expiry()).toBeGreaterThan(before));
+  });
+
+  test("stop waiting when the caller has gone", async () => {
+    await first.lease(VIN, new AbortController().signal);
+    const caller = new AbortController();
+    const waiting = second.lease(VIN, caller.signal);
+
+    caller.abort(new Error("gone"));
+
+    await expect(waiting).rejects.toThrow("gone");
+  });
+
+  test("lease a batch in one statement", async () => {
+    let statements = 0;
+    using counted = new DatabaseFleet({
+      coordinate: (statement, values) => {
+        statements++;
+        return store.coordinate(statement, values);
+      },
+    });
+
+    await Promise.all(someVins(100).map((vin) => counted.lease(vin, new AbortController().signal)));
+
+    expect(statements).toBe(1);
+  });
+
+  test("probe vPIC in turn until one of them has an answer", async () => {
+    const answers = [await first.mayProbe(60_000), await second.mayProbe(60_000), await first.mayProbe(60_000)];
+    await first.endProbing();
+
+    expect([...answers, await second.mayProbe(60_000)]).toEqual([true, false, false, true]);
+  });
+});
+
+test("without its database, a process decides alone", async () => {
+  const broken = { coordinate: () => Promise.reject(new StoreUnavailableError("gone")) };
+  using fleet = new DatabaseFleet(broken);
+
+  const release = await fleet.lease(VIN, new AbortController().signal);
+  release();
+
+  expect(await fleet.mayProbe(5_000)).toBe(true);
+  await expect(fleet.takeRequest(RATE)).rejects.toThrow(StoreUnavailableError);
+});
