@@ -24,11 +24,9 @@ import { VehicleEntity } from "./vehicle-entity.ts";
 import { ALL_COLUMNS, columnsOf, fromRow, KEY_COLUMNS, toKey, toRow } from "./vehicle-row.ts";
 import { type Put, type WriteBatch, type WriteOutcome, WriteQueue } from "./write-queue.ts";
 
-const WAITS = {
-  connectionTimeoutMillis: 500,
-  // The server enforces the limits below; this one is for a server that no longer answers.
-  query_timeout: 1_000,
-};
+const CONNECT_TIMEOUT_MS = 500;
+/** The server enforces the limits below; this one is for a server that no longer answers. */
+const QUERY_TIMEOUT_MS = 1_000;
 
 /** For each kind of read, so that connections remain for the writer, pings and sweeping. */
 const READS = { maxKeys: 256, maxRunning: 2 };
@@ -248,11 +246,15 @@ export class PostgresStore implements DatabaseStore {
 
 /** Connects to PostgreSQL and creates missing tables. The database must exist. */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<PostgresStore> {
-  const { url, databasePool, logger } = options;
+  const { url, databasePool, logger, readPatienceMs } = options;
   await using opened = new AsyncDisposableStack();
   const orm = await MikroORM.init({
     ...mikroOptions(logger),
-    ...(await postgresOptions(url, { max: databasePool, ...WAITS })),
+    ...(await postgresOptions(url, {
+      max: databasePool,
+      connectionTimeoutMillis: Math.max(CONNECT_TIMEOUT_MS, readPatienceMs),
+      query_timeout: Math.max(QUERY_TIMEOUT_MS, readPatienceMs),
+    })),
   });
   opened.defer(() => orm.close());
   const pool: PostgresPool = await orm.em.getConnection().getNativeClient();

@@ -131,7 +131,6 @@ describe("a PostgreSQL server", () => {
   test.each([
     ["all tables were", "drop table vehicles, vehicle_removals, mikro_orm_migrations"],
     ["the vehicles were", "drop table vehicles"],
-    ["the leases were", "drop table fleet_leases"],
     ["the records of removals were", "drop table vehicle_removals"],
   ])("gets new tables when %s dropped", async (_, drop) => {
     await using vehicles = await open();
@@ -147,6 +146,16 @@ describe("a PostgreSQL server", () => {
 
     expect([found, stored, storedLater]).toEqual([expect.anything(), false, true]);
     expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
+  });
+
+  test("gets new tables when what processes share was dropped", async () => {
+    await using vehicles = await open();
+    await execute("drop table fleet_leases");
+
+    await vehicles.ping();
+
+    const text = "select vin from fleet_leases";
+    expect(await vehicles.coordinate({ sqlite: text, postgres: text }, [])).toEqual([]);
   });
 
   test("is asked again when others hold a VIN's lock for longer than one attempt waits", async () => {
