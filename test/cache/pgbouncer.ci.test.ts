@@ -77,8 +77,8 @@ describe("through PgBouncer in transaction mode", () => {
 
     expect(stored).toEqual(vins.flatMap(() => [true, true]));
     expect([vehicles.faults(), others.faults()]).toEqual([
-      { reads: 0, writes: 0 },
-      { reads: 0, writes: 0 },
+      { reads: 0, writes: 0, removals: 0 },
+      { reads: 0, writes: 0, removals: 0 },
     ]);
     expect(logger.lines.map(({ message }) => message)).toContain(
       "a pooler shares PostgreSQL's connections; continuing without prepared statements",

@@ -123,7 +123,7 @@ describe("a PostgreSQL server", () => {
     await untilItAnswers(vehicles);
 
     expect([found, stored]).toEqual([undefined, false]);
-    expect(vehicles.faults()).toEqual({ reads: 1, writes: 1 });
+    expect(vehicles.faults()).toEqual({ reads: 1, writes: 1, removals: 1 });
     expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
     expect(await vehicles.put({ vin: VIN }, decodeOf(VIN), before)).toBe(true);
   });
