@@ -60,7 +60,11 @@ function readModels(
   };
 }
 
-/** @param ids the patterns in the order of their schemas. */
+/**
+ * Reads the table twice, so that its values, which are many, are in memory only as the result.
+ *
+ * @param ids the patterns in the order of their schemas.
+ */
 function readPatterns(
   source: Database.Database,
   attributes: Attributes,
@@ -68,25 +72,16 @@ function readPatterns(
 ): SpecColumns["patterns"] {
   const places = new Map(ids.map((id, place) => [id, place]));
   const keys: number[][] = ids.map(() => []);
-  const values: { attribute: number; changedOn: number }[][] = ids.map(() => []);
+  const valueCounts: number[] = ids.map(() => 0);
   const impossible = new Set<number>();
   const seen = new Set<string>();
-  const rows = source.prepare<[], SourceValue>(`
-    SELECT p.VSpecSchemaPatternId AS patternId, p.IsKey AS isKey, p.ElementId AS elementId,
-      p.AttributeId AS attributeId, ${CHANGED_ON} AS changedOn
-    FROM VehicleSpecPattern p WHERE p.IsKey IS NOT NULL ORDER BY p.Id`);
-  for (const { patternId, isKey, elementId, attributeId, changedOn } of rows.iterate()) {
-    const place = places.get(patternId);
-    const attribute = place === undefined ? undefined : attributes.placeOf(elementId, attributeId);
-    if (place === undefined) {
-      continue;
-    }
-    if (isKey === 0) {
-      values[place]?.push(...(attribute === undefined ? [] : [{ attribute, changedOn }]));
+  for (const { place, isKey, elementId, attributeId, attribute } of rowsOf(source, attributes, places)) {
+    if (!isKey) {
+      valueCounts[place] = (valueCounts[place] ?? 0) + (attribute === undefined ? 0 : 1);
       continue;
     }
     // No vehicle is known to have a value of a private variable, and NHTSA counts a key stated twice as missing once.
-    const key = `${patternId} ${elementId} ${attributeId.toLowerCase()}`;
+    const key = `${place} ${elementId} ${attributeId.toLowerCase()}`;
     if (attribute === undefined || seen.has(key)) {
       impossible.add(place);
     } else {
@@ -95,22 +90,60 @@ function readPatterns(
     seen.add(key);
   }
   for (const place of impossible) {
-    values[place] = [];
+    valueCounts[place] = 0;
+  }
+  const valueStart = totalsOf(valueCounts);
+  const next = valueStart.slice();
+  const valueAttribute = new Uint32Array(valueStart.at(-1) ?? 0);
+  const valueChangedOn = new Float64Array(valueAttribute.length);
+  for (const { place, isKey, attribute, changedOn } of rowsOf(source, attributes, places)) {
+    if (!isKey && attribute !== undefined && !impossible.has(place)) {
+      const at = next[place] ?? 0;
+      valueAttribute[at] = attribute;
+      valueChangedOn[at] = changedOn;
+      next[place] = at + 1;
+    }
   }
   return {
     id: Uint32Array.from(ids),
-    keyStart: totalsOf(keys),
+    keyStart: totalsOf(keys.map((list) => list.length)),
     keyAttribute: Uint32Array.from(keys.flat()),
-    valueStart: totalsOf(values),
-    valueAttribute: Uint32Array.from(values.flat(), ({ attribute }) => attribute),
-    valueChangedOn: Float64Array.from(values.flat(), ({ changedOn }) => changedOn),
+    valueStart,
+    valueAttribute,
+    valueChangedOn,
   };
 }
 
-/** The start of each list when all are put one after the other, and the end of the last. */
-function totalsOf(lists: readonly (readonly unknown[])[]): Uint32Array {
+interface SpecRow extends Pick<SourceValue, "elementId" | "attributeId" | "changedOn"> {
+  /** The index of its pattern. */
+  readonly place: number;
+  readonly isKey: boolean;
+  /** Undefined when the variable is private. */
+  readonly attribute: number | undefined;
+}
+
+function* rowsOf(
+  source: Database.Database,
+  attributes: Attributes,
+  places: ReadonlyMap<number, number>,
+): Generator<SpecRow> {
+  const rows = source.prepare<[], SourceValue>(`
+    SELECT p.VSpecSchemaPatternId AS patternId, p.IsKey AS isKey, p.ElementId AS elementId,
+      p.AttributeId AS attributeId, ${CHANGED_ON} AS changedOn
+    FROM VehicleSpecPattern p WHERE p.IsKey IS NOT NULL ORDER BY p.Id`);
+  for (const { patternId, isKey, elementId, attributeId, changedOn } of rows.iterate()) {
+    const place = places.get(patternId);
+    if (place !== undefined) {
+      const attribute = attributes.placeOf(elementId, attributeId);
+      yield { place, isKey: isKey !== 0, elementId, attributeId, attribute, changedOn };
+    }
+  }
+}
+
+/** Where each owner's rows begin when all are put one after the other, and the end of the last. */
+function totalsOf(counts: readonly number[]): Uint32Array {
   let total = 0;
-  return Uint32Array.from([0, ...lists.map((list) => (total += list.length))]);
+  return Uint32Array.from([0, ...counts.map((count) => (total += count))]);
 }
 
 function first([owner]: readonly [number, number]): number {

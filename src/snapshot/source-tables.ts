@@ -41,7 +41,7 @@ export function openSource(path: string): Database.Database & Disposable {
   try {
     database = new Database(path);
     // Published files may be in write-ahead mode, which would create more files next to them.
-    database.exec("PRAGMA journal_mode = OFF; PRAGMA locking_mode = EXCLUSIVE");
+    database.exec("PRAGMA journal_mode = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -4096");
     database.prepare("SELECT count(*) FROM sqlite_master").get();
   } catch (cause) {
     database?.close();

@@ -39,9 +39,9 @@ export type UnpackMessage =
 
 export const UNPACK_PROCESS = new URL("./unpack-process.ts", import.meta.url);
 export const UNPACK_PROCESS_OPTIONS: ForkOptions = {
-  // Collecting garbage more often than usual takes a fifth less memory. Options of this process, such as `--eval`, may
+  // Collecting garbage more often than usual takes a third less memory. Options of this process, such as `--eval`, may
   // not be valid for a file.
-  execArgv: ["--max-semi-space-size=4", "--heap-growing-percent=30"],
+  execArgv: ["--max-semi-space-size=4", "--heap-growing-percent=15"],
 };
 const TEMPORARY_MARK = ".part-";
 /** The unpacked file of version 0.1.0 and its temporary files. */
