@@ -5,11 +5,12 @@ import type { Place, Tab } from "./fragment.ts";
 import { parseFragment, TABS, toFragment } from "./fragment.ts";
 import { LookUp } from "./look-up.tsx";
 import { Many } from "./many/many.tsx";
+import { Service } from "./service/service.tsx";
 import type { ServiceStatus, Session } from "./session.ts";
 import { PROTOCOLS, useSession } from "./session.ts";
 import { dateInWords } from "./words.ts";
 
-const TITLES: Readonly<Record<Tab, string>> = { "look-up": "Look up", many: "Many" };
+const TITLES: Readonly<Record<Tab, string>> = { "look-up": "Look up", many: "Many", service: "Service" };
 
 /** The whole page. All tabs stay as they are while another is shown. */
 export function App(): VNode {
@@ -39,6 +40,9 @@ export function App(): VNode {
         </Panel>
         <Panel tab="many" shown={place.tab}>
           <Many session={session} pasted={pasted} />
+        </Panel>
+        <Panel tab="service" shown={place.tab}>
+          <Service session={session} isShown={place.tab === "service"} />
         </Panel>
       </main>
       <Foot session={session} />

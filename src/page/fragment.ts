@@ -1,5 +1,5 @@
 /** The tabs of the page, by their names in the fragment. */
-export const TABS = ["look-up", "many"] as const;
+export const TABS = ["look-up", "many", "service"] as const;
 
 export type Tab = (typeof TABS)[number];
 

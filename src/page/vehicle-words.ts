@@ -10,6 +10,7 @@ export interface Badge {
 }
 
 const CLEAN = 0;
+const PARTLY_UNKNOWN = 14;
 /** vPIC's codes, from the most important one on, in words as short as a badge. */
 const CODES: readonly (readonly [code: number, tone: Badge["tone"], words: string])[] = [
   [7, "bad", "Manufacturer not registered"],
@@ -23,8 +24,11 @@ const CODES: readonly (readonly [code: number, tone: Badge["tone"], words: strin
   [1, "doubt", "Check digit wrong"],
   [11, "doubt", "Model year character wrong"],
   [12, "doubt", "Other model year than given"],
-  [14, "doubt", "Some characters unknown"],
+  [PARTLY_UNKNOWN, "doubt", "Some characters unknown"],
+  [9, "doubt", "Glider kit"],
+  [10, "doubt", "Off-road vehicle"],
 ];
+const NO_VERDICT = [undefined, "doubt", "No verdict"] as const;
 
 /** Names a vehicle, such as "2014 PETERBILT 388" with "Truck-Tractor" beside it. */
 export function headlineOf({ make, model, modelYear, bodyClass }: LookupResponse): {
@@ -47,16 +51,11 @@ export function partsOf(
 
 /** The verdict's codes as one badge. */
 export function badgeOf(codes: readonly number[]): Badge {
-  const worst = CODES.find(([code]) => codes.includes(code));
-  if (worst === undefined) {
-    return { tone: "good", words: "Decoded clean" };
+  if (codes.includes(CLEAN)) {
+    return { tone: "good", words: codes.includes(PARTLY_UNKNOWN) ? "Decoded clean, in part" : "Decoded clean" };
   }
-  const [code, tone, words] = worst;
-  return { tone: codes.includes(CLEAN) ? "good" : tone, words: codes.includes(CLEAN) ? cleanBut(code) : words };
-}
-
-function cleanBut(code: number): string {
-  return code === 14 ? "Decoded clean, in part" : "Decoded clean";
+  const [, tone, words] = CODES.find(([code]) => codes.includes(code)) ?? NO_VERDICT;
+  return { tone, words };
 }
 
 /**

@@ -9,6 +9,7 @@ export default defineConfig({
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {
     target: "es2023",
+    rolldownOptions: { checks: { pluginTimings: false } },
     minify: true,
     // One file each, because the server writes both into the page.
     lib: {

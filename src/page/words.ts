@@ -68,5 +68,5 @@ export function secondsInWords(seconds: number): string {
   if (ms >= SECOND_MS) {
     return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
   }
-  return `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
+  return `${ms.toFixed(ms < 10 && ms > 0 ? 1 : 0)} ms`;
 }

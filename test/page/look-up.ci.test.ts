@@ -36,8 +36,8 @@ function aVin(): string {
 }
 
 async function headlineOf(page: Page): Promise<string> {
-  await page.waitForSelector("h2");
-  return await page.innerText("h2");
+  await page.waitForSelector("article h2");
+  return await page.innerText("article h2");
 }
 
 describe.each(["Connect", "gRPC-Web"] as const)("over %s", (protocol) => {
@@ -125,8 +125,8 @@ test("while it waits, the button is disabled and a line says who is asked; press
 
   expect([isDisabled, words]).toEqual([true, `Asking vPIC about ${vin} …`]);
   expect(app.vpic.requests.length - asked).toBe(1);
-  expect(await open.page.locator("h2").count()).toBe(1);
-  expect(await open.page.locator("dt", { hasText: "Manufacturer" }).count()).toBe(2);
+  expect(await open.page.locator("article h2").count()).toBe(1);
+  expect(await open.page.locator(".record dt", { hasText: "Manufacturer" }).count()).toBe(2);
 });
 
 test("what is wrong is said while someone types, and the VIN that was meant is one press away", async () => {
@@ -204,7 +204,7 @@ test("a cached answer says so, and can be asked again past the cache", async () 
 
   await open.page.click("text=Ask vPIC again");
 
-  await open.page.waitForSelector("h2:has-text('RENAMED')");
+  await open.page.waitForSelector("article h2:has-text('RENAMED')");
   expect(await open.page.innerText(".origin")).toContain("vPIC, just now");
 });
 

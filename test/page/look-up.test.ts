@@ -29,9 +29,9 @@ test("a VIN in the address is looked up, and its text is never markup", async ()
   app.vpic.setFacts(VIN, { Model: "<img src=x onerror=alert(1)>", Note: "<b>bold</b> & more" });
   await using open = await openPage(browser, app.httpAddress, { fragment: `#${VIN}` });
 
-  await open.page.waitForSelector("h2");
+  await open.page.waitForSelector("article h2");
 
-  expect(await open.page.innerText("h2")).toBe("2014 PETERBILT <img src=x onerror=alert(1)> · Truck-Tractor");
+  expect(await open.page.innerText("article h2")).toBe("2014 PETERBILT <img src=x onerror=alert(1)> · Truck-Tractor");
   expect(await open.page.innerText(".record")).toContain("<b>bold</b> & more");
   expect(await open.page.locator("#page img, #page b").count()).toBe(0);
   expect(open.complaints).toEqual([]);
@@ -53,10 +53,10 @@ test("a token is asked for when one is needed, and the question goes on with it"
   await page.waitForSelector("text=unknown or has expired");
   await page.fill("[name=token]", "vs_reader");
   await page.keyboard.press("Enter");
-  await page.waitForSelector("h2");
+  await page.waitForSelector("article h2");
 
   expect(asksAtFirst).toBe(false);
-  expect(await page.innerText("h2")).toMatch(/^2014 PETERBILT/);
+  expect(await page.innerText("article h2")).toMatch(/^2014 PETERBILT/);
   expect(await page.evaluate("JSON.stringify([localStorage.length, sessionStorage.length, document.cookie])")).toBe(
     '[0,0,""]',
   );

@@ -55,6 +55,8 @@ test.each([
   [[0], "good", "Decoded clean"],
   [[0, 14], "good", "Decoded clean, in part"],
   [[0, 10], "good", "Decoded clean"],
+  [[], "doubt", "No verdict"],
+  [[10], "doubt", "Off-road vehicle"],
   [[1], "doubt", "Check digit wrong"],
   [[1, 7, 14], "bad", "Manufacturer not registered"],
   [[4, 14], "bad", "Error in one position"],

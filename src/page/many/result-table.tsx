@@ -113,12 +113,7 @@ function Row({ row, outcome, position, topPx }: RowProps): VNode {
   const sentence = outcome.state === "failed" ? outcome.sentence : "";
   const likely = outcome.state === "failed" ? outcome.likelyVin : "";
   return (
-    <div
-      role="row"
-      aria-rowindex={position + 2}
-      class={`table-row ${outcome.state}`}
-      style={{ transform: `translateY(${topPx}px)` }}
-    >
+    <div role="row" aria-rowindex={position + 2} class="table-row" style={{ transform: `translateY(${topPx}px)` }}>
       <div role="cell" class="cell line">
         {numberInWords(row.line)}
       </div>

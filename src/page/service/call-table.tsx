@@ -1,0 +1,37 @@
+import type { VNode } from "preact";
+import { numberInWords } from "../words.ts";
+import { callsOf } from "./figures.ts";
+import type { History } from "./use-figures.ts";
+
+/** The calls of each method by how they ended. */
+export function CallTable({ history }: { history: History }): VNode | null {
+  const calls = callsOf(history.before, history.latest);
+  return calls.length === 0 ? null : (
+    // Scrolled by keyboard where it is too wide.
+    <section class="calls" aria-label="Calls" tabIndex={0}>
+      <h2>Calls</h2>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Method</th>
+            <th scope="col">Ended with</th>
+            <th scope="col">A second</th>
+            <th scope="col">Since the start</th>
+          </tr>
+        </thead>
+        <tbody>
+          {calls.map(({ method, code, total, perSecond }) => (
+            <tr key={`${method} ${code}`}>
+              <th scope="row">{method}</th>
+              <td>
+                <span class={code === "OK" ? "badge good" : "badge plain"}>{code}</span>
+              </td>
+              <td>{perSecond.toFixed(1)}</td>
+              <td>{numberInWords(total)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
