@@ -14,7 +14,7 @@ import { createDecodeHandler } from "./facade/decode-handler.ts";
 import { VpicDecoder } from "./facade/vpic-decoder.ts";
 import { createVpicBatchHandler, createVpicLookupHandler } from "./facade/vpic-handler.ts";
 import { openLookup } from "./open-lookup.ts";
-import { preparedRefusal } from "./rpc/error-table.ts";
+import { preparedRefusal } from "./rpc/describe-error.ts";
 import { createHealthService } from "./rpc/health.ts";
 import { createGate, createInterceptors } from "./rpc/interceptors.ts";
 import { servedMethods } from "./rpc/methods.ts";

@@ -1,6 +1,6 @@
 import type { AccessGuard } from "../access/access-guard.ts";
 import type { Call } from "../rpc/call.ts";
-import type { ErrorDescription } from "../rpc/error-table.ts";
+import type { ErrorDescription } from "../rpc/describe-error.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
 import { LARGEST_BATCH, parseModelYear } from "../rpc/request-fields.ts";
 import type { Exchange } from "../server/exchange.ts";

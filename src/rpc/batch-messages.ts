@@ -6,8 +6,10 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { BatchLookupResponseSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { BatchAnswer } from "../vehicle/batch-lookup.ts";
 import type { View } from "../vehicle/vehicle.ts";
-import type { ErrorContext, ErrorDetail } from "./error-table.ts";
-import { describeError, isErrorInfo } from "./error-table.ts";
+import type { ErrorContext } from "./describe-error.ts";
+import { describeError } from "./describe-error.ts";
+import type { ErrorDetail } from "./error-details.ts";
+import { isErrorInfo } from "./error-details.ts";
 import { toLookupResponse } from "./vehicle-messages.ts";
 
 /** The options for all rows of a batch. */

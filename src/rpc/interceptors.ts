@@ -13,7 +13,7 @@ import { onBehalfOf } from "../telemetry/request-context.ts";
 import { auditCall } from "./audit.ts";
 import type { Call } from "./call.ts";
 import { callOf } from "./call.ts";
-import { preparedRefusal, toConnectError } from "./error-table.ts";
+import { preparedRefusal, toConnectError } from "./describe-error.ts";
 
 export interface InterceptorsOptions {
   readonly guard: AccessGuard;

@@ -2,7 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
 import type { Socket } from "node:net";
 import type { Exchange, Peer } from "./exchange.ts";
-import { Http1Exchange } from "./exchange.ts";
+import { Http1Exchange } from "./http1-exchange.ts";
 import type { Connection } from "./session.ts";
 
 /** Time limits of HTTP/1.1 connections, in ms. */

@@ -9,21 +9,13 @@ import type { CallQueue } from "./call-queue.ts";
 import { Line } from "./call-queue.ts";
 import type { ConnectionGate } from "./connection-gate.ts";
 import type { Exchange, Peer } from "./exchange.ts";
+import { onFirstBytes } from "./first-bytes.ts";
 import type { Http1Limits } from "./http1.ts";
 import { Http1Server, MAX_UNANSWERED, refuseConnection } from "./http1.ts";
+import { formatAddress, ListenError } from "./listen-error.ts";
 import type { Connection, SessionLifetime } from "./session.ts";
 import { Session } from "./session.ts";
 import type { TlsCertificates } from "./tls.ts";
-
-/** A listener's address is unavailable. The message is one line for the operator. */
-export class ListenError extends Error {
-  override readonly name = "ListenError";
-
-  /** @param portName names the port, such as `GRPC_PORT` */
-  constructor(portName: string, host: string, port: number, cause: unknown) {
-    super(`${portName}: cannot listen on ${formatAddress(host, port)}: ${reasonOf(cause)}`, { cause });
-  }
-}
 
 /** Answers requests from connections of any kind. */
 export interface RequestListener {
@@ -271,56 +263,8 @@ export class Listener implements AsyncDisposable {
   }
 }
 
-/**
- * Reads the first bytes of a connection until `take` has seen enough. Closes the connection when they do not arrive in
- * time.
- *
- * @param take receives all bytes so far; puts back those to be read again and returns true when it has seen enough
- */
-function onFirstBytes(socket: Socket, timeoutMs: number, take: (bytes: Buffer) => boolean): void {
-  let seen: Buffer = Buffer.alloc(0);
-  const timer = setTimeout(() => socket.destroy(), timeoutMs);
-  const stop = (): void => {
-    clearTimeout(timer);
-    socket.off("close", stop);
-  };
-  const onReadable = (): void => {
-    const bytes: Buffer | null = socket.read();
-    if (bytes === null) {
-      return;
-    }
-    seen = seen.byteLength === 0 ? bytes : Buffer.concat([seen, bytes]);
-    // Removed before anything is put back, because the next reader decides how to read.
-    socket.off("readable", onReadable);
-    if (take(seen)) {
-      stop();
-    } else {
-      socket.on("readable", onReadable);
-    }
-  };
-  socket.on("readable", onReadable);
-  socket.once("close", stop);
-}
-
 function endpointsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
   return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  EADDRINUSE: "the port is in use",
-  EACCES: "no permission for this port",
-  EADDRNOTAVAIL: "this machine does not have this address",
-  ENOTFOUND: "the host name is unknown",
-};
-
-function reasonOf(cause: unknown): string {
-  const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "";
-  return REASONS[code] ?? (cause instanceof Error ? cause.message : String(cause));
-}
-
-/** `host:port`, with brackets around an IPv6 address. */
-function formatAddress(host: string, port: number): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 function ignore(): void {}

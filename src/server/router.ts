@@ -6,9 +6,10 @@ import type { ConnectServer } from "./connect.ts";
 import type { AllowedOrigins } from "./cors.ts";
 import { Cors } from "./cors.ts";
 import type { Exchange, Peer } from "./exchange.ts";
-import { answerText, Http2Exchange } from "./exchange.ts";
+import { answerText } from "./exchange.ts";
 import type { GrpcServer } from "./grpc.ts";
 import { isGrpc } from "./grpc.ts";
+import { Http2Exchange } from "./http2-exchange.ts";
 import type { RequestListener } from "./listener.ts";
 
 /** Answers one plain HTTP request. */

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { LookupResponseSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-import type { ErrorContext } from "../rpc/error-table.ts";
-import { describeError } from "../rpc/error-table.ts";
+import type { ErrorContext } from "../rpc/describe-error.ts";
+import { describeError } from "../rpc/describe-error.ts";
 import { parseQuery } from "../rpc/request-fields.ts";
 import type { LookupCounter } from "../rpc/vehicle-handlers.ts";
 import { toLookupResponse } from "../rpc/vehicle-messages.ts";

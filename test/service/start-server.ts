@@ -4,7 +4,7 @@ import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { AccessGuard } from "../../src/access/access-guard.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
 import type { Call } from "../../src/rpc/call.ts";
-import { preparedRefusal } from "../../src/rpc/error-table.ts";
+import { preparedRefusal } from "../../src/rpc/describe-error.ts";
 import { createGate, createInterceptors } from "../../src/rpc/interceptors.ts";
 import { METHOD_RULES, servedMethods } from "../../src/rpc/methods.ts";
 import { createReflectionHandlers } from "../../src/rpc/reflection.ts";

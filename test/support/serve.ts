@@ -5,7 +5,7 @@ import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { AccessGuard } from "../../src/access/access-guard.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
 import type { Call } from "../../src/rpc/call.ts";
-import { preparedRefusal } from "../../src/rpc/error-table.ts";
+import { preparedRefusal } from "../../src/rpc/describe-error.ts";
 import { createGate, createInterceptors } from "../../src/rpc/interceptors.ts";
 import type { MethodRule, ServedMethod } from "../../src/rpc/methods.ts";
 import { METHOD_RULES, servedMethods } from "../../src/rpc/methods.ts";

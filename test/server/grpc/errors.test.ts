@@ -3,7 +3,7 @@ import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { BadRequestSchema, ErrorInfoSchema, RequestInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
-import { preparedRefusal } from "../../../src/rpc/error-table.ts";
+import { preparedRefusal } from "../../../src/rpc/describe-error.ts";
 import { InvalidFieldError } from "../../../src/vehicle/errors.ts";
 import type { GrpcAnswer } from "../../support/echo-http2.ts";
 import { EchoHttp2, frame } from "../../support/echo-http2.ts";

@@ -11,15 +11,15 @@ import {
 import { ScopeMissingError } from "../../src/access/errors.ts";
 import type { Refusal } from "../../src/access/access-guard.ts";
 import { ExportLimitError, ExportStorageError } from "../../src/export/errors.ts";
-import type { ErrorDescription } from "../../src/rpc/error-table.ts";
+import type { ErrorDescription } from "../../src/rpc/describe-error.ts";
 import {
   codeOf,
   describeError,
-  ERROR_TABLE,
   isPreparedRefusal,
   preparedRefusal,
   toConnectError,
-} from "../../src/rpc/error-table.ts";
+} from "../../src/rpc/describe-error.ts";
+import { ERROR_TABLE } from "../../src/rpc/error-table.ts";
 import {
   InvalidFieldError,
   NoSourceAvailableError,

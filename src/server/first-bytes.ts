@@ -1,0 +1,32 @@
+import type { Socket } from "node:net";
+
+/**
+ * Reads the first bytes of a connection until `take` has seen enough. Closes the connection when they do not arrive in
+ * time.
+ *
+ * @param take receives all bytes so far; puts back those to be read again and returns true when it has seen enough
+ */
+export function onFirstBytes(socket: Socket, timeoutMs: number, take: (bytes: Buffer) => boolean): void {
+  let seen: Buffer = Buffer.alloc(0);
+  const timer = setTimeout(() => socket.destroy(), timeoutMs);
+  const stop = (): void => {
+    clearTimeout(timer);
+    socket.off("close", stop);
+  };
+  const onReadable = (): void => {
+    const bytes: Buffer | null = socket.read();
+    if (bytes === null) {
+      return;
+    }
+    seen = seen.byteLength === 0 ? bytes : Buffer.concat([seen, bytes]);
+    // Removed before anything is put back, because the next reader decides how to read.
+    socket.off("readable", onReadable);
+    if (take(seen)) {
+      stop();
+    } else {
+      socket.on("readable", onReadable);
+    }
+  };
+  socket.on("readable", onReadable);
+  socket.once("close", stop);
+}

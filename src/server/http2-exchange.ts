@@ -1,0 +1,125 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { ServerHttp2Stream } from "node:http2";
+import { constants, sensitiveHeaders } from "node:http2";
+import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/call.ts";
+import type { AnswerHeaders, Exchange, Peer } from "./exchange.ts";
+import { splitTarget } from "./exchange.ts";
+
+/** A request over HTTP/2 that is not gRPC. */
+export class Http2Exchange implements Exchange {
+  readonly isHttp2 = true;
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly requestId: string;
+  readonly peer: Peer;
+  readonly request: ServerHttp2Stream;
+  readonly response: ServerHttp2Stream;
+  readonly extraHeaders: AnswerHeaders = {};
+  status: number | undefined;
+  writtenBytes = 0;
+  #hasArrived: boolean;
+
+  /** @param stream has a listener for errors */
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer) {
+    this.method = headers[":method"]?.toString() ?? "";
+    [this.path, this.query] = splitTarget(headers[":path"]?.toString() ?? "");
+    this.headers = headers;
+    this.requestId = requestIdOf(headers[REQUEST_ID_HEADER]);
+    this.peer = peer;
+    this.request = stream;
+    this.response = stream;
+    this.#hasArrived = stream.endAfterHeaders;
+    if (!this.#hasArrived) {
+      stream.once("end", () => {
+        this.#hasArrived = true;
+      });
+    }
+  }
+
+  get host(): string | undefined {
+    return this.headers[":authority"]?.toString() ?? this.headers.host;
+  }
+
+  get hasArrived(): boolean {
+    return this.#hasArrived;
+  }
+
+  get hasAnswered(): boolean {
+    return this.response.headersSent;
+  }
+
+  get isClosed(): boolean {
+    return this.response.destroyed || this.response.closed;
+  }
+
+  get pendingBytes(): number {
+    return this.response.bufferSize;
+  }
+
+  writeHead(status: number, headers: AnswerHeaders): void {
+    this.status = status;
+    if (this.isClosed) {
+      return;
+    }
+    this.response.respond({
+      ":status": status,
+      [REQUEST_ID_HEADER]: this.requestId,
+      ...this.extraHeaders,
+      ...headers,
+      [sensitiveHeaders]: UNLISTED,
+    });
+  }
+
+  endConnection(): void {}
+
+  discardRest(): void {
+    this.request.resume();
+    if (!this.#hasArrived) {
+      closeAfterAnswer(this.response);
+    }
+  }
+
+  cut(): void {
+    this.response.close(constants.NGHTTP2_CANCEL);
+  }
+
+  onClose(listener: () => void): void {
+    this.response.once("close", listener);
+  }
+}
+
+/**
+ * Headers that are kept out of HPACK's dynamic table: no later answer has the same id, and every answer would be
+ * compared with all entries.
+ */
+export const UNLISTED = [REQUEST_ID_HEADER];
+
+/**
+ * How long a client that is still sending has to read the end of an answer stream before its stream is reset, in ms.
+ * With an immediate reset, Node's clients see an aborted stream instead of the final status.
+ */
+const READ_END_MS = 1_000;
+
+/** Tells the client of an answered request to stop sending. */
+export function closeAfterAnswer(stream: ServerHttp2Stream, isStreamOfAnswers = false): void {
+  const close = (): void => {
+    if (!stream.closed) {
+      stream.close(constants.NGHTTP2_NO_ERROR);
+    }
+  };
+  // Not at once: the reset could overtake the answer.
+  const closeLater = (): void => {
+    if (isStreamOfAnswers) {
+      setTimeout(close, READ_END_MS).unref();
+    } else {
+      setImmediate(close);
+    }
+  };
+  if (stream.writableFinished) {
+    closeLater();
+  } else {
+    stream.once("finish", closeLater);
+  }
+}
