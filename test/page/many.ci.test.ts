@@ -5,7 +5,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { BatchLookupResponseSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { readTable } from "../../src/page/many/read-table.ts";
-import { preparedRefusal } from "../../src/rpc/error-table.ts";
+import { preparedRefusal } from "../../src/rpc/describe-error.ts";
 import { createPageHandler } from "../../src/server/page.ts";
 import { manyVins } from "../support/real-vins.ts";
 import type { Served } from "../support/serve.ts";
