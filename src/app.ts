@@ -6,7 +6,6 @@ import { Health } from "#gen/health/v1/health_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { openAccess } from "./access/open-access.ts";
 import { parseDatabaseUrl } from "./cache/database-url.ts";
-import type { OpenVehicleStore } from "./cache/open-vehicle-store.ts";
 import type { Config, TlsConfig } from "./config.ts";
 import { ExportSpool } from "./export/export-spool.ts";
 import { VehicleExports } from "./export/vehicle-exports.ts";
@@ -15,6 +14,7 @@ import { VpicDecoder } from "./facade/vpic-decoder.ts";
 import { createVpicBatchHandler, createVpicLookupHandler } from "./facade/vpic-handler.ts";
 import { openLookup } from "./open-lookup.ts";
 import { preparedRefusal } from "./rpc/describe-error.ts";
+import { Readiness } from "./readiness.ts";
 import { createHealthService } from "./rpc/health.ts";
 import { createGate, createInterceptors } from "./rpc/interceptors.ts";
 import { servedMethods } from "./rpc/methods.ts";
@@ -30,7 +30,6 @@ import type { ServerLimits } from "./server/server.ts";
 import { Server } from "./server/server.ts";
 import { createStatusHandler } from "./server/status.ts";
 import { TlsCertificates } from "./server/tls.ts";
-import type { Sources } from "./sources.ts";
 import { createLogger } from "./telemetry/logger.ts";
 import type { AuditLogger, Logger } from "./telemetry/logger.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
@@ -45,8 +44,12 @@ export interface App extends AsyncDisposable {
   readonly grpcAddress: string;
   /** `host:port` of the HTTP listener. */
   readonly httpAddress: string;
-  /** Refuses new calls and waits at most this long for the running ones. */
-  drain(graceMs: number): Promise<void>;
+  /**
+   * Reports that the service stops, then refuses new calls and waits at most this long for the running ones.
+   *
+   * @param delay until it has resolved, new calls and connections are still taken, so that load balancers can notice.
+   */
+  drain(graceMs: number, delay?: Promise<unknown>): Promise<void>;
 }
 
 /** Parts that tests replace. */
@@ -82,12 +85,18 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     calls: () => server.calls,
     connections: () => connections,
     tokens: () => tokens && { count: tokens.book.size, isFileFaulty: tokens.isFaulty },
+    health: () => readiness,
     certificate: () => tls && { validTo: tls.validTo, areFilesFaulty: tls.isFaulty },
   });
   const { store, sources, lookup } = starting.use(
     await openLookup(config, {
       logger,
-      onVpicAttempt: ({ outcome, durationMs }) => metrics.askedVpic(outcome, durationMs / 1_000),
+      onVpicAttempt({ outcome, durationMs }) {
+        metrics.askedVpic(outcome, durationMs / 1_000);
+        if (outcome === "answered") {
+          readiness.noteAnswer();
+        }
+      },
       now,
       processes,
     }),
@@ -145,7 +154,18 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     createServiceImplSpec<typeof ServerReflectionAlpha>(ServerReflectionAlpha, reflection.v1alpha),
   ]);
   const tls = starting.use(await openTls(config.tls, logger));
-  let isDraining = false;
+  const readiness: Readiness = starting.use(
+    new Readiness({
+      requireDatabase: config.requireDatabase,
+      isCacheUp: () => store.isUp,
+      breaker: () => sources.vpicState()?.breaker,
+      vpic: sources.inOrder.find(({ name }) => name === "vpic"),
+      snapshot: () => sources.snapshotStatus(),
+      isTokensFileFaulty: () => tokens?.isFaulty ?? false,
+      areTlsFilesFaulty: () => tls?.isFaulty ?? false,
+      onChange: (isReady) => health.setServing(isReady),
+    }),
+  );
   const server: Server = starting.use(
     new Server({
       methods,
@@ -186,10 +206,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
           isEmbedded: config.snapshotPath === undefined,
           cache: () => store.contents(),
         }),
-        "GET /readyz": createReadyzHandler(
-          () => isDraining,
-          () => describeState(store, sources),
-        ),
+        "GET /readyz": createReadyzHandler(readiness),
       }),
       limits: { ...limits, watch: { stallTimeoutMs, ...limits.watch } },
     }),
@@ -208,9 +225,10 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   return {
     grpcAddress,
     httpAddress,
-    async drain(graceMs) {
-      isDraining = true;
+    async drain(graceMs, delay) {
+      readiness.stop();
       health.stopServing();
+      await delay;
       await server.drain(graceMs);
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
@@ -224,19 +242,4 @@ async function openTls(
   return certFile === undefined || keyFile === undefined
     ? undefined
     : TlsCertificates.open({ certFile, keyFile, clientCaFile, logger });
-}
-
-async function describeState(store: OpenVehicleStore, sources: Sources): Promise<string | undefined> {
-  const isCacheThere = await store.ping().then(
-    () => true,
-    () => false,
-  );
-  const breaker = sources.vpicState()?.breaker ?? "closed";
-  const dataDate = sources.snapshotDataDate();
-  const remarks = [
-    ...(isCacheThere ? [] : ["the cache does not answer"]),
-    ...(breaker === "closed" ? [] : [`vPIC's circuit breaker is ${breaker}`]),
-    ...(dataDate === undefined ? [] : [`snapshot data of ${dataDate}`]),
-  ];
-  return remarks.length === 0 ? undefined : remarks.join("; ");
 }

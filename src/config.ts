@@ -36,6 +36,8 @@ export interface Config {
   readonly databaseUrl: string;
   /** Maximum number of connections to PostgreSQL for lookups. */
   readonly databasePool: number;
+  /** Whether the service needs its database to start and to be ready. */
+  readonly requireDatabase: boolean;
   readonly sources: readonly SourceName[];
   readonly freshness: FreshnessPolicy;
   readonly vpic: { readonly url: string; readonly patienceMs: number; readonly requestsPerSecond: number };
@@ -47,6 +49,8 @@ export interface Config {
   /** Maximum number of calls that run or wait in this process. */
   readonly maxCallsInFlight: number;
   readonly logLevel: LogLevel;
+  /** How long calls are still taken after a signal to stop, while health reports it. */
+  readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;
   /** How many processes serve. */
   readonly workers: number;
@@ -86,7 +90,8 @@ export class ConfigError extends Error {
 export type VariableReader = <T>(name: string, defaultText: string, parse: ValueParser<T>) => T;
 
 /**
- * Reads the configuration from environment variables. An empty variable counts as unset.
+ * Reads the configuration from environment variables. An empty variable counts as unset. A name with the prefix
+ * `VEHICLE_` wins over the short one.
  *
  * @throws ConfigError that lists every fault: the variable, the expected form and, unless it may be a secret, the
  *   value.
@@ -94,7 +99,8 @@ export type VariableReader = <T>(name: string, defaultText: string, parse: Value
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const faults: string[] = [];
   const config = readConfig((name, defaultText, parse) => {
-    const text = env[name]?.trim() || defaultText;
+    // The short names are common: conda and shells set some of them by accident.
+    const text = env[`VEHICLE_${name}`]?.trim() || env[name]?.trim() || defaultText;
     try {
       return parse(text);
     } catch (error) {
@@ -146,6 +152,7 @@ export function readConfig(read: VariableReader): Config {
     dataDir,
     databaseUrl: urlInFile ?? databaseUrl,
     databasePool: read("DATABASE_POOL", "10", parseCount),
+    requireDatabase: read("REQUIRE_DATABASE", "false", oneOf(["true", "false"])) === "true",
     sources: read("SOURCES", "vpic,snapshot", listOf(["vpic", "snapshot"])),
     freshness: {
       freshForMs: read("CACHE_FRESH_FOR", "30d", parseDuration),
@@ -174,6 +181,7 @@ export function readConfig(read: VariableReader): Config {
     connections: read("CONNECTIONS_PER_ADDRESS", "500", parseConnectionsPerAddress),
     maxCallsInFlight: read("MAX_CALLS_IN_FLIGHT", "2048", parseCount),
     logLevel: read("LOG_LEVEL", "info", oneOf(LOG_LEVELS)),
+    shutdownDelayMs: read("SHUTDOWN_DELAY", "0s", parseDuration),
     shutdownGraceMs: read("SHUTDOWN_GRACE", "10s", parseDuration),
     workers: read("WORKERS", "1", parseWorkers),
   };

@@ -48,7 +48,12 @@ function readConfiguration(process: NodeJS.Process): Config | undefined {
 async function runWorkers(process: NodeJS.Process, config: Config, logger: AuditLogger): Promise<void> {
   const stopRequested = nextSignal(process);
   await using stack = new AsyncDisposableStack();
-  await prepare(config, logger, stack);
+  try {
+    await prepare(config, logger, stack);
+  } catch (error) {
+    reportNoStart(process, logger, error);
+    return;
+  }
   const workers = new Workers({
     count: config.workers,
     logger,
@@ -101,15 +106,19 @@ async function run(
   try {
     app = await startApp(config, { logger, worker });
   } catch (error) {
-    logger.error("cannot start", { reason: error instanceof Error ? error.message : String(error) });
-    process.exitCode = 1;
+    reportNoStart(process, logger, error);
     return;
   }
   const signal = await stopRequested;
-  logger.info("stopping", { signal, graceMs: config.shutdownGraceMs });
-  await app.drain(config.shutdownGraceMs);
+  logger.info("stopping", { signal, delayMs: config.shutdownDelayMs, graceMs: config.shutdownGraceMs });
+  await app.drain(config.shutdownGraceMs, pause(config.shutdownDelayMs));
   await app[Symbol.asyncDispose]();
   logger.info("stopped");
+}
+
+function reportNoStart(process: NodeJS.Process, logger: AuditLogger, error: unknown): void {
+  logger.error("cannot start", { reason: error instanceof Error ? error.message : String(error) });
+  process.exitCode = 1;
 }
 
 /**

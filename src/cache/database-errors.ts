@@ -45,6 +45,22 @@ export function isPostgresPooled(error: unknown): boolean {
   return chainOf(error).some((link) => FOREIGN_STATEMENT.has(driverCodeOf(link)));
 }
 
+/** Reasons for which PostgreSQL refuses a connection or the tables until somebody corrects something. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  "28P01": "PostgreSQL refuses the password",
+  "28000": "PostgreSQL refuses the user",
+  "3D000": "the database does not exist",
+  "3F000": "the schema does not exist",
+  "42501": "the user lacks a right; it needs CONNECT on the database, and USAGE and CREATE on the schema",
+};
+
+/** What somebody must correct before PostgreSQL can be used; undefined when waiting may help. */
+export function findPostgresRefusal(error: unknown): string | undefined {
+  return chainOf(error)
+    .map((link) => REFUSALS[driverCodeOf(link)])
+    .find((reason) => reason !== undefined);
+}
+
 /** The error and its causes. */
 function chainOf(error: unknown): Error[] {
   const chain: Error[] = [];

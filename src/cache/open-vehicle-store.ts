@@ -1,7 +1,7 @@
 import type { Logger } from "../telemetry/logger.ts";
 import type { VehicleStore } from "../vehicle/vehicle.ts";
 import type { StoreContents } from "./contents.ts";
-import { isPostgresLost, isSqliteLost } from "./database-errors.ts";
+import { findPostgresRefusal, isPostgresLost, isSqliteLost } from "./database-errors.ts";
 import { parseDatabaseUrl } from "./database-url.ts";
 import type { FleetDatabase } from "./fleet.ts";
 import { openPostgresStore } from "./postgres-store.ts";
@@ -13,6 +13,8 @@ export interface VehicleStoreOptions {
   readonly databaseUrl: string;
   /** Maximum number of connections to PostgreSQL. Default: 10. */
   readonly databasePool?: number | undefined;
+  /** Whether to fail when the database cannot be opened. Default: false. */
+  readonly requireDatabase?: boolean | undefined;
   readonly logger: Logger;
   /** The time in ms since the epoch. Default: the system's. */
   readonly now?: (() => number) | undefined;
@@ -40,6 +42,20 @@ export interface OpenVehicleStore extends VehicleStore, FleetDatabase, AsyncDisp
   faultReporter(): (fault: unknown) => void;
 }
 
+/** The database cannot be used. The message is one line for the operator. */
+class DatabaseRefusedError extends Error {
+  override readonly name = "DatabaseRefusedError";
+
+  constructor(reason: string, options: ErrorOptions) {
+    super(`DATABASE_URL: ${reason}`, options);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? (error.cause ?? error) : error;
+  return `REQUIRE_DATABASE is set, and the database cannot be opened: ${cause instanceof Error ? cause.message : "unknown reason"}`;
+}
+
 const PING_EVERY_MS = 1_000;
 const PATIENCES_PER_PUT = 5;
 const SQLITE = { reopenAfterMs: 10_000, retryWritesAfterMs: 10_000, patienceMs: 50 };
@@ -49,6 +65,7 @@ const POSTGRES = { reopenAfterMs: 1_000, retryWritesAfterMs: 1_000, patienceMs: 
 /**
  * Opens the cache. If its database cannot be opened, the store is empty and opening is retried.
  *
+ * @throws DatabaseRefusedError when retrying does not help, or the database is required.
  * @throws RangeError when the URL is not a valid database URL.
  */
 export async function openVehicleStore(options: VehicleStoreOptions): Promise<OpenVehicleStore> {
@@ -73,5 +90,14 @@ export async function openVehicleStore(options: VehicleStoreOptions): Promise<Op
             openPostgresStore({ url: location.url, databasePool, logger, now, readPatienceMs, putPatienceMs }),
         });
   await store.open();
+  try {
+    await store.ping();
+  } catch (error) {
+    const reason = findPostgresRefusal(error) ?? (options.requireDatabase === true ? reasonOf(error) : undefined);
+    if (reason !== undefined) {
+      await store[Symbol.asyncDispose]();
+      throw new DatabaseRefusedError(reason, { cause: error });
+    }
+  }
   return store;
 }

@@ -3,28 +3,34 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Health } from "#gen/health/v1/health_pb.ts";
 import { HealthCheckResponse_ServingStatus as ServingStatus } from "#gen/health/v1/health_pb.ts";
 
-/** The RPCs of grpc.health.v1, and the way to end them. */
+/** The RPCs of grpc.health.v1, and the way to change what they report. */
 export interface HealthService {
   readonly handlers: ServiceImpl<typeof Health>;
-  /**
-   * Reports every service as NOT_SERVING from now on. Watchers are notified, and their streams are ended so that they
-   * do not hold up a drain.
-   */
+  /** Reports every service as SERVING or NOT_SERVING from now on. Watchers are notified. */
+  readonly setServing: (isServing: boolean) => void;
+  /** Reports NOT_SERVING for good, and ends the streams of watchers so that they do not hold up a drain. */
   readonly stopServing: () => void;
 }
 
 /**
- * Serves grpc.health.v1 for a fixed set of services. They are SERVING until {@link HealthService.stopServing}.
+ * Serves grpc.health.v1 for a fixed set of services. They are NOT_SERVING until {@link HealthService.setServing}.
  *
  * @param services full names; the server as a whole, with the empty name, is added
  */
 export function createHealthService(services: readonly string[]): HealthService {
   const names: ReadonlySet<string> = new Set(["", ...services]);
   const watchers = new Set<() => void>();
-  let status: ServingStatus = ServingStatus.SERVING;
+  let status: ServingStatus = ServingStatus.NOT_SERVING;
+  let isStopping = false;
 
-  /** Waits until the services stop serving or the watcher's call ends, whichever comes first. */
-  async function stopOrEndOf(signal: AbortSignal): Promise<void> {
+  function notify(): void {
+    for (const wake of watchers) {
+      wake();
+    }
+  }
+
+  /** Waits until something changes or the watcher's call ends, whichever comes first. */
+  async function changeOrEndOf(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const wake = (): void => resolve();
     watchers.add(wake);
@@ -46,26 +52,33 @@ export function createHealthService(services: readonly string[]): HealthService 
       list: () => ({ statuses: Object.fromEntries([...names].map((name) => [name, { status }])) }),
 
       async *watch({ service }, { signal }) {
-        const isKnown = names.has(service);
-        const first = status;
-        yield { status: isKnown ? first : ServingStatus.SERVICE_UNKNOWN };
-        // The status may have changed and the call may have ended since the watcher took the last message.
-        if (status === ServingStatus.SERVING && !signal.aborted) {
-          await stopOrEndOf(signal);
+        let told: ServingStatus | undefined;
+        for (;;) {
+          const current = names.has(service) ? status : ServingStatus.SERVICE_UNKNOWN;
+          if (current !== told) {
+            told = current;
+            yield { status: current };
+          } else if (isStopping) {
+            throw new ConnectError("the service is shutting down", Code.Unavailable);
+          } else {
+            signal.throwIfAborted();
+            await changeOrEndOf(signal);
+          }
         }
-        signal.throwIfAborted();
-        if (isKnown && status !== first) {
-          yield { status };
-        }
-        throw new ConnectError("the service is shutting down", Code.Unavailable);
       },
     },
 
-    stopServing() {
-      status = ServingStatus.NOT_SERVING;
-      for (const wake of watchers) {
-        wake();
+    setServing(isServing) {
+      if (!isStopping) {
+        status = isServing ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
+        notify();
       }
+    },
+
+    stopServing() {
+      isStopping = true;
+      status = ServingStatus.NOT_SERVING;
+      notify();
     },
   };
 }

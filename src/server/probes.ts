@@ -15,26 +15,12 @@ export function createHealthzHandler(version: string): PlainHandler {
 }
 
 /**
- * Answers 503 while the service stops, otherwise 200. Does not depend on vPIC or the cache: lookups are answered
- * without either, and one lost database must not take every replica out of service.
+ * Answers 200 while the service is ready, otherwise 503, with one line for a human reader.
  *
- * @param findRemark describes what is not working at the moment, and the data in use, for a human reader.
+ * @param readiness is cheap to ask: anyone may send any number of requests.
  */
-export function createReadyzHandler(
-  isStopping: () => boolean,
-  findRemark: () => Promise<string | undefined>,
-): PlainHandler {
-  const remarkOf = recent(SHARED_MS, findRemark);
-  return {
-    async answer(exchange) {
-      if (isStopping()) {
-        answerLine(exchange, 503, "stopping");
-        return;
-      }
-      const remark = await remarkOf();
-      answerLine(exchange, 200, remark === undefined ? "ready" : `ready; ${remark}`);
-    },
-  };
+export function createReadyzHandler(readiness: { readonly isReady: boolean; describe(): string }): PlainHandler {
+  return { answer: (exchange) => answerLine(exchange, readiness.isReady ? 200 : 503, readiness.describe()) };
 }
 
 /** Answers with the metrics, which may be a tenth of a second old. */

@@ -51,6 +51,13 @@ export const METRICS = {
     help: "duration of calls from the headers to the true end",
     labels: CALL,
   },
+  vehicle_ready: { type: "gauge", aggregator: "min", help: "1 while `/readyz` answers 200, otherwise 0" },
+  vehicle_degraded: {
+    type: "gauge",
+    aggregator: "max",
+    help: "1 while this part does not work, otherwise 0",
+    labels: { reason: ["cache", "vpic", "snapshot", "tokens_file", "tls_files"] },
+  },
   vehicle_calls_in_flight: { type: "gauge", help: "calls that run or wait for their turn" },
   vehicle_calls_refused_total: { type: "counter", help: "calls refused because too many were in flight" },
   vehicle_connections_open: { type: "gauge", help: "open connections" },

@@ -13,6 +13,8 @@ export interface MetricReaders {
   /** The date of the snapshot's data, such as `2026-02-17` or `2026-10`; undefined when it is not ready. */
   readonly snapshotDataDate: () => string | undefined;
   readonly cache: () => CacheReading;
+  /** Whether the service is ready, and whether each part is out of order. */
+  readonly health: () => { readonly isReady: boolean; readonly degraded: Readonly<Record<string, boolean>> };
   /** Calls in flight, and calls refused because too many were in flight. */
   readonly calls: () => { readonly inFlight: number; readonly refused: number };
   readonly connections: () => { readonly open: number; readonly refused: number };
@@ -80,6 +82,11 @@ type Reading = number | undefined | readonly (readonly [labels: Record<string, s
 
 /** How each metric that is read at a scrape is read. */
 const READ: readonly (readonly [name: MetricName, read: (readers: MetricReaders) => Reading])[] = [
+  ["vehicle_ready", ({ health }) => Number(health().isReady)],
+  [
+    "vehicle_degraded",
+    ({ health }) => Object.entries(health().degraded).map(([reason, is]) => [{ reason }, Number(is)]),
+  ],
   ["vehicle_calls_in_flight", ({ calls }) => calls().inFlight],
   ["vehicle_calls_refused_total", ({ calls }) => calls().refused],
   ["vehicle_connections_open", ({ connections }) => connections().open],

@@ -204,7 +204,7 @@ describe("a store whose database fails", () => {
       await vehicles.put({ vin: VIN }, decodeOf(VIN), 7);
     }
 
-    expect(vehicles.faults()).toEqual({ reads: 3, writes: 3 });
+    expect(vehicles.faults()).toEqual({ reads: 3, writes: 3, removals: 0 });
   });
 
   test("logs at most one line in ten seconds, with the cause and the number of failures since", async () => {

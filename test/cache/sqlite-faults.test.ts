@@ -300,7 +300,7 @@ describe("a SQLite file in use", () => {
 
     expect(found?.model).toBe("388");
     expect([whileLocked, tooSoon, later]).toEqual([false, false, true]);
-    expect(vehicles.faults()).toEqual({ reads: 0, writes: 2 });
+    expect(vehicles.faults()).toEqual({ reads: 0, writes: 2, removals: 1 });
     expect(logger.lines.filter(({ level }) => level === "warn").map(({ message }) => message)).toEqual([
       "writes to the cache fail",
       "removals from the cache fail",

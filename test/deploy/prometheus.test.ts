@@ -51,7 +51,7 @@ test("an alert's summary uses only labels that its expression keeps", () => {
   const rules = readDeployFile("prometheus/alerts.yaml").split("- alert: ").slice(1);
 
   for (const rule of rules) {
-    const grouping = /by \(([^)]*)\)/.exec(rule)?.[1]?.split(", ") ?? ["job", "instance"];
+    const grouping = /by \(([^)]*)\)/.exec(rule)?.[1]?.split(", ") ?? ["job", "instance", "reason"];
     const used = [...rule.matchAll(/\$labels\.(\w+)/g)].map(([, label]) => label);
     expect(grouping).toEqual(expect.arrayContaining(used));
   }

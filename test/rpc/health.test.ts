@@ -22,6 +22,7 @@ interface Harness {
 
 function setUp(): Harness {
   const health = createHealthService([SERVICE]);
+  health.setServing(true);
   const transport = createRouterTransport(({ service }) => service(Health, health.handlers));
   return { client: createClient(Health, transport), health };
 }
@@ -49,6 +50,15 @@ describe("Check", () => {
     const answer = await client.check({ service });
 
     expect(answer.status).toBe(ServingStatus.SERVING);
+  });
+
+  test("reports NOT_SERVING before the services have started", async () => {
+    const { client, health } = setUp();
+    health.setServing(false);
+
+    const answer = await client.check({ service: SERVICE });
+
+    expect(answer.status).toBe(ServingStatus.NOT_SERVING);
   });
 
   test("reports NOT_SERVING once the services have stopped", async () => {
@@ -95,6 +105,18 @@ describe("Watch", () => {
     expect([error.code, error.rawMessage]).toEqual([Code.Unavailable, "the service is shutting down"]);
   });
 
+  test("reports each change", async () => {
+    const harness = setUp();
+    const { first, messages } = await watch(harness, SERVICE);
+
+    harness.health.setServing(false);
+    const second = await statusOf(messages.next());
+    harness.health.setServing(true);
+    const third = await statusOf(messages.next());
+
+    expect([first, second, third]).toEqual([ServingStatus.SERVING, ServingStatus.NOT_SERVING, ServingStatus.SERVING]);
+  });
+
   test("ends after NOT_SERVING when it begins during a shutdown", async () => {
     const harness = setUp();
     harness.health.stopServing();
@@ -130,7 +152,8 @@ describe("Watch", () => {
   });
 
   test("leaves no listener behind", async () => {
-    const { handlers, stopServing } = createHealthService([SERVICE]);
+    const { handlers, setServing, stopServing } = createHealthService([SERVICE]);
+    setServing(true);
     const context = aContext();
     const listenersBefore = getEventListeners(context.signal, "abort");
     const messages = handlers.watch(create(HealthCheckRequestSchema), context)[Symbol.asyncIterator]();

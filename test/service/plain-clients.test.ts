@@ -117,8 +117,12 @@ describe.each([
   });
 
   test("/metrics tells how vPIC and the cache do, and /readyz what is out of order", async () => {
-    await using withVpic = await startTestApp({ vpic: { respondWith: { kind: "status", status: 403 } } });
+    await using withVpic = await startTestApp();
     const url = `http://${withVpic[port]}`;
+    const starting = await fetch(`${url}/readyz`);
+    const answered = await fetch(`${url}/${LOOKUP}?connect=v1&encoding=json&message={"vin":"1XKWDB0X57J211825"}`);
+    await answered.text();
+    withVpic.vpic.respondWith({ kind: "status", status: 403 });
     const readMetrics = async (): Promise<string> => await (await fetch(`${url}/metrics`)).text();
     const before = await readMetrics();
     const failed = await fetch(`${url}/${LOOKUP}?connect=v1&encoding=json&message={"vin":"${VIN}"}`);
@@ -128,7 +132,8 @@ describe.each([
 
     const ready = await fetch(`${url}/readyz`);
 
-    expect([ready.status, await ready.text()]).toEqual([200, "ready; vPIC's circuit breaker is open\n"]);
+    expect([starting.status, await starting.text()]).toEqual([503, "starting: no source can answer yet\n"]);
+    expect([ready.status, await ready.text()]).toEqual([200, "ready; degraded: vPIC's circuit breaker is open\n"]);
     expect(before).toMatch(/^vehicle_vpic_breaker_closed 1$/m);
     expect(after).toMatch(/^vehicle_vpic_available_requests \d+/m);
     expect(after).toMatch(/^vehicle_cache_faults_total\{operation="write"\} 0$/m);

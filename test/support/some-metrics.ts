@@ -19,6 +19,7 @@ export function someMetrics(readers: Partial<MetricReaders> = {}): Metrics {
       contents: { entries: [{ source: "vpic", isNegative: true, count: 8 }], bytes: 9_000 },
     }),
     calls: () => ({ inFlight: 7, refused: 3 }),
+    health: () => ({ isReady: true, degraded: { cache: false, vpic: true } }),
     connections: () => ({ open: 4, refused: 5 }),
     tokens: () => ({ count: 2, isFileFaulty: false }),
     certificate: () => ({ validTo: new Date("2027-01-01"), areFilesFaulty: true }),
