@@ -1,17 +1,17 @@
 import type { ErrorCode } from "./nhtsa-tables.ts";
-import { COMPARED_POSITIONS } from "./valid-characters.ts";
+import { COMPARED_POSITIONS, type ValidCharacters } from "./valid-characters.ts";
 import { isCheckDigitRight, isSmallMaker } from "./vin-characters.ts";
 import type { Item } from "./winners.ts";
 
 /** What comparing a VIN with the characters that NHTSA allows says about it. Texts are empty when there is nothing. */
 export interface Comparison {
-  /** Of 2 to 5 and 14. */
+  /** One of the codes 2 to 5, or none. */
   readonly codes: readonly ErrorCode[];
   /** The VIN with the wrong character replaced, or with `!` for each wrong one. */
   readonly suggestedVin: string;
   /** Such as `(4:ABC)(7:12)`. */
   readonly possibleValues: string;
-  /** Positions that no pattern uses, such as `5,11`. */
+  /** Positions that no pattern uses, such as `5,11`. They are the reason for code 14. */
   readonly unusedPositions: string;
 }
 
@@ -33,25 +33,17 @@ const LAST_OF_SMALL_MAKER = 11;
 /**
  * Compares a VIN as NHTSA's spVinDecode_ErrorCode does.
  *
- * @param valid the characters allowed at each of {@link COMPARED_POSITIONS}.
  * @param items the values found for the VIN.
  */
-export function comparePositions(vin: string, valid: readonly string[], items: readonly Item[]): Comparison {
-  const unusedPositions = findUnused(items).join(",");
-  const corrections = correct(vin, findWrong(vin, valid));
-  return {
-    ...corrections,
-    codes: unusedPositions === "" ? corrections.codes : [...corrections.codes, 14],
-    unusedPositions,
-  };
+export function comparePositions(vin: string, valid: ValidCharacters, items: readonly Item[]): Comparison {
+  return { ...correct(vin, findWrong(vin, valid)), unusedPositions: findUnused(items).join(",") };
 }
 
-function findWrong(vin: string, valid: readonly string[]): WrongPosition[] {
-  return COMPARED_POSITIONS.flatMap((position, place) => {
-    const possible = valid[place] ?? "";
-    const isCompared = possible !== "" && !(isSmallMaker(vin) && position > LAST_OF_SMALL_MAKER);
-    return isCompared && !possible.includes(vin.charAt(position - 1)) ? { position, possible } : [];
-  });
+function findWrong(vin: string, valid: ValidCharacters): WrongPosition[] {
+  const last = isSmallMaker(vin) ? LAST_OF_SMALL_MAKER : Infinity;
+  return COMPARED_POSITIONS.flatMap((position, place) =>
+    position > last || valid.allows(place, vin.charAt(position - 1)) ? [] : { position, possible: valid.at(place) },
+  );
 }
 
 function correct(vin: string, wrong: readonly WrongPosition[]): Omit<Comparison, "unusedPositions"> {

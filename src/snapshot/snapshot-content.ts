@@ -82,7 +82,7 @@ export interface SnapshotContent extends PatternGroups {
     readonly yearFrom: Uint16Array;
     readonly yearTo: Uint16Array;
   };
-  /** What {@link validCharacters} needs; empty when the data is not complete. */
+  /** What {@link ValidCharacters} needs; empty when the data is not complete. */
   readonly characters: Uint32Array;
   readonly patterns: PatternRecords;
   readonly keys: PatternKeys;

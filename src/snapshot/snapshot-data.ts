@@ -2,7 +2,7 @@ import type { Conversion } from "./conversions.ts";
 import type { ErrorMeaning } from "./nhtsa-tables.ts";
 import { KeyMatcher } from "./pattern-keys.ts";
 import type { FormulaPattern, SnapshotContent } from "./snapshot-content.ts";
-import { validCharacters } from "./valid-characters.ts";
+import { ValidCharacters } from "./valid-characters.ts";
 import { findSpecs, isNewerSpec, type SpecSubject, type SpecValue } from "./vehicle-specs.ts";
 import type { Item } from "./winners.ts";
 
@@ -30,8 +30,8 @@ const FORMULA_PRIORITY = 100;
 /** Below everything that a VIN's own patterns give. */
 const SPEC_PRIORITY = -100;
 
-/** What an item takes from the keys of its pattern. */
-type KeyFacts = Pick<Item, "keyRank" | "positions">;
+/** What an item takes from its pattern and the keys. */
+type PatternFacts = Pick<Item, "changedOn" | "id" | "keyRank" | "positions">;
 
 /** The data, with the look-ups that decoding needs. */
 export class SnapshotData {
@@ -125,13 +125,17 @@ export class SnapshotData {
   /** The value of a formula pattern that matches. */
   toFormulaItem(pattern: FormulaPattern, value: string): Item {
     const positions = positionsOf(pattern.keys);
-    return { ...this.#toItem(pattern.attribute, FORMULA_PRIORITY, pattern, { keyRank: 0, positions }), value };
+    const { attribute, changedOn, id } = pattern;
+    return { ...this.#toItem(attribute, FORMULA_PRIORITY, { changedOn, id, keyRank: 0, positions }), value };
   }
 
   /** The values that belong to an engine model, found by its name in any case. They rank by the key that gave the name. */
   engineModelPatterns(engine: Item): Item[] {
     const patterns = this.#content.engineModels.get(engine.attributeId.trim().toLowerCase()) ?? [];
-    return patterns.map((pattern) => this.#toItem(pattern.attribute, ENGINE_MODEL_PRIORITY, pattern, engine));
+    const { keyRank, positions } = engine;
+    return patterns.map(({ attribute, changedOn, id }) =>
+      this.#toItem(attribute, ENGINE_MODEL_PRIORITY, { changedOn, id, keyRank, positions }),
+    );
   }
 
   /** The values that NHTSA has for the make, model, type and year, one for each variable. */
@@ -151,7 +155,7 @@ export class SnapshotData {
       }
     }
     return Array.from(newest.values(), ({ attribute, changedOn, patternId }) => ({
-      ...this.#toItem(attribute, SPEC_PRIORITY, { changedOn, id: patternId }, { keyRank: 0, positions: 0 }),
+      ...this.#toItem(attribute, SPEC_PRIORITY, { changedOn, id: patternId, keyRank: 0, positions: 0 }),
       isPattern: false,
     }));
   }
@@ -162,11 +166,11 @@ export class SnapshotData {
     return Array.from(wmiMakes.subarray(at(wmis.makeStart, wmi.place), at(wmis.makeStart, wmi.place + 1)));
   }
 
-  /** The characters that NHTSA allows at each position for this identifier and year; see {@link validCharacters}. */
-  validCharacters(wmi: Wmi, year: number | undefined): readonly string[] {
+  /** The characters that NHTSA allows at each position for this identifier and year. Without a year, all are. */
+  validCharacters(wmi: Wmi, year: number | undefined): ValidCharacters {
     const { characters, links } = this.#content;
     const schemas = year === undefined ? [] : this.#linksOf(wmi, year).map((link) => at(links.schema, link));
-    return validCharacters(characters, schemas);
+    return new ValidCharacters(characters, schemas);
   }
 
   /** The model year that NHTSA sets for a descriptor; undefined for almost all. */
@@ -216,20 +220,17 @@ export class SnapshotData {
   #addPatterns(items: Item[], group: number, priority: number): void {
     const { groups, patterns } = this.#content;
     const key = at(groups.key, group);
-    const facts = { keyRank: this.#matcher.rankOf(key), positions: this.#matcher.positionsOf(key) };
+    // Only complete data says which positions should be used.
+    const positions = this.isComplete ? this.#matcher.positionsOf(key) : 0;
+    const keyRank = this.#matcher.rankOf(key);
     const end = at(groups.patternStart, group + 1);
     for (let i = at(groups.patternStart, group); i < end; i++) {
-      const source = { changedOn: patterns.changedOn(i), id: patterns.id(i) };
-      items.push(this.#toItem(patterns.attribute(i), priority, source, facts));
+      const facts = { changedOn: patterns.changedOn(i), id: patterns.id(i), keyRank, positions };
+      items.push(this.#toItem(patterns.attribute(i), priority, facts));
     }
   }
 
-  #toItem(
-    attribute: number,
-    priority: number,
-    { changedOn, id }: { readonly changedOn: number; readonly id: number },
-    { keyRank, positions }: KeyFacts,
-  ): Item {
+  #toItem(attribute: number, priority: number, { changedOn, id, keyRank, positions }: PatternFacts): Item {
     const { attributes } = this.#content;
     return {
       elementId: attributes.elementId[attribute] ?? 0,

@@ -1,7 +1,7 @@
 import type { Decode, VehicleQuery } from "../vehicle/vehicle.ts";
 import { evaluate } from "./conversions.ts";
 import type { Pass } from "./decode-pass.ts";
-import { ELEMENT, NOT_APPLICABLE } from "./nhtsa-tables.ts";
+import { ELEMENT, ELEMENTS_ALSO_FROM_SPECS, NOT_APPLICABLE } from "./nhtsa-tables.ts";
 import type { SnapshotData } from "./snapshot-data.ts";
 import { toVerdict } from "./verdict.ts";
 import { descriptorOf } from "./vin-characters.ts";
@@ -17,6 +17,7 @@ const ID_NAMES: Readonly<Record<number, string>> = {
 const MEMBERS: ReadonlySet<number> = new Set([ELEMENT.make, ELEMENT.model, ELEMENT.modelYear, ELEMENT.bodyClass]);
 /** Wrong more often than right: the embedded data has them only by engine family. */
 const UNRELIABLE: ReadonlySet<number> = new Set([ELEMENT.engineHp, ELEMENT.engineHpTo, ELEMENT.engineKw]);
+const LEFT_OUT_OF_EMBEDDED_DATA: ReadonlySet<number> = new Set([...MEMBERS, ...UNRELIABLE]);
 
 /** Converts the best pass into a decode. */
 export function toDecode(data: SnapshotData, query: VehicleQuery, pass: Pass, decodedAt: number): Decode {
@@ -37,6 +38,7 @@ export function toDecode(data: SnapshotData, query: VehicleQuery, pass: Pass, de
 
 function toAttributes(data: SnapshotData, vin: string, { findings, conversions }: Pass): Record<string, string> {
   const attributes: Record<string, string> = {};
+  const leftOut = data.isComplete ? MEMBERS : LEFT_OUT_OF_EMBEDDED_DATA;
   const notes = new Set<string>();
   for (const item of findings.items) {
     const { elementId, attributeId, value } = item;
@@ -44,9 +46,12 @@ function toAttributes(data: SnapshotData, vin: string, { findings, conversions }
     if (idName !== undefined && attributeId !== "") {
       attributes[idName] = attributeId;
     }
-    const isLeftOut = MEMBERS.has(elementId) || (!data.isComplete && UNRELIABLE.has(elementId));
-    const name = isLeftOut ? undefined : data.nameOf(elementId);
+    const name = leftOut.has(elementId) ? undefined : data.nameOf(elementId);
     if (name === undefined || value === "" || value === NOT_APPLICABLE) {
+      continue;
+    }
+    if (!ELEMENTS_ALSO_FROM_SPECS.has(elementId)) {
+      attributes[name] = value;
       continue;
     }
     // Several patterns often have the same note.

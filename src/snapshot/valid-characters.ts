@@ -56,22 +56,37 @@ export class CharacterCollector {
   }
 }
 
-/**
- * The characters that the patterns of any of these schemas name at each of {@link COMPARED_POSITIONS}, in NHTSA's order.
- * A position without any is free.
- */
-export function validCharacters(words: Uint32Array, schemas: readonly number[]): string[] {
-  const sums = new Uint32Array(WORDS_PER_SCHEMA);
-  for (const schema of schemas) {
-    for (let word = 0; word < WORDS_PER_SCHEMA; word++) {
-      sums[word] = (sums[word] ?? 0) | (words[schema * WORDS_PER_SCHEMA + word] ?? 0);
+/** The characters that the patterns of any of some schemas name, by position. A position without any is free. */
+export class ValidCharacters {
+  readonly #words = new Uint32Array(WORDS_PER_SCHEMA);
+
+  constructor(words: Uint32Array, schemas: readonly number[]) {
+    for (const schema of schemas) {
+      for (let word = 0; word < WORDS_PER_SCHEMA; word++) {
+        this.#words[word] = (this.#words[word] ?? 0) | (words[schema * WORDS_PER_SCHEMA + word] ?? 0);
+      }
     }
   }
-  return COMPARED_POSITIONS.map((_, place) =>
-    Array.from(ALPHABET)
-      .filter((_, bit) => ((sums[place * WORDS + Math.floor(bit / BITS)] ?? 0) >>> (bit % BITS)) & 1)
-      .join(""),
-  );
+
+  /** @param place an index of {@link COMPARED_POSITIONS}. */
+  allows(place: number, character: string): boolean {
+    return this.#isFree(place) || this.#has(place, ALPHABET.indexOf(character));
+  }
+
+  /** All characters of a position, in NHTSA's order. */
+  at(place: number): string {
+    return Array.from(ALPHABET)
+      .filter((_, bit) => this.#has(place, bit))
+      .join("");
+  }
+
+  #isFree(place: number): boolean {
+    return this.#words[place * WORDS] === 0 && this.#words[place * WORDS + 1] === 0;
+  }
+
+  #has(place: number, bit: number): boolean {
+    return (((this.#words[place * WORDS + Math.floor(bit / BITS)] ?? 0) >>> (bit % BITS)) & 1) === 1;
+  }
 }
 
 function bitsOf(keys: string): Bits[] {

@@ -71,26 +71,28 @@ export function toSubject(
 /** NHTSA's error codes for a decode, ascending. */
 export function judge(findings: Findings): ErrorCode[] {
   const { subject, items, comparison } = findings;
-  const codes = new Set<ErrorCode>(comparison.codes);
+  const codes: ErrorCode[] = [];
   const add = (code: ErrorCode, applies: boolean): void => {
     if (applies) {
-      codes.add(code);
+      codes.push(code);
     }
   };
   add(1, !subject.isCheckDigitRight && !subject.isCheckDigitExcepted);
+  codes.push(...comparison.codes);
   add(7, subject.wmi === undefined);
   add(8, subject.wmi !== undefined && !hasPatterns(items));
   add(9, hasBodyClass(items, BODY_CLASSES.glider));
   add(10, hasBodyClass(items, BODY_CLASSES.offRoad));
   add(11, findings.year === undefined);
   add(12, findings.isYearContradicted);
+  add(14, comparison.unusedPositions !== "");
   add(400, invalidCharactersOf(findings) !== "");
-  if ([...codes].every((code) => HARMLESS.has(code))) {
-    codes.add(0);
-    // NHTSA reports a missing model only where it would otherwise call the decode clean.
-    add(14, !items.some((item) => item.elementId === ELEMENT.model));
+  if (!codes.every((code) => HARMLESS.has(code))) {
+    return codes;
   }
-  return [...codes].toSorted((a, b) => a - b);
+  // NHTSA reports a missing model only where it would otherwise call the decode clean.
+  add(14, comparison.unusedPositions === "" && !items.some((item) => item.elementId === ELEMENT.model));
+  return [0, ...codes];
 }
 
 /** Whether anything was found by patterns. Otherwise, NHTSA compares no positions. */
