@@ -183,7 +183,7 @@ async function lock(directory) {
       continue;
     }
     if (!isWaiting) {
-      process.stderr.write("Waiting for another process that installs the packages.\n");
+      process.stderr.write("Waiting for another process to install the packages.\n");
       isWaiting = true;
     }
     await setTimeout(LOCK_POLL_MS);

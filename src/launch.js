@@ -28,7 +28,7 @@ async function main() {
   const { config, engines } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   const [oldest] = engines.node.match(/\d+/);
   if (Number.parseInt(process.versions.node, 10) < Number(oldest)) {
-    fail(`Node ${process.versions.node} is too old to start from; use Node ${oldest} or later`);
+    fail(`Node ${process.versions.node} is too old; use Node ${oldest} or later`);
     return;
   }
 
@@ -46,7 +46,7 @@ async function main() {
   // Until the program runs, a signal ends the launcher, because there is no process to pass it on to.
   stopPassing();
   if (installed.code !== 0) {
-    fail("The packages are not installed.");
+    fail("The packages could not be installed.");
     endAs(installed);
     return;
   }

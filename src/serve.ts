@@ -77,9 +77,9 @@ async function runWorkers(process: NodeJS.Process, config: Config, logger: Audit
 }
 
 /**
- * Migrates the database and unpacks the snapshot, so that the workers need not.
+ * Migrates the database and unpacks the snapshot, so that the workers do not have to.
  *
- * @param stack gets what unpacks the snapshot again when its file changes
+ * @param stack owns the snapshot, which is unpacked again when its file changes
  */
 async function prepare(config: Config, logger: AuditLogger, stack: AsyncDisposableStack): Promise<void> {
   await (await openVehicleStore({ ...config, logger }))[Symbol.asyncDispose]();
@@ -88,7 +88,7 @@ async function prepare(config: Config, logger: AuditLogger, stack: AsyncDisposab
     if (config.snapshotPath === undefined) {
       await snapshot.whenSettled();
     } else {
-      // NHTSA's own file takes minutes. The workers start without it then.
+      // Unpacking NHTSA's own file takes minutes. The workers then start without it.
       await Promise.race([snapshot.whenSettled(), pause(UNPACKING_PATIENCE_MS, undefined, { ref: false })]);
     }
   }

@@ -3,7 +3,7 @@ import type { Worker as Channel } from "node:cluster";
 import type { ChargeExchange, Charges } from "./access/charge-exchange.ts";
 import type { MetricsReading } from "./telemetry/metrics.ts";
 
-/** What a worker tells the primary. */
+/** A message from a worker to the primary. */
 export type FromWorker =
   | { readonly type: "listening"; readonly addresses: ListeningAddresses }
   | { readonly type: "charges"; readonly charges: Charges }
@@ -11,7 +11,7 @@ export type FromWorker =
   /** Asks for the metrics of all workers. */
   | { readonly type: "ask metrics"; readonly id: number };
 
-/** What the primary tells a worker. */
+/** A message from the primary to a worker. */
 export type ToWorker =
   | { readonly type: "charges"; readonly charges: Charges }
   /** Asks for its own metrics. */
@@ -32,7 +32,7 @@ export class Worker implements ChargeExchange {
   readonly #listeners = new Set<(message: ToWorker) => void>();
   #asked = 0;
 
-  /** @param channel leads to the primary */
+  /** @param channel the connection to the primary */
   constructor(channel: Channel) {
     this.number = channel.id;
     this.#channel = channel;
@@ -94,7 +94,7 @@ export class Worker implements ChargeExchange {
   }
 
   #tell(message: FromWorker): void {
-    // The primary may be gone; this process then ends, too.
+    // If the primary has ended, this process ends as well.
     if (this.#channel.isConnected()) {
       this.#channel.send(message);
     }

@@ -20,15 +20,15 @@ const MAX_DEATHS = 5;
 const DEATHS_WINDOW_MS = 60_000;
 /** The pause before the second replacement within the window. It doubles with each further one. */
 const PAUSE_MS = 1_000;
-/** How often the metrics of each worker are read, so that one that is killed takes only its latest counts with it. */
+/** How often the metrics of each worker are read. When a worker is killed, only its counts since then are lost. */
 const READ_EVERY_MS = 1_000;
-/** A worker that does not answer in this time counts as before. */
+/** How long a worker may take to answer. After that, its previous metrics are used. */
 const READ_PATIENCE_MS = 1_000;
 
 interface Member {
   readonly process: WorkerProcess;
   isListening: boolean;
-  /** Its metrics as of the last time that they were read. */
+  /** Its metrics when they were last read. */
   reading: MetricsReading;
   /** Called with each new reading. */
   onReading: (() => void) | undefined;
@@ -52,7 +52,7 @@ export class Workers {
   #isStopping = false;
   #exitCode = 0;
 
-  /** Starts them. */
+  /** Starts the workers. */
   constructor(options: WorkersOptions) {
     this.#options = options;
     this.#elapsedMs = options.elapsedMs ?? (() => performance.now());
@@ -67,7 +67,7 @@ export class Workers {
     return this.#ended.promise;
   }
 
-  /** Passes a signal on to the workers, which then finish their calls, and starts no more of them. */
+  /** Passes a signal on to the workers, which then finish their calls. No further workers are started. */
   stop(signal: NodeJS.Signals): void {
     this.#isStopping = true;
     for (const timer of this.#timers) {
@@ -86,7 +86,7 @@ export class Workers {
     this.#members.set(worker.id, member);
     this.#options.logger.info("started a worker", { worker: worker.id, pid: worker.process.pid });
     worker.on("message", (message: FromWorker) => this.#receive(member, message));
-    // Sending to a worker that has just died fails; its end is reported by itself.
+    // Sending to a worker that has just died fails. The event `exit` reports its end.
     worker.on("error", () => undefined);
     worker.on("exit", (code: number | null, signal: string | null) => this.#bury(member, code, signal));
   }
@@ -126,13 +126,13 @@ export class Workers {
     const readings = [member.reading];
     this.#past = this.#past.then((past) => addCounts([past, ...readings]));
     if (this.#isStopping) {
-      // One that was still starting knows no signals yet, and held no calls.
+      // A worker that is still starting does not handle signals yet, and has no calls.
       this.#exitCode = member.isListening ? Math.max(this.#exitCode, code ?? 1) : this.#exitCode;
     } else if (this.#hasListened) {
       this.#options.logger.error("a worker died", { worker: member.process.id, code, signal });
       this.#replace();
     } else {
-      // It has said why.
+      // The worker has logged the reason.
       this.#exitCode = 1;
       this.stop("SIGTERM");
     }

@@ -212,12 +212,12 @@ describe("the launcher", () => {
     expect(result).toEqual({ code: 1, signal: null, stdout: "", stderr: "this Node does not serve\n" });
   });
 
-  test("says in one line that a Node is too old to start from", async () => {
+  test("says in one line that a Node is too old", async () => {
     await using project = await Project.create({ engine: ">=99", installed: {} });
 
     const result = await project.launch();
 
-    const line = `Node ${process.versions.node} is too old to start from; use Node 99 or later\n`;
+    const line = `Node ${process.versions.node} is too old; use Node 99 or later\n`;
     expect(result).toEqual({ code: 1, signal: null, stdout: "", stderr: line });
   });
 
@@ -363,7 +363,7 @@ describe("the launcher's installation", () => {
     const repeated = await project.launch("echo", "done");
 
     expect(failed).toMatchObject({ code: 7, stdout: "" });
-    expect(failed.stderr).toContain("no network\nThe packages are not installed.\n");
+    expect(failed.stderr).toContain("no network\nThe packages could not be installed.\n");
     expect(repeated).toMatchObject({ code: 0, stdout: "done\n" });
   });
 
@@ -374,7 +374,7 @@ describe("the launcher's installation", () => {
     const first = project.spawn("true");
     await seen(first.stderr, "Installing packages.");
     const second = project.spawn("true");
-    await seen(second.stderr, "Waiting for another process that installs the packages.");
+    await seen(second.stderr, "Waiting for another process to install the packages.");
 
     const results = Promise.all([resultOf(first), resultOf(second)]);
     await project.write("gate", "open\n");

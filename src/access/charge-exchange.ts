@@ -11,7 +11,7 @@ export interface ChargeExchange {
   subscribe(receive: (charges: Charges) => void): void;
 }
 
-/** How often charges are exchanged. For so long, a caller may use its burst in each process. */
+/** How often charges are exchanged. In between, a caller may use its burst in each process. */
 const EXCHANGE_EVERY_MS = 100;
 
 /** Makes the limits hold for all processes together. Dispose of it to stop. */

@@ -11,14 +11,14 @@ interface EntryCount {
   readonly oldestAt: number;
 }
 
-/** What a cache holds, in figures. */
+/** Figures of a cache. */
 export interface StoreContents {
   readonly entries: readonly EntryCount[];
   /** The size of the tables in the database. */
   readonly bytes: number;
 }
 
-/** The index for sweeping has all of these columns, so that no entry is read: a million take some 50 ms. */
+/** The index for sweeping has all of these columns, so that no entry is read: a million take about 50 ms. */
 const COUNT_ENTRIES = `select source, is_negative, count(*) as entries, min(decoded_at) as oldest
   from vehicles group by source, is_negative order by source desc, is_negative`;
 

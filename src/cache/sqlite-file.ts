@@ -56,7 +56,7 @@ export class SqliteFile implements AsyncDisposable {
     }
     // Another process may restart the log between reading its two sizes; then they match the second time.
     if (!this.#isLogWhole() && !this.#isLogWhole()) {
-      throw new DatabaseFileLostError("the database file-wal was cut short");
+      throw new DatabaseFileLostError("the write-ahead log of the database was truncated");
     }
   }
 

@@ -4,7 +4,7 @@ import type { Command } from "./command.ts";
 import { UsageError } from "./command.ts";
 import { describeFault } from "./service-client.ts";
 
-/** The commands with a line for the list. Each is loaded when it is run, so that it starts fast. */
+/** The commands with their line in the help. A command is loaded only when it runs, so that each starts fast. */
 export const COMMANDS: Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<Command> }>> = {
   serve: {
     summary: "run the service until Ctrl-C",

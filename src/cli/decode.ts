@@ -28,7 +28,7 @@ const INTERRUPTED = 130;
 export const decodeCommand: Command = {
   help: `usage: vehicle-service decode [options] IN [OUT]
 
-  IN   CSV, TSV, text with one VIN a line, JSON lines (.jsonl, .ndjson), Parquet, or -
+  IN   CSV, TSV, text with one VIN per line, JSON lines (.jsonl, .ndjson), Parquet, or -
        for standard input
   OUT  a name that ends in .csv, .jsonl or .parquet, or - for CSV on standard output.
        Without OUT, a table on a terminal and CSV elsewhere
@@ -41,7 +41,7 @@ export const decodeCommand: Command = {
   --resume            continue OUT after an interruption
   --address ADDRESS   ask a running service: a URL for Connect, or host:port for gRPC
                       without TLS. Without it, this process decodes, with the cache and
-                      the sources of the service's environment variables
+                      the sources that the service's environment variables set
 ${SERVICE_HELP.replaceAll(/^( {2}--\S+ \S+) /gm, "$1  ").replaceAll(/^ {21}/gm, "                      ")}
 
 OUT has one row for each row of IN, in the same order: your columns, then ours, and in
@@ -64,7 +64,7 @@ exit codes: 0 every row decoded, 1 some rows have an error, 2 the command could 
     const { values, positionals } = parseArguments(args, OPTIONS);
     const [inputPath, outputPath, ...rest] = positionals;
     if (inputPath === undefined || rest.length > 0) {
-      throw new UsageError("expected IN and, if you like, OUT");
+      throw new UsageError("expected IN and, optionally, OUT");
     }
     const { address, full = false, resume = false } = values;
     const service = address === undefined ? undefined : readServiceArguments(values, address);
@@ -105,7 +105,7 @@ exit codes: 0 every row decoded, 1 some rows have an error, 2 the command could 
     } catch (error) {
       line[Symbol.dispose]();
       if (error instanceof Error && "code" in error && error.code === "EPIPE") {
-        // The reader of standard output has enough.
+        // The reader of standard output has closed it.
         return INTERRUPTED;
       }
       if (isFile) {

@@ -76,7 +76,7 @@ async function decodeRemotely(
   return answers.map((answer) => answer ?? { fault: "the service did not answer for this VIN" });
 }
 
-/** Malformed queries are not sent, so that their messages do not name a place in a batch. */
+/** Malformed queries are not sent, so that their messages do not name an index of a batch. */
 function findFault(query: Query): Answer | undefined {
   try {
     parseQuery(query, Date.now());
@@ -90,11 +90,11 @@ function toQueryMessage({ vin, modelYear }: VehicleQuery | Query = { vin: "" }):
   return { vin, ...(modelYear === undefined ? {} : { modelYear }) };
 }
 
-/** How often in a row a service that is away is tried. */
+/** How many times in a row an unavailable service is tried. */
 const ATTEMPTS = 8;
 const FIRST_PAUSE_MS = 250;
 
-/** Repeats what was refused for now: for as long as the rate is exceeded, and some times when the service is away. */
+/** Repeats refused work: for as long as the rate limit is exceeded, and a few times while the service is unavailable. */
 async function withRetries<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   for (let failures = 0; ;) {
     try {

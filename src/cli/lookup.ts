@@ -18,12 +18,12 @@ const OPTIONS = {
 export const lookupCommand: Command = {
   help: `usage: vehicle-service lookup [options] VIN
 
-  --full             show the attributes, too
+  --full             also show the attributes
   --model-year YEAR  the model year, when you know it for certain
-  --json             print JSON on a terminal, too
+  --json             print JSON even on a terminal
   --address ADDRESS  ask a running service: a URL for Connect, or host:port for gRPC
                      without TLS. Without it, this process decodes, with the cache and
-                     the sources of the service's environment variables
+                     the sources that the service's environment variables set
 ${SERVICE_HELP}
 
 Prints a card on a terminal, and the JSON of the RPC Lookup on one line elsewhere.
@@ -71,7 +71,7 @@ export function formatCard(vehicle: LookupResponse): string {
   const { verdict, source, dataDate, decodeTime, cached, stale } = vehicle;
   const origin = source === Source.SNAPSHOT ? `snapshot of ${dataDate}` : "vPIC";
   const time = decodeTime === undefined ? "" : `, decoded ${timestampDate(decodeTime).toISOString()}`;
-  const age = stale ? ", older than it should be" : cached ? ", from the cache" : "";
+  const age = stale ? ", stale" : cached ? ", from the cache" : "";
   const lines: [string, string][] = [
     ["VIN", vehicle.vin],
     ["make", vehicle.make],

@@ -19,7 +19,7 @@ const FORMATS: Readonly<Record<string, TextFormat | "parquet">> = {
 const HEAD_BYTES = 65_536;
 
 /**
- * Opens a table of any size; memory holds no more than a part of it.
+ * Opens a table of any size; only a part of it is in memory at any time.
  *
  * @param path a file, or `-` for standard input. The format is that of the ending; without a known one, that of the
  *   content.

@@ -29,10 +29,10 @@ const NEWLINE = 0x0a;
 const QUOTE = 0x22;
 
 /**
- * The output under the name `<path>.part` until it is complete. What is in it survives an interruption, and
- * {@link continueWith} continues after the last whole row.
+ * The output, under the name `<path>.part` until it is complete. It survives an interruption, and {@link continueWith}
+ * continues it after the last whole row.
  *
- * Parquet cannot be continued, so its rows are kept as JSON until the end.
+ * Nothing can be added to a Parquet file, so its rows are kept as JSON until the end.
  */
 export class PartFile implements AsyncDisposable {
   readonly #options: PartFileOptions;
@@ -67,7 +67,7 @@ export class PartFile implements AsyncDisposable {
   }
 
   /**
-   * Continues what an interrupted run has left, or begins when there is nothing. Takes the rows that are done.
+   * Continues the part of an interrupted run, or begins if there is none. Skips the rows that are done.
    *
    * @throws UsageError when the part is not from these rows and columns.
    */
@@ -111,7 +111,7 @@ export class PartFile implements AsyncDisposable {
     this.#file = undefined;
   }
 
-  /** @returns whether nothing is left, or nothing was there. */
+  /** @returns whether the part is missing or empty now. */
   async #dropHalfRow(): Promise<boolean> {
     try {
       await using file = await open(this.#partPath, "r+");

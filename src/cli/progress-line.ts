@@ -10,7 +10,7 @@ export interface Progress {
 
 const REDRAW_MS = 200;
 
-/** Shows how far a long command is, on one line. Draws nothing into a file or a pipe. */
+/** Shows the progress of a long command on one line. Draws nothing into a file or a pipe. */
 export class ProgressLine implements Disposable {
   readonly #output: ProgressOutput;
   readonly #now: () => number;

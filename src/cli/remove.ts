@@ -26,10 +26,10 @@ export const removeCommand: Command = {
   --from FILE        a table with the VINs, as for decode, but not standard input
   --column NAME      its column with the VINs. Without it, the column is found by its
                      name or its content
-  --yes              do not ask before VINs of a file are removed
+  --yes              remove the VINs of a file without asking
   --address ADDRESS  ask a running service: a URL for Connect, or host:port for gRPC
-                     without TLS. Without it, this process opens the cache of the
-                     service's environment variables
+                     without TLS. Without it, this process opens the cache that the
+                     service's environment variables set
 ${SERVICE_HELP}
 
 examples:
@@ -108,9 +108,9 @@ async function* vinsOf(
 /** @throws UsageError without a terminal to ask on. */
 async function confirm(total: number, address: string | undefined): Promise<boolean> {
   if (!process.stdin.isTTY) {
-    throw new UsageError("there is no terminal to confirm on; add --yes");
+    throw new UsageError("there is no terminal to ask for confirmation; add --yes");
   }
-  const cache = address === undefined ? "the cache of this machine's settings" : `the cache of ${address}`;
+  const cache = address === undefined ? "the configured cache" : `the cache of ${address}`;
   using questions = createInterface({ input: process.stdin, output: process.stderr });
   const answer = await questions.question(`Remove ${count(total)} VINs from ${cache}? [y/N] `);
   return /^y(es)?$/i.test(answer.trim());

@@ -18,7 +18,7 @@ exit codes: 0 stopped by a signal, 1 it could not start, 2 wrong arguments`,
   faultCode: 1,
   async run(args) {
     if (parseArguments(args, {}).positionals.length > 0) {
-      throw new UsageError("expected no arguments; environment variables set everything");
+      throw new UsageError("expected no arguments; use environment variables instead");
     }
     await serve(process);
     return Number(process.exitCode ?? 0);

@@ -24,7 +24,7 @@ const EXAMPLES = [
   "1C9FA3822R1257465",
 ].map((text) => parseVin(text));
 
-/** Says what a file for SNAPSHOT_PATH holds, without a service. */
+/** Describes a file for SNAPSHOT_PATH, without a service. */
 export const snapshotCommand: Command = {
   help: `usage: vehicle-service snapshot check FILE
 
@@ -82,7 +82,7 @@ async function check(path: string, signal: AbortSignal): Promise<number> {
   ];
   process.stdout.write(`${lines.join("\n")}\n`);
   if (!decodes.some(isDecoded)) {
-    process.stderr.write(`${path}: none of these VINs is decoded\n`);
+    process.stderr.write(`${path}: none of these VINs could be decoded\n`);
     return 1;
   }
   return 0;
@@ -98,7 +98,7 @@ async function unpack(source: Awaited<ReturnType<typeof inspectSource>>, signal:
     await unpackInProcess({ source, targetPath, uniquePart: randomUUID() }, report, signal);
     const unpacked = await openSnapshotFile(targetPath, source.stamp);
     if (unpacked.state !== "sound") {
-      throw new Error("the unpacked snapshot cannot be read back");
+      throw new Error("the unpacked snapshot cannot be read");
     }
     return unpacked.data;
   } finally {

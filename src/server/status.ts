@@ -4,7 +4,7 @@ import { answerBytes } from "./exchange.ts";
 import { recent } from "./probes.ts";
 import type { PlainHandler } from "./router.ts";
 
-/** How long counts of the cache are shared, in ms: counting a million entries takes some 50 ms. */
+/** How long counts of the cache are shared, in ms: counting a million entries takes about 50 ms. */
 const CACHE_MS = 15_000;
 
 export interface StatusOptions {
@@ -16,13 +16,13 @@ export interface StatusOptions {
   readonly snapshot: () => { readonly state: string; readonly dataDate?: string } | undefined;
   /** Whether the snapshot is the copy that comes with the service, which has a part of the attributes. */
   readonly isEmbedded: boolean;
-  /** What the cache holds, in figures; undefined when it does not answer. */
+  /** Figures of the cache; undefined when it does not answer. */
   readonly cache: () => Promise<object | undefined>;
 }
 
 /**
  * Answers with what the page needs and the metrics do not have, as JSON: the version, what the cache holds, the date of
- * the data, and what the caller may do. It has figures only: no VIN, and no token but the caller's own name.
+ * the data, and what the caller may do. It has no VIN, and of the tokens only the name of the caller's own.
  */
 export function createStatusHandler(options: StatusOptions): PlainHandler {
   const { version, guard, sources, snapshot, isEmbedded, cache } = options;

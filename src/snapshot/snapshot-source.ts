@@ -187,7 +187,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
     await this.#unpack(source, found.state);
     const unpacked = await openSnapshotFile(this.#targetPath, source.stamp);
     if (unpacked.state !== "sound") {
-      throw new SnapshotError("data directory", "the unpacked snapshot cannot be read back");
+      throw new SnapshotError("data directory", "the unpacked snapshot cannot be read");
     }
     return unpacked.data;
   }

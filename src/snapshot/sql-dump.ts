@@ -133,7 +133,7 @@ class DumpImporter {
       this.#takeLine(this.#withRest(Buffer.alloc(0)));
     }
     if (this.#block !== undefined) {
-      throw new SnapshotError("database", "the file ends within the table: it is cut short");
+      throw new SnapshotError("database", "the file is truncated within the table");
     }
     const missing = [...WANTED.keys(), ...this.#lookupTables()].filter((table) => !this.#seen.has(table)).toSorted();
     if (missing.length > 0) {

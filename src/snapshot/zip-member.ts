@@ -118,7 +118,7 @@ interface DirectoryEntry {
 async function readDirectory(file: FileHandle, size: number, zipName: string): Promise<DirectoryEntry[]> {
   const { at, bytes } = await findDirectory(file, size, zipName);
   if (bytes > MAX_DIRECTORY_BYTES) {
-    throw new SnapshotError("database", `${zipName}: it holds too many files`);
+    throw new SnapshotError("database", `${zipName}: it has too many files`);
   }
   const directory = await readAt(file, at, bytes, zipName);
   const entries: DirectoryEntry[] = [];
@@ -216,5 +216,5 @@ async function readAt(file: FileHandle, position: number, length: number, zipNam
 }
 
 function cutShort(zipName: string): SnapshotError {
-  return new SnapshotError("database", `${zipName}: the zip file is cut short: download it again`);
+  return new SnapshotError("database", `${zipName}: the zip file is truncated: download it again`);
 }

@@ -24,7 +24,7 @@ export interface Decoder {
   decode(queries: readonly Query[], view: View, signal: AbortSignal): Promise<Answer[]>;
 }
 
-/** What has been done so far. */
+/** The rows that are done. */
 export interface Counts {
   readonly rows: number;
   /** Rows with an error. */
@@ -43,7 +43,7 @@ export interface DecodeTableOptions {
   /** Takes rows in the order of the input: the user's cells, then those of the added columns. */
   readonly write: (rows: readonly (readonly unknown[])[]) => Promise<void>;
   readonly onProgress: (counts: Counts) => void;
-  /** What an earlier run has done. */
+  /** The rows of an earlier run. */
   readonly earlier: Counts;
 }
 
@@ -58,9 +58,9 @@ interface DecodedRow {
 }
 
 /**
- * Decodes rows and writes one for each, in the same order. Memory holds a few thousand rows.
+ * Decodes rows and writes one for each, in the same order. Keeps a few thousand rows in memory.
  *
- * @throws the reason of the signal when aborted; what is written by then are whole rows without a gap.
+ * @throws the reason of the signal when aborted. The rows written until then are whole and without a gap.
  */
 export async function decodeTable(options: DecodeTableOptions): Promise<Counts> {
   const { rows, signal, write, onProgress } = options;

@@ -11,7 +11,7 @@ export type TextFormat = "csv" | "tsv" | "text" | "jsonl";
 const SAMPLE_ROWS = 1_000;
 
 /**
- * Reads a table of any size; memory holds no more than a part of it.
+ * Reads a table of any size; only a part of it is in memory at any time.
  *
  * @throws TableError when it is not a table.
  */
@@ -40,7 +40,7 @@ export async function readTable(bytes: Bytes, format: TextFormat): Promise<Table
 
 /** The content of a table. */
 export interface Bytes {
-  /** The first ones. */
+  /** The first bytes. */
   readonly head: Buffer;
   readonly chunks: AsyncIterable<Buffer>;
   /** See {@link Table}. */
@@ -67,7 +67,7 @@ async function* mapped<T>(first: readonly T[], rest: AsyncIterable<T>, map: (ite
   }
 }
 
-/** The format of a table by its first bytes. */
+/** Guesses the format of a table from its first bytes. */
 export function guessFormat(head: Buffer): TextFormat | "parquet" {
   const text = head.toString("utf8").trimStart();
   if (text.startsWith("PAR1")) {
@@ -80,7 +80,7 @@ export function guessFormat(head: Buffer): TextFormat | "parquet" {
   return line.includes("\t") ? "tsv" : /[,;]/.test(line) ? "csv" : "text";
 }
 
-/** Spreadsheets of many countries write semicolons, because their numbers have commas. */
+/** In many countries, spreadsheets write semicolons, because numbers have a decimal comma. */
 function delimiterOf(format: TextFormat, head: Buffer): string {
   if (format !== "csv") {
     return "\t";
@@ -104,7 +104,7 @@ export async function* readCsv(chunks: AsyncIterable<Buffer>, delimiter: string)
   yield* parser;
 }
 
-/** Reads one JSON object a line. @throws TableError that names the line. */
+/** Reads one JSON object per line. @throws TableError that names the line. */
 export async function* readJsonLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Record<string, unknown>> {
   let number = 0;
   for await (const line of createInterface({ input: Readable.from(chunks), crlfDelay: Infinity })) {
@@ -166,8 +166,7 @@ function toArrayRow(record: readonly string[] | Record<string, unknown>, columns
 function toObjectRow(record: readonly string[] | Record<string, unknown>, columns: readonly string[]): Row {
   const values: Record<string, unknown> = isArray(record) ? {} : record;
   const unknown = Object.keys(values).filter((name) => !columns.includes(name));
-  const fault =
-    unknown.length > 0 ? `${unknown.join(", ")}: none of the first ${SAMPLE_ROWS} rows has this` : undefined;
+  const fault = unknown.length > 0 ? `${unknown.join(", ")}: not in the first ${SAMPLE_ROWS} rows` : undefined;
   return { cells: columns.map((name) => values[name]), fault };
 }
 

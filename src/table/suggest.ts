@@ -1,4 +1,4 @@
-/** The end of a message about an unknown word: which known word is likely meant, if one is near. */
+/** The end of a message about an unknown word: the known word that was probably meant, if one is similar. */
 export function suggest(word: string, known: readonly string[], prefix = ""): string {
   const near = known
     .map((candidate) => ({ candidate, distance: distanceOf(word.toLowerCase(), candidate.toLowerCase()) }))
@@ -7,7 +7,7 @@ export function suggest(word: string, known: readonly string[], prefix = ""): st
   return near === undefined ? "" : `; did you mean ${prefix}${near.candidate}?`;
 }
 
-/** How many characters must be changed, added, left out or swapped with the next to get from one word to the other. */
+/** How many characters must be changed, added, deleted or swapped with the next one to get from one word to the other. */
 function distanceOf(from: string, to: string): number {
   let rowBefore: number[] = [];
   let row = Array.from({ length: to.length + 1 }, (_, column) => column);

@@ -1,12 +1,12 @@
-/** A row of the user's. */
+/** A row of the user's table. */
 export interface Row {
-  /** By column. Missing values are undefined. */
+  /** One for each column. Missing values are undefined. */
   readonly cells: readonly unknown[];
-  /** Why it cannot be read, though it is a row. */
+  /** Why the row cannot be decoded. */
   readonly fault?: string | undefined;
 }
 
-/** The user's rows. */
+/** The user's table. */
 export interface Table {
   readonly columns: readonly string[];
   /** The first rows. */

@@ -5,7 +5,7 @@ import { VPIC_VARIABLES } from "../vehicle/vpic-variables.ts";
 import { suggest } from "./suggest.ts";
 import { TableError } from "./table.ts";
 
-/** A column that is added to the user's. */
+/** A column that is added to the user's table. */
 interface VehicleColumn {
   readonly name: string;
   readonly valueOf: (vehicle: LookupResponse) => string;
@@ -13,7 +13,7 @@ interface VehicleColumn {
 
 const VIN: VehicleColumn = { name: "vin", valueOf: ({ vin }) => vin };
 
-/** Without `--columns`. */
+/** The columns without `--columns`. */
 const USUAL: readonly VehicleColumn[] = [
   { name: "make", valueOf: ({ make }) => make },
   { name: "model", valueOf: ({ model }) => model },
@@ -54,17 +54,17 @@ const ATTRIBUTES: readonly VehicleColumn[] = VPIC_VARIABLES.filter((name) => !NO
 const ERROR = "error";
 
 export interface ColumnChoice {
-  /** Whether the attributes are wanted, too. */
+  /** Whether to add all attributes. */
   readonly full: boolean;
   /** Names separated by commas, instead of the usual columns. */
   readonly names: string | undefined;
 }
 
-/** What is added to the user's rows. */
+/** The columns that are added to the user's table. */
 export interface AddedColumns {
-  /** The names for the output, the one of errors last. */
+  /** Their names in the output. The last one is the column of errors. */
   readonly names: readonly string[];
-  /** Without the error. */
+  /** All but the column of errors. */
   readonly columns: readonly VehicleColumn[];
   /** Whether vehicles need their attributes. */
   readonly needsAttributes: boolean;

@@ -2,7 +2,7 @@ import { parseVin } from "../vehicle/vin.ts";
 import { suggest } from "./suggest.ts";
 import { TableError } from "./table.ts";
 
-/** A table as far as it is needed to find columns. */
+/** The parts of a table that are needed to find columns. */
 interface ColumnsAndSample {
   readonly columns: readonly string[];
   readonly sample: readonly { readonly cells: readonly unknown[] }[];
@@ -32,7 +32,7 @@ export function indexOfColumn({ columns }: ColumnsAndSample, option: string, nam
   return index;
 }
 
-/** The VIN in a cell, not parsed. */
+/** The text of a cell that should have a VIN. */
 export function toVinText(cell: unknown): string {
   return typeof cell === "string" ? cell : typeof cell === "number" || typeof cell === "bigint" ? String(cell) : "";
 }
@@ -40,7 +40,7 @@ export function toVinText(cell: unknown): string {
 /**
  * Finds the column that has the VINs: by its name or, if that is not clear, by the content of the first rows.
  *
- * @returns undefined when it cannot be told.
+ * @returns undefined when it is not clear.
  */
 function findVinColumn({ columns, sample }: ColumnsAndSample): number | undefined {
   const named = [...columns.keys()].filter((index) => isVinName(columns[index] ?? ""));
@@ -57,7 +57,7 @@ const VIN_NAME = /(^|[^a-z])vin([^a-z]|$)|^vehicle ?identification ?(number|no)$
 
 /** Whether a column of this name is likely to have VINs. */
 export function isVinName(name: string): boolean {
-  // "VehicleVIN" and "vin_code" have the word VIN in them; "Vincent" has not.
+  // "VehicleVIN" and "vin_code" have the word VIN in them; "Vincent" does not.
   return VIN_NAME.test(
     name
       .replaceAll(/([a-z])([A-Z])/g, "$1 $2")

@@ -39,7 +39,7 @@ test("a file is decoded in this process, and its VINs are removed from the cache
   ]);
   expect(unconfirmed).toMatchObject({
     exitCode: 2,
-    stderr: expect.stringContaining("there is no terminal to confirm on"),
+    stderr: expect.stringContaining("there is no terminal to ask for confirmation"),
   });
   expect(removed).toMatchObject({
     exitCode: 1,

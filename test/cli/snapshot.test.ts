@@ -66,7 +66,7 @@ JYAVM01E27A113338: - (codes 7)
 
     const { stderr, exitCode } = await run("check", NAME);
 
-    expect(stderr).toContain("none of these VINs is decoded");
+    expect(stderr).toContain("none of these VINs could be decoded");
     expect(exitCode).toBe(1);
   });
 

@@ -126,7 +126,7 @@ test("half a file leaves the previous data in use, is reported once, and is used
   expect(await modelFrom(source)).toBe("2026-10: 388");
   expect(log.lines.at(-1)).toMatchObject({
     message: "snapshot cannot be used; the previous one remains in use",
-    fields: { reason: "SNAPSHOT_PATH: vpic.zip: the zip file is cut short: download it again" },
+    fields: { reason: "SNAPSHOT_PATH: vpic.zip: the zip file is truncated: download it again" },
   });
   await appendFile(path, NOVEMBER.subarray(NOVEMBER.length / 2));
   await eventually(() => expect(source.status()).toEqual({ state: "ready", dataDate: "2026-11" }));

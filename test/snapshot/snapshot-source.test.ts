@@ -262,7 +262,7 @@ describe("a snapshot that cannot be unpacked", () => {
       () => write("notes.txt", "hello"),
       "SNAPSHOT_PATH: it is neither NHTSA's .plain.zip or .sql nor a SQLite database, gzipped or not",
     ],
-    ["is cut short", () => writeCut("cut.db.gz"), "SNAPSHOT_PATH: its compressed data is truncated"],
+    ["is truncated", () => writeCut("cut.db.gz"), "SNAPSHOT_PATH: its compressed data is truncated"],
     [
       "lacks a table",
       () => writeWithout("Wmi_Make"),

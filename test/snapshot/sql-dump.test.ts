@@ -250,17 +250,17 @@ describe("a dump cannot be used", () => {
       `${at("SET client_encoding")}: its encoding is WIN1252; expected UTF8`,
     ],
     [
-      "is cut short within a table",
+      "is truncated within a table",
       DUMP.slice(0, DUMP.indexOf("\t509\n")),
       `${at("2180\t509")}, table wmi_make: expected 2 columns, found 1`,
     ],
     [
-      "is cut short at the end of a row",
+      "is truncated at the end of a row",
       DUMP.slice(0, DUMP.indexOf("2180\t509\n") + "2180\t509\n".length),
-      `${at("2180\t509")}, table wmi_make: the file ends within the table: it is cut short`,
+      `${at("2180\t509")}, table wmi_make: the file is truncated within the table`,
     ],
     [
-      "is cut short between tables",
+      "is truncated between tables",
       DUMP.slice(0, DUMP.indexOf("COPY vpic.wmi_make")),
       anywhere(": it has no rows of these tables: wmi_make, wmi_vinschema"),
     ],
@@ -331,11 +331,11 @@ describe("a zip file cannot be used", () => {
   const whole = zip([file]);
 
   test.each([
-    ["is cut short", whole.subarray(0, whole.length / 2), `${ZIP_NAME}: the zip file is cut short: download it again`],
+    ["is truncated", whole.subarray(0, whole.length / 2), `${ZIP_NAME}: the zip file is truncated: download it again`],
     [
       "lacks its beginning",
       Buffer.concat([whole.subarray(0, 4), whole.subarray(2_000)]),
-      `${ZIP_NAME}: the zip file is cut short: download it again`,
+      `${ZIP_NAME}: the zip file is truncated: download it again`,
     ],
     [
       "has a wrong checksum",
