@@ -38,7 +38,7 @@ describe("commands that are not run", () => {
   const foreign = commands.filter((command) => NOT_INSTALLED.includes(programOf(command))).map(parseCommand);
 
   test.each(foreign)("have known flags: $command", ({ flags }) => {
-    expect(["-H", "-d", "-o", "-plaintext", "-cacert", "--cacert", "--data-binary", "--data"]).toEqual(
+    expect(["-H", "-d", "-o", "-plaintext", "-cacert", "--cacert", "--data-binary", "--data", "-protoset"]).toEqual(
       expect.arrayContaining(flags),
     );
   });
