@@ -4,8 +4,8 @@
  *
  * - `--facts`: a table with a heading and the columns vin, make, model, model_year, body_class, error_code; `\N` where
  *   an answer is missing.
- * - `--answers`: one JSON object a line with `vin`, `hint` (a model year or null) and `answer`, vPIC's flat names to
- *   values, an array where there are several.
+ * - `--answers`: one JSON object per line with `vin`, `hint` (a model year or null) and `answer`: vPIC's flat names and
+ *   their values, an array where there are several.
  * - `--show`: prints each difference in this field, or in every field with `all`.
  */
 import { readFile } from "node:fs/promises";
@@ -30,7 +30,7 @@ type Outcome = "equal" | "explained" | "different" | "missing" | "extra";
 
 const FACT_FIELDS = ["Make", "Model", "ModelYear", "BodyClass", "ErrorCode"];
 const MISSING = String.raw`\N`;
-/** Numbers that stand beside a name, which recorded answers leave out. */
+/** Numbers that accompany a name. Recorded answers leave them out. */
 const IDS: ReadonlySet<string> = new Set(["MakeID", "ManufacturerId", "ModelID"]);
 /** Left out because the embedded data has them by engine family, or rounded. */
 const LEFT_OUT: ReadonlySet<string> = new Set([
@@ -41,7 +41,7 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
   "DisplacementCI",
   "DisplacementL",
 ]);
-/** vPIC's web service cuts a quotient off where PostgreSQL goes on. */
+/** vPIC's web service cuts off the decimals of a quotient earlier than PostgreSQL. */
 const RELATIVE_PRECISION = 1e-9;
 
 const { values: options } = parseArgs({
@@ -136,7 +136,7 @@ function isExplained(field: string, expected: string, found: string, decode: Dec
     return LEFT_OUT.has(field);
   }
   if (field === "ErrorCode") {
-    // Positions cannot be compared without all patterns; the recorded answers know no excepted check digits.
+    // Positions cannot be compared without all patterns; the recorded answers have no excepted check digits.
     const isBeyondData = /(^|,)[2-5](,|$)/.test(expected) && /^0(,|$)/.test(found);
     return isBeyondData || (expected === "1" && decode.verdict.text.includes("Check Digit Exception"));
   }

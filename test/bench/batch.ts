@@ -1,6 +1,6 @@
 /**
- * What a batch of cached VINs costs beside as many single Lookups, over gRPC against the service in a process of its
- * own: `node test/bench/batch.ts [VINs]`.
+ * Compares a batch of cached VINs with as many single Lookups, over gRPC. The service has a process of its own:
+ * `node test/bench/batch.ts [VINs]`.
  */
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
@@ -26,7 +26,7 @@ await using service = await ServiceProcess.start({
   RATE_LIMIT_BURST: "1000000",
 });
 const vins = manyVins(count);
-// As most clients are: without compression.
+// Without compression, as most clients.
 const client = createClient(VehicleService, createGrpcTransport({ baseUrl: `http://${service.grpcAddress}` }));
 
 async function batch(): Promise<void> {

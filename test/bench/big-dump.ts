@@ -6,20 +6,20 @@ import { crc32, createDeflateRaw } from "node:zlib";
 import type Database from "better-sqlite3";
 import { DUMP_TABLES, formatDump } from "../snapshot/sql-dump-file.ts";
 
-/** How big the file is to be. */
+/** The size of the file. */
 export interface BigDumpSize {
-  /** How many times NHTSA's data there is. */
+  /** The number of copies of NHTSA's data. */
   readonly times: number;
-  /** How many patterns there are in all, at most. */
+  /** Maximum number of patterns in all. */
   readonly patterns: number;
-  /** Rows that nobody needs are added up to this size. */
+  /** Unused rows are added up to this size. */
   readonly bytes: number;
 }
 
 type Value = string | number | null;
 type Row = Record<string, Value>;
 
-/** Tables of which every copy has its own rows, and the columns with their ids. */
+/** Tables with rows of their own in every copy, and the columns that have ids. */
 const COPIED: Readonly<Record<string, readonly string[]>> = {
   make_model: ["id", "modelid"],
   model: ["id"],
@@ -29,22 +29,22 @@ const COPIED: Readonly<Record<string, readonly string[]>> = {
   wmi_make: ["wmiid"],
   wmi_vinschema: ["id", "wmiid", "vinschemaid"],
 };
-/** Ids of a copy are greater by this, times the number of the copy. */
+/** The distance between the ids of one copy and the next. */
 const IDS_OF_COPY = 100_000;
 const PATTERN_IDS_OF_COPY = 5_000_000;
 const MODEL = 28;
 const SERIES = 34;
 const NULL = String.raw`\N`;
-/** Public variables that the embedded data has no patterns for: half of NHTSA's patterns are of such ones. */
+/** Public variables without patterns in the embedded data. Half of NHTSA's patterns are for such variables. */
 const OTHER_ELEMENTS = [3, 4, 33, 36, 37, 40, 41, 48, 49, 54, 61, 62, 63, 67, 81, 86, 87, 88, 99, 100, 101, 109, 110];
 const VALUES_OF_OTHERS = 400;
-/** One of so many patterns has two of them. */
+/** One in this many patterns has two of them. */
 const SECOND_OTHER_EVERY = 11;
 const ALPHABET = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789";
 const LITERALS = /\[[^\]]*\]|[A-Z0-9]/g;
 const SPECIAL = /[\\\t\n\r]/;
 const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" };
-/** How many rows NHTSA's tables have that are made up here: vehicle specifications and exempted VINs. */
+/** The number of rows of the tables that are made up here: vehicle specifications and exempted VINs. */
 const SPEC_SCHEMAS = 6_625;
 const SPEC_PATTERNS_PER_SCHEMA = 2.5;
 const VALUES_PER_SPEC_PATTERN = 13;
@@ -65,7 +65,7 @@ export async function writeBigDump(path: string, embedded: Database.Database, si
 export async function zipBigDump(sqlPath: string, name: string, zipPath: string): Promise<void> {
   const header = Buffer.alloc(30);
   header.write("PK\u0003\u0004", "latin1");
-  // Sizes and checksum follow in the directory.
+  // The directory has the sizes and the checksum.
   header.writeUInt16LE(8, 6);
   header.writeUInt16LE(8, 8);
   header.writeUInt16LE(name.length, 26);
@@ -102,7 +102,7 @@ export async function zipBigDump(sqlPath: string, name: string, zipPath: string)
   await file.writeFile(Buffer.concat([entry, Buffer.from(name), end]));
 }
 
-/** Joins lines, and adds the valid characters once everything else is written. */
+/** Joins lines, and adds the valid characters at the end. */
 function* inChunks(lines: Iterable<string>, bytes: number): Generator<string> {
   let chunk = "";
   let written = 0;
@@ -288,7 +288,7 @@ function formatValue(column: string, value: Value): string {
     return NULL;
   }
   if (column.endsWith("edon") || column.endsWith("date")) {
-    // A part of the embedded data has times as JavaScript writes them.
+    // Some times of the embedded data have JavaScript's format.
     return String(value).replace("T", " ").replace("Z", "");
   }
   if (column === "tobeqced" || column.startsWith("is") || column.startsWith("include")) {

@@ -1,7 +1,7 @@
 /**
- * What the cache costs on SQLite, beside bare prepared statements on the same file: `node test/bench/cache.ts [rows]`.
- * Figures are microseconds of wall-clock time and, in parentheses, of the process's CPU time, which a busy machine changes
- * less.
+ * Compares the cache on SQLite with bare prepared statements on the same file: `node test/bench/cache.ts [rows]`.
+ * Figures are microseconds of wall-clock time and, in parentheses, of the process's CPU time, which a busy machine
+ * affects less.
  */
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -18,11 +18,11 @@ import { decodeOf as sampleOf } from "../support/vehicle-samples.ts";
 const ROWS = Number(process.argv[2] ?? 20_000);
 const WARM_UP = 2_000;
 const RUNS = 20_000;
-/** As many decodes as a batch has under way. */
+/** The number of decodes that a batch runs at once. */
 const PUTS_AT_ONCE = 500;
 const VIN_CHARACTERS = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789";
 
-/** What vPIC says of a pickup truck, 34 variables, about as long as its average answer. */
+/** vPIC's answer for a pickup truck: 34 variables, about as long as an average answer. */
 const ATTRIBUTES: Attributes = {
   AirBagLocFront: "1st Row (Driver & Passenger)",
   AirBagLocSide: "1st Row (Driver & Passenger)",
@@ -70,7 +70,7 @@ function decodeOf(vin: Vin): Decode {
   });
 }
 
-/** Scattered as real VINs are, and the same in every run. */
+/** Scattered like real VINs, and the same in every run. */
 function scatteredVins(count: number): Vin[] {
   let state = 1;
   const next = () => {
@@ -82,13 +82,13 @@ function scatteredVins(count: number): Vin[] {
   );
 }
 
-/** In microseconds a run. */
+/** In microseconds per run. */
 interface Cost {
   readonly wall: number;
   readonly cpu: number;
 }
 
-/** What runs put off until the next turns of the event loop belongs to them: `work` waits for it. */
+/** `work` also waits for what the runs leave for the next turns of the event loop. */
 async function costOf(runs: number, work: (index: number) => unknown): Promise<Cost> {
   const cpuBefore = process.cpuUsage();
   const start = performance.now();

@@ -1,15 +1,15 @@
 /**
- * What calls cost, and what becomes of them under load: the service as a process of its own, beside yardsticks that are
- * started here. Everything is on: tokens, rate limit, deadlines, metrics, logs; the snapshot is loaded.
+ * Measures what calls cost, and how they end under load. Compares the service, in a process of its own, with yardsticks
+ * that are started here. Tokens, rate limit, deadlines, metrics and logs are on, and the snapshot is loaded.
  *
  *     node test/bench/calls.ts [--only NAME]... [--before DIR] [--rounds N] [--seconds N] [--smoke]
  *
  * --only: a measurement, by its name below. --before: a checkout of an older version, with its packages installed, for
- * the comparison over gRPC-Web. --rounds: interleaved runs. --seconds: of each run. --smoke: small sizes, to see
- * that everything runs; nothing is judged.
+ * the comparison over gRPC-Web. --rounds: number of interleaved runs. --seconds: duration of a run. --smoke: small
+ * sizes that only show that everything runs; nothing is judged.
  *
- * The load comes from h2load where it is installed and can do it, else from a process of ours. It needs a core, and so
- * does the server under load.
+ * The load comes from h2load where it is installed and has the protocol, otherwise from a process of ours. It needs a
+ * core, and the server under load needs another.
  */
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { resolve } from "node:path";
@@ -60,7 +60,8 @@ await using directory = await temporaryDirectory();
 const sections: Section[] = [];
 let running: Processes | undefined;
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  // What runs then fails for want of its processes, and the rest is cleaned up as after any failure.
+  // The running measurement then fails because its processes have ended, and the rest is cleaned up as after any
+  // failure.
   process.once(signal, () => void running?.[Symbol.asyncDispose]());
 }
 const loadBefore = loadAverage();

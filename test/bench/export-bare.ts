@@ -4,8 +4,8 @@ import Database from "better-sqlite3";
 import { ParquetWriter, schemaFromColumnData } from "hyparquet-writer";
 import { fileWriter } from "hyparquet-writer";
 
-// The yardstick of the export's benchmark: one thread that selects all columns and writes them with the library's own
-// defaults. Arguments: database file, file to write. Prints rows per second.
+// The yardstick of the benchmark of exports: one thread that selects all columns and writes them with the defaults of
+// the library. Arguments: database file, file to write. Prints rows per second.
 const [databasePath = "", outputPath = ""] = process.argv.slice(2);
 const NAMES = [
   "vin",

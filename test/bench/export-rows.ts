@@ -5,8 +5,8 @@ const ATTRIBUTE_COUNT = 55;
 const DAY_MS = 86_400_000;
 
 /**
- * Fresh rows as a cache of fleets holds them: some fifty VINs in a row share their attributes, 55 of about 30 characters. With
- * `distinct` no two rows share them, which is the worst case for size and speed.
+ * Fresh rows, as in a cache of fleets: about fifty consecutive VINs share their 55 attributes, each of about 30
+ * characters. With `distinct`, no two rows share them, which is the worst case for size and speed.
  */
 export function* benchRows(count: number, distinct: boolean): Generator<TestRow> {
   const startedAt = Date.now();

@@ -1,10 +1,10 @@
 /**
- * What an export costs, over gRPC from a service in a process of its own, beside a bare program that does nothing else:
+ * Compares an export, over gRPC from a service in a process of its own, with a bare program that does nothing else:
  *
  *   node test/bench/export.ts [--rows 100000]... [--distinct] [--rewrites 50000] [--rounds 1] [--checkout DIRECTORY]
  *
- * --distinct: no two vehicles share their attributes. --rewrites: how many rows are rewritten during one more export.
- * --checkout: another version of the service, whose exports take turns with this one's.
+ * --distinct: no two vehicles share their attributes. --rewrites: number of rows rewritten during one more export.
+ * --checkout: another version of the service, whose exports alternate with those of this one.
  */
 import { spawnSync } from "node:child_process";
 import { stat } from "node:fs/promises";
@@ -35,7 +35,7 @@ const { values } = parseArgs({
 });
 
 const MEBIBYTE = 1_048_576;
-/** How long Lookups are measured before an export. */
+/** How long Lookups are measured before the export. */
 const UNDISTURBED_MS = 3_000;
 
 for (const rows of values.rows.map(Number)) {
@@ -65,7 +65,7 @@ function startService(directory: string, checkout?: string): Promise<ServiceProc
     {
       DATA_DIR: directory,
       SOURCES: "vpic",
-      // Every vehicle that is asked for is cached.
+      // All requested vehicles are cached.
       VPIC_URL: "http://127.0.0.1:1",
       RATE_LIMIT_PER_SECOND: "1000000",
       RATE_LIMIT_BURST: "1000000",

@@ -1,11 +1,11 @@
 /**
  * Measures how often `likely_vin` is right: spoils each clean VIN of a table three times in each of five ways, the same
- * for each run, and decodes what came out with the embedded snapshot.
+ * in each run, and decodes the results with the embedded snapshot.
  *
  *   npx --no-install node test/bench/guesses.ts vins.tsv
  *
- * The table is tab-separated, with a header line; the columns `vin` and `error_code` are read, and a VIN is clean when
- * its code is 0. With an I, O or Q a VIN is refused: what counts then is what the message says is likely meant.
+ * The table is tab-separated, with a header line and the columns `vin` and `error_code`. A VIN is clean when its code
+ * is 0. A VIN with an I, O or Q is refused; then the VIN that the message suggests counts.
  */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -34,10 +34,10 @@ const NOT_ALLOWED = new Map([
   ["0", "OQ"],
 ]);
 
-/** Gives a number from 0 to below `limit`. */
+/** Returns a number from 0 to below `limit`. */
 type Random = (limit: number) => number;
 
-/** Spoils a VIN; undefined when this way does not apply to it. */
+/** Spoils a VIN. Returns undefined when this way does not apply to it. */
 type Spoil = (vin: string, random: Random) => string | undefined;
 
 const WAYS: Readonly<Record<string, Spoil>> = {
@@ -98,7 +98,7 @@ async function guessAt(typed: string, source: VehicleSource): Promise<string | u
   }
 }
 
-/** The VIN that a caller sends who does what the message says. */
+/** The VIN of a caller who follows the message. */
 function followMessage(typed: string, description: string): string | undefined {
   const [, position, meant] = /at position (\d+) .*; (.) is likely meant$/.exec(description) ?? [];
   const index = Number(position) - 1;

@@ -1,7 +1,7 @@
 /**
  * Runs the benchmarks, each in a process of its own: `npm run bench`, `npm run bench -- cache calls`, or with `--smoke`
- * in small sizes, to see that they still run. Options after one name are that benchmark's and replace its sizes: `npm
- * run bench -- calls --only grpc`.
+ * in small sizes, to show that they still run. Options after a single name go to that benchmark and replace its sizes:
+ * `npm run bench -- calls --only grpc`.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -38,13 +38,13 @@ const firstOption = words.findIndex((word) => word.startsWith("-"));
 const given = firstOption === -1 ? words : words.slice(0, firstOption);
 const options = words.slice(given.length);
 if (options.length > 0 && given.length !== 1) {
-  throw new Error("options belong to one benchmark: name it before them");
+  throw new Error("options belong to a single benchmark: put its name before them");
 }
 const names = given.length === 0 ? Object.keys(BENCHMARKS) : given;
 for (const name of names) {
   const benchmark = BENCHMARKS[name];
   if (benchmark === undefined) {
-    console.error(`no benchmark is called ${name}; there are ${Object.keys(BENCHMARKS).join(", ")}`);
+    console.error(`there is no benchmark ${name}; use ${Object.keys(BENCHMARKS).join(", ")}`);
     process.exitCode = 1;
     continue;
   }

@@ -1,8 +1,8 @@
 /**
- * Measures a file for `SNAPSHOT_PATH` that has several times the data of NHTSA's monthly file, unzipped and zipped: the
- * time and the peak memory of the process that unpacks it, the result on the disk, and decodes with it. Takes `--times
- * 5`, how many times the data, `--patterns 8370805`, how many patterns at most, and `--bytes 1000000000`, the size of
- * the `.sql`.
+ * Measures a file for `SNAPSHOT_PATH` with several copies of the data, unzipped and zipped: the time and the peak
+ * memory of the process that unpacks it, the size of the result on the disk, and decodes with it. Options: `--times 5`,
+ * the number of copies; `--patterns 8370805`, the maximum number of patterns; `--bytes 1000000000`, the size of the
+ * `.sql`.
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -22,7 +22,7 @@ import { cpuMsOf, rssMbOf } from "./process-usage.ts";
 import { measureDecoding, SILENT, timeFirstDecode } from "./snapshot.ts";
 
 const NAME = "vPICList_lite_2026_10.sql";
-/** As many as NHTSA had in August 2026. */
+/** NHTSA's number in August 2026. */
 const PATTERNS = 1_674_161;
 
 const { values } = parseArgs({
@@ -61,7 +61,7 @@ async function writeFiles(sqlPath: string, zipPath: string): Promise<void> {
   await zipBigDump(sqlPath, NAME, zipPath);
 }
 
-/** Unpacks in a process like the service's, and prints what that took. */
+/** Unpacks in a process like the service's, and prints its time and memory. */
 async function measureUnpacking(path: string, dataDir: string): Promise<void> {
   const source = await inspectSource(path);
   const targetPath = join(dataDir, "snapshot.bin");

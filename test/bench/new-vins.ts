@@ -1,7 +1,7 @@
 /**
- * How fast a batch of VINs that are not cached yet is decoded by the snapshot and stored in SQLite, through the domain
- * alone: `node test/bench/new-vins.ts [VINs]`. The second figure of a line is the process's CPU time, which a busy
- * machine changes less.
+ * Measures how fast the snapshot decodes a batch of VINs that are not cached, and how fast SQLite stores them, through
+ * the domain alone: `node test/bench/new-vins.ts [VINs]`. The second figure of a line is the process's CPU time, which
+ * a busy machine affects less.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ const COUNT = Number(process.argv[2] ?? 5_000);
 const ROUNDS = 5;
 const DAY_MS = 86_400_000;
 
-/** VINs of all makes, as real ones but for their serial numbers. */
+/** VINs of all makes: real ones with other serial numbers. */
 async function newVins(count: number, firstSerial: number): Promise<Vin[]> {
   const facts = await readFile(new URL("../snapshot/facts.tsv", import.meta.url), "utf8");
   const known = facts

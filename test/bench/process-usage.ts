@@ -3,15 +3,15 @@ import { readFile } from "node:fs/promises";
 /** Linux counts CPU time in ticks of this length. */
 const TICK_MS = 10;
 
-/** CPU time that a process has used so far, in ms. */
+/** CPU time of a process so far, in ms. */
 export async function cpuMsOf(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-  // The second field is the program's name, which may hold blanks. Fields 14 and 15 are user and system time.
+  // The second field is the program's name, which may have blanks. Fields 14 and 15 are user and system time.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
-/** Resident memory of a process now, in MB. */
+/** Current resident memory of a process, in MB. */
 export async function rssMbOf(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
   return (Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1_024) / 1e6;

@@ -19,8 +19,8 @@ export const SILENT: Logger = {
 };
 
 /**
- * Measures the embedded snapshot on real VINs, on one thread: unpacking, opening, decodes a second, the time of a
- * decode and of the first of each manufacturer, and how much memory 10,000 different VINs take.
+ * Measures the embedded snapshot on real VINs, on one thread: unpacking, opening, decodes per second, the time of a
+ * decode and of the first decode for each manufacturer, and the memory that 10,000 different VINs take.
  *
  * @param print takes one line of the result at a time.
  */
@@ -37,7 +37,7 @@ export async function benchSnapshot(print: (line: string) => void): Promise<void
   }
 }
 
-/** Prints the decodes a second, the time of a decode, and the memory that many different VINs take. */
+/** Prints the decodes per second, the time of a decode, and the memory that many different VINs take. */
 export async function measureDecoding(source: SnapshotSource, print: (line: string) => void): Promise<void> {
   const vins = await readVins();
   const varied = variedVins(vins);
@@ -77,7 +77,7 @@ export async function timeFirstDecode(source: SnapshotSource): Promise<number> {
   return Math.round(performance.now() - startedAt);
 }
 
-/** Real VINs but for their serial numbers, with right check digits. */
+/** Real VINs with other serial numbers and right check digits. */
 function variedVins(vins: readonly string[]): Vin[] {
   return Array.from({ length: VARIED_VINS }, (_, i) => {
     const vin = `${vins[i % vins.length]?.slice(0, 13)}${String(i).padStart(4, "0")}`;
@@ -85,7 +85,7 @@ function variedVins(vins: readonly string[]): Vin[] {
   });
 }
 
-/** By the clock, and by CPU time, which a busy machine changes less. */
+/** By the clock, and by CPU time, which a busy machine affects less. */
 async function measureThroughput(source: SnapshotSource, vins: readonly Vin[]): Promise<string> {
   const signal = AbortSignal.timeout(60_000);
   const [startedAt, cpuBefore] = [performance.now(), process.cpuUsage()];

@@ -1,5 +1,5 @@
 /**
- * What the vPIC source costs and what it sends. Run: `node --expose-gc test/bench/vpic.ts`
+ * Measures the cost of the vPIC source and what it sends. Run: `node --expose-gc test/bench/vpic.ts`
  */
 import type { VpicTransport } from "../../src/vpic/vpic-client.ts";
 import type { VpicPolicyOptions } from "../../src/vpic/vpic-source.ts";
@@ -47,7 +47,7 @@ async function measureOverhead(
   const startedAt = performance.now();
   for (const vin of vins) {
     await source.decode({ vin }, never());
-    // As with a real network, the event loop turns; weak references are only let go of then.
+    // The event loop turns, as with a real network. Only then are weak references released.
     await new Promise((resolve) => setImmediate(resolve));
   }
   const elapsedMs = performance.now() - startedAt;

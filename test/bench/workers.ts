@@ -1,9 +1,8 @@
 /**
- * What a second worker adds, for cached Lookups over gRPC: `node test/bench/workers.ts [seconds]`.
+ * Measures what a second worker adds for cached Lookups over gRPC: `node test/bench/workers.ts [seconds]`.
  *
- * The load takes a core of its own. On a machine with two cores it would take from the workers what they need, so the
- * throughput that two free cores allow is worked out from the CPU time per call, and from how evenly the workers share
- * the calls.
+ * The load needs a core of its own. On a machine with two cores, the workers would get too little. So the throughput on
+ * two free cores is computed from the CPU time per call, and from how evenly the workers share the calls.
  */
 import { readFile } from "node:fs/promises";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -21,7 +20,7 @@ await using one = await Service.start({ dataDir: directory.path });
 await using two = await Service.start({ dataDir: directory.path, workers: 2 });
 await using load = Load.start();
 
-/** The processes that answer calls, and the one that starts them. */
+/** The processes that answer calls, and the process that starts them. */
 async function processesOf({ pid }: Service): Promise<{ primary: number; workers: number[] }> {
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
   const children = text.trim().split(" ").filter(Boolean).map(Number);
@@ -32,7 +31,7 @@ interface Measurement {
   readonly callsPerSecond: number;
   /** Of all processes together, us. */
   readonly cpuUs: number;
-  /** Of all workers' CPU time, the part of the busiest one. */
+  /** The busiest worker's share of the CPU time of all workers. */
   readonly busiestShare: number;
 }
 
@@ -60,7 +59,7 @@ async function measure(service: Service): Promise<Measurement> {
 const ratios: number[] = [];
 for (let round = 1; round <= ROUNDS; round++) {
   const [alone, both] = [await measure(one), await measure(two)];
-  // The busiest worker is the first to use up its core.
+  // The busiest worker is the first to use its core fully.
   const ratio = alone.cpuUs / (both.cpuUs * both.busiestShare);
   ratios.push(ratio);
   for (const [name, { callsPerSecond, cpuUs, busiestShare }] of Object.entries({

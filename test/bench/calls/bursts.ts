@@ -6,10 +6,10 @@ import type { Figure, Section } from "./report.ts";
 import type { Scale } from "./scale.ts";
 import type { Service } from "./service.ts";
 
-/** The honest caller's calls. */
+/** The calls of the honest caller. */
 const CALLS_PER_SECOND = 50;
 const HONEST_P99_MS = 500;
-/** Between two bursts. */
+/** The time between two bursts. */
 const GAP_MS = 500;
 
 interface Burst {
@@ -45,7 +45,7 @@ const BURSTS: readonly Burst[] = [
   },
 ];
 
-/** An honest caller on a connection of its own, while others send all they can at once, again and again. */
+/** An honest caller on a connection of its own, while others send bursts again and again. */
 export async function measureBursts(processes: Processes, scale: Scale): Promise<Section[]> {
   const honest = await processes.startLoad();
   const others = await processes.startLoad();
@@ -86,7 +86,7 @@ async function burstUntil(endsAt: number, load: Load, order: Omit<Order, "pace">
   return outcomes;
 }
 
-/** What became of the calls of all bursts. */
+/** How the calls of all bursts ended. */
 function describe(bursts: readonly Outcome[]): string {
   const sum = (count: (outcome: Outcome) => number): string =>
     bursts.reduce((total, outcome) => total + count(outcome), 0).toLocaleString("en-US");

@@ -3,7 +3,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
-/** A script of this folder as a process of its own, which answers each message with one. Ended when disposed of. */
+/** Runs a script of this folder in a process of its own. It answers each message with one. Dispose of it to end it. */
 export class ChildScript<Question extends object, Answer> implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #gone: Promise<unknown>;
@@ -23,7 +23,7 @@ export class ChildScript<Question extends object, Answer> implements AsyncDispos
     this.#child.send(question);
     const [answer]: (Answer | undefined)[] = await Promise.race([answered, this.#gone.then(() => [])]);
     if (answer === undefined) {
-      throw new Error("a process of the benchmark was ended before it answered");
+      throw new Error("a process of the benchmark ended before it answered");
     }
     return answer;
   }

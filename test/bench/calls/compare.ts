@@ -2,7 +2,7 @@ import { cpuMsOf } from "../process-usage.ts";
 import { median } from "./median.ts";
 import type { Figure, Section } from "./report.ts";
 
-/** A server that takes its turn in every round. */
+/** A server that is loaded once in every round. */
 export interface Contender {
   readonly name: string;
   readonly pid: number;
@@ -11,14 +11,14 @@ export interface Contender {
 }
 
 export interface Throughput {
-  /** Answered well. */
+  /** Calls with a good answer. */
   readonly calls: number;
   readonly callsPerSecond: number;
-  /** Refused or lost. */
+  /** Calls that were refused or lost. */
   readonly failed: number;
 }
 
-/** What a server did in one turn. */
+/** The results of a server in one round. */
 interface Turn {
   readonly callsPerSecond: number;
   readonly cpuUsPerCall: number;
@@ -29,12 +29,12 @@ interface Turn {
 
 type Measured = "callsPerSecond" | "cpuUsPerCall" | "busy";
 
-/** How the first contender is to compare with another. */
+/** How well the first contender must do in comparison with another. */
 interface Goal {
   readonly yardstick: string;
-  /** Throughput over the yardstick's, at least. */
+  /** Minimum throughput, as a multiple of the yardstick's. */
   readonly throughput: number;
-  /** Whether CPU per call has to be as good, too; else it decides only when cores do not suffice. */
+  /** Whether CPU per call must be as good as well. Otherwise it decides only when there are too few cores. */
   readonly cpuToo?: boolean;
 }
 
@@ -53,7 +53,7 @@ export async function compare(
 ): Promise<Section> {
   const turns = new Map(contenders.map(({ name }): [string, Turn[]] => [name, []]));
   for (const contender of contenders) {
-    // Until code is compiled and the heap has grown.
+    // A first run lets code be compiled and the heap grow.
     await takeTurn(contender, seconds);
   }
   for (let round = 0; round < rounds; round++) {

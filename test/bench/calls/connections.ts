@@ -5,12 +5,12 @@ import type { Target } from "./load.ts";
 
 export type Ending = "good" | "refused" | "lost";
 
-/** Told of every call that ends. */
+/** Called when a call ends. */
 type OnEnd = (ending: Ending, ms: number) => void;
 
-/** A connection that sends calls made beforehand and only looks at how they end. */
+/** A connection that sends prepared calls and looks only at how they end. */
 export interface Connection {
-  /** Calls that have not ended. */
+  /** The number of calls that have not ended. */
   readonly running: number;
   /** False once either side has closed it. */
   readonly isOpen: boolean;
@@ -19,7 +19,7 @@ export interface Connection {
    * @param dueAt when the call was due, on the monotonic clock
    */
   call(bytes: Buffer, dueAt: number): void;
-  /** Sends in one write whatever calls `work` makes. */
+  /** Sends all calls that `work` makes in one write. */
   together(work: () => void): void;
   /** Closes it; calls that have not ended are lost. */
   close(): void;
@@ -34,9 +34,9 @@ export async function openConnection(target: Target, onEnd: OnEnd): Promise<Conn
 
 const FRAME_HEAD_BYTES = 9;
 const STREAM_ID_AT = 5;
-/** More than any order reads on a connection. */
+/** More than any load reads on a connection. */
 const WINDOW = 2 ** 30;
-/** Set in the first byte of an envelope that holds gRPC-Web's trailers. */
+/** This bit of an envelope's first byte marks gRPC-Web's trailers. */
 const TRAILERS_FLAG = 0x80;
 
 interface Http2Call {
@@ -118,7 +118,7 @@ class Http2Connection implements Connection {
 class Http1Connection implements Connection {
   readonly #raw: RawConnection;
   readonly #onEnd: OnEnd;
-  /** When the calls that run were due, in the order in which they are answered. */
+  /** When the running calls were due, in the order of their answers. */
   #dueAt: number[] = [];
 
   constructor(raw: RawConnection, onEnd: OnEnd) {

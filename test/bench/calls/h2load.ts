@@ -19,10 +19,10 @@ export async function hasH2load(): Promise<boolean> {
 }
 
 /**
- * Makes cached Lookups as an Order in a closed loop does, for whole seconds.
+ * Makes cached Lookups in a closed loop, for whole seconds.
  *
- * h2load sees only the HTTP status, which is 200 for refused gRPC calls as well. But good answers all have the same
- * bytes of data and refused ones have less, so what is missing of a good one's for each call gives them away.
+ * h2load sees only the HTTP status, which is 200 for refused gRPC calls as well. But all good answers have the same
+ * size, and refusals are smaller. The number of refusals is computed from the bytes that are missing.
  */
 export async function runH2load(
   { target, connections, callsEach }: Omit<Order, "pace" | "request">,

@@ -1,5 +1,5 @@
-// Makes calls as cheaply as Node can: requests are bytes made beforehand, of answers only the end is looked at. Takes
-// one Order after the other as messages, and answers each with its Outcome.
+// Makes calls as cheaply as Node can: requests are prepared bytes, and only the end of an answer is read. Receives one
+// Order after the other as a message, and answers each with its Outcome.
 
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -17,7 +17,7 @@ process.on("message", (order: Order) => {
 });
 process.on("disconnect", () => process.exit());
 
-/** Keeps book of the calls of one order. */
+/** Counts the calls of one order. */
 class Book {
   readonly goodMs: number[] = [];
   refused = 0;
@@ -79,7 +79,7 @@ async function openAll({ target, connections: count }: Order, book: Book): Promi
   return connections;
 }
 
-/** Gives the bytes of one call after the other. */
+/** Returns the bytes of one call after the other. */
 function requestsOf({ request, target }: Order): () => Buffer {
   if (request === "new Lookup") {
     return newLookups(target);
@@ -88,7 +88,7 @@ function requestsOf({ request, target }: Order): () => Buffer {
   return () => Buffer.from(bytes);
 }
 
-/** As many calls on each connection as it may have, each followed by another. */
+/** Keeps as many calls on each connection as it may have. When one ends, the next begins. */
 async function callAgain(order: Order, connections: readonly Connection[], book: Book, seconds: number): Promise<void> {
   const nextRequest = requestsOf(order);
   book.onEnded = (connection) => {
@@ -101,7 +101,7 @@ async function callAgain(order: Order, connections: readonly Connection[], book:
   book.onEnded = () => {};
 }
 
-/** So many calls a second, on the connections in turn. */
+/** Makes calls at a constant rate, on the connections in turn. */
 async function callOnTime(
   order: Order,
   connections: readonly Connection[],
@@ -147,7 +147,7 @@ function callAtOnce(order: Order, connections: readonly Connection[], nextReques
   }
 }
 
-/** Waits until no call runs any more, within limits. */
+/** Waits for a limited time until no call runs. */
 async function allAnswered(connections: readonly Connection[]): Promise<void> {
   const endsAt = performance.now() + LAST_ANSWERS_MS;
   while (connections.some(({ running }) => running > 0) && performance.now() < endsAt) {
@@ -155,7 +155,7 @@ async function allAnswered(connections: readonly Connection[]): Promise<void> {
   }
 }
 
-/** Closes the connections, and waits until what still ran on them is counted as lost. */
+/** Closes the connections, and waits until their running calls are counted as lost. */
 async function closeAll(connections: readonly Connection[]): Promise<void> {
   for (const connection of connections) {
     connection.close();

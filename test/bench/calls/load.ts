@@ -1,23 +1,23 @@
 import { ChildScript } from "./child-script.ts";
 
-/** Where calls go, and how. */
+/** The server that is called, and the protocol. */
 export interface Target {
   /** gRPC and gRPC-Web go over HTTP/2, Connect goes over HTTP/1.1 with JSON. */
   readonly protocol: "gRPC" | "gRPC-Web" | "Connect";
   /** `host:port` */
   readonly address: string;
-  /** PEM of who signed the server's certificate. Without it, connections are plain TCP. */
+  /** The authority of the server's certificate, as PEM. Without it, connections are plain TCP. */
   readonly ca?: string | undefined;
   readonly token?: string | undefined;
 }
 
 /** When calls are made. */
 type Pace =
-  /** On each connection as many as it may have at once, each followed by another. */
+  /** Closed loop: each connection keeps as many calls as it may have at once. When one ends, the next begins. */
   | { readonly kind: "closed"; readonly seconds: number }
-  /** So many a second, whatever becomes of them. A call without room waits, and its time counts from when it was due. */
+  /** Open loop, in calls per second. A call that must wait for a connection counts from the time when it was due. */
   | { readonly kind: "open"; readonly perSecond: number; readonly seconds: number }
-  /** On each connection as many as it may have at once, in one write. */
+  /** Burst: each connection sends as many calls as it may have at once, in one write. */
   | { readonly kind: "burst" };
 
 /** How many connections there are, and how many calls each may have at once. */
@@ -26,22 +26,22 @@ export interface Shape {
   readonly callsEach: number;
 }
 
-/** What the load process does. It opens the connections beforehand and closes them when it is done. */
+/** A task for the load process. It opens the connections before and closes them afterwards. */
 export interface Order extends Shape {
   readonly target: Target;
   readonly request: "cached Lookup" | "new Lookup" | "malformed batch";
   readonly pace: Pace;
 }
 
-/** What became of the calls. */
+/** How the calls ended. */
 export interface Outcome {
-  /** Good answers a second, of those that came while the order lasted. */
+  /** Good answers per second, during the time of the order. */
   readonly goodPerSecond: number;
-  /** How long the good answers took. */
+  /** The durations of calls with good answers. */
   readonly good: Latencies;
   /** Answered with an error. */
   readonly refused: number;
-  /** Reset, disconnected, never answered, or never sent for want of room. */
+  /** Reset, disconnected, never answered, or never sent because no connection was free. */
   readonly lost: number;
 }
 

@@ -13,15 +13,15 @@ import type { Scale } from "./scale.ts";
 import type { Service } from "./service.ts";
 
 const PEAK_SHAPE = { connections: 4, callsEach: 16 };
-/** Room for more calls than a process of the service takes. */
+/** Allows more calls than a process of the service accepts. */
 const OVERLOAD_SHAPE = { connections: 60, callsEach: 100 };
 const TIMES_PEAK = 3;
 const MAX_ROUNDS = 3;
 const SAMPLE_EVERY_MS = 20;
 
 /**
- * Three times as many new VINs as can be answered, offered whatever becomes of them. The load sees only that a call was
- * refused; why, a client that others use sees in samples of its own.
+ * Sends three times as many new VINs as the service can answer, at a constant rate. The load process sees only that a
+ * call was refused. A usual client takes samples of the reasons.
  */
 export async function measureOverload(processes: Processes, scale: Scale): Promise<Section[]> {
   const load = await processes.startLoad();
@@ -71,7 +71,7 @@ function overload(load: Load, target: Target, perSecond: number, seconds: number
   return load.run({ target, request: "new Lookup", ...OVERLOAD_SHAPE, pace: { kind: "open", perSecond, seconds } });
 }
 
-/** The reasons of the refusals that one client sees, one call after the other. */
+/** The reasons for the refusals of a client that makes one call after the other. */
 async function sampleRefusals(service: Service, signal: AbortSignal): Promise<string[]> {
   const client = service.client();
   const reasons: string[] = [];

@@ -8,18 +8,18 @@ import { Service } from "./service.ts";
 import type { YardstickKind } from "./yardstick.ts";
 import { Yardstick } from "./yardstick.ts";
 
-/** Starts the processes of one measurement, and ends them all when it is disposed of. */
+/** Starts the processes of one measurement. Dispose of it to end them all. */
 export class Processes implements AsyncDisposable {
   readonly #directory: string;
   readonly #started = new AsyncDisposableStack();
   #ended: Promise<void> | undefined;
 
-  /** @param directory where services find what others have unpacked before */
+  /** @param directory has the snapshot that an earlier service unpacked */
   constructor(directory: string) {
     this.#directory = directory;
   }
 
-  /** Starts a service that has nothing to unpack: unpacking takes time, and leaves memory in use. */
+  /** Starts a service that does not have to unpack the snapshot, which would take time and leave memory in use. */
   async startService(options: Omit<ServiceOptions, "dataDir"> = {}): Promise<Service> {
     const dataDir = join(this.#directory, options.checkout === undefined ? "data" : "data-before");
     if (!existsSync(dataDir)) {
@@ -28,7 +28,7 @@ export class Processes implements AsyncDisposable {
     return await this.#keep(await Service.start({ ...options, dataDir }));
   }
 
-  /** Starts a service that has not run before. */
+  /** Starts a service with an empty data directory. */
   async startFirst(): Promise<Service> {
     const { path } = await this.#keep(await temporaryDirectory());
     return await this.#keep(await Service.start({ dataDir: join(path, "data") }));
@@ -42,7 +42,7 @@ export class Processes implements AsyncDisposable {
     return await this.#keep(Load.start());
   }
 
-  /** May be called more than once, and while something starts, which then ends too. */
+  /** May be called more than once. Also ends a process that is just starting. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended ??= this.#started.disposeAsync();
     await this.#ended;

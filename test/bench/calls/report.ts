@@ -1,10 +1,10 @@
-/** What one measurement found. */
+/** The result of one measurement. */
 export interface Section {
   readonly title: string;
   readonly figures: readonly Figure[];
 }
 
-/** One line of the report. A bound is of the ratio where there is one, and else of the value. */
+/** One line of the report. Bounds apply to the ratio if there is one, otherwise to the value. */
 export interface Figure {
   readonly what: string;
   readonly value: number;
@@ -12,22 +12,22 @@ export interface Figure {
   readonly unit?: string;
   /** The yardstick's value. */
   readonly yardstick?: number;
-  /** The value over the yardstick's: the median of those of each round. */
+  /** The value divided by the yardstick's: the median over all rounds. */
   readonly ratio?: number;
   readonly atLeast?: number;
   readonly atMost?: number;
   /** Whether the bounds decide. Default: they do. */
   readonly isJudged?: boolean;
-  /** Stands beside the verdict. */
+  /** Printed beside the verdict. */
   readonly note?: string;
 }
 
 const HEADINGS = ["", "figure", "yardstick", "ratio", "target", "verdict"];
 
-/** Whether a figure is out of bounds that decide. */
+/** Whether a judged figure is out of its bounds. */
 export function isMissed({ value, ratio, atLeast, atMost, isJudged = true }: Figure): boolean {
   const judged = ratio ?? value;
-  // A figure that is not a number is within no bounds.
+  // NaN is never within bounds.
   const isWithin = (atLeast === undefined || judged >= atLeast) && (atMost === undefined || judged <= atMost);
   return isJudged && !isWithin;
 }
@@ -41,7 +41,7 @@ export function toTable(sections: readonly Section[]): string {
   return [HEADINGS, ...rows].map((row) => toLine(row, widths)).join("\n");
 }
 
-/** Texts stand on the left, figures on the right. */
+/** Aligns texts left and figures right. */
 function toLine(row: readonly string[], widths: readonly number[]): string {
   const cells = row.map((cell, column) => {
     const width = widths[column] ?? 0;

@@ -6,18 +6,18 @@ import { checkDigit } from "../../../src/vehicle/check-digit.ts";
 import { data, grpcMessage, headers, literal } from "../../support/http2-frames.ts";
 import type { Target } from "./load.ts";
 
-/** The vehicle that is in the cache beforehand. */
+/** The vehicle that is in the cache from the beginning. */
 export const CACHED_VIN = "1XPWD40X1ED215307";
 export const LOOKUP_PATH = "/vehicle.v1.VehicleService/Lookup";
 const BATCH_LOOKUP_PATH = "/vehicle.v1.VehicleService/BatchLookup";
 const BATCH_ROWS = 5_000;
 const SERIAL_DIGITS = 6;
-/** Every call has a deadline, too far off to be met. */
+/** Every call has a deadline, late enough never to pass. */
 const DEADLINE_S = 20;
 
 /**
- * The bytes of a Lookup of the cached vehicle: a whole request of HTTP/1.1, or the HEADERS and DATA of stream 1. HPACK's
- * tables are not used, so that the bytes suit any connection.
+ * The bytes of a Lookup of the cached vehicle: a whole request of HTTP/1.1, or the HEADERS and DATA of stream 1.
+ * HPACK's tables are not used, so that the bytes suit any connection.
  */
 export function lookupBytes(target: Target): Buffer {
   return target.protocol === "Connect" ? connectLookup(target) : http2Lookup(target);
@@ -30,7 +30,7 @@ export function malformedBatchBytes(target: Target): Buffer {
   return http1Request(target, BATCH_LOOKUP_PATH, "application/connect+json", grpcMessage(message));
 }
 
-/** Gives the bytes of one Lookup after another, each of a vehicle that was not asked for before. At most 1,000,000. */
+/** Returns the bytes of one Lookup after another, each for a new vehicle. At most 1,000,000. */
 export function newLookups(target: Target): () => Buffer {
   const template = lookupBytes(target);
   const vinAt = template.lastIndexOf(CACHED_VIN);
@@ -41,7 +41,7 @@ export function newLookups(target: Target): () => Buffer {
   };
 }
 
-/** Headers that go with every request, as HTTP/2 spells them. */
+/** The headers of every request, in the form of HTTP/2. */
 export function headersOf({ protocol, token }: Target): Record<string, string> {
   return {
     ...(protocol === "gRPC" ? { te: "trailers" } : {}),
@@ -96,7 +96,7 @@ function http1Request(target: Target, path: string, contentType: string, body: B
 
 let serial = 0;
 
-/** The cached vehicle's VIN with the next serial number and the check digit that goes with it. */
+/** The cached vehicle's VIN with the next serial number and its check digit. */
 function nextVin(): string {
   const digits = String(serial++ % 10 ** SERIAL_DIGITS).padStart(SERIAL_DIGITS, "0");
   const front = CACHED_VIN.slice(0, 8);

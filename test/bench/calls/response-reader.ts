@@ -2,7 +2,7 @@ const HEAD_END = "\r\n\r\n";
 const LAST_CHUNK = "\r\n0\r\n\r\n";
 const STATUS_AT = "HTTP/1.1 ".length;
 
-/** Splits what an HTTP/1.1 server sends into responses. Their bodies have a length or are chunked JSON. */
+/** Splits the bytes of an HTTP/1.1 server into responses. Their bodies have a length or are chunked JSON. */
 export class ResponseReader {
   readonly #onResponse: (status: number) => void;
   #rest = "";
@@ -21,7 +21,7 @@ export class ResponseReader {
   }
 }
 
-/** Where the first response ends; undefined while it is incomplete. */
+/** The end of the first response; undefined while it is incomplete. */
 function endOfResponse(text: string): number | undefined {
   const headEnd = text.indexOf(HEAD_END);
   if (headEnd === -1) {

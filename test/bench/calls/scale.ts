@@ -1,14 +1,14 @@
 import type { Shape } from "./load.ts";
 
-/** How large and how long the measurements are. */
+/** The sizes and durations of the measurements. */
 export interface Scale {
-  /** Of interleaved runs; of each measurement's own repetitions. */
+  /** The number of interleaved runs, and of repetitions of a measurement. */
   readonly rounds: number;
-  /** Of one run of one server. */
+  /** Of one run of a server. */
   readonly seconds: number;
-  /** Of a run with many callers that wait, of bursts, and of overload. */
+  /** Of a run with many waiting callers, with bursts, or with overload. */
   readonly longSeconds: number;
-  /** Callers that wait, by protocol. */
+  /** Number of waiting callers, by protocol. */
   readonly waiting: { readonly grpc: Shape; readonly connect: Shape };
   readonly burst: Shape;
   readonly lookupsBeforeRss: number;
@@ -23,7 +23,7 @@ export const FULL: Scale = {
   lookupsBeforeRss: 200_000,
 };
 
-/** Shows in some seconds that everything runs. Its figures mean nothing. */
+/** Shows within seconds that everything runs. Its figures mean nothing. */
 export const SMOKE: Scale = {
   rounds: 1,
   seconds: 0.3,

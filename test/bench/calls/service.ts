@@ -17,11 +17,11 @@ import { CACHED_VIN } from "./requests.ts";
 
 const READY_LIMIT_MS = 60_000;
 const RETRY_MS = 200;
-/** On, but out of the way. */
+/** The limits are on, but never reached. */
 const RATE_LIMIT = "1000000";
 
 export interface ServiceOptions {
-  /** Where the snapshot is unpacked, or was before. */
+  /** The directory of the unpacked snapshot. */
   readonly dataDir: string;
   /** Whether both ports speak TLS. Default: they do not. */
   readonly isSecured?: boolean;
@@ -34,7 +34,7 @@ export interface ServiceOptions {
 /** The service as a process of its own with everything on, its snapshot loaded and one vehicle in an empty cache. */
 export class Service implements AsyncDisposable {
   readonly pid: number;
-  /** From its start to its log line "listening". */
+  /** The time from its start to its log line `listening`. */
   readonly startMs: number;
   readonly #process: ServiceProcess;
   readonly #token: string;
@@ -81,13 +81,13 @@ export class Service implements AsyncDisposable {
     return service;
   }
 
-  /** Where calls of a protocol go: to the port that has spoken it in every version. */
+  /** The address for calls of a protocol: the port that has spoken it in every version. */
   target(protocol: Target["protocol"]): Target {
     const address = protocol === "gRPC" ? this.#process.grpcAddress : this.#process.httpAddress;
     return { protocol, address, ca: this.#ca, token: this.#token };
   }
 
-  /** A client as others use it, for calls whose answers matter. */
+  /** A usual client, for calls whose answers matter. */
   client(): Client<typeof VehicleService> {
     const { address, ca } = this.target("gRPC");
     const transport = createGrpcTransport({

@@ -12,7 +12,7 @@ const GRPC_SHAPE = { connections: 4, callsEach: 16 };
 const CONNECT_SHAPE = { connections: 16, callsEach: 1 };
 const BEFORE = "the version before";
 
-/** A cached Lookup over gRPC, beside a grpc-js server and an empty server of HTTP/2. */
+/** Compares a cached Lookup over gRPC with a grpc-js server and a bare HTTP/2 server. */
 export async function measureGrpc(processes: Processes, scale: Scale): Promise<Section[]> {
   const generator = await startGenerator(processes);
   const service = await processes.startService();
@@ -28,7 +28,7 @@ export async function measureGrpc(processes: Processes, scale: Scale): Promise<S
   return [await compare("cached Lookup, gRPC", contenders, goals, scale)];
 }
 
-/** A cached Lookup by Connect with JSON over HTTP/1.1, beside a bare server of JSON. */
+/** Compares a cached Lookup over Connect with JSON and HTTP/1.1 with a bare JSON server. */
 export async function measureConnect(processes: Processes, scale: Scale): Promise<Section[]> {
   const generator = await startGenerator(processes);
   const service = await processes.startService();

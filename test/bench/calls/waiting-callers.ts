@@ -7,7 +7,7 @@ import type { YardstickKind } from "./yardstick.ts";
 
 const MAX_ROUNDS = 3;
 
-/** Many callers who each wait for their answer, beside a bare server under the same load. */
+/** Compares the service with a bare server when many callers each wait for their answer. */
 export async function measureWaitingCallers(processes: Processes, scale: Scale): Promise<Section[]> {
   const load = await processes.startLoad();
   const service = await processes.startService();

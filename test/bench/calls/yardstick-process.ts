@@ -1,4 +1,4 @@
-// The servers that the service is compared with. Takes their kind as a message, and answers with the address.
+// The servers that the service is compared with. Receives the kind as a message, and answers with the address.
 
 import { createServer as createHttpServer } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
@@ -58,7 +58,7 @@ function startGrpcJs(): Promise<number> {
   return promise;
 }
 
-/** Neither decodes nor encodes: what HTTP/2 alone costs in Node. */
+/** Neither decodes nor encodes. Shows what HTTP/2 alone costs in Node. */
 async function startHttp2(): Promise<number> {
   const message = toBinary(LookupResponseSchema, create(LookupResponseSchema, { vin: CACHED_VIN, ...ANSWER }));
   const frame = grpcMessage(message);

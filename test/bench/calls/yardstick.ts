@@ -1,6 +1,6 @@
 import { ChildScript } from "./child-script.ts";
 
-/** A server with next to no work of its own, which the service is compared with. */
+/** A server that does almost nothing, to compare the service with. */
 export type YardstickKind = "grpc-js" | "node:http2" | "node:http";
 
 export interface YardstickAddress {
