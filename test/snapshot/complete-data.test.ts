@@ -116,6 +116,14 @@ describe("with all of NHTSA's data, the attributes", () => {
     expect(decode("1LLLAA9A_SA000001").attributes["Seats"]).toBe("7");
   });
 
+  test.each(["1", "A", "J", "T"])("are found by keys at which NHTSA's own functions fail: %s", (character) => {
+    expect(decode(`1LLLAA9A_P${character}000001`).attributes["PlantCity"]).toBe("LIGONIER");
+  });
+
+  test("do not come from formulas that are still to be checked", () => {
+    expect(decode("1AAABC4E_EP000001").attributes).not.toHaveProperty("EngineHP");
+  });
+
   test("are ids where NHTSA has no name", () => {
     expect(decode("1GGNAAAA_EA000001").bodyClass).toBe("999");
   });
@@ -180,9 +188,14 @@ describe("with all of NHTSA's data, the verdict is", () => {
       {
         codes: [5, 14],
         suggestedVin: "1AAA!C!E9EP000001",
-        possibleValues: "(5:BCD)(7:_4DE)",
+        possibleValues: "(5:BCD)(7:_0123456789DE)",
         additionalText: "The error positions are indicated by !. Unused position(s): 5,7.",
       },
+    ],
+    [
+      "code 5 with the characters of keys at which NHTSA's own functions fail",
+      "1LLLAA9A0PK000001",
+      { codes: [1, 5, 14], possibleValues: "(5:_)(6:_)(11:1ABCDEFGHJT)" },
     ],
     ["code 7 for an unknown manufacturer", "1ZZABCDE_EP000001", { codes: [7] }],
     ["code 7 for a manufacturer that is not public yet", "1DDABCDE_EP000001", { codes: [7] }],

@@ -17,7 +17,7 @@ const TRACTOR_PLANTS = 210;
 const TRAILERS = 300;
 const OLD_CARS = 400;
 const ODDITIES = 500;
-const UNDERSCORES = 600;
+const ODD_KEYS = 600;
 
 export const FULL_TABLES: DumpTables = {
   airbaglocfront: { columns: IDS_AND_NAMES, rows: [[1, "Driver Seat Only"]] },
@@ -171,6 +171,7 @@ export const FULL_TABLES: DumpTables = {
       // What has not been checked is not decoded, but its keys count as well.
       [20, UNCHECKED_CARS, "**CE", 5, "62", LATEST, null],
       [21, UNCHECKED_CARS, "****F", 24, "1", LATEST, null],
+      [22, UNCHECKED_CARS, "***#", 71, "0", LATEST, null],
       [30, NEWER_CARS, "*B", 5, "64", LONG_AGO, null],
       [40, TRACTORS, "T", 28, "1001", LONG_AGO, null],
       [41, TRACTORS, "*V", 18, " alpha v8 ", LONG_AGO, null],
@@ -185,7 +186,8 @@ export const FULL_TABLES: DumpTables = {
       [81, ODDITIES, "R", 5, "69", LONG_AGO, null],
       [82, ODDITIES, "C", 5, "62", LONG_AGO, null],
       [83, ODDITIES, "N", 5, "999", LONG_AGO, null],
-      [90, UNDERSCORES, "L__9", 33, "7", LONG_AGO, null],
+      [91, ODD_KEYS, "*****|*[1-A-JT]", 31, "LIGONIER", LONG_AGO, null],
+      [90, ODD_KEYS, "L__9", 33, "7", LONG_AGO, null],
     ],
   },
   trailertype: { columns: IDS_AND_NAMES, rows: [] },
@@ -287,7 +289,7 @@ export const FULL_TABLES: DumpTables = {
       [TRAILERS, "Trailers", false],
       [OLD_CARS, "Old cars", false],
       [ODDITIES, "Oddities", false],
-      [UNDERSCORES, "Underscores", false],
+      [ODD_KEYS, "Odd keys", false],
     ],
   },
   vspecschemapattern: {
@@ -322,6 +324,8 @@ export const FULL_TABLES: DumpTables = {
       [10, "1KK", 900, 2, null, null],
     ],
   },
+  // Outdated: no pattern allows this. The snapshot does not read the table.
+  wmiyearvalidchars: { columns: ["id", "wmi", "year", "position", "char"], rows: [[1, "1AA", 2014, 5, "X"]] },
   wmi_make: {
     columns: ["wmiid", "makeid"],
     rows: [
@@ -346,7 +350,7 @@ export const FULL_TABLES: DumpTables = {
       [9, 2, TRACTOR_PLANTS, 2010, null],
       [5, 5, TRAILERS, 2000, null],
       [6, 9, OLD_CARS, 1985, 1989],
-      [10, 11, UNDERSCORES, 2010, null],
+      [10, 11, ODD_KEYS, 2010, null],
       [7, 7, ODDITIES, 2010, null],
       [8, 8, TRACTORS, 2010, null],
     ],
