@@ -1,7 +1,7 @@
 import type { Decode } from "../../src/vehicle/vehicle.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 
-/** A decode as vPIC might give it; what a test is about is overridden. */
+/** A decode of vPIC. Tests override the members that matter to them. */
 export function aVehicle(overrides: Partial<Decode> = {}): Decode {
   return {
     vin: parseVin("1XPWD40X1ED215307"),

@@ -8,9 +8,9 @@ import type { MethodName } from "../service/clients/client.ts";
 
 const CREATE_TRANSPORT = { Connect: createConnectTransport, "gRPC-Web": createGrpcWebTransport };
 
-/** A call, in words that can be sent to a browser. */
+/** A call, in a form that can be sent to a browser. */
 export interface BrowserCall {
-  /** By which it can be cancelled. */
+  /** The name to cancel it by. */
   readonly id: number;
   readonly baseUrl: string;
   readonly protocol: keyof typeof CREATE_TRANSPORT;
@@ -19,7 +19,7 @@ export interface BrowserCall {
   readonly timeoutMs?: number | undefined;
 }
 
-/** What became of it. */
+/** The outcome of a call. */
 export type BrowserOutcome =
   | { readonly messages: JsonValue[] }
   | {

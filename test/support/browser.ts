@@ -13,10 +13,10 @@ const UNWANTED = new Set([
   "--disable-features=AudioServiceOutOfProcess,IsolateOrigins,site-per-process",
 ]);
 
-/** A name that the browser finds on this machine, as after DNS rebinding. */
+/** A name that the browser resolves to this machine, as after DNS rebinding. */
 export const REBOUND_HOST = "evil.example";
 
-/** A real Chromium without a window, to be connected to. */
+/** A real Chromium without a window, to connect to. */
 export async function launchBrowserServer(): Promise<BrowserServer> {
   const usual = chromium.args.filter((arg) => !UNWANTED.has(arg));
   return playwright.launchServer({

@@ -11,13 +11,13 @@ interface Certificate {
   readonly key: string;
 }
 
-/** Who signs certificates. */
+/** A certificate authority. */
 export interface Authority extends Certificate {
   /** A certificate for `localhost` and `127.0.0.1`, and for clients. */
   issue(name: string, validForMs?: number): Certificate;
 }
 
-/** A new authority, unknown to the world. */
+/** A new authority that no client trusts by default. */
 export function createAuthority(name = "test authority"): Authority {
   const own = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const basics = der.sequence(der.boolean(true));

@@ -27,7 +27,7 @@ export const TRANSPORTS: Readonly<Record<"grpc" | "grpc-web" | "connect", Transp
     createConnectTransport({ baseUrl: `http://${httpAddress}`, httpVersion: "1.1", useHttpGet: true, ...options }),
 };
 
-/** A client over gRPC, or the protocol named. */
+/** A client over gRPC, or over the given protocol. */
 export function clientOf(
   addresses: Addresses,
   protocol: keyof typeof TRANSPORTS = "grpc",

@@ -57,7 +57,7 @@ export interface GrpcAnswer {
   readonly rstCode: number | undefined;
 }
 
-/** Reads a stream to its end, whatever that is. */
+/** Reads a stream to its end, even if it fails. */
 export async function readAnswer(stream: ClientHttp2Stream): Promise<GrpcAnswer> {
   const { headers, trailers, body, code } = await answerOf(stream);
   const isTrailersOnly = headers["grpc-status"] !== undefined;

@@ -47,7 +47,7 @@ export function serveEcho(handlers: EchoHandlers, rule: Partial<MethodRule> = {}
   ].flat();
 }
 
-/** A message of the service, as the wire has it. */
+/** A message of the service, as bytes on the wire. */
 export function encodeEcho(value: string): Buffer {
   const message: MessageInitShape<typeof StringValueSchema> = { value };
   return Buffer.from(toBinary(StringValueSchema, create(StringValueSchema, message)));
@@ -96,7 +96,7 @@ export class ScriptedEcho {
   clientStream: MethodImpl<typeof ECHO.clientStream> = joinAll;
   bidi: MethodImpl<typeof ECHO.bidi> = echoEach;
 
-  /** The methods of the service, which do whatever the script says at the time. */
+  /** The methods of the service, which run the current script. */
   methods(rule: Partial<MethodRule> = {}): ServedMethod[] {
     return serveEcho(
       {

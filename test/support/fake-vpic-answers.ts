@@ -1,7 +1,7 @@
-/** What the fake vPIC knows of a VIN: members of a flat answer, by vPIC's names. */
+/** What the fake vPIC knows about a VIN: members of a flat answer, by vPIC's names. */
 export type VpicFacts = Readonly<Record<string, string>>;
 
-/** A VIN as it was asked, with the model year if one was given. */
+/** A requested VIN, with the model year if the request has one. */
 export interface AskedVin {
   readonly vin: string;
   readonly modelYear: string | undefined;
@@ -39,7 +39,7 @@ const DEFAULT_FACTS: VpicFacts = {
   VehicleType: "TRUCK ",
 };
 
-/** What a VIN gives that vPIC knows nothing of. */
+/** The answer for a VIN that vPIC does not know. */
 export const UNKNOWN_FACTS: VpicFacts = {
   ...Object.fromEntries(Object.keys(DEFAULT_FACTS).map((name) => [name, ""])),
   ErrorCode: "7,14",
@@ -49,7 +49,7 @@ export const UNKNOWN_FACTS: VpicFacts = {
     "characters in the VIN, based on the manufacturer submission.",
 };
 
-/** One row of a flat answer. A model year that was given wins. */
+/** One row of a flat answer. The model year of the request wins. */
 export function toRow({ vin, modelYear }: AskedVin, facts: VpicFacts): VpicFacts {
   return { ...DEFAULT_FACTS, ...(modelYear === undefined ? {} : { ModelYear: modelYear }), ...facts, VIN: vin };
 }

@@ -17,7 +17,7 @@ export type Behaviour = Delayed &
     | { readonly kind: "answer" }
     /** The answer, compressed. */
     | { readonly kind: "gzip" }
-    /** The answer, said to be compressed in a way that nobody asked for. */
+    /** The answer, with a content encoding that the client did not ask for. */
     | { readonly kind: "brotli" }
     /** The answer as it looked in 2018. */
     | { readonly kind: "old-shape" }
@@ -25,9 +25,9 @@ export type Behaviour = Delayed &
     | { readonly kind: "reversed" }
     /** No rows for these VINs; without `vins`, none at all. */
     | { readonly kind: "missing-rows"; readonly vins?: readonly string[] }
-    /** A row for this VIN in the place of each that was asked. */
+    /** A row for this VIN in place of each requested one. */
     | { readonly kind: "wrong-vin"; readonly vin?: string }
-    /** The connection is reset once the request is read. */
+    /** The connection is reset when the request has been read. */
     | { readonly kind: "reset" }
     /** Nothing is ever sent. */
     | { readonly kind: "silence" }
@@ -35,17 +35,17 @@ export type Behaviour = Delayed &
     | { readonly kind: "drip"; readonly intervalMs?: number }
     /** Half of the announced body, then the connection ends. */
     | { readonly kind: "cut" }
-    /** Half of the JSON, as if that were all. */
+    /** Half of the JSON, with a matching length. */
     | { readonly kind: "cut-json" }
     /** HTML, with status 200 if no other is given. */
     | { readonly kind: "html"; readonly status?: number }
     | { readonly kind: "xml" }
-    /** The answer, but said to be plain text. */
+    /** The answer, with the type of plain text. */
     | { readonly kind: "mislabelled" }
     | { readonly kind: "empty-body" }
     /** A body of this type and text, with status 200. */
     | { readonly kind: "body"; readonly contentType?: string; readonly text: string }
-    /** The answer, filled up with blanks to more than any answer has: `bytes`, 9 MiB if not given. */
+    /** The answer, padded with blanks to `bytes`. Default: 9 MiB, more than any answer has. */
     | { readonly kind: "huge"; readonly bytes?: number }
     | { readonly kind: "redirect"; readonly location: string }
     /** An error status, with vPIC's JSON for it. */

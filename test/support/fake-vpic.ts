@@ -6,22 +6,22 @@ import type { AskedVin, VpicFacts } from "./fake-vpic-answers.ts";
 import type { Behaviour } from "./fake-vpic-behaviour.ts";
 import { answerWith } from "./fake-vpic-behaviour.ts";
 
-/** What the fake received, once the request was complete. */
+/** A complete request that the fake received. */
 export interface ReceivedRequest {
   /** From 1, in the order of arrival. */
   readonly number: number;
   readonly method: string;
-  /** With the query, as it came. */
+  /** With the query, as received. */
   readonly path: string;
   readonly headers: IncomingMessage["headers"];
   readonly body: string;
   readonly vins: readonly string[];
   readonly asked: readonly AskedVin[];
-  /** Tells connections apart. */
+  /** Identifies the connection. */
   readonly clientPort: number | undefined;
 }
 
-/** Says how a request is treated; undefined: answered. */
+/** Returns how to treat a request. Undefined means that it is answered. */
 export type Script = (request: ReceivedRequest) => Behaviour | undefined;
 
 export interface FakeVpicOptions {
@@ -33,13 +33,13 @@ export interface FakeVpicOptions {
   readonly facts?: Readonly<Record<string, VpicFacts>>;
 }
 
-/** What a service asks by itself after some seconds without an answer. Tests count what callers ask. */
+/** The probe that a service sends by itself after some seconds without an answer. Tests do not count it. */
 const OWN_QUESTION = "5YJSA1DG9DFP14705";
 
 const SINGLE = /^\/api\/vehicles\/DecodeVinValues\/([^/?]+)\?(.*)$/i;
 const BATCH = /^\/api\/vehicles\/DecodeVINValuesBatch\/?(?:\?|$)/i;
 
-/** A vPIC of our own on loopback: the real shapes, every fault, and a record of what was asked. */
+/** A vPIC of our own on loopback, with the real shapes, every fault, and a record of the requests. */
 export class FakeVpic implements AsyncDisposable {
   /** Every request so far, in the order of arrival. */
   readonly requests: ReceivedRequest[] = [];
@@ -62,17 +62,17 @@ export class FakeVpic implements AsyncDisposable {
     return `http://127.0.0.1:${this.#port}/api`;
   }
 
-  /** All VINs asked so far, as often as they were. */
+  /** All VINs requested so far, including repetitions. */
   get vins(): readonly string[] {
     return this.requests.flatMap(({ vins }) => vins);
   }
 
-  /** Treats further requests so; without an argument they are answered. */
+  /** Sets how to treat further requests. Without an argument, they are answered. */
   respondWith(script?: Script | Behaviour): void {
     this.#script = toScript(script);
   }
 
-  /** Says what is known of a VIN from now on. */
+  /** Sets what is known about a VIN from now on. */
   setFacts(vin: string, facts: VpicFacts): void {
     this.#facts.set(vin, facts);
   }
@@ -102,7 +102,7 @@ export class FakeVpic implements AsyncDisposable {
 
   #createServer(): Server {
     return createServer((request, response) => {
-      // A client that goes away in the middle of its request is no fault of the fake.
+      // A client may leave in the middle of its request.
       this.#handle(request, response).catch(() => response.destroy());
     });
   }
@@ -147,7 +147,7 @@ function toScript(script: Script | Behaviour | undefined): Script {
   return typeof script === "function" ? script : () => script;
 }
 
-/** Reads which VINs a request asks for; none when it is not a request that vPIC knows. */
+/** The VINs of a request; none when vPIC has no such request. */
 function readAsked(method: string, path: string, body: string): readonly AskedVin[] {
   const single = SINGLE.exec(path);
   if (method === "GET" && single !== null) {

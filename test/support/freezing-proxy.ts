@@ -2,13 +2,13 @@ import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { portOf } from "./port-of.ts";
 
-/** Stands before a server, and makes it look as if it had fallen silent: what is sent is taken, and nothing comes back. */
+/** A proxy that can make its server seem to hang: it accepts everything, and sends nothing back. */
 export class FreezingProxy implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #held: (() => void)[] = [];
   #isFrozen = false;
-  /** How many connections were made to it since the start. */
+  /** The number of connections since the start. */
   connections = 0;
 
   private constructor(path: string) {
@@ -36,7 +36,7 @@ export class FreezingProxy implements AsyncDisposable {
     this.#isFrozen = true;
   }
 
-  /** Lets everything through that was held, closed connections included. */
+  /** Passes on everything that was held, including the end of connections. */
   thaw(): void {
     this.#isFrozen = false;
     this.#held.splice(0).forEach((pass) => pass());

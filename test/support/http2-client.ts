@@ -3,7 +3,7 @@ import { connect } from "node:http2";
 
 type RequestHeaders = Readonly<Record<string, string | string[]>>;
 
-/** What became of a request over HTTP/2. */
+/** The outcome of a request over HTTP/2. */
 export interface Http2Answer {
   /** Undefined when there was none. */
   readonly status: number | undefined;
@@ -17,11 +17,11 @@ export interface Http2Answer {
 /** A bare HTTP/2 client. */
 export class Http2Client implements Disposable {
   readonly session: ClientHttp2Session;
-  /** Resolves when the server has sent the client away, with the code; or when the connection has closed. */
+  /** Resolves with the code when the server has sent GOAWAY, or when the connection has closed. */
   readonly goaway: Promise<number | undefined>;
   readonly closed: Promise<void>;
 
-  /** @param ca PEM of who signed the server's certificate; with it, the client speaks TLS */
+  /** @param ca authority of the server's certificate, as PEM; with it, the client uses TLS */
   constructor(address: string, ca?: string, settings: ClientSessionOptions["settings"] = {}) {
     this.session =
       ca === undefined
@@ -59,7 +59,7 @@ export class Http2Client implements Disposable {
   }
 }
 
-/** What becomes of a request. */
+/** Resolves with the outcome of a request. */
 export async function answerOf(stream: ClientHttp2Stream): Promise<Http2Answer> {
   let headers: IncomingHttpHeaders = {};
   let trailers: IncomingHttpHeaders = {};

@@ -1,4 +1,4 @@
-/** What an HTTP/2 client says first (RFC 9113, 3.4). */
+/** The connection preface of an HTTP/2 client (RFC 9113, 3.4). */
 export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 const END_STREAM = 0x1;
@@ -58,7 +58,7 @@ export function resetStream(stream: number): Buffer {
   return h2Frame(FrameType.resetStream, 0, stream, Buffer.from([0, 0, 0, cancel]));
 }
 
-/** Allows so many bytes more; on the whole connection when the stream is 0. */
+/** Allows more bytes. Stream 0 means the whole connection. */
 export function windowUpdate(stream: number, increment: number): Buffer {
   const payload = Buffer.alloc(4);
   payload.writeUInt32BE(increment);
@@ -84,7 +84,7 @@ export function continuation(stream: number, block: Uint8Array): Buffer {
   return h2Frame(FrameType.continuation, 0, stream, block);
 }
 
-/** A header without any use of HPACK's tables (RFC 7541, 6.2.2). Strings are sent byte for byte. */
+/** A header that does not use HPACK's tables (RFC 7541, 6.2.2). Strings are sent byte for byte. */
 export function literal(name: string, value: string | Uint8Array): Buffer {
   return Buffer.concat([Buffer.from([0]), hpackString(name), hpackString(value)]);
 }
@@ -117,7 +117,7 @@ export function callHeaders(
   ]);
 }
 
-/** A message as gRPC puts it on the wire. */
+/** A message in gRPC's envelope. */
 export function grpcMessage(message: Uint8Array, isCompressed = false): Buffer {
   const head = Buffer.alloc(5);
   head.writeUInt8(isCompressed ? 1 : 0, 0);
@@ -137,7 +137,7 @@ export function acknowledgementOf(type: number, flags: number, payload: Buffer):
 /** @param isEnd whether it ends its stream */
 type OnFrame = (type: number, isEnd: boolean, stream: number, payload: Buffer, flags: number) => void;
 
-/** Splits what a server sends into frames. */
+/** Splits the bytes of a server into frames. */
 export class FrameReader {
   #rest: Buffer = Buffer.alloc(0);
   readonly #onFrame: OnFrame;

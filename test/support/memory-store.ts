@@ -14,14 +14,14 @@ interface Entry {
   readonly decode: Decode;
 }
 
-/** What several stores may share, as processes share a database. */
+/** The data that several stores may share, as processes share a database. */
 export class MemoryDatabase {
   readonly entries = new Map<string, Entry>();
   /** Never forgotten. */
   readonly removals = new Map<Vin, number>();
 }
 
-/** The simplest store that keeps the contract, for tests of what stands on a store. */
+/** The simplest store that keeps the contract, for tests of code that uses a store. */
 export class MemoryStore implements VehicleStore, AsyncDisposable {
   readonly #database: MemoryDatabase;
   /** How many times `find` and `findMany` were called. */
@@ -95,7 +95,7 @@ function cutoffOf(decode: Decode, cutoffs: SweepCutoffs): number {
   return isDecoded(decode) ? cutoffs.vpic : cutoffs.negative;
 }
 
-/** Without what a database cannot hold. */
+/** Replaces characters that a database cannot store. */
 function toStored(decode: Decode): Decode {
   return { ...decode, make: toText(decode.make), model: toText(decode.model) };
 }

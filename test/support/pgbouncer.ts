@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { findOwner, type PostgresServer } from "./postgres.ts";
 
-/** Where Debian's package has it. */
+/** The path in Debian's package. */
 const PROGRAM = "/usr/sbin/pgbouncer";
 const PORT = 6432;
 

@@ -25,7 +25,7 @@ import { VehicleEntity } from "../../src/cache/vehicle-entity.ts";
 
 const SUPERUSER = "postgres";
 
-/** Faster, and of no consequence to what the tests see: nobody pulls the plug on them. */
+/** Faster, and harmless in tests, because there is no loss of power. */
 const SETTINGS = [
   "fsync=off",
   "full_page_writes=off",
@@ -43,9 +43,9 @@ export interface PostgresServerOptions {
 
 /** A PostgreSQL server of our own, reached through a socket in a temporary directory. */
 export class PostgresServer implements AsyncDisposable {
-  /** Where its socket lies. */
+  /** The directory of its socket. */
   readonly directory: string;
-  /** What it has written to its log. */
+  /** The lines of its log. */
   readonly log: string[] = [];
   readonly #owner: Owner;
   readonly #options: PostgresServerOptions;
@@ -105,7 +105,7 @@ export class PostgresServer implements AsyncDisposable {
       stdio: ["ignore", "ignore", "pipe"],
     });
     this.#process = child;
-    // Read to its end: a server whose log nobody reads would stop when the pipe is full.
+    // Read to its end, because a server stops when the pipe of its log is full.
     const lines = createInterface({ input: child.stderr });
     await new Promise<void>((resolve, reject) => {
       lines.on("line", (line) => {
@@ -159,7 +159,7 @@ function urlOf(directory: string, database: string): string {
   return `postgres://${SUPERUSER}@localhost/${database}?host=${encodeURIComponent(directory)}`;
 }
 
-/** Connects to a database past the store. */
+/** Connects to a database directly, without a store. */
 export function connect(databaseUrl: string): Promise<MikroORM> {
   return MikroORM.init({
     dbName: "any",
@@ -174,7 +174,7 @@ export interface Owner {
   readonly gid?: number;
 }
 
-/** PostgreSQL refuses to run as root, and as a user whom the system does not know. */
+/** PostgreSQL refuses to run as root, or as a user that the system does not know. */
 export async function findOwner(): Promise<Owner> {
   if (process.getuid?.() !== 0) {
     return {};

@@ -4,9 +4,9 @@ import { connect } from "node:net";
 import { connect as connectTls } from "node:tls";
 
 export interface RawClientOptions {
-  /** PEM of who signed the server's certificate; with it, the client speaks TLS. */
+  /** The authority of the server's certificate, as PEM. With it, the client uses TLS. */
   readonly ca?: string | undefined;
-  /** What is offered in the TLS handshake. Default: nothing. */
+  /** The protocols offered in the TLS handshake. Default: none. */
   readonly protocols?: string[];
   /** Whether the client keeps its side open when the server closes its own. */
   readonly staysOpen?: boolean;
@@ -14,7 +14,7 @@ export interface RawClientOptions {
   readonly isDeaf?: boolean;
 }
 
-/** A client that sends what it is told to, byte by byte if need be, and keeps what it gets. */
+/** A client that sends any bytes, and keeps those it receives. */
 export class RawClient implements Disposable {
   readonly socket: Socket;
   /** Resolves when the connection has closed, however it ended. */
@@ -74,14 +74,14 @@ export class RawClient implements Disposable {
     return this;
   }
 
-  /** Sends, and resolves when the bytes are with the system. */
+  /** Sends bytes, and resolves when the system has taken them. */
   async push(bytes: string | Uint8Array): Promise<void> {
     await new Promise((resolve) => {
       this.socket.write(bytes, resolve);
     });
   }
 
-  /** Reads until what has come fits, or the connection has ended; gives all that has come. */
+  /** Reads until the received text matches or the connection has ended. Returns everything received. */
   async until(wanted: RegExp | ((text: string) => boolean)): Promise<string> {
     const fits = (): boolean => (typeof wanted === "function" ? wanted(this.text) : wanted.test(this.text));
     while (!fits() && !this.#hasEnded) {
@@ -94,13 +94,13 @@ export class RawClient implements Disposable {
     return this.text;
   }
 
-  /** All that is answered on the connection until its end. */
+  /** Everything received until the end of the connection. */
   async all(): Promise<string> {
     await this.ended;
     return this.text;
   }
 
-  /** Goes on sending until the server, which has closed its side, has closed the other one as well. */
+  /** Keeps sending until the server, which has closed its own side, has closed the other one as well. */
   async sendUntilClosed(): Promise<void> {
     const sending = setInterval(() => this.send("x"), 10);
     await this.closed;

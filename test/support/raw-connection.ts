@@ -3,23 +3,23 @@ import type { Socket } from "node:net";
 import { connect } from "node:net";
 import { connect as connectTls, TLSSocket } from "node:tls";
 
-/** How much of what the server says is kept. */
+/** How many received bytes are kept. */
 const KEPT_BYTES = 64 * 1024;
 
-/** How to speak TLS. */
+/** Options of TLS. */
 export interface RawTls {
-  /** PEM of who signed the server's certificate. */
+  /** The authority of the server's certificate, as PEM. */
   readonly ca: string;
   /** What is asked for in the handshake. */
   readonly protocol: "h2" | "http/1.1";
 }
 
-/** A connection to the service that sends whatever it is told to. */
+/** A connection to the service that sends any bytes. */
 export class RawConnection implements Disposable {
   readonly socket: Socket;
   /** When it was open, on the monotonic clock. */
   readonly openedAt: number;
-  /** The first 64 KiB that the server said. */
+  /** The first 64 KiB from the server. */
   received: Buffer = Buffer.alloc(0);
   readonly #closedAt: Promise<number>;
 
@@ -50,7 +50,7 @@ export class RawConnection implements Disposable {
     return !this.socket.destroyed && this.socket.writable;
   }
 
-  /** Reads and throws away what comes, but for the beginning. Without it, nothing is read. */
+  /** Reads everything, and keeps only the beginning. Without this call, nothing is read. */
   read(onBytes: (bytes: Buffer) => void = () => {}): this {
     return this.tell((bytes) => {
       if (this.received.byteLength < KEPT_BYTES) {
@@ -66,7 +66,7 @@ export class RawConnection implements Disposable {
     return this;
   }
 
-  /** Sends, and waits while the connection takes no more; false when it is closed, or took nothing for the limit. */
+  /** Sends, and waits while buffers are full. False when the connection is closed, or took nothing within the limit. */
   async send(bytes: Uint8Array, limitMs = 10_000): Promise<boolean> {
     if (!this.isOpen) {
       return false;
@@ -87,7 +87,7 @@ export class RawConnection implements Disposable {
     return result;
   }
 
-  /** Waits for its end; gives the ms since it was opened, or since `from`; infinity when it is open after the limit. */
+  /** Waits for its end. Returns the ms since it opened, or since `from`; Infinity if it is still open after the limit. */
   async closed(limitMs: number, from = this.openedAt): Promise<number> {
     const { promise: tooLate, resolve } = Promise.withResolvers<number>();
     const timer = setTimeout(() => resolve(Number.POSITIVE_INFINITY), limitMs);

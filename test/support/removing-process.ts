@@ -12,7 +12,7 @@ const [, , databaseUrl = "", firstVin = "0"] = process.argv;
 const vehicles = await openVehicleStore({ databaseUrl, logger: silentLogger });
 const vins = someVins(20_000).slice(Number(firstVin));
 for (let start = 0; start < vins.length; start += AT_ONCE) {
-  // A put that is under way beside a removal of its VIN must not undo it: both may be in one transaction.
+  // A put that runs beside a removal of its VIN must not undo it. Both may be in one transaction.
   await Promise.all(
     vins.slice(start, start + AT_ONCE).map(async (vin) => {
       const before = await vehicles.removalsOf(vin);

@@ -3,7 +3,7 @@ import { aVehicle } from "./a-vehicle.ts";
 
 type Script = (query: VehicleQuery, signal: AbortSignal) => Promise<Decode> | Decode;
 
-/** A source that does what a test says, and remembers what it was asked. */
+/** A source that follows a test's script, and records its queries. */
 export class ScriptedSource implements VehicleSource {
   readonly name: SourceName;
   readonly asked: VehicleQuery[] = [];
@@ -23,7 +23,7 @@ export class ScriptedSource implements VehicleSource {
   }
 }
 
-/** A script whose answers a test gives by hand, in the order of the questions. */
+/** A script whose queries a test answers one after the other. */
 export function byHand(): { script: Script; answers: PromiseWithResolvers<Decode>[] } {
   const answers: PromiseWithResolvers<Decode>[] = [];
   const script: Script = () => {

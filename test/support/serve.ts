@@ -19,7 +19,7 @@ import { Server } from "../../src/server/server.ts";
 import { MemoryLogger } from "./memory-logger.ts";
 import { someTokens, TOKENS_NOW } from "./some-tokens.ts";
 
-/** What a test's handlers do; those it leaves out are unimplemented. */
+/** A test's handlers. Missing ones are unimplemented. */
 export type VehicleHandlers = Partial<ServiceImpl<typeof VehicleService>>;
 
 type Passed = Pick<ServerOptions, "tls" | "origins" | "isOwnHost" | "maxCalls" | "limits">;
@@ -32,7 +32,7 @@ export interface ServeOptions extends Passed {
   readonly connections?: Partial<ConnectionLimits>;
   /** Whether callers need one of {@link someTokens}. Default: they do not. */
   readonly hasTokens?: boolean;
-  /** How many calls a caller has, for ever. Default: no limit. */
+  /** How many calls a caller may make in all. Default: no limit. */
   readonly burst?: number;
   readonly logger?: MemoryLogger;
 }
@@ -48,7 +48,7 @@ export interface Served extends AsyncDisposable {
   readonly started: Call[];
   /** Calls that have ended. */
   readonly ended: Call[];
-  /** Ends what would be overdue so many ms later: deadlines, requests that do not arrive, and readers that stall. */
+  /** Ends everything that would be overdue after this time in ms: deadlines, slow requests and slow readers. */
   endOverdueIn(ms: number): void;
 }
 
@@ -82,7 +82,7 @@ export async function serve({
   const started: Call[] = [];
   const ended: Call[] = [];
   let aheadMs = 0;
-  // One look is ahead of time. Later calls must not find their deadlines passed.
+  // Only one check runs ahead of time. The deadlines of later calls must not have passed.
   const now = (): number => {
     const ms = performance.now() + aheadMs;
     aheadMs = 0;

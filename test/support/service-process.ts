@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** What is read of a package.json. */
+/** The parts of package.json that are used. */
 interface Manifest {
   readonly scripts: { readonly start: string };
   readonly config?: { readonly nodeFlags?: string };
@@ -21,9 +21,9 @@ export class ServiceProcess implements AsyncDisposable {
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
   readonly #lines: Interface;
   readonly #exit: Promise<number | null>;
-  /** What it has logged so far, parsed. */
+  /** The parsed log lines so far. */
   readonly log: Record<string, unknown>[] = [];
-  /** What it has written to standard error so far. */
+  /** Its standard error so far. */
   stderr = "";
   /** `host:port`, once listening. */
   grpcAddress = "";
@@ -57,7 +57,7 @@ export class ServiceProcess implements AsyncDisposable {
     return service;
   }
 
-  /** Starts it where it cannot start; waits for its end. */
+  /** Starts a service that is expected not to start, and waits for its end. */
   static async fail(env: Readonly<Record<string, string>>): Promise<ServiceProcess & { exitCode: number | null }> {
     const service = new ServiceProcess(env);
     await service.#readLogUntilListening();
@@ -75,13 +75,13 @@ export class ServiceProcess implements AsyncDisposable {
     }
   }
 
-  /** Sends a signal and waits for the end; gives the exit code, null when killed. */
+  /** Sends a signal and waits for the end. Returns the exit code, null when killed. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
     this.#child.kill(signal);
     return this.#exit;
   }
 
-  /** Waits for its end; gives the exit code, null when killed. */
+  /** Waits for the end. Returns the exit code, null when killed. */
   async exited(): Promise<number | null> {
     return this.#exit;
   }

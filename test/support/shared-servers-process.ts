@@ -1,6 +1,6 @@
 /**
- * Starts what many test files share, each part when it is asked for, and stops all of it when the process that started
- * this one lets go of it.
+ * Starts the servers that many test files share, each at its first request. Stops all of them when the process that
+ * started this one disconnects.
  */
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -16,7 +16,7 @@ import { temporaryDirectory } from "./temporary-directory.ts";
 
 const running = new AsyncDisposableStack();
 
-/** What can be asked for, and what those who ask are told. */
+/** The servers that can be requested, and the answer for each. */
 const STARTS: Readonly<Record<string, () => Promise<string>>> = {
   postgres: async () => running.use(await PostgresServer.start()).directory,
   browser: async () => running.adopt(await launchBrowserServer(), (it: BrowserServer) => it.close()).wsEndpoint(),

@@ -6,14 +6,14 @@ import type { TestProject } from "vitest/node";
 
 declare module "vitest" {
   export interface ProvidedContext {
-    /** Where to ask for what all test files share. */
+    /** The URL to request shared servers from. */
     readonly sharedServers: string;
   }
 }
 
 /**
- * Offers what is too expensive for each test file to have one of its own: a PostgreSQL, a Chromium and an unpacked
- * snapshot. Each is started when the first test asks for it, and stopped when the run ends.
+ * Offers what is too expensive to start for each test file: a PostgreSQL, a Chromium and an unpacked snapshot. Each is
+ * started when the first test requests it, and stopped when the run ends.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const servers = fork(fileURLToPath(new URL("shared-servers-process.ts", import.meta.url)), { execArgv: [] });

@@ -17,7 +17,7 @@ async function ask(name: "postgres" | "browser" | "snapshot"): Promise<string> {
   return answer;
 }
 
-/** Creates an empty database on the PostgreSQL server that all test files share, and gives its URL. */
+/** Creates an empty database on the PostgreSQL server that all test files share, and returns its URL. */
 export async function createSharedDatabase(name: string): Promise<string> {
   return await createDatabase(await ask("postgres"), name);
 }
@@ -27,7 +27,7 @@ export async function connectBrowser(): Promise<Browser> {
   return await playwright.connect(await ask("browser"));
 }
 
-/** A data directory in which the bundled snapshot is unpacked already. */
+/** A data directory that has the unpacked embedded snapshot. */
 export async function directoryWithSnapshot(): Promise<Awaited<ReturnType<typeof temporaryDirectory>>> {
   const directory = await temporaryDirectory();
   await link(join(await ask("snapshot"), "snapshot.bin"), join(directory.path, "snapshot.bin"));

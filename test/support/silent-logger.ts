@@ -1,6 +1,6 @@
 import type { AuditLogger } from "../../src/telemetry/logger.ts";
 
-/** Drops everything. */
+/** A logger that drops everything. */
 export const silentLogger: AuditLogger = {
   debug: () => undefined,
   info: () => undefined,

@@ -1,7 +1,7 @@
 import { TokenBook } from "../../src/access/token-book.ts";
 import { digestOf, SCOPES } from "../../src/access/token.ts";
 
-/** The moment at which tests with tokens play, ms since the epoch. */
+/** The time in tests with tokens, ms since the epoch. */
 export const TOKENS_NOW = Date.UTC(2026, 10, 22, 12);
 
 /** Tokens named `lookup`, `remove` and `export` with that scope, `all` with all, and `expired`; see {@link bearer}. */

@@ -7,9 +7,9 @@ export type MakeCall = () => Promise<unknown>;
 
 const PAUSE_MS = 50;
 
-/** Callers that go on calling, one call after the other each, and keep book of what fails. */
+/** Callers that each make one call after the other, and record failures. */
 export class SteadyCalls implements AsyncDisposable {
-  /** What failed so far, such as `grpc-js: [unauthenticated] ...`. */
+  /** The failures so far, such as `grpc-js: [unauthenticated] ...`. */
   readonly failures: string[] = [];
   readonly #stop = new AbortController();
   readonly #done = new Map<string, number>();
@@ -20,12 +20,12 @@ export class SteadyCalls implements AsyncDisposable {
     this.#running = Promise.all(Object.entries(callers).map(([name, call]) => this.#goOn(name, call)));
   }
 
-  /** The calls that have ended, of the caller with the fewest. */
+  /** The number of ended calls of the caller with the fewest. */
   get fewestDone(): number {
     return Math.min(...this.#done.values());
   }
 
-  /** Resolves when every caller has made that many more calls. */
+  /** Resolves when every caller has made this many more calls. */
   async more(calls: number): Promise<void> {
     const wanted = this.fewestDone + calls;
     while (this.fewestDone < wanted) {
@@ -33,7 +33,7 @@ export class SteadyCalls implements AsyncDisposable {
     }
   }
 
-  /** Stops, and gives what has failed once the last calls have ended. */
+  /** Stops, waits for the last calls, and returns the failures. */
   async stop(): Promise<readonly string[]> {
     await this[Symbol.asyncDispose]();
     return this.failures;

@@ -9,13 +9,13 @@ import type {
 import { callOf } from "../../src/rpc/call.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 
-/** The service's methods with nothing behind them, for tests of what stands before them. */
+/** The service's methods without a domain, for tests of what happens before a handler. */
 export class StubVehicleService {
   /** The calls that have reached a handler, each with its caller. */
   readonly calls: { readonly method: string; readonly caller: string }[] = [];
-  /** Whether exports stop after their first part until their caller has gone. */
+  /** Whether exports pause after their first part until their caller has left. */
   exportsHang = false;
-  /** Whether exports go on for as long as their caller takes more. */
+  /** Whether exports continue as long as their caller reads. */
   exportsGoOn = false;
 
   readonly handlers: ServiceImpl<typeof VehicleService> = {

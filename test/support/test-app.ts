@@ -8,22 +8,22 @@ import type { FakeVpic, FakeVpicOptions } from "./fake-vpic.ts";
 import { MemoryLogger } from "./memory-logger.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
 
-/** The whole service in this process, with a vPIC of our own and a data directory that goes when it ends. */
+/** The whole service in this process, with a vPIC of our own and a data directory that is deleted at the end. */
 export interface TestApp extends App {
   readonly vpic: FakeVpic;
   readonly logger: MemoryLogger;
 }
 
-/** How a test wants its service. */
+/** Options of a test's service. */
 export interface TestAppOptions {
-  /** Environment variables; ports are free ones, and vPIC is the only source unless given. */
+  /** Environment variables. Defaults: free ports, and vPIC as the only source. */
   readonly env?: Readonly<Record<string, string>>;
   readonly vpic?: FakeVpicOptions;
   readonly now?: () => number;
   /** See `Overrides`, as the next. */
   readonly stallTimeoutMs?: number;
   readonly limits?: ServerLimits;
-  /** Instead of one that keeps its lines. */
+  /** Default: one that keeps its lines. */
   readonly log?: AuditLogger;
 }
 

@@ -12,7 +12,7 @@ import type { ServerOptions } from "../../src/server/server.ts";
 import { Server } from "../../src/server/server.ts";
 import { MemoryLogger } from "./memory-logger.ts";
 
-/** Asks for no token, and gives a call more time than a test has. */
+/** Needs no token, and gives a call more time than a test has. */
 export const OPEN_RULE: MethodRule = {
   scope: "open",
   maxRequestBytes: 4 * 1_024,
@@ -27,7 +27,7 @@ export function serve(spec: MethodImplSpec, rule: Partial<MethodRule> = {}): Ser
   return { name: `${spec.method.parent.typeName}/${spec.method.name}`, spec, rule: { ...OPEN_RULE, ...rule } };
 }
 
-/** VehicleService with a test's own handlers; those that it leaves out are unimplemented. */
+/** VehicleService with a test's own handlers. Missing ones are unimplemented. */
 export function serveVehicles(
   handlers: Partial<ServiceImpl<typeof VehicleService>>,
   rule: Partial<MethodRule> = {},
@@ -43,9 +43,9 @@ export interface TestServer extends AsyncDisposable {
   readonly logger: MemoryLogger;
   /** Every call that has ended, in the order of their ends. */
   readonly ended: readonly Call[];
-  /** Resolves when so many calls have ended since the start. */
+  /** Resolves when this many calls have ended since the start. */
   whenEnded(calls: number): Promise<void>;
-  /** Ends what would be overdue so many ms later: deadlines, requests that do not arrive, and readers that stall. */
+  /** Ends everything that would be overdue after this time in ms: deadlines, slow requests and slow readers. */
   endOverdueIn(ms: number): void;
 }
 
@@ -57,7 +57,7 @@ export async function startTestServer(
   const ended: Call[] = [];
   const waiting = new Set<() => void>();
   let aheadMs = 0;
-  // One look is ahead of time. Later calls must not find their deadlines passed.
+  // Only one check runs ahead of time. The deadlines of later calls must not have passed.
   const now = (): number => {
     const ms = performance.now() + aheadMs;
     aheadMs = 0;

@@ -15,7 +15,7 @@ import { LookupRequestSchema, VehicleService } from "#gen/vehicle/v1/vehicle_ser
 import type { Addresses } from "./clients.ts";
 import type { MakeCall } from "./steady-calls.ts";
 
-/** Who calls, and whom it believes. */
+/** A caller's certificate and token, and the authority that it trusts. */
 export interface CallerIdentity {
   /** The authority of the service's certificates, as PEM. */
   readonly ca: string;
@@ -26,7 +26,7 @@ export interface CallerIdentity {
   readonly secret?: string;
 }
 
-/** Callers of every kind. Each keeps its connection, but for the one that says otherwise. */
+/** Callers of every kind. Each keeps its connection, unless its name says otherwise. */
 export class TlsCallers implements Disposable {
   /** Each looks up the VIN. */
   readonly lookups: Readonly<Record<string, MakeCall>>;

@@ -3,7 +3,7 @@ import { parseVin, type Vin } from "../../src/vehicle/vin.ts";
 
 export const NOON = Date.UTC(2026, 5, 1, 12);
 
-/** A decode as vPIC gives it, changed as a test needs it. */
+/** A decode of vPIC with a test's changes. */
 export function decodeOf(vin: Vin, changes: Partial<Decode> = {}): Decode {
   return {
     vin,
@@ -30,7 +30,7 @@ export function someVins(count: number): Vin[] {
   return Array.from({ length: count }, (_, index) => parseVin(`1XPWD40X1ED${String(index).padStart(6, "0")}`));
 }
 
-/** Stores a decode as a caller does who saw the VIN's removals just now. */
+/** Stores a decode whose caller has just read the VIN's removals. */
 export async function store(stores: VehicleStore, query: VehicleQuery, decode: Decode): Promise<boolean> {
   return stores.put(query, decode, await stores.removalsOf(query.vin));
 }

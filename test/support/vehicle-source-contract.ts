@@ -11,7 +11,7 @@ export interface SourceUnderTest extends AsyncDisposable {
   readonly known: Vin;
   /** A VIN that the source answers without make, model and year. */
   readonly unknown: Vin;
-  /** Ends the source: it can no longer answer. */
+  /** Closes the source, so that it can no longer answer. */
   close(): Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export function describeVehicleSource(name: string, create: () => Promise<Source
       expect(decode.decodedAt).toBeGreaterThan(Date.UTC(2026, 0));
     });
 
-    test("answers a VIN that it does not know, and says why", async () => {
+    test("answers for a VIN that it does not know, and says why", async () => {
       const decode = await source.decode({ vin: underTest.unknown }, NEVER);
 
       expect(decode).toMatchObject({ vin: underTest.unknown, source: source.name });

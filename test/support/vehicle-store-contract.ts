@@ -37,13 +37,13 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       await underTest[Symbol.asyncDispose]();
     });
 
-    test("knows nothing of a VIN that was never stored", async () => {
+    test("finds nothing for a VIN that was never stored", async () => {
       const found = await vehicles.find({ vin: TRUCK }, "full");
 
       expect(found).toBeUndefined();
     });
 
-    test("gives back the whole decode in the full view", async () => {
+    test("returns the whole decode in the full view", async () => {
       const decode = decodeOf(TRUCK, {
         decodedAt: NOON - 1,
         verdict: {
@@ -61,7 +61,7 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(await vehicles.find({ vin: TRUCK }, "full")).toEqual(decode);
     });
 
-    test("gives back our guess and the date of the snapshot's data in both views", async () => {
+    test("returns our guess and the date of the snapshot's data in both views", async () => {
       const known = { model: "", source: "snapshot", likelyVin: OTHER_TRUCK, dataDate: "2026-02-17" } as const;
 
       await store(vehicles, { vin: TRUCK }, decodeOf(TRUCK, known));
@@ -92,7 +92,7 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(await vehicles.find({ vin: TRUCK }, "basic")).toEqual(basic);
     });
 
-    test("keeps a verdict without codes apart from one with code 0", async () => {
+    test("distinguishes a verdict without codes from one with code 0", async () => {
       const verdict = { codes: [], text: "", suggestedVin: "", possibleValues: "", additionalText: "" };
 
       await store(vehicles, { vin: TRUCK }, decodeOf(TRUCK, { verdict }));
@@ -224,7 +224,7 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(left.filter((vehicle) => vehicle !== undefined)).toEqual([]);
     });
 
-    test("is told once that something was removed when many remove the same VIN at once", async () => {
+    test("reports one removal when many callers remove the same VIN at once", async () => {
       await store(vehicles, { vin: TRUCK }, decodeOf(TRUCK));
 
       const removed = await Promise.all([TRUCK, TRUCK, TRUCK].map((vin) => vehicles.remove(vin)));
@@ -243,7 +243,7 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect((await vehicles.find({ vin: TRUCK }, "basic"))?.model).toBe("second");
     });
 
-    test("tells when there was nothing to remove", async () => {
+    test("reports that there was nothing to remove", async () => {
       await store(vehicles, { vin: TRUCK }, notDecoded(TRUCK));
 
       const answers = [await vehicles.remove(TRUCK), await vehicles.remove(TRUCK), await vehicles.remove(OTHER_TRUCK)];
@@ -284,7 +284,7 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(stored).toBe(false);
     });
 
-    test("sees through one store what another on the same database did", async () => {
+    test("sees the changes of another store on the same database", async () => {
       await using second = await underTest.open();
       await store(vehicles, { vin: TRUCK }, decodeOf(TRUCK));
       const before = await second.removalsOf(TRUCK);
@@ -298,7 +298,7 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(await second.find({ vin: TRUCK }, "full")).toBeUndefined();
     });
 
-    test("may be opened by many for the first time at once", async () => {
+    test("may be opened by many stores at once when it is new", async () => {
       await using fresh = await create();
       await using opened = new AsyncDisposableStack();
       const stores = await Promise.all(Array.from({ length: 5 }, () => fresh.open()));
@@ -332,7 +332,7 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(await vehicles.put({ vin: OTHER_TRUCK }, decodeOf(OTHER_TRUCK), before)).toBe(false);
     });
 
-    test("gives back any text as it was, quotes, SQL, emoji and length included", async () => {
+    test("returns any text unchanged, including quotes, SQL, emoji and long texts", async () => {
       const texts = [
         `'; drop table vehicles; --`,
         `"quoted" \\ back \\' slash $1 ? ?? :name %s`,
@@ -361,7 +361,7 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       }
     });
 
-    test("replaces what no database can hold, NUL and unpaired surrogates, by U+FFFD", async () => {
+    test("replaces NUL and unpaired surrogates, which no database can store, with U+FFFD", async () => {
       await store(vehicles, { vin: TRUCK }, decodeOf(TRUCK, { make: "a\0b", model: "a\uD800b" }));
 
       const found = await vehicles.find({ vin: TRUCK }, "basic");
@@ -423,7 +423,7 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(swept).toEqual([3, 2]);
     });
 
-    test("never forgets a removal that a decode in flight must know of, however often it sweeps", async () => {
+    test("never forgets a removal that a running decode must respect, however often it sweeps", async () => {
       const beforeAll = await vehicles.removalsOf(TRUCK);
       await vehicles.remove(TRUCK);
       const beforeSweep = await vehicles.removalsOf(TRUCK);

@@ -2,7 +2,7 @@ import type { Interceptor } from "@connectrpc/connect";
 import { Call, contextValuesOf, requestIdOf } from "../../src/rpc/call.ts";
 import { OPEN_RULE } from "./test-server.ts";
 
-/** Gives each request its Call, as the service's own transports do, on transports that stay in memory. */
+/** Gives each request a Call on in-memory transports, as the service's own transports do. */
 export const withCalls: Interceptor = (next) => (request) => {
   const { method, service, header } = request;
   const impl = (): never => {
@@ -11,7 +11,7 @@ export const withCalls: Interceptor = (next) => (request) => {
   const call = new Call({
     method: {
       name: `${service.typeName}/${method.name}`,
-      // Nobody calls it by this.
+      // This name is never used.
       spec: { kind: "unary", impl, method: { ...method, methodKind: "unary" } },
       rule: OPEN_RULE,
     },
