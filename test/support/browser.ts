@@ -4,7 +4,7 @@ import type { BrowserServer } from "playwright-core";
 import { chromium as playwright } from "playwright-core";
 import { build } from "vite";
 
-/** Usual for this Chromium: it would end with the first page that is closed, and know nothing of origins. */
+/** Usual flags of this Chromium. With them, it would end with the first closed page, and ignore origins. */
 const UNWANTED = new Set([
   "--single-process",
   "--disable-web-security",

@@ -14,7 +14,7 @@ import type { BATCH_LOOKUP } from "./requests.ts";
 import { LOOKUP } from "./requests.ts";
 import type { Target } from "./target.ts";
 
-/** Many calls at once on each of many connections. */
+/** Many calls at once on each of several connections. */
 export interface Burst {
   readonly what: string;
   readonly connections: number;
@@ -27,19 +27,19 @@ export interface Burst {
   readonly authorization?: string;
 }
 
-/** How many answers of a burst are there. */
+/** The number of answers to a burst so far. */
 export interface BurstProgress {
   readonly answered: number;
 }
 
-/** What stands before each answer over HTTP/1.1. */
+/** The beginning of each answer over HTTP/1.1. */
 const STATUS_LINE = "HTTP/1.1 ";
 const MAX_FRAME_BYTES = 16 * 1_024;
 
 /**
- * Sends a burst, tells when all of it is sent, and waits until all of it is answered.
+ * Sends a burst, calls `onSent` when all of it is sent, and waits until all of it is answered.
  *
- * @param onSent is waited for
+ * @param onSent its promise is awaited
  */
 export async function sendBurst(
   target: Target,
@@ -109,7 +109,7 @@ function http2Calls({
   const body = grpcMessage(message);
   return Buffer.concat([
     PREFACE,
-    // Windows that no answer fills.
+    // Larger windows than any answer needs.
     settings({ 4: 2 ** 30 }),
     windowUpdate(0, 2 ** 30),
     ...Array.from({ length: calls }, (_, index) => callFrames(2 * index + 1, block, body)),

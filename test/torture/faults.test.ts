@@ -16,13 +16,13 @@ import { callOn } from "./burst.ts";
 import { GET_HEALTHZ, LOOKUP, LOOKUP_MESSAGE, REFLECTION } from "./requests.ts";
 
 const EMPTY = grpcMessage(Buffer.alloc(0));
-/** Begun and unanswered, and what one slice of a read can hold besides. */
+/** The requests that are begun and unanswered, and those that one slice of a read can have in addition. */
 const MOST_PARSED = 8 + 1_024 / GET_HEALTHZ.byteLength + 1;
 const WATCH =
   "POST /grpc.health.v1.Health/Watch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/connect+proto\r\n" +
   "Content-Length: 5\r\n\r\n\0\0\0\0\0";
 
-/** Faults that attacks have found, each as small as it can be. */
+/** Faults that attacks have found, each in its smallest form. */
 test.each(["application/grpc", "application/grpc-web+proto", "application/connect+proto"])(
   "a stream of %s that its client resets is not logged as a fault",
   async (type) => {
@@ -61,7 +61,7 @@ test("requests behind one that never ends are not parsed", async () => {
   expect(parsed).toBeLessThanOrEqual(MOST_PARSED);
 });
 
-test("calls without a message on one connection leave a place for another", async () => {
+test("calls without a message on one connection leave room for another connection", async () => {
   await using app = await startTestApp({ env: { MAX_CALLS_IN_FLIGHT: "10" } });
   using greedy = await RawConnection.open(app.grpcAddress);
   using honest = await RawConnection.open(app.grpcAddress);

@@ -1,10 +1,10 @@
-/** Something counted or measured, with what it may be. */
+/** Something counted or measured, with its bounds. */
 export interface Figure {
   readonly name: string;
   readonly value: number;
   readonly atLeast?: number;
   readonly atMost?: number;
-  /** Whether it depends on the machine, as times, memory and throughput do: tests leave it out. */
+  /** Whether it depends on the machine, like times, memory and throughput. Tests ignore it then. */
   readonly isMeasured?: true;
 }
 
@@ -13,33 +13,33 @@ interface Bounds {
   readonly atMost?: number;
 }
 
-/** What came of one attack. */
+/** The result of one attack. */
 export interface Finding {
   readonly what: string;
   readonly figures: readonly Figure[];
 }
 
-/** What happened, on whatever machine. */
+/** A figure that is the same on every machine, without bounds. */
 export function counted(name: string, value: number, bounds: Bounds): Figure {
   return { name, value, ...bounds };
 }
 
-/** What must be just so. */
+/** A figure with exactly one allowed value. */
 export function exactly(name: string, value: number, expected: number): Figure {
   return counted(name, value, { atLeast: expected, atMost: expected });
 }
 
-/** What only a quiet machine can show. */
+/** A figure that only a quiet machine can measure. */
 export function measured(name: string, value: number, bounds: Bounds = {}): Figure {
   return { name, value, ...bounds, isMeasured: true };
 }
 
-/** The figures that are out of bounds, in words; empty when the finding passes. */
+/** The figures that are out of bounds, as text; empty when the finding passes. */
 export function faultsOf({ figures }: Finding): string[] {
   return figures.filter((figure) => !isWithin(figure)).map(describe);
 }
 
-/** The same without what depends on the machine; each with what was tried. */
+/** The same, without figures that depend on the machine. Each has the name of the attack. */
 export function countedFaultsOf({ what, figures }: Finding): string[] {
   const counts = figures.filter(({ isMeasured }) => isMeasured !== true);
   return faultsOf({ what, figures: counts }).map((fault) => `${what}: ${fault}`);

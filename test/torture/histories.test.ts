@@ -42,7 +42,7 @@ describe("row 16: no answer of the cache is older than an acknowledged Remove", 
     }
   });
 
-  test("and a store whose puts undo Removes is found out", async () => {
+  test("a store whose puts undo Removes is detected", async () => {
     const history = await recordHistory(new UndoingStore(), { process: "only", seed: 1, steps: STEPS });
     const sound = await recordHistory(new MemoryStore(), { process: "only", seed: 1, steps: STEPS });
 

@@ -1,4 +1,4 @@
-/** Records histories for RecordingProcesses: opens a database when it is told to, says so, and begins when told to. */
+/** Records histories for RecordingProcesses. Opens a database on request, reports it, and begins on request. */
 import { once } from "node:events";
 import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
 import { silentLogger } from "../support/silent-logger.ts";

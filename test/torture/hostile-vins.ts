@@ -4,7 +4,7 @@ const START = CACHED_VIN.slice(0, 16);
 const ALLOWED = /^[A-HJ-NPR-Z0-9]+$/;
 const LAST_CODE_POINT = 0x1ffff;
 
-/** Texts that are no VINs, and that do harm where one is put into a path, a query, a log or SQL as it is. */
+/** Texts that are not VINs, and that do harm when put into a path, a query, a log or SQL without escaping. */
 export const HOSTILE_VINS: readonly string[] = [
   "",
   "..",
@@ -46,7 +46,7 @@ export const HOSTILE_VINS: readonly string[] = [
   "A".repeat(3000),
 ];
 
-/** Texts that would become VINs if they were upper-cased or normalised before they are looked at. */
+/** Texts that would become VINs if they were upper-cased or normalised before they are checked. */
 export const LOOK_ALIKES: readonly string[] = lookAlikes();
 
 /** One for each character beyond ASCII that turns into letters and digits of VINs, such as "ſ", "ß", "K" and "７". */

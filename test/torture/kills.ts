@@ -19,10 +19,10 @@ interface Replica {
   askedFor(vin: Vin): Promise<void>;
 }
 
-/** What services left that were killed. */
+/** What killed services left behind. */
 export interface KillResults {
   readonly removals: number;
-  /** Acknowledged removals whose VINs are in the cache after all. */
+  /** Acknowledged removals whose VINs are still in the cache. */
   readonly undone: readonly unknown[];
   /** Result of SQLite's `integrity_check`. */
   readonly integrity: unknown;
@@ -38,7 +38,7 @@ const MOST_KILLS = 100;
 const MOST_DELAY_MS = 20;
 const SEED = 15;
 
-/** Runs two services on one SQLite file under load, and ends one or the other so often by `kill -9`. */
+/** Runs two services on one SQLite file under load, and repeatedly ends one of them by `kill -9`. */
 export async function killUnderLoad(kills: number): Promise<KillResults> {
   const random = seeded(SEED);
   await using directory = await temporaryDirectory();
@@ -108,7 +108,7 @@ export async function killUnderLoad(kills: number): Promise<KillResults> {
   return { removals: removed.length, undone, integrity, leftovers, startMs };
 }
 
-/** Removes a VIN while both services decode it. Gives it when the removal was acknowledged. */
+/** Removes a VIN while both services decode it. Returns the VIN if the removal was acknowledged. */
 async function removeDuringDecodes(vin: Vin | undefined, killed: Replica, survivor: Replica): Promise<Vin[]> {
   if (vin === undefined) {
     throw new Error("there are not enough VINs");

@@ -1,4 +1,4 @@
-/** Attacks the service with full force and prints what came of it: `npm run torture [row...]`. */
+/** Attacks the service with full force and prints the results: `npm run torture [row...]`. */
 import { availableParallelism, loadavg } from "node:os";
 import { describe, faultsOf } from "./finding.ts";
 import { Arena } from "./row.ts";
@@ -17,7 +17,7 @@ for (const row of rows) {
   process.stdout.write(`\nRow ${row.number}: ${row.title} (${describeMachine()})\n`);
   await using arena = new Arena(true);
   const findings = await row.run(arena);
-  // What was not tried has not passed.
+  // A row that was not tried has not passed.
   failed += findings.length === 0 ? 1 : 0;
   for (const finding of findings) {
     const isPassed = faultsOf(finding).length === 0;

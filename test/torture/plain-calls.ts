@@ -8,19 +8,19 @@ import { BATCH_LOOKUP, EXPORT } from "./requests.ts";
 
 export type Protocol = "gRPC" | "gRPC-Web" | "Connect";
 
-/** One call as it is put on the wire. */
+/** One call, as bytes on the wire. */
 export interface PlainCall {
   readonly protocol: Protocol;
   readonly path: string;
   readonly isCompressed?: boolean;
   /** The body, envelopes included. */
   readonly body: Uint8Array;
-  /** Whether more of the body never comes. */
+  /** Whether the rest of the body never comes. */
   readonly isLeftOpen?: boolean;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What became of a call: a gRPC status, 2 for all errors but RESOURCE_EXHAUSTED, and -1 for no answer. */
+/** The outcome of a call: a gRPC status, 2 for all errors except RESOURCE_EXHAUSTED, and -1 for no answer. */
 type Status = number;
 
 const PATIENCE_MS = 60_000;
@@ -29,12 +29,12 @@ export const RESOURCE_EXHAUSTED = 8;
 const OTHER = 2;
 const NONE = -1;
 
-/** Whether messages are in envelopes: only unary Connect is without. */
+/** Whether messages are in envelopes. Only unary Connect has none. */
 export function isEnveloped(protocol: Protocol, path: string): boolean {
   return protocol !== "Connect" || path === BATCH_LOOKUP || path === EXPORT;
 }
 
-/** A message as the protocol puts it on the wire. */
+/** A message, as bytes on the wire of the protocol. */
 export function bodyOf(protocol: Protocol, path: string, message: Uint8Array, isCompressed = false): Uint8Array {
   return isEnveloped(protocol, path) ? grpcMessage(message, isCompressed) : message;
 }
@@ -56,13 +56,13 @@ export function headersOf({ protocol, path, isCompressed, headers }: PlainCall):
   };
 }
 
-/** Where calls go: the HTTP port's URL, and who signed its certificate. */
+/** The server that is called: the URL of its HTTP port, and the authority of its certificate. */
 interface Place {
   readonly url: string;
   readonly ca?: string | undefined;
 }
 
-/** Makes the same call so many times at once: over HTTP/2 on one connection, over HTTP/1.1 each on its own. */
+/** Makes the same call many times at once: over HTTP/2 on one connection, over HTTP/1.1 on one connection each. */
 export async function callTogether(
   { url, ca }: Place,
   { protocol }: { readonly protocol: "h2" | "http/1.1" },
@@ -73,7 +73,7 @@ export async function callTogether(
   if (protocol === "http/1.1") {
     return await Promise.all(Array.from(each, () => callHttp1(url, call)));
   }
-  // A hundred bombs are more than a client usually sends at once.
+  // A hundred calls at once are more than clients usually make.
   const session = connect(url, { maxSessionMemory: 1_000, ...(ca === undefined ? {} : { ca }) });
   session.on("error", () => {});
   const statuses = await Promise.all(Array.from(each, () => callHttp2(session, call)));

@@ -1,4 +1,4 @@
-/** The honest client: counts between the messages "begin" and "end", and answers "end" with what it saw. */
+/** The honest client: records its calls between the messages "begin" and "end", and answers "end" with the record. */
 import { Agent, request } from "node:http";
 import type { ClientHttp2Session } from "node:http2";
 import { connect } from "node:http2";
@@ -10,7 +10,7 @@ import type { ProbeTarget } from "./probe.ts";
 
 const INTERVAL_MS = 50;
 const PATIENCE_MS = 60_000;
-/** As long as the service lets a Lookup take, so that a busy machine ends none. */
+/** The longest time limit of a Lookup, so that none times out on a busy machine. */
 const DEADLINE_MS = 30_000;
 /** An honest client waits for its answers; on a busy machine it would otherwise become another burst. */
 const MAX_RUNNING = 16;
@@ -38,7 +38,7 @@ process.on("message", (order) => {
     void tellWhenDone();
   }
 });
-// Connections are made, and code is compiled, before anything counts.
+// Connections are made, and code is compiled, before the record begins.
 callBoth();
 await tellWhenDone();
 
@@ -69,7 +69,7 @@ async function count(call: Promise<string>): Promise<void> {
   }
 }
 
-/** One cached Lookup over gRPC; gives what went wrong, or nothing. */
+/** One cached Lookup over gRPC. Returns what went wrong, or undefined. */
 function callGrpc(): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   if (session === undefined || session.destroyed || session.closed) {
@@ -101,7 +101,7 @@ function callGrpc(): Promise<string> {
   return promise;
 }
 
-/** One cached Lookup over Connect; gives what went wrong, or nothing. */
+/** One cached Lookup over Connect. Returns what went wrong, or undefined. */
 function callConnect(): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   const [host, port] = httpAddress.split(":");

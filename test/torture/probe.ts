@@ -5,18 +5,18 @@ import { once } from "node:events";
 export interface ProbeTarget {
   readonly grpcAddress: string;
   readonly httpAddress: string;
-  /** A vehicle in the cache, or one that vPIC has. */
+  /** A vehicle that is in the cache or that vPIC knows. */
   readonly vin: string;
-  /** PEM of who signed the certificate; without it, the service speaks without TLS. */
+  /** The authority of the certificate, as PEM. Without it, the service has no TLS. */
   readonly ca?: string | undefined;
   readonly authorization?: string | undefined;
 }
 
-/** What an honest client saw. */
+/** The record of an honest client. */
 export interface ProbeResults {
-  /** How long each call took, in ms. */
+  /** The duration of each call, in ms. */
   readonly durations: readonly number[];
-  /** What went wrong. */
+  /** The failures. */
   readonly faults: readonly string[];
 }
 
@@ -36,8 +36,8 @@ export class Probe implements AsyncDisposable {
   }
 
   /**
-   * Does a cached Lookup every 50 ms over gRPC on one port and over Connect on the other while something else happens,
-   * and one more of each after it; none while 16 wait for their answers.
+   * Makes a cached Lookup every 50 ms over gRPC on one port and over Connect on the other while something else happens,
+   * and one more of each afterwards. Makes none while 16 wait for their answers.
    */
   async during(work: () => Promise<void>): Promise<ProbeResults> {
     this.#client.send("begin");
@@ -64,7 +64,7 @@ export class Probe implements AsyncDisposable {
   }
 }
 
-/** The value below which this share of the values lies; NaN when there are none. */
+/** The value that is greater than this share of the values; NaN when there are none. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((one, other) => one - other);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;

@@ -6,14 +6,14 @@ import { VehicleLookup } from "../../src/vehicle/vehicle-lookup.ts";
 import { decodeOf, someVins } from "../support/vehicle-samples.ts";
 import { seeded } from "./seeded.ts";
 
-/** A Lookup that was answered, or a Remove that was acknowledged. Moments are in ns on a clock that all processes share. */
+/** A Lookup that was answered, or a Remove that was acknowledged. Times are in ns on a clock that all processes share. */
 export interface Step {
   readonly kind: "lookup" | "remove";
   readonly process: string;
   readonly vin: string;
   readonly begunAt: number;
   readonly endedAt: number;
-  /** What a Lookup answered. */
+  /** The answer of a Lookup. */
   readonly answer?: {
     readonly cached: boolean;
     /** The process that decoded the VIN. */
@@ -36,7 +36,7 @@ const FORCED_DECODES = 0.3;
 const MOST_TURNS_PER_DECODE = 20;
 const DAY_MS = 86_400_000;
 
-/** Makes Lookups and Removes of few VINs at once, in an order that the seed gives, and records them. */
+/** Makes concurrent Lookups and Removes of a few VINs, in an order that the seed determines, and records them. */
 export async function recordHistory(
   vehicles: VehicleStore,
   { process: name, seed, steps }: RecordingOptions,
@@ -82,7 +82,7 @@ export async function recordHistory(
           history.push({ kind: "lookup", process: name, vin, begunAt, endedAt: now(), answer });
         }
       } catch {
-        // On a busy machine the database may be too slow. What was not acknowledged promises nothing.
+        // On a busy machine the database may be too slow. A Remove without an acknowledgement promises nothing.
       }
     }
   };
@@ -91,12 +91,12 @@ export async function recordHistory(
 }
 
 /**
- * Replays a history on a model of the cache, and gives the answers that the model cannot give: those of the cache to
+ * Replays a history on a model of the cache, and returns the answers that the model cannot give: cached answers to
  * Lookups that began after the acknowledgement of a Remove, from a decode that began before the Remove.
  */
 export function violationsOf(history: readonly Step[]): string[] {
   const violations: string[] = [];
-  /** By VIN: no decode that began earlier may be in the cache. */
+  /** The earliest beginning that a cached decode may have, by VIN. */
   const removedAt = new Map<string, number>();
   for (const { kind, process: name, vin, begunAt, answer } of history.toSorted((a, b) => momentOf(a) - momentOf(b))) {
     const earliest = removedAt.get(vin) ?? 0;
@@ -109,12 +109,12 @@ export function violationsOf(history: readonly Step[]): string[] {
   return violations;
 }
 
-/** How many answers of the cache came from another process's decode. */
+/** The number of cached answers that another process decoded. */
 export function answersOfOthers(history: readonly Step[]): number {
   return history.filter((step) => step.answer?.cached === true && step.answer.process !== step.process).length;
 }
 
-/** How many Removes began during a decode of the same VIN. */
+/** The number of Removes that began during a decode of the same VIN. */
 export function removesDuringDecodes(history: readonly Step[]): number {
   const decodes = history.filter(({ answer }) => answer?.cached === false);
   return history.filter(
@@ -126,7 +126,7 @@ export function removesDuringDecodes(history: readonly Step[]): number {
   ).length;
 }
 
-/** A Lookup may see what was there at any moment from its beginning on, and a Remove counts from its end. */
+/** A Lookup may see the cache as it was at any time since its beginning. A Remove counts from its end. */
 function momentOf({ kind, begunAt, endedAt }: Step): number {
   return kind === "remove" ? endedAt : begunAt;
 }
@@ -135,7 +135,7 @@ function now(): number {
   return Number(process.hrtime.bigint());
 }
 
-/** What a recording process is asked for. */
+/** A request to a recording process. */
 export interface RecordingTask extends RecordingOptions {
   readonly databaseUrl: string;
 }
@@ -149,7 +149,7 @@ export class RecordingProcesses implements Disposable {
     return { name, child, ended: once(child, "exit") };
   });
 
-  /** Gives the history of both. Each opens the database before either begins. */
+  /** Returns the history of both. Each opens the database before either begins. */
   async record(databaseUrl: string, seed: number, steps: number): Promise<Step[]> {
     await this.#ask((name, index) => ({ databaseUrl, process: name, seed: 2 * seed + index, steps }));
     const histories = await this.#ask(() => "begin");

@@ -4,7 +4,7 @@ import { BatchLookupRequestSchema, LookupRequestSchema } from "#gen/vehicle/v1/v
 
 import { callHeaders, data, grpcMessage, headers, OPENING } from "../support/http2-frames.ts";
 
-/** A vehicle that every target has in its cache. */
+/** A vehicle that is in the cache of every target. */
 export const CACHED_VIN = "1XPWD40X1ED215307";
 
 export const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
@@ -17,12 +17,12 @@ export const GET_HEALTHZ = Buffer.from("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n
 /** A LookupRequest for the vehicle in the cache. */
 export const LOOKUP_MESSAGE = toBinary(LookupRequestSchema, create(LookupRequestSchema, { vin: CACHED_VIN }));
 
-/** A LookupRequest of exactly so many bytes: what is not the VIN is a field that nobody knows. */
+/** A LookupRequest of exactly this size in bytes. An unknown field fills it up. */
 export function lookupMessageOf(byteLength: number): Buffer {
   return padded(LOOKUP_MESSAGE, byteLength);
 }
 
-/** A BatchLookupRequest of exactly so many bytes. */
+/** A BatchLookupRequest of exactly this size in bytes. */
 export function batchMessageOf(byteLength: number): Buffer {
   const request = create(BatchLookupRequestSchema, { vins: [CACHED_VIN] });
   return padded(toBinary(BatchLookupRequestSchema, request), byteLength);

@@ -8,14 +8,14 @@ export interface Row {
   /** As in the table, such as `10b`. */
   readonly number: string;
   readonly title: string;
-  /** Where what it counts is a test: in `npm test`, among what only CI runs, or nowhere. */
+  /** Where its counts are tested: in `npm test`, only by CI, or nowhere. */
   readonly test: "always" | "ci" | "never";
   run(arena: Arena): Promise<readonly Finding[]>;
 }
 
 /** Two services to attack, started when they are needed. */
 export class Arena implements AsyncDisposable {
-  /** Whether to try with full force; else with what takes seconds. */
+  /** Whether to attack with full force. Otherwise, an attack takes seconds. */
   readonly isFull: boolean;
   readonly #targets = new AsyncDisposableStack();
   readonly #started = new Map<string, Promise<Target>>();
@@ -29,14 +29,14 @@ export class Arena implements AsyncDisposable {
     return this.#get(isSecured ? "secured" : "plain", () => Target.start({ isSecured, isWarm: this.isFull }));
   }
 
-  /** The same for every caller with the same name; ended with the arena. */
+  /** The same target for every caller with the same name. It ends with the arena. */
   #get(name: string, start: () => Promise<Target>): Promise<Target> {
     const started = this.#started.get(name) ?? start().then((target) => this.#targets.use(target));
     this.#started.set(name, started);
     return started;
   }
 
-  /** How many of a thing to try. */
+  /** How many attempts to make. */
   count(full: number, inTests: number): number {
     return this.isFull ? full : inTests;
   }
@@ -46,7 +46,7 @@ export class Arena implements AsyncDisposable {
   }
 }
 
-/** A way to speak to the service. */
+/** A protocol over which the service is attacked. */
 export interface Door {
   readonly name: string;
   readonly isSecured: boolean;
@@ -61,8 +61,8 @@ export const DOORS: readonly Door[] = [
   { name: "gRPC-Web over TLS", isSecured: true, protocol: "h2", lookup: grpcWebLookup },
 ];
 
-/** Opens a connection through a door, to either port by turns: both speak everything. */
+/** Opens a connection through a door, to the two ports in turn, because both speak every protocol. */
 export function openDoor(target: Target, { protocol }: Door, turn = 0): Promise<RawConnection> {
-  // One address of loopback does not have enough ports.
+  // A single loopback address does not have enough ports.
   return target.open(turn % 2 === 0 ? "grpc" : "http", protocol, `127.0.0.${2 + (turn % 16)}`);
 }

@@ -9,13 +9,13 @@ import type { Harm } from "./target.ts";
 /** None of them can be part of a URL. */
 const AUTHORITIES = ["[", "]", "[::1", "a b", "a:b:c", "host:99999", "%", "\u0001\u007F\u00FF", "//?#@\\"];
 
-/** A handshake over TLS takes ten times as long as all the rest. */
+/** A TLS handshake takes ten times as long as the rest of an attempt. */
 const SECURED_SHARE = 0.1;
 const AT_ONCE = 32;
-/** Until the service must have ended a connection whose client sends nothing more. */
+/** The time within which the service must end a connection whose client sends nothing more. */
 const END_LIMIT_MS = 60_000;
 
-/** Bytes that nobody should send. */
+/** Attacks with malformed bytes. */
 export const rowsOfBytes: readonly Row[] = [
   {
     number: "1",
@@ -36,7 +36,7 @@ export const rowsOfBytes: readonly Row[] = [
       const random = seeded(2);
       return await sendEach(arena, arena.count(50_000, 300), { memoryMib: 50 }, ({ lookup, protocol }) => {
         const valid = lookup();
-        // A broken preface says little: most break later.
+        // A broken preface shows little, so most attempts break later bytes.
         const from = protocol === "h2" ? OPENING.byteLength : 0;
         return (index) => mutate(valid, random, index % 10 === 0 ? 0 : from);
       });
@@ -44,7 +44,7 @@ export const rowsOfBytes: readonly Row[] = [
   },
 ];
 
-/** Opens so many connections through each door, and sends something else on each. */
+/** Opens many connections through each door, and sends different bytes on each. */
 async function sendEach(
   arena: Arena,
   count: number,
@@ -73,7 +73,7 @@ async function sendEach(
   return findings;
 }
 
-/** Up to 40 bytes, any but those that end a line. */
+/** Up to 40 bytes without line ends. */
 function generate(random: () => number): string {
   const bytes = Array.from({ length: 1 + Math.floor(random() * 40) }, () => Math.floor(random() * 256));
   return String.fromCharCode(...bytes.filter((byte) => byte !== 0x0a && byte !== 0x0d));

@@ -10,12 +10,12 @@ import { DOORS, openDoor } from "./row.ts";
 import type { Target } from "./target.ts";
 
 const HARM = { memoryMib: 30 };
-/** How many at once of what is as large as a request may be: of the small ones many, of the large ones few. */
+/** How many requests of the maximum size to send at once: many of the small ones, few of the large ones. */
 const AT_ONCE = { [LOOKUP]: 100, [BATCH_LOOKUP]: 20 };
 const DRIPS = { [LOOKUP]: 20, [BATCH_LOOKUP]: 4 };
 const ANSWER_LIMIT_MS = 60_000;
 
-/** An envelope of 4 GiB, and its first bytes. */
+/** The first bytes of an envelope that claims 4 GiB. */
 const CLAIM = Buffer.concat([Buffer.from([0, 0xff, 0xff, 0xff, 0xff]), Buffer.from("\n\u00111XPW", "latin1")]);
 const FOUR_GIB = String(2 ** 32);
 
@@ -78,7 +78,7 @@ async function attack(
   ];
 }
 
-/** As large as may be sent, and a thousand times as large unpacked. */
+/** A request of the maximum size, which is a thousand times as large when decompressed. */
 function bombOf(protocol: Protocol, path: string, members: number): PlainCall {
   const unpackedBytes = path === LOOKUP ? 3_800_000 : 250_000_000;
   const message = path === LOOKUP ? lookupMessageOf(8_000) : batchMessageOf(300_000);
@@ -97,7 +97,7 @@ async function drip(
   path: typeof LOOKUP | typeof BATCH_LOOKUP,
 ): Promise<Finding> {
   const count = arena.count(DRIPS[path], 2);
-  // No more than HTTP/2 lets anybody send without asking.
+  // No more than the initial window of HTTP/2.
   const message = path === LOOKUP ? lookupMessageOf(3_995) : batchMessageOf(59_995);
   const call: PlainCall = { protocol, path, body: bodyOf(protocol, path, message) };
   const bytes = door.protocol === "h2" ? framed(call) : chunked(call);

@@ -27,22 +27,22 @@ import type { Arena, Door, Row } from "./row.ts";
 import { DOORS, openDoor } from "./row.ts";
 import type { Target } from "./target.ts";
 
-/** More than anybody needs, as fast as it can be sent, on one connection. */
+/** A flood of frames on one connection, as fast as it can be sent. */
 interface Flood {
   readonly what: string;
-  /** How often, with full force. */
+  /** The number of turns with full force. */
   readonly turns: number;
-  /** Sent once, before all others. */
+  /** Sent once, at the beginning. */
   readonly first?: Uint8Array;
   readonly piecesOf: (turn: number) => readonly Uint8Array[];
-  /** Whether the service must close the connection for it; it may close any. */
+  /** Whether the service must close the connection. It may close any connection. */
   readonly isFatal?: true;
-  /** Whether the client reads no answers. */
+  /** Whether the client does not read answers. */
   readonly isUnread?: true;
 }
 
 const MANY = 200_000;
-/** The turns of a test: enough to pass every limit that closes connections. */
+/** The turns in a test: enough to exceed every limit that closes connections. */
 const TEST_TURNS = 2_500;
 const TURNS_AT_ONCE = 100;
 const SEND_LIMIT_MS = 10_000;
@@ -203,14 +203,14 @@ async function send(connection: RawConnection, turns: number, { first = OPENING,
     const count = Math.min(TURNS_AT_ONCE, turns - turn);
     const pieces = Array.from({ length: count }, (_, index) => piecesOf(turn + index)).flat();
     isOpen = await connection.send(Buffer.concat(pieces), SEND_LIMIT_MS / 10);
-    // Lets the reading go on: who does not read is another attack.
+    // Continues to read, because a client that does not read is another attack.
     await new Promise((resolve) => {
       setImmediate(resolve);
     });
   }
 }
 
-/** A header of 3,000 bytes named many times in each call, at one byte each. */
+/** A header of 3,000 bytes that each call refers to many times, with one byte each. */
 function hpackBombs(what: string, call: Buffer, repetitions: number): Flood {
   const block = Buffer.concat([call, repeated(indexed(62), repetitions)]);
   return {
@@ -221,7 +221,7 @@ function hpackBombs(what: string, call: Buffer, repetitions: number): Flood {
   };
 }
 
-/** Requests that two servers might read differently; behind each, one that must not be answered. */
+/** Requests that two servers may parse differently. Each is followed by one that must not be answered. */
 const AMBIGUOUS: readonly string[] = [
   `${head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
   `${head}Content-Length: 0\r\nContent-Length: 50\r\n\r\n`,
@@ -264,14 +264,14 @@ async function sendAmbiguous(arena: Arena): Promise<Finding> {
   };
 }
 
-/** Clients may ask for new keys in the middle of a connection, which is costly; Node closes those that go on. */
+/** Clients may ask for new keys during a connection, which is costly. Node closes connections that do it too often. */
 async function renegotiate(arena: Arena): Promise<Finding> {
   const target = await arena.target(true);
   let closed = 0;
   const figures = await target.endure(async () => {
     const [host, port] = target.service.httpAddress.split(":");
     const socket = connectTls({ host, port: Number(port), rejectUnauthorized: false, maxVersion: "TLSv1.2" });
-    // A reset is one way to close it, which `once` would throw.
+    // A reset closes it as well, and `once` would throw that.
     const isClosed = new Promise((resolve) => {
       socket.once("close", resolve);
     });

@@ -23,7 +23,7 @@ const SOAK_SAMPLE_S = 5;
 const SECRET = "vs_torture";
 const AUTHORIZATION = `Bearer ${SECRET}`;
 
-/** More calls than usual, all of them allowed. `npm run bench -- calls` has the rest: row 10. */
+/** More calls than usual, all of them allowed. `npm run bench -- calls` measures row 10. */
 export const rowsOfLoad: readonly Row[] = [
   {
     number: "10b",
@@ -60,7 +60,7 @@ function malformedBatch(): Uint8Array {
   return toBinary(BatchLookupRequestSchema, create(BatchLookupRequestSchema, { vins }));
 }
 
-/** An honest call that comes when the burst has been sent must not wait until the burst is over. */
+/** An honest call that arrives after a burst must not wait until the whole burst is answered. */
 async function endureBurst(
   arena: Arena,
   target: Target,
@@ -86,7 +86,7 @@ async function endureBurst(
     figures: [
       exactly("answered", answered, expected),
       exactly("good answers to a later call", isGood ? 1 : 0, 1),
-      // A machine that is quick enough has answered the burst before the later call is sent.
+      // A fast machine has answered the burst before the later call is sent.
       measured("unanswered when it had its answer", left, { atLeast: 1 }),
       ...figures,
     ],

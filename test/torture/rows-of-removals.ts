@@ -36,7 +36,7 @@ export const rowsOfRemovals: readonly Row[] = [
   {
     number: "16",
     title: "histories of Lookups and Removes on two processes",
-    // In histories.test.ts, which shares PostgreSQL with other tests.
+    // histories.test.ts tests this with the PostgreSQL that it shares with other tests.
     test: "never",
     async run() {
       using processes = new RecordingProcesses();

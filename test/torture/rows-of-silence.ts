@@ -18,8 +18,8 @@ const LIMITS: Readonly<Record<Limit, number>> = {
 const DRIP_MS = 1_000;
 
 /**
- * Clients that keep the service waiting, with the usual limits; silences.test.ts has them with shortened ones. Readers
- * that take nothing are in the tests of the server and of exports.
+ * Clients that keep the service waiting, with the usual limits. silences.test.ts has them with shortened limits. The
+ * tests of the server and of exports have clients that do not read.
  */
 export const rowsOfSilence: readonly Row[] = [
   {

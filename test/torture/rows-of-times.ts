@@ -9,11 +9,11 @@ import type { Finding } from "./finding.ts";
 import { measured } from "./finding.ts";
 import type { Row } from "./row.ts";
 
-/** What a caller waits for vPIC, and what the snapshot may take after that. */
+/** How long a caller waits for vPIC, and how long the snapshot may take after that. */
 const SNAPSHOT_BY_MS = 2_500;
 const VIN = parseVin("1XPWD40X1ED215307");
 
-/** What is promised about time, on a quiet machine. Not in the table, and so without a number in it. */
+/** Promises about time, on a quiet machine. They have no number, because they are not in the table. */
 export const rowsOfTimes: readonly Row[] = [
   {
     number: "times",
@@ -25,14 +25,14 @@ export const rowsOfTimes: readonly Row[] = [
   },
 ];
 
-/** How long something takes, in ms. */
+/** The duration of some work, in ms. */
 async function timeOf(work: () => Promise<unknown>): Promise<number> {
   const startedAt = performance.now();
   await work();
   return performance.now() - startedAt;
 }
 
-/** A caller has the snapshot's answer when its patience with vPIC has ended, and at once when vPIC is left alone. */
+/** A caller gets the snapshot's answer when its patience with vPIC ends, or at once while the circuit breaker is open. */
 async function answerWithoutVpic(): Promise<Finding> {
   await using directory = await temporaryDirectory();
   await using vpic = await startFakeVpic({ respondWith: { kind: "silence" } });
@@ -52,7 +52,7 @@ async function answerWithoutVpic(): Promise<Finding> {
   };
 }
 
-/** A call ends by its deadline plus 100 ms, and is told why before that when vPIC does not answer. */
+/** A call ends within 100 ms of its deadline. If vPIC does not answer, it ends before the deadline, with the reason. */
 async function keepDeadlines(): Promise<Finding> {
   await using directory = await temporaryDirectory();
   await using vpic = await startFakeVpic({ respondWith: { kind: "silence" } });

@@ -1,4 +1,4 @@
-/** Numbers that look random and are the same each time, from 0 to below 1 (mulberry32). */
+/** Pseudo-random numbers from 0 to below 1 that are the same in every run (mulberry32). */
 export function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -9,7 +9,7 @@ export function seeded(seed: number): () => number {
   };
 }
 
-/** A copy of the bytes, changed in one to six places from the given one on. */
+/** A copy of the bytes with one to six changes at or after the given position. */
 export function mutate(bytes: Buffer, random: () => number, from = 0): Buffer {
   const mutated = Buffer.from(bytes);
   const changes = 1 + Math.floor(random() * 6);
@@ -20,7 +20,7 @@ export function mutate(bytes: Buffer, random: () => number, from = 0): Buffer {
   return mutated;
 }
 
-/** Does something so many times, a few at once. */
+/** Runs some work many times, a few at once. */
 export async function inParallel(count: number, atOnce: number, run: (index: number) => Promise<void>): Promise<void> {
   let next = 0;
   const worker = async (): Promise<void> => {

@@ -8,7 +8,7 @@ import { keepSilent, SECURED_SILENCES, SILENCES } from "./silences.ts";
 const SHORT_MS = 300;
 const HANG_MS = 300_000;
 
-/** Every limit, so short that none can be taken for a usual one before the test gives up. */
+/** Limits that are so short that a test cannot mistake them for the usual ones. */
 const limits = {
   firstBytesMs: SHORT_MS,
   lookMs: SHORT_MS / 10,

@@ -2,20 +2,20 @@ import { callHeaders, FrameReader, headers, OPENING, PREFACE } from "../support/
 import { RawConnection } from "../support/raw-connection.ts";
 import { LOOKUP } from "./requests.ts";
 
-/** What a connection that says next to nothing runs into. */
+/** The limit that ends a silent connection. */
 export type Limit = "first bytes" | "preface" | "head" | "request" | "deadline" | "ping" | "handshake";
 
-/** A connection that says nothing, or next to nothing. */
+/** A connection that sends nothing, or almost nothing. */
 export interface Silence {
   readonly what: string;
   readonly protocol: "h2" | "http/1.1";
-  /** Whether the service speaks TLS, and whether the client does, too. Default: neither. */
+  /** Whether the service uses TLS, and whether the client does as well. Default: neither. */
   readonly tls?: "both" | "service";
   readonly first: Uint8Array;
-  /** Sent byte by byte, one at a time, as often as {@link keepSilent} says. */
+  /** Sent one byte at a time, at the interval of {@link keepSilent}. */
   readonly drip?: Uint8Array;
   readonly limit: Limit;
-  /** Whether it is the call that ends, answered, and not the connection. */
+  /** Whether the call is answered and ends, instead of the connection. */
   readonly endsCall?: true;
 }
 
@@ -28,7 +28,7 @@ const withoutTimeout = Buffer.concat([head, Buffer.from("\r\n")]);
 const call = Buffer.concat([OPENING, headers(1, callHeaders(LOOKUP, "localhost", "30S"))]);
 const webType = "application/grpc-web+proto";
 const webCall = Buffer.concat([OPENING, headers(1, callHeaders(LOOKUP, "localhost", "30S", webType))]);
-/** The head of a TLS record with a ClientHello of 512 bytes, which do not follow. */
+/** The head of a TLS record that announces a ClientHello of 512 bytes, without these bytes. */
 const halfHello = Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]);
 
 const http2Silences: readonly Silence[] = [
@@ -61,17 +61,17 @@ const http1Silences: readonly Silence[] = [
   },
 ];
 
-/** Row 5: over TCP and, where that may matter, over TLS. */
+/** Row 5: over TCP and, where it may differ, over TLS. */
 export const SILENCES: readonly Silence[] = [...http2Silences, ...http1Silences];
 
-/** The same where TLS matters, and what only TLS has. */
+/** The same over TLS where it may differ, and silences that only TLS has. */
 export const SECURED_SILENCES: readonly Silence[] = [
   { what: "no handshake", protocol: "h2", tls: "service", first: nothing, limit: "first bytes" },
   { what: "half a handshake", protocol: "h2", tls: "service", first: halfHello, limit: "handshake" },
   ...SILENCES.map((silence): Silence => Object.assign({}, silence, { tls: "both" })),
 ];
 
-/** For the real limits only: with shortened ones, it would be the request that does not arrive. */
+/** For the usual limits only. With shortened ones, the limit of an incomplete request would end it first. */
 export const DEADLINE_SILENCE: Silence = {
   what: "a request without its body or a timeout",
   protocol: "http/1.1",
@@ -89,7 +89,7 @@ export interface SilenceEnd {
 /**
  * Opens the connection and waits for its end.
  *
- * @param ca PEM of who signed the service's certificate, for those who speak TLS
+ * @param ca authority of the service's certificate, as PEM, for TLS
  * @param dripMs time between two bytes
  */
 export async function keepSilent(

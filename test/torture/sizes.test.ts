@@ -33,7 +33,7 @@ beforeAll(async () => {
 afterAll(() => app[Symbol.asyncDispose]());
 
 test.each(SIZES)(
-  "row 6: a $method message of $limit bytes, compressed: $isCompressed, is taken over $protocol and $http; one byte more is not",
+  "row 6: a $method message of $limit bytes, compressed: $isCompressed, is accepted over $protocol and $http; one byte more is not",
   async ({ path, limit, messageOf, isCompressed, protocol, http }) => {
     const callOf = (bytes: number) => {
       const message = isCompressed ? gzipSync(messageOf(bytes)) : messageOf(bytes);

@@ -19,32 +19,32 @@ const SAMPLE_MS = 50;
 const WARM_UP_CALLS = 1_500;
 const SETTLE_MS = 5_000;
 const LOOK_EVERY_MS = 20;
-/** Until what an attack has left must have ended; nobody waits so long unless something is wrong. */
+/** The time within which everything left by an attack must end. Nothing takes this long unless something is wrong. */
 const LEFT_BEHIND_MS = 60_000;
 
 export interface TargetOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly isSecured?: boolean;
-  /** Whether to make calls until code is compiled and the heap has grown, which is no attack's doing. */
+  /** Whether to first make calls until code is compiled and the heap has grown, so that attacks do not count it. */
   readonly isWarm?: boolean;
   /** The `authorization` of honest callers. */
   readonly authorization?: string;
 }
 
-/** What an attack may do to everybody else. */
+/** The bounds on the effects of an attack. */
 export interface Harm {
   readonly probeMs?: number;
   readonly memoryMib?: number;
-  /** Memory 5 s after the attack, over that before it. */
+  /** Memory 5 s after the attack, divided by that before it. */
   readonly memoryAfterMib?: number;
 }
 
-/** The service in a process of its own, with a vPIC of ours, a vehicle in its cache, and an honest client. */
+/** The service in a process of its own, with a fake vPIC, a vehicle in its cache, and an honest client. */
 export class Target implements AsyncDisposable {
   readonly service: ServiceProcess;
   readonly vpic: FakeVpic;
   readonly dataDir: string;
-  /** PEM of who signed the certificate of the service; without it, it speaks without TLS. */
+  /** The authority of the service's certificate, as PEM. Without it, the service has no TLS. */
   readonly ca: string | undefined;
   readonly #probe: Probe;
   readonly #owned: AsyncDisposableStack;
@@ -103,7 +103,7 @@ export class Target implements AsyncDisposable {
   }
 
   /**
-   * A connection, which is only shaken hands with if the service speaks TLS.
+   * Opens a connection, with a TLS handshake if the service uses TLS.
    *
    * @param from the address of loopback that it comes from
    */
@@ -115,13 +115,13 @@ export class Target implements AsyncDisposable {
     );
   }
 
-  /** Resident memory now, in MiB. Zero when the process has ended. */
+  /** Current resident memory, in MiB. Zero when the process has ended. */
   async memoryMib(): Promise<number> {
     const text = await readFile(`/proc/${this.service.pid}/statm`, "latin1").catch(() => "0 0");
     return (Number(text.split(" ")[1]) * 4_096) / MIB;
   }
 
-  /** Attacks, and gives what an honest client saw meanwhile, what it cost, what is left of it, and whether the process lives. */
+  /** Attacks. Returns the record of an honest client, the cost, what is left, and whether the process still runs. */
   async endure(attack: () => Promise<void>, harm: Harm = {}): Promise<Figure[]> {
     const before = await this.memoryMib();
     let most = before;
@@ -142,7 +142,7 @@ export class Target implements AsyncDisposable {
     return figures;
   }
 
-  /** What a metric says now; NaN when there is none. */
+  /** The current value of a metric; NaN when there is none. */
   async metric(name: string): Promise<number> {
     using connection = await this.open("http", "http/1.1");
     connection.read().socket.write("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -154,7 +154,7 @@ export class Target implements AsyncDisposable {
     await this.#owned.disposeAsync();
   }
 
-  /** Calls in flight once no more of them end. */
+  /** The calls in flight when their number no longer falls. */
   async #callsLeft(): Promise<number> {
     const end = performance.now() + LEFT_BEHIND_MS;
     let left = Infinity;

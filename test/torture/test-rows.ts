@@ -7,7 +7,7 @@ import { ROWS } from "./rows.ts";
 /** Only a hang takes so long. */
 const HANG_MS = 600_000;
 
-/** Tests what some of the rows count. */
+/** Tests the counts of some of the rows. */
 export function testRows(which: Row["test"]): void {
   const arena = new Arena(false);
 

@@ -29,7 +29,7 @@ const DOORS: Readonly<Record<string, (url: string) => Transport>> = {
   "Connect with GET": (url) => createConnectTransport({ ...http1(url), useHttpGet: true }),
 };
 
-describe("row 9: texts that are no VINs", { timeout: HANG_MS }, () => {
+describe("row 9: texts that are not VINs", { timeout: HANG_MS }, () => {
   const running = new AsyncDisposableStack();
   const written: string[] = [];
   let dataDir: string;
@@ -65,7 +65,7 @@ describe("row 9: texts that are no VINs", { timeout: HANG_MS }, () => {
     expect(batch.filter(({ result }) => result.case === "vehicle")).toHaveLength(1 + COLD_VINS.length);
   });
 
-  test("are refused in queries as a hand may write them, escaped and not", async () => {
+  test("are refused in hand-written queries, escaped and not", async () => {
     const queries = HOSTILE_VINS.flatMap((vin) => {
       const message = JSON.stringify({ vin });
       return [encodeURIComponent(message), message.replaceAll(/[\s#%&]/g, encodeURIComponent)];
@@ -83,7 +83,7 @@ describe("row 9: texts that are no VINs", { timeout: HANG_MS }, () => {
 
   test("reach neither vPIC, nor the log, nor the cache", () => {
     const output = written.join("");
-    // Those that are part of other things say nothing.
+    // Texts that are also parts of other values prove nothing.
     const texts = [...HOSTILE_VINS, ...LOOK_ALIKES].filter((vin) => vin.length > 10 && !CACHED_VIN.includes(vin));
     using database = new OpenDatabase(join(dataDir, "vehicles.db"));
 
@@ -110,7 +110,7 @@ function isOnTemplate({ method, path, body }: ReceivedRequest): boolean {
         /^format=json&data=[A-HJ-NPR-Z0-9]{17}(?:%3B[A-HJ-NPR-Z0-9]{17}(?:%2C\d{4})?)*$/.test(body);
 }
 
-/** The cache's rows as they are on disk. */
+/** The rows of the cache on the disk. */
 class OpenDatabase implements Disposable {
   readonly #database: Database.Database;
 
