@@ -28,6 +28,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "rpc",
     "config.ts",
     "open-lookup.ts",
+    "cache",
     "serve.ts",
     "rpc libraries",
   ],

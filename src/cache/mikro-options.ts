@@ -9,6 +9,9 @@ import { BudgetEntity, LeaseEntity, MemberEntity, RemovalEntity, VehicleEntity }
 /** Listed instead of found by pattern, so that the type checker sees every migration. */
 export const MIGRATIONS = [CreateVehicles, AddLikelyVin, CreateFleet];
 
+/** Their names, which each database records. */
+export const MIGRATION_NAMES = ["create-vehicles", "add-likely-vin", "create-fleet"];
+
 /** MikroORM's options for both kinds of database. */
 export function mikroOptions(logger: Pick<Logger, "debug">) {
   return {

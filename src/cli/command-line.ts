@@ -26,6 +26,10 @@ export const COMMANDS: Readonly<Record<string, { readonly summary: string; reado
     summary: "download the cache of a running service as one Parquet file",
     load: async () => (await import("./export.ts")).exportCommand,
   },
+  copy: {
+    summary: "copy a cache between SQLite and PostgreSQL",
+    load: async () => (await import("./copy.ts")).copyCommand,
+  },
   snapshot: {
     summary: "check a file for SNAPSHOT_PATH without a service",
     load: async () => (await import("./snapshot.ts")).snapshotCommand,

@@ -49,7 +49,7 @@ export const ERROR_TABLE: Readonly<Record<Reason, ErrorRule>> = {
   NO_SOURCE_AVAILABLE: { code: Code.Unavailable },
   CACHE_UNAVAILABLE: {
     code: Code.Unavailable,
-    message: "the cache is unavailable; nothing was changed",
+    message: "the cache is unavailable; repeat the call later",
     retryAfterMs: 1_000,
   },
   NO_ROOM_FOR_EXPORT: {

@@ -1,7 +1,7 @@
 /**
- * Compares the cache on SQLite with bare prepared statements on the same file: `node test/bench/cache.ts [rows]`.
- * Figures are microseconds of wall-clock time and, in parentheses, of the process's CPU time, which a busy machine
- * affects less.
+ * Compares the cache on SQLite with bare prepared statements on the same file, and with the cache on PostgreSQL:
+ * `node test/bench/cache.ts [rows]`. Figures are microseconds of wall-clock time and, in parentheses, of the process's
+ * CPU time, which a busy machine affects less.
  */
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,8 +10,9 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 
 import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
-import type { Attributes, Decode, VehicleQuery, View } from "../../src/vehicle/vehicle.ts";
+import type { Attributes, Decode, VehicleQuery, VehicleStore, View } from "../../src/vehicle/vehicle.ts";
 import { parseVin, type Vin } from "../../src/vehicle/vin.ts";
+import { PostgresServer } from "../support/postgres.ts";
 import { silentLogger } from "../support/silent-logger.ts";
 import { decodeOf as sampleOf } from "../support/vehicle-samples.ts";
 
@@ -174,6 +175,44 @@ for (const view of ["basic", "full"] satisfies View[]) {
 
 await costOf(WARM_UP, (index) => store.removalsOf(queryAt(index).vin));
 report("removalsOf", await costOf(RUNS, (index) => store.removalsOf(queryAt(index).vin)));
+
+// On PostgreSQL, with as many rows, beside SQLite in turns: callers that each wait for their answer.
+await using server = await PostgresServer.start();
+await using shared = await openVehicleStore({
+  databaseUrl: await server.createDatabase("bench"),
+  logger: silentLogger,
+  patienceMs: 10_000,
+});
+const sharedRemovals = await shared.removalsOf(decoyVin);
+for (let index = 0; index < ROWS; index += PUTS_AT_ONCE) {
+  await Promise.all(
+    vins.slice(index, index + PUTS_AT_ONCE).map((vin) => shared.put({ vin }, decodeOf(vin), sharedRemovals)),
+  );
+}
+async function findsPerSecond(of: VehicleStore, callers: number): Promise<number> {
+  let next = 0;
+  const start = performance.now();
+  await Promise.all(
+    Array.from({ length: callers }, async () => {
+      while (next < RUNS) {
+        await of.find(queryAt(next++), "basic");
+      }
+    }),
+  );
+  return (RUNS / (performance.now() - start)) * 1_000;
+}
+for (const callers of [1, 64]) {
+  const rates = { sqlite: [] as number[], postgres: [] as number[] };
+  for (let round = 0; round < 5; round++) {
+    rates.sqlite.push(await findsPerSecond(store, callers));
+    rates.postgres.push(await findsPerSecond(shared, callers));
+  }
+  const [sqlite = 0, postgres = 0] = [rates.sqlite, rates.postgres].map((each) => each.toSorted((a, b) => a - b)[2]);
+  const ratio = (postgres / sqlite).toFixed(2);
+  console.log(
+    `find, ${callers} callers: SQLite ${sqlite.toFixed(0)}/s, PostgreSQL ${postgres.toFixed(0)}/s, x${ratio}`,
+  );
+}
 
 bare.pragma("wal_checkpoint(TRUNCATE)");
 const { size } = await stat(path);

@@ -79,7 +79,7 @@ test("damage that only an export finds is quarantined, and the next export is of
 
   const first = await get(app);
 
-  expect([first.status, await first.text()]).toEqual([503, "the cache is unavailable; nothing was changed\n"]);
+  expect([first.status, await first.text()]).toEqual([503, "the cache is unavailable; repeat the call later\n"]);
   await eventually(async () => {
     const next = await get(app);
     expect(next.status).toBe(200);

@@ -61,7 +61,7 @@ describe("the error table", () => {
       503,
       "nothing is cached for this VIN and no source can answer now",
     ],
-    [new StoreUnavailableError(SECRET), Code.Unavailable, 503, "the cache is unavailable; nothing was changed"],
+    [new StoreUnavailableError(SECRET), Code.Unavailable, 503, "the cache is unavailable; repeat the call later"],
     [new ExportLimitError("2 run", 500), Code.ResourceExhausted, 429, "too many exports are running"],
     [
       new ExportStorageError(SECRET),
