@@ -41,7 +41,7 @@ test("a command shows its help on standard output", async () => {
   expect(stdout).toMatch(/^usage: vehicle-service export /);
 });
 
-test("an unknown command is answered with a near one and the list of commands", async () => {
+test("an unknown command gets a suggestion and the list of commands", async () => {
   const { stdout, stderr, exitCode } = await runCli(["exprot"]);
 
   expect({ stdout, exitCode }).toEqual({ stdout: "", exitCode: 2 });

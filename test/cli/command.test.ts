@@ -14,6 +14,6 @@ test.each([
   expect(() => parseArguments(args, OPTIONS)).toThrow(message);
 });
 
-test("a word far from all known ones gets no suggestion", () => {
+test("a word that is not similar to a known one gets no suggestion", () => {
   expect([suggest("export", ["token"]), suggest("VIN", ["vin"])]).toEqual(["", "; did you mean vin?"]);
 });

@@ -57,7 +57,7 @@ test("standard input is decoded to standard output, through a service", async ()
   expect({ stderr, exitCode }).toEqual({ exitCode: 0, stderr: expect.stringMatching(/^2 rows, 0 failed, /) });
 });
 
-test("Ctrl-C leaves a part, and --resume completes it to the same file", async () => {
+test("Ctrl-C leaves a part file, and --resume completes it to the same file", async () => {
   await using directory = await temporaryDirectory();
   const vins = manyVins(3_500);
   await writeFile(join(directory.path, "in.txt"), vins.map((vin) => `${vin}\n`).join(""));

@@ -7,7 +7,7 @@ import { serveVehicles } from "./serve-vehicles.ts";
 const VINS = ["1XPWD40X1ED215307", "1XKWDB0X57J211825", "1G1ZT58N58F127985"];
 const NEVER = new AbortController().signal;
 
-/** Decodes the VINs with a service that answers one of each batch, and refuses the rest of it as told. */
+/** Decodes the VINs with a service that answers one of each batch, and refuses the others with the given error. */
 async function decode(vins: readonly string[], refusals: ConnectError[]) {
   const batches: string[][] = [];
   await using service = await serveVehicles(async function* ({ queries }) {
@@ -38,7 +38,7 @@ function refusal(code: Code, retryAfterNanos?: number): ConnectError {
   return error;
 }
 
-test("an exceeded rate is waited out, however often, and nothing is asked twice", async () => {
+test("the decoder waits for the rate limit any number of times, and asks for no VIN twice", async () => {
   const { batches, answers } = await decode(
     VINS,
     Array.from({ length: 2 }, () => refusal(Code.ResourceExhausted, 1_000)),
@@ -48,13 +48,13 @@ test("an exceeded rate is waited out, however often, and nothing is asked twice"
   expect(batches).toEqual([VINS, VINS.slice(1), VINS.slice(2)]);
 });
 
-test("a service that is away for a moment is asked again", async () => {
+test("a service that is unavailable for a moment is tried again", async () => {
   const { answers } = await decode(VINS, [refusal(Code.Unavailable, 1_000)]);
 
   expect(answers).toEqual(VINS.map((vin) => `make of ${vin}`));
 });
 
-test("a service that stays away ends the command", async () => {
+test("a service that stays unavailable ends the command", async () => {
   const refusals = Array.from({ length: 20 }, () => refusal(Code.Unavailable, 1_000));
   const vins = Array.from({ length: 20 }, () => VINS).flat();
 
@@ -62,7 +62,7 @@ test("a service that stays away ends the command", async () => {
   expect(refusals).toHaveLength(12);
 });
 
-test("what waiting does not help ends the command at once", async () => {
+test("a permanent error ends the command at once", async () => {
   await expect(decode(VINS, [refusal(Code.PermissionDenied)])).rejects.toThrow("not now");
 });
 

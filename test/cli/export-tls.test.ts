@@ -45,7 +45,7 @@ async function run(...args: string[]): Promise<string> {
   return stderr;
 }
 
-test("the file is downloaded from a service that asks for a certificate", async () => {
+test("the file is downloaded from a service that requires a certificate", async () => {
   const files = ["--ca", "ca.pem", "--cert", "client.pem", "--key", "client-key.pem"];
 
   await run("--address", `https://${app.httpAddress}`, ...files, "out.parquet");

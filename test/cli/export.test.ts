@@ -20,7 +20,7 @@ type Export = ServiceImpl<typeof VehicleService>["export"];
 const CLI = join(import.meta.dirname, "../../src/cli/main.ts");
 const CHUNKS = [new Uint8Array([1, 2, 3]), new Uint8Array([4, 5])];
 
-/** A service that exports as told, over HTTP/1.1 (Connect) or HTTP/2 (gRPC), and a directory for what is downloaded. */
+/** A service with a test's export, over HTTP/1.1 (Connect) or HTTP/2 (gRPC), and a directory for downloads. */
 async function serve(implementation: Export, protocol: "connect" | "grpc" = "connect") {
   await using stack = new AsyncDisposableStack();
   const adapter = connectNodeAdapter({

@@ -89,7 +89,7 @@ describe("a table is read from", () => {
   });
 });
 
-test("a short row is filled, and one that is too long has a fault", async () => {
+test("a short row is filled up, and a row that is too long has a fault", async () => {
   const path = join(directory.path, "a.csv");
   await writeFile(path, `id,vin\n1\n2,${VIN},x\n`);
 
@@ -101,7 +101,7 @@ test("a short row is filled, and one that is too long has a fault", async () => 
   ]);
 });
 
-test("columns of the same name get names of their own", async () => {
+test("columns with the same name get different names", async () => {
   expect((await read("a.csv", "note,vin,note,\n1,2,3,4\n")).columns).toEqual(["note", "vin", "note_2", "column_4"]);
 });
 
@@ -134,7 +134,7 @@ describe("the column of VINs", () => {
     expect(columnOfVins({ columns: ["Vincent", "chassis", "c"], sample }, undefined)).toBe(1);
   });
 
-  test("is asked for when it is not clear", () => {
+  test("must be named when it is not clear", () => {
     const table = { columns: ["a", "b", "c", "d"], sample: cells.map((each) => ({ cells: each })) };
 
     expect(() => columnOfVins(table, undefined)).toThrow("name it with --column. The columns: a, b, c, d");

@@ -73,7 +73,7 @@ describe.each(NAMES)("%s", (name) => {
     expect(await readFile(join(directory.path, name))).toEqual(expected);
   });
 
-  test("is the same when the process was killed inside a row, wherever", async () => {
+  test("is the same when the process was killed at any place inside a row", async () => {
     const expected = await complete(name);
     const partPath = await interruptAfter(name, 3);
     const whole = await readFile(partPath);
@@ -113,7 +113,7 @@ describe.each(NAMES)("%s", (name) => {
     await expect(file.continueWith(inputRows())).rejects.toThrow("it has other columns");
   });
 
-  test("is not begun over the part of an earlier run", async () => {
+  test("does not overwrite the part of an earlier run", async () => {
     const partPath = await interruptAfter(name, 1);
     await using file = open(name);
 
@@ -136,7 +136,7 @@ test("Parquet has the types of the columns", async () => {
   expect(types).toEqual({ id: "BIGINT", note: "VARCHAR" });
 });
 
-test("a part that is not ours is refused", async () => {
+test("a part that is not from this command is refused", async () => {
   await appendFile(join(directory.path, "out.csv.part"), "something else\n1\n");
   await using file = open("out.csv");
 

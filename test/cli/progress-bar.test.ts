@@ -7,7 +7,7 @@ function record(isTTY: boolean) {
   return { isTTY, written, write: (text: string) => written.push(text) };
 }
 
-test("a terminal shows the progress, and a clean line in the end", () => {
+test("a terminal shows the progress, and a clean line at the end", () => {
   const output = record(true);
 
   const bar = new ProgressBar(output);

@@ -8,13 +8,13 @@ import { portOf } from "../support/port-of.ts";
 /** A service that knows a make for every VIN. */
 export interface VehiclesService extends AsyncDisposable {
   readonly address: string;
-  /** No batch with this VIN is answered. Default: all are. */
+  /** Batches with this VIN are not answered. Default: all batches are answered. */
   answersUntil: string | undefined;
   /** Resolves when it receives the first batch that it does not answer. */
   readonly reached: Promise<void>;
 }
 
-/** @param batchLookup instead of one that knows every VIN. */
+/** @param batchLookup the handler. Default: one that knows every VIN. */
 export async function serveVehicles(
   batchLookup?: ServiceImpl<typeof VehicleService>["batchLookup"],
 ): Promise<VehiclesService> {

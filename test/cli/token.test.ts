@@ -9,7 +9,7 @@ const NOW = Date.UTC(2026, 10, 22, 12);
 const run = (args: readonly string[]): ReturnType<typeof runCli> => runCli(["token", ...args]);
 
 describe("npm run token", () => {
-  test("prints the line for the file apart from a secret that works", async () => {
+  test("prints the line for the file and, separately, a secret that works", async () => {
     const { stdout, stderr, exitCode } = await run(["ci", "lookup", "remove", "--expires", "2127-01-01"]);
 
     const [, secret = ""] = /(vs_[\w-]{43})\n$/.exec(stderr) ?? [];
@@ -23,7 +23,7 @@ describe("npm run token", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("makes another secret each time", async () => {
+  test("makes a new secret each time", async () => {
     const [first, second] = await Promise.all([run(["ci", "lookup"]), run(["ci", "lookup"])]);
 
     expect(first.stderr).not.toBe(second.stderr);

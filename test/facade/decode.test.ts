@@ -74,7 +74,7 @@ describe("POST /decode", () => {
     expect(await post(app, body, { query })).toMatchObject({ status: 400, body: `${message}\n` });
   });
 
-  test("paces a caller who exceeds its rate, and does not refuse it", async () => {
+  test("slows a caller down that exceeds its rate, and does not refuse it", async () => {
     const app = await start({ env: { RATE_LIMIT_PER_SECOND: "4000", RATE_LIMIT_BURST: "100" } });
 
     const answer = await post(app, `vin\n${`${TRUCK}\n`.repeat(3_500)}`, { query: "?columns=source" });
@@ -82,14 +82,14 @@ describe("POST /decode", () => {
     expect(answer.body.match(/,vpic,\n/g)).toHaveLength(3_500);
   });
 
-  test("answers a client that reads only when it has sent everything", async () => {
+  test("answers a client that reads only after it has sent everything", async () => {
     const app = await start({ env: { RATE_LIMIT_PER_SECOND: "1000000", RATE_LIMIT_BURST: "1000000" } });
     const { hostname, port } = new URL(`http://${app.httpAddress}`);
     const sent = request({ hostname, port, path: "/decode?columns=source", method: "POST" });
     const answered = once(sent, "response");
     const row = `${TRUCK},${"x".repeat(1_000)}\n`;
 
-    // More than the buffers of both sockets hold.
+    // More than the buffers of both sockets can hold.
     sent.write("vin,note\n");
     for (let written = 0; written < 30_000; written += 500) {
       if (!sent.write(row.repeat(500))) {

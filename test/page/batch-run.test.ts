@@ -59,7 +59,7 @@ test("a long list is sent in batches of 5,000, one after the other", async () =>
   expect(run.phase).toEqual({ kind: "done" });
 });
 
-test("answers are told by their index, in whatever order they arrive", async () => {
+test("answers are matched by their index, in any order", async () => {
   const [a = "", b = ""] = manyVins(2);
   const run = runOf([a, b], async function* () {
     yield failure(1, Code.NotFound, "not known");
@@ -73,7 +73,7 @@ test("answers are told by their index, in whatever order they arrive", async () 
   expect(run.counts.failed).toBe(1);
 });
 
-test("the rate limit is waited out, and only what is missing is sent again", async () => {
+test("a run waits for the rate limit, and sends only the missing rows again", async () => {
   const vins = manyVins(3);
   const sent: (readonly string[])[] = [];
   const run = runOf(vins, async function* (batch) {
@@ -92,7 +92,7 @@ test("the rate limit is waited out, and only what is missing is sent again", asy
   expect(run.phase.kind).toBe("done");
 });
 
-test("what a broken stream has not answered can be tried again, and the rest is kept", async () => {
+test("rows that a broken stream left unanswered can be tried again, and the others are kept", async () => {
   const vins = manyVins(3);
   const sent: (readonly string[])[] = [];
   const run = runOf(vins, async function* (batch) {
@@ -115,7 +115,7 @@ test("what a broken stream has not answered can be tried again, and the rest is 
   expect(run.counts).toEqual({ total: 3, answered: 3, failed: 0 });
 });
 
-test("a stream that ends early has failed, even without an error", async () => {
+test("a stream that ends early counts as failed, even without an error", async () => {
   const run = runOf(manyVins(2), async function* () {
     yield vehicle(0);
   });
@@ -139,7 +139,7 @@ test("a missing token stops the run, and nothing counts as failed", async () => 
   expect(run.counts).toEqual({ total: 6_000, answered: 0, failed: 0 });
 });
 
-test("what is stopped goes on where it was", async () => {
+test("a stopped run continues where it stopped", async () => {
   const vins = manyVins(3);
   const gate = Promise.withResolvers<void>();
   const run = runOf(vins, async function* (batch, signal) {
@@ -162,7 +162,7 @@ test("what is stopped goes on where it was", async () => {
   expect(run.counts).toEqual({ total: 3, answered: 3, failed: 0 });
 });
 
-test("only failures that may pass are sent again", async () => {
+test("only transient failures are sent again", async () => {
   const vins = manyVins(2);
   const sent: (readonly string[])[] = [];
   const run = runOf(vins, async function* (batch) {

@@ -5,11 +5,11 @@ import { findVins, likelyMeant, tidyVin } from "../../src/page/tidy-vin.ts";
 const VIN = "1XPWD40X1ED215307";
 
 describe("while someone types", () => {
-  test("a part of a VIN is no mistake", () => {
+  test("a part of a VIN is not a mistake", () => {
     expect(checkVin("1xpwd40x")).toEqual({ state: "partial", words: "8 of 17 characters" });
   });
 
-  test("an impossible letter is named at once, with what is likely meant", () => {
+  test("an impossible letter is named at once, with the character that was probably meant", () => {
     expect(checkVin("1XPWD4O")).toEqual({
       state: "wrong",
       words: '"O" at position 7 is not allowed in a VIN; 0 is likely meant.',
@@ -17,7 +17,7 @@ describe("while someone types", () => {
     });
   });
 
-  test("the VIN that was likely meant is offered when it is complete", () => {
+  test("the VIN that was probably meant is offered when it is complete", () => {
     expect(checkVin("1XPWD4OX1ED2153O7")).toMatchObject({ state: "wrong", meant: VIN });
   });
 
@@ -29,7 +29,7 @@ describe("while someone types", () => {
     expect(checkVin(` ${VIN.toLowerCase()}\n`)).toMatchObject({ state: "good", vin: VIN, isDoubtful: false });
   });
 
-  test("a wrong check digit is a doubt where VINs have one", () => {
+  test("a wrong check digit is doubtful where VINs have one", () => {
     expect(checkVin("1XPWD40X2ED215307")).toMatchObject({
       state: "good",
       isDoubtful: true,
@@ -37,11 +37,11 @@ describe("while someone types", () => {
     });
   });
 
-  test("elsewhere it is said to be free", () => {
+  test("elsewhere, the message says that position 9 is free", () => {
     expect(checkVin("WVWKG61J54D132375")).toMatchObject({ words: expect.stringContaining("position 9 is free") });
   });
 
-  test("nothing is said of an empty field", () => {
+  test("an empty field has no message", () => {
     expect(checkVin(" \u200b")).toEqual({ state: "empty" });
   });
 });
@@ -57,15 +57,15 @@ describe("a text that is pasted", () => {
     expect(tidyVin(text)).toBe(VIN);
   });
 
-  test.each([`VIN: ${VIN}, blue`, `I${VIN}`, "１XPWD40X1ED215307"])("%j has a VIN that was meant", (text) => {
+  test.each([`VIN: ${VIN}, blue`, `I${VIN}`, "１XPWD40X1ED215307"])("%j contains the VIN that was meant", (text) => {
     expect(likelyMeant(text)).toBe(VIN);
   });
 
-  test("of several VINs none is preferred", () => {
+  test("none of several VINs is preferred", () => {
     expect(likelyMeant(`${VIN} 1FAHP2J82EG109854`)).toBeUndefined();
   });
 
-  test("VINs are found as words, and plain words of 17 letters are not", () => {
+  test("VINs are found as words, but plain words of 17 letters are not VINs", () => {
     expect(findVins(`${VIN};1fahp2j82eg109854\nABCDEFGHJKLMNPRST 91XPWD40X1ED215307`)).toEqual([
       VIN,
       "1FAHP2J82EG109854",

@@ -19,7 +19,7 @@ test("commands ask the page's own port", () => {
   });
 });
 
-test("with TLS nothing is in clear text, and the port is named", () => {
+test("with TLS, nothing is in clear text, and the port is named", () => {
   const { grpcurl, bufCurl } = commandsFor({ ...QUERY, origin: "https://vehicles.example.com" });
 
   expect(grpcurl).toMatch(/^grpcurl -d .* vehicles\.example\.com:443 /);
@@ -32,7 +32,7 @@ test("a token is read from a variable and never written down", () => {
   expect(Object.values(commands).every((command) => command.includes('-H "authorization: Bearer $TOKEN"'))).toBe(true);
 });
 
-test("a shell reads nothing in a VIN", () => {
+test("a VIN cannot run anything in a shell", () => {
   const { curl } = commandsFor({ ...QUERY, vin: "'; rm -rf /; '", origin: "http://127.0.0.1:8080" });
 
   expect(curl).toContain(String.raw`'{"vin":"'\''; rm -rf /; '\''"`);

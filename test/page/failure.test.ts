@@ -37,7 +37,7 @@ test.each([
   expect(failure).toMatchObject({ kind, sentence: expect.stringMatching(sentence) });
 });
 
-test("a VIN that no source knows may have a likely one", () => {
+test("a VIN that no source knows may have a likely VIN", () => {
   expect(toFailure(errorOf(Code.NotFound, "unknown", "VIN_NOT_DECODED")).likelyVin).toBe("1XPWD40X1ED215307");
 });
 
@@ -53,7 +53,7 @@ async function failureOf(answer: () => Response | Promise<Response>): Promise<st
   );
 }
 
-test("a lost network, a proxy's page and the router's own words are told apart", async () => {
+test("a lost network, a proxy's page and the router's own message are distinguished", async () => {
   const lost = await failureOf(() => Promise.reject(new TypeError("Failed to fetch")));
   const page = await failureOf(() => new Response("<h1>", { status: 502, headers: { "content-type": "text/html" } }));
   const text = await failureOf(

@@ -50,7 +50,7 @@ test("after a restart of the service, no rate is negative", () => {
   expect(figures.vpicRequests).toBe(0);
 });
 
-test("quantiles are reckoned evenly within a bucket", () => {
+test("quantiles are interpolated within a bucket", () => {
   const bucket = (le: string, count: number): string =>
     `grpc_server_handling_seconds_bucket{le="${le}",${LOOKUP}} ${count}`;
   const before = readingOf(0, [bucket("0.1", 10), bucket("0.2", 10), bucket("+Inf", 10)].join("\n"));

@@ -82,7 +82,7 @@ describe.each(["Connect", "gRPC-Web"] as const)("over %s", (protocol) => {
   });
 });
 
-test("the latest question wins, however late an earlier one is answered", async () => {
+test("the latest look-up wins, even if an earlier one is answered later", async () => {
   await using open = await openPage(browser, app.httpAddress);
   const [slow, quick] = [aVin(), aVin()];
   const gate = Promise.withResolvers<void>();
@@ -108,7 +108,7 @@ test("the latest question wins, however late an earlier one is answered", async 
   expect(await headlineOf(open.page)).toBe(first);
 });
 
-test("while it waits, the button is disabled and a line says who is asked; pressing twice shows one record", async () => {
+test("during a look-up, the button is disabled and a line names the source; pressing twice shows one record", async () => {
   await using open = await openPage(browser, app.httpAddress);
   const gate = Promise.withResolvers<void>();
   app.vpic.respondWith({ kind: "answer", until: gate.promise });
@@ -129,7 +129,7 @@ test("while it waits, the button is disabled and a line says who is asked; press
   expect(await open.page.locator(".record dt", { hasText: "Manufacturer" }).count()).toBe(2);
 });
 
-test("what is wrong is said while someone types, and the VIN that was meant is one press away", async () => {
+test("faults are shown while someone types, and one press enters the VIN that was meant", async () => {
   await using open = await openPage(browser, app.httpAddress);
   const { page } = open;
 
@@ -170,7 +170,7 @@ test("the model year is sent, checked, and kept in the address", async () => {
   expect(open.page.url()).toMatch(new RegExp(`#${vin}/2011$`));
 });
 
-test("vPIC's words stand behind the badge, its suggestion is a button, and its remark leads to the year", async () => {
+test("the badge shows vPIC's text, its suggestion is a button, and its remark leads to the year", async () => {
   await using open = await openPage(browser, app.httpAddress);
   const [vin, suggested] = [aVin(), aVin()];
   app.vpic.setFacts(vin, {
@@ -193,7 +193,7 @@ test("vPIC's words stand behind the badge, its suggestion is a button, and its r
   expect(focused).toBe("year");
 });
 
-test("a cached answer says so, and can be asked again past the cache", async () => {
+test("a cached answer says so, and the sources can be asked again", async () => {
   await using open = await openPage(browser, app.httpAddress);
   const vin = aVin();
   await enterVin(open.page, vin);
@@ -208,7 +208,7 @@ test("a cached answer says so, and can be asked again past the cache", async () 
   expect(await open.page.innerText(".origin")).toContain("vPIC, just now");
 });
 
-test("the record can be filtered, and ids are folded away", async () => {
+test("the record can be filtered, and ids are collapsed", async () => {
   await using open = await openPage(browser, app.httpAddress);
   await enterVin(open.page, aVin());
   await headlineOf(open.page);
@@ -286,7 +286,7 @@ test("no request names the VIN in its address, and no log line has it", async ()
   expect(JSON.stringify(app.logger.lines)).not.toContain(vin);
 });
 
-test("everything is reached by keyboard: tabs by arrows, the rest in its order", async () => {
+test("everything can be reached by keyboard: tabs with arrows, everything else in order", async () => {
   await using open = await openPage(browser, app.httpAddress);
   const focused = (): Promise<string> =>
     open.page.evaluate("document.activeElement.id || document.activeElement.innerText.trim()");

@@ -37,7 +37,7 @@ test("a VIN in the address is looked up, and its text is never markup", async ()
   expect(open.complaints).toEqual([]);
 });
 
-test("a token is asked for when one is needed, and the question goes on with it", async () => {
+test("the page asks for a token when one is needed, and then continues the look-up with it", async () => {
   await using directory = await temporaryDirectory();
   const tokens = join(directory.path, "tokens");
   await writeFile(tokens, `reader ${digestOf("vs_reader")} lookup\n`);

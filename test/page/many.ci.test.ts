@@ -20,7 +20,7 @@ let server: Served;
 let browser: Browser;
 /** The sizes of the batches so far. */
 let batches: number[] = [];
-/** What a batch waits for after its first answer. */
+/** Each batch waits for this promise after its first answer. */
 let gate: Promise<void> | undefined;
 /** How many batches are refused because of the rate limit. */
 let refusals = 0;
@@ -85,7 +85,7 @@ async function waitForProgress(page: Page, words: string): Promise<void> {
 }
 
 describe.each(["Connect", "gRPC-Web"] as const)("over %s", (protocol) => {
-  test("500 pasted rows are reported first, and then looked up with what failed", async () => {
+  test("500 pasted rows are reported first, and then looked up; failures are shown", async () => {
     await using open = await openPage(browser, server.address, { protocol, fragment: "#many" });
     const { page } = open;
     const vins = VINS.slice(0, 500);
@@ -109,7 +109,7 @@ describe.each(["Connect", "gRPC-Web"] as const)("over %s", (protocol) => {
     expect(open.complaints).toEqual([]);
   });
 
-  test("a stream that breaks half-way keeps what has come, and goes on", async () => {
+  test("after a stream breaks half-way, the answers so far are kept and the run continues", async () => {
     await using open = await openPage(browser, server.address, { protocol, fragment: "#many" });
     const { page } = open;
     await page.route("**/BatchLookup", async (route) => {
@@ -131,7 +131,7 @@ describe.each(["Connect", "gRPC-Web"] as const)("over %s", (protocol) => {
   });
 });
 
-test("20,000 rows are looked up in batches, and only those in sight are drawn", async () => {
+test("20,000 rows are looked up in batches, and only visible rows are drawn", async () => {
   await using open = await openPage(browser, server.address, { fragment: "#many" });
   const { page } = open;
 
@@ -150,7 +150,7 @@ test("20,000 rows are looked up in batches, and only those in sight are drawn", 
   expect(await page.getAttribute(".table", "aria-rowcount")).toBe("20001");
 });
 
-test("a run can be stopped, goes on where it was, and can be given another list", async () => {
+test("a run can be stopped, continued, and given another list", async () => {
   await using open = await openPage(browser, server.address, { fragment: "#many" });
   const { page } = open;
   const held = Promise.withResolvers<void>();
@@ -170,7 +170,7 @@ test("a run can be stopped, goes on where it was, and can be given another list"
   expect(await page.inputValue("[name=list]")).toBe(vins.join("\n"));
 });
 
-test("the rate limit is waited out by the delay that the service asks for", async () => {
+test("the run waits for the rate limit as long as the service asks", async () => {
   await using open = await openPage(browser, server.address, { fragment: "#many" });
   const { page } = open;
   refusals = 1;
@@ -207,7 +207,7 @@ test("the download keeps the user's own columns, and a spreadsheet can be pasted
   ]);
 });
 
-test("a file can be chosen or dropped, whatever its encoding", async () => {
+test("a file of any encoding can be chosen or dropped", async () => {
   await using open = await openPage(browser, server.address, { fragment: "#many" });
   const { page } = open;
   const buffer = Buffer.from(`\uFEFFOrt\tVIN\nMünchen\t${FIRST}\n`, "utf16le");
@@ -230,7 +230,7 @@ test("a file can be chosen or dropped, whatever its encoding", async () => {
   expect(shown).toContain("München");
 });
 
-test("several VINs pasted where one is looked up are taken to the list", async () => {
+test("several VINs pasted into the look-up of one VIN go to the list", async () => {
   await using open = await openPage(browser, server.address);
   await open.page.focus("[name=vin]");
 
@@ -241,7 +241,7 @@ test("several VINs pasted where one is looked up are taken to the list", async (
   expect(await open.page.isVisible("[name=vin]")).toBe(false);
 });
 
-test("tabs are changed by arrows and stay as they were, and a row's VIN leads to its record", async () => {
+test("arrows change tabs, tabs keep their content, and a row's VIN leads to its record", async () => {
   await using open = await openPage(browser, server.address, { fragment: "#many" });
   const { page } = open;
   await start(page, [FIRST, THIRD].join("\n"));

@@ -7,18 +7,18 @@ export const THEMES = ["light", "dark"] as const;
 const VIEWPORTS = { phone: { width: 360, height: 780 }, desk: { width: 1400, height: 900 } };
 
 export interface PageOptions {
-  /** What stands after the `#`. */
+  /** The text after the `#`. */
   readonly fragment?: string;
   readonly protocol?: "Connect" | "gRPC-Web";
   readonly theme?: (typeof THEMES)[number];
   readonly size?: (typeof SIZES)[number];
 }
 
-/** The page in a browser of its own, which ends with it. */
+/** The page in a browser of its own. Dispose of it to close the browser. */
 export interface OpenPage extends AsyncDisposable {
   readonly page: Page;
   readonly context: BrowserContext;
-  /** What the browser has complained of, such as what its security policy stopped. */
+  /** The browser's errors, such as violations of the security policy. */
   readonly complaints: string[];
 }
 
@@ -58,7 +58,7 @@ export async function enterVin(page: Page, vin: string): Promise<void> {
   await page.press("[name=vin]", "Enter");
 }
 
-/** Pastes a text where the focus is. */
+/** Pastes a text into the focused element. */
 export async function paste(page: Page, text: string): Promise<void> {
   await page.evaluate(`navigator.clipboard.writeText(${JSON.stringify(text)})`);
   await page.keyboard.press("ControlOrMeta+V");
@@ -69,7 +69,7 @@ export function readClipboard(page: Page): Promise<string> {
   return page.evaluate("navigator.clipboard.readText()");
 }
 
-/** What axe finds, whether something is wider than the window, and what the browser has complained of. */
+/** The findings of axe, whether something is wider than the window, and the browser's errors. */
 export async function flawsOf({ page, complaints }: OpenPage): Promise<string[]> {
   const { violations } = await new AxeBuilder({ page })
     .withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"])

@@ -12,7 +12,7 @@ function vinsIn(list: ParsedList): (string | undefined)[] {
 }
 
 describe("a pasted column", () => {
-  test("is read line by line, whatever the line breaks", () => {
+  test("is read line by line, with any line breaks", () => {
     const list = parseList(`${A}\r\n${B}\r${C}\n`);
 
     expect(list).toMatchObject({ kind: "column", columns: ["VIN"], hasHeader: false, blanks: 0, tidied: 0 });
@@ -35,7 +35,7 @@ describe("a pasted column", () => {
     expect(list.tidied).toBe(2);
   });
 
-  test("keeps what is no VIN, and says why", () => {
+  test("keeps texts that are not VINs, and says why", () => {
     const { rows } = parseList(`${A}\n1XPWD4OX1ED2153O7\n${B.slice(1)}\nsoon`);
 
     expect(rows.map(({ vin }) => vin)).toEqual([A, undefined, undefined, undefined]);
@@ -43,7 +43,7 @@ describe("a pasted column", () => {
     expect(rows[2]?.fault).toContain("this has 16");
   });
 
-  test("takes a VIN out of the words around it", () => {
+  test("finds a VIN between other words", () => {
     expect(vinsIn(parseList(`VIN: ${A}\nVIN: ${B} (sold)`))).toEqual([A, B]);
   });
 });
@@ -80,17 +80,17 @@ describe("a table", () => {
     ]);
   });
 
-  test("with a quote that never ends takes it for a character", () => {
+  test("treats a quote that never ends as a character", () => {
     const list = parseList(`${A},12" wheels\n${B},"13 wheels\n${C},plain`);
 
     expect(list.rows.map(({ cells }) => cells[1])).toEqual(['12" wheels', '"13 wheels', "plain"]);
   });
 
-  test("without a header names its columns itself", () => {
+  test("without a header gets names for its columns", () => {
     expect(parseList(`1,${A}\n2,${B}`)).toMatchObject({ columns: ["Column 1", "VIN"], hasHeader: false });
   });
 
-  test("finds the VINs by what they look like, not by the name of their column", () => {
+  test("finds the VINs by their form, not by the name of their column", () => {
     const list = parseList(`VIN checked,Chassis\nyes,${A}\nno,${B}`);
 
     expect(list).toMatchObject({ vinColumn: 1, hasHeader: true });
@@ -114,7 +114,7 @@ describe("any text", () => {
     expect(vinsIn(list)).toEqual([A, B, C]);
   });
 
-  test("without any VIN has rows that are all faulty", () => {
+  test("without any VIN has only faulty rows", () => {
     expect(vinsIn(parseList("hello\nworld"))).toEqual([undefined]);
   });
 });
@@ -125,7 +125,7 @@ test("20,000 rows are all read", () => {
   expect(vinsOf(parseList(vins.join("\n")))).toEqual(vins);
 });
 
-test("the report says what was understood, in sentences", () => {
+test("the report describes the list in sentences", () => {
   const list = parseList(`Unit;VIN\n1;${A}\n2;${A.slice(0, 9)} ${A.slice(9)}\n;\n3;1XPWD40X2ED215307`);
 
   expect(reportOn(list)).toEqual([
@@ -147,7 +147,7 @@ describe("a file", () => {
     expect(decodeText(Buffer.from("München", "latin1"))).toBe("München");
   });
 
-  test("that is a workbook is not taken for text", () => {
+  test("that is a workbook is not read as text", () => {
     expect(() => decodeText(Buffer.from("PK\u0003\u0004"))).toThrow("Save it as CSV");
   });
 });

@@ -78,7 +78,7 @@ test("the JSON has the user's own row beside the vehicle or the error", () => {
   ]);
 });
 
-test("rows are sorted by a column, with what is not known last", () => {
+test("rows are sorted by a column, with unknown values last", () => {
   const by = (key: "line" | "vehicle" | "state", isDescending = false): number[] =>
     orderRows(LIST, outcomeOf, { key, isDescending }, false);
 

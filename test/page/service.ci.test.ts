@@ -45,7 +45,7 @@ async function waitForRow(page: Page, name: string, value: string): Promise<void
 }
 
 describe.each(["Connect", "gRPC-Web"] as const)("over %s", (protocol) => {
-  test("an entry is removed after a question that names its VIN", async () => {
+  test("an entry is removed after a confirmation that names its VIN", async () => {
     await using open = await openPage(browser, app.httpAddress, { protocol, fragment: "#service" });
     const { page } = open;
     await lookUp(app.httpAddress, [FIRST, SECOND]);
@@ -98,7 +98,7 @@ test("the figures are those of the service, and change while the page is open", 
   expect(open.complaints).toEqual([]);
 });
 
-test("when the service has gone, the page says that its figures are old", async () => {
+test("when the service has stopped, the page says that its figures are old", async () => {
   await using open = await openPage(browser, app.httpAddress, { fragment: "#service" });
   await open.page.waitForSelector(".plot canvas");
 

@@ -33,13 +33,13 @@ test("a record is grouped, with words and units, and ids for vPIC's own use apar
   expect(internal.map(({ name }) => name)).toEqual(["MakeID", "NCSANote"]);
 });
 
-test("a value that is no number keeps its unit as it is", () => {
+test("a value that is not a number keeps its unit as it is", () => {
   const { groups } = groupRecord({ BasePrice: "about 30" });
 
   expect(groups[0]?.entries[0]?.value).toBe("about 30\u00a0US dollars");
 });
 
-test("the filter looks at groups, names, words and values, and wants every word", () => {
+test("the filter searches groups, names, words and values, and every word must match", () => {
   const { groups } = groupRecord(RECORD);
   const valuesFor = (filter: string): string[] =>
     filterGroups(groups, filter).flatMap(({ entries }) => entries.map(({ words }) => words));

@@ -18,7 +18,7 @@ test("the headline has year, make and model, and the body class beside it", () =
   expect(headlineOf(vehicle)).toEqual({ name: "2014 PETERBILT 388", body: "Truck-Tractor" });
 });
 
-test("what is not known leaves no gap in the headline", () => {
+test("unknown values leave no gap in the headline", () => {
   expect(headlineOf(create(LookupResponseSchema, { make: "FORD" }))).toEqual({ name: "FORD", body: "" });
 });
 

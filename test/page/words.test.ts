@@ -31,7 +31,7 @@ test.each([
   expect(ageInWords(ms)).toBe(words);
 });
 
-test("a wait is rounded up, so that nobody comes too early", () => {
+test("a wait is rounded up, so that a retry is never too early", () => {
   expect([waitInWords(1), waitInWords(1_001), spanInWords(1_001)]).toEqual(["1 second", "2 seconds", "1 second"]);
 });
 

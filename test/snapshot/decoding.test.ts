@@ -58,7 +58,7 @@ describe("the year", () => {
     expect(vehicle.modelYear).toBe("1980");
   });
 
-  test("is not that of a pass without a model when the other has one", async () => {
+  test("is not that of a pass without a model when the other pass has one", async () => {
     const vehicle = await decode("1FDAW4CAXJA111111");
 
     expect(vehicle).toMatchObject({ model: "F-450", modelYear: "2018" });
@@ -274,7 +274,7 @@ describe("where data is missing, the decode", () => {
 
   test.each([
     ["5TDGSKFC3RS100013", [0, 14]],
-    // Other codes say already that the decode is not clean.
+    // Other codes already show that the decode is not clean.
     ["5TDGSKFC4RS100013", [1]],
     ["1T9B5XGBXS8380067", [8]],
   ])("has a code that says so when there is no model: %s", async (vin, codes) => {
@@ -329,7 +329,7 @@ describe("any 17 characters that a VIN may have", () => {
 
         expect(second).toEqual(first);
         expect(first.verdict.codes.length).toBeGreaterThan(0);
-        // A bare 0 would say that nothing is missing.
+        // A 0 without other codes would mean that nothing is missing.
         expect(first.model === "" && first.verdict.codes.join() === "0").toBe(false);
       }),
       { numRuns: 500 },

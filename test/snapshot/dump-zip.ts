@@ -6,7 +6,7 @@ export interface ZippedFile {
   /** Default: deflated. */
   readonly isStored?: boolean;
   readonly isEncrypted?: boolean;
-  /** Instead of the right one. */
+  /** Default: the right one. */
   readonly crc?: number;
   readonly bytes?: number;
 }
@@ -14,7 +14,7 @@ export interface ZippedFile {
 const ELSEWHERE = 0xff_ff_ff_ff;
 
 /**
- * A zip file, laid out as PKWARE's APPNOTE.TXT says.
+ * A zip file with the layout of PKWARE's APPNOTE.TXT.
  *
  * @param isWide whether sizes and places are written as zip64.
  */

@@ -16,7 +16,7 @@ interface Fact {
   readonly errorCodes: string;
 }
 
-/** Where NHTSA has changed its data since the snapshot's was published. */
+/** Differences because NHTSA has changed its data since the snapshot's was published. */
 const RENAMED_SINCE = ["JYAVM01E27A113338 model: XVS650 (V Star 650) instead of V Star 650"];
 /** Codes that need data which the snapshot lacks. */
 const UNKNOWABLE_CODES = new Set(["2", "3", "4", "5", "14"]);
@@ -48,7 +48,7 @@ describe("real VINs", () => {
     expect(facts.length).toBeGreaterThan(200);
   });
 
-  test.each(["make", "model", "modelYear", "bodyClass"] as const)("have the %s that vPIC gives them", (field) => {
+  test.each(["make", "model", "modelYear", "bodyClass"] as const)("have the same %s as in vPIC", (field) => {
     const differences = facts.flatMap((fact, index) => {
       const found = decodes[index]?.[field];
       return found === fact[field] ? [] : [`${fact.vin} ${field}: ${found} instead of ${fact[field]}`];
@@ -68,7 +68,7 @@ describe("real VINs", () => {
   });
 });
 
-/** Without the codes that the snapshot cannot know; where vPIC has such a code, its absence makes 0. */
+/** Leaves out the codes that the snapshot cannot know. If no code remains, the code is 0. */
 function comparableCodes(codes: string, fact: Fact): string {
   const hasUnknowable = fact.errorCodes.split(",").some((code) => UNKNOWABLE_CODES.has(code));
   return codes

@@ -5,7 +5,7 @@ import { parseVin } from "../../src/vehicle/vin.ts";
 import { LogRecorder } from "./log-recorder.ts";
 import { DUMP_TABLES, DUMP_VIN, formatDump } from "./sql-dump-file.ts";
 
-// Unpacks a small dump onto a small disk, then one that does not fit, and prints what became of it.
+// Unpacks a small dump onto a small disk, then one that does not fit, and prints the outcome.
 const [dataDir = "", elsewhere = ""] = process.argv.slice(2);
 const NAME = "vPICList_lite_2026_10.sql";
 const PATTERNS = 200_000;
@@ -22,7 +22,7 @@ await source.whenSettled();
 
 await writeFile(`${snapshotPath}.next`, dump.replace(/^(COPY vpic\.pattern .*\n)/m, `$1${rows}`));
 await rename(`${snapshotPath}.next`, snapshotPath);
-// The watch alone does not keep a process alive.
+// Watching the file does not keep the process alive.
 const alive = setInterval(() => undefined, 60_000);
 const { message, fields } = await failed;
 clearInterval(alive);

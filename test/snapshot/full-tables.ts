@@ -1,6 +1,6 @@
 import type { DumpTables } from "./sql-dump-file.ts";
 
-/** Rows of NHTSA's monthly file, few enough to decode with by hand. The labels and the rules are NHTSA's own. */
+/** A few rows of NHTSA's monthly file, so that VINs can be decoded by hand. The labels and rules are NHTSA's own. */
 
 const IDS_AND_NAMES = ["id", "name"];
 const LONG_AGO = "2015-04-14 13:31:17.8";
@@ -168,7 +168,7 @@ export const FULL_TABLES: DumpTables = {
       // A private variable is not decoded, but its keys count as valid characters.
       [13, CARS, "**K", 96, "1", LONG_AGO, null],
       [14, CARS, "A", 27, "900", LONG_AGO, null],
-      // What has not been checked is not decoded, but its keys count as well.
+      // A schema that has not been checked is not decoded, but its keys count as well.
       [20, UNCHECKED_CARS, "**CE", 5, "62", LATEST, null],
       [21, UNCHECKED_CARS, "****F", 24, "1", LATEST, null],
       [22, UNCHECKED_CARS, "***#", 71, "0", LATEST, null],

@@ -27,7 +27,7 @@ const TABLES: Readonly<Record<number, string>> = {
 
 /** Its values are names of another table, which is too large to be written down here. */
 const MODEL = 28;
-/** What is not applicable has no row in any table. */
+/** "Not applicable" has no row in any table. */
 const NOT_A_ROW = "0";
 const LINE_BREAKS = /[\t\r\n]/g;
 

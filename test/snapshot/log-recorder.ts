@@ -6,14 +6,14 @@ interface LogLine {
   readonly fields: LogFields;
 }
 
-/** A logger that remembers. */
+/** A logger that records its lines. */
 export class LogRecorder implements Logger {
   readonly lines: LogLine[] = [];
   readonly #waiters: { readonly step: string; readonly resolve: () => void }[] = [];
 
   readonly #firstError = Promise.withResolvers<LogLine>();
 
-  /** Resolves when unpacking has come to a step. */
+  /** Resolves when unpacking has reached a step. */
   reached(step: string): Promise<void> {
     return new Promise((resolve) => {
       this.#waiters.push({ step, resolve });

@@ -13,7 +13,7 @@ interface Pattern {
 const patterns = fc
   .array(fc.record({ schema: fc.nat(SCHEMAS - 1), key: fc.nat(3) }), { maxLength: 30 })
   .map((list): Pattern[] => list.map((pattern, id) => ({ ...pattern, id })));
-/** Where portions of schemas end. */
+/** The ends of portions of schemas. */
 const cuts = fc.uniqueArray(fc.nat(SCHEMAS), { maxLength: 3 }).map((ends) => ends.toSorted((a, b) => a - b));
 
 function fill(rows: PatternRows, list: readonly Pattern[]): PatternRows {
@@ -28,7 +28,7 @@ function fill(rows: PatternRows, list: readonly Pattern[]): PatternRows {
   return rows;
 }
 
-test("patterns are in groups by schema and key, in the order in which they came, however they are portioned", () => {
+test("patterns are grouped by schema and key, in their original order, for any size of portions", () => {
   fc.assert(
     fc.property(patterns, cuts, (list, ends) => {
       const parts: Buffer[] = [];

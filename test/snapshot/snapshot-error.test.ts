@@ -16,7 +16,7 @@ test.each([
     "data directory",
     "it cannot be written to",
   ],
-  ["cut gzip data", withCode("Z_BUF_ERROR"), "database", "its compressed data is truncated"],
+  ["truncated gzip data", withCode("Z_BUF_ERROR"), "database", "its compressed data is truncated"],
   ["damaged pages", new Database.SqliteError("bad", "SQLITE_CORRUPT_INDEX"), "database", "it is damaged"],
   ["anything else", new Error("/secret/place"), "data directory", "unpacking failed"],
   ["no error at all", "oops", "data directory", "unpacking failed"],
@@ -27,7 +27,7 @@ test.each([
 });
 
 test("leaves an explained error unchanged", () => {
-  const error = new SnapshotError("database", "it is no good");
+  const error = new SnapshotError("database", "it is not usable");
 
   const explained = toSnapshotError(error);
 

@@ -14,7 +14,7 @@ import { unpackHere } from "./unpack-here.ts";
 import { SMALL_DATABASE_VIN, writeVpicDatabase } from "./vpic-database.ts";
 
 const QUERY = { vin: parseVin(SMALL_DATABASE_VIN) };
-/** Changes of the file are the subject of other tests. */
+/** Other tests cover changes of the file. */
 const NEVER_MS = 3_600_000;
 const PAGE_BYTES = 4096;
 const VERSION_AT = 8;
@@ -107,7 +107,7 @@ describe("a snapshot that is unpacked for the first time", () => {
   });
 
   test("stops when it is closed, and leaves no temporary files", async () => {
-    // The bundled database, for it takes long enough.
+    // The embedded database, because unpacking it takes long enough.
     const source = openSnapshot({ dataDir, logger: log });
     const decode = source.decode(QUERY, AbortSignal.timeout(20_000));
     await log.reached("arranging");
@@ -120,7 +120,7 @@ describe("a snapshot that is unpacked for the first time", () => {
   });
 
   test.each(["snapshot.bin.part-old-source", "snapshot.db", "snapshot.db.part-old"])(
-    "removes what crashed unpackings and older versions have left: %s",
+    "removes the leftovers of crashed unpackings and older versions: %s",
     async (name) => {
       await mkdir(dataDir);
       await writeFile(join(dataDir, name), "half a database");
@@ -140,7 +140,7 @@ describe("a snapshot that is unpacked for the first time", () => {
     expect(log.messages("error")).toEqual([]);
   });
 
-  test("never touches its database, also when that has the name of an older version's snapshot", async () => {
+  test("never changes its database, even if that has the name of an older version's snapshot", async () => {
     await mkdir(dataDir);
     const snapshotPath = join(dataDir, "snapshot.db");
     await copyFile(sourceFile, snapshotPath);
@@ -154,7 +154,7 @@ describe("a snapshot that is unpacked for the first time", () => {
     expect((await readdir(dataDir)).toSorted()).toEqual(["snapshot.bin", "snapshot.bin.lock", "snapshot.db"]);
   });
 
-  test("is refused when its database has the name of the snapshot itself", async () => {
+  test("refuses a database that has the name of the snapshot itself", async () => {
     await mkdir(dataDir);
     await copyFile(sourceFile, snapshotFile);
     const before = await readFile(snapshotFile);
@@ -322,7 +322,7 @@ describe("a snapshot that cannot be unpacked", () => {
     expect(model).toBe(MODEL);
   });
 
-  test("is tried again a minute later although the clock was set back a day", async () => {
+  test("is retried a minute later even if the clock was set back a day", async () => {
     let elapsedMs = 0;
     let nowMs = Date.parse("2026-11-22T12:00:00Z");
     const laterFile = join(directory.path, "later.db");
@@ -338,7 +338,7 @@ describe("a snapshot that cannot be unpacked", () => {
   });
 });
 
-/** Another process that opens the same data directory and decodes one VIN; resolves to what it prints. */
+/** Runs a process that opens the same data directory and decodes one VIN. Resolves to its output. */
 async function runProcess(): Promise<string> {
   const module = new URL("../../src/snapshot/snapshot-source.ts", import.meta.url).href;
   const code = `
@@ -352,14 +352,14 @@ async function runProcess(): Promise<string> {
   return stdout;
 }
 
-/** Leaves the time as it was, as a failing disk would. */
+/** Keeps the file's time, as a failing disk would. */
 async function cutLastByte(path: string): Promise<void> {
   const { size, atime, mtime } = await stat(path);
   await truncate(path, size - 1);
   await utimes(path, atime, mtime);
 }
 
-/** Changes neither size nor time, as a failing disk would. */
+/** Keeps the file's size and time, as a failing disk would. */
 async function flipOneBit(path: string): Promise<void> {
   const { mtime, atime } = await stat(path);
   const content = await readFile(path);
@@ -375,7 +375,7 @@ async function changeVersion(path: string): Promise<void> {
   await writeFile(path, content);
 }
 
-/** As a process does that unpacks. */
+/** As a process that unpacks does. */
 function holdLock(path: string): Disposable & { isOpen(): boolean } {
   const database = new Database(path);
   database.exec("BEGIN EXCLUSIVE");

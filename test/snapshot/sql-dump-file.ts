@@ -5,7 +5,7 @@ export interface DumpTable {
 }
 export type DumpTables = Readonly<Record<string, DumpTable>>;
 
-/** A 2014 tractor of the one make that {@link DUMP_TABLES} knows. */
+/** A 2014 tractor of the only make in {@link DUMP_TABLES}. */
 export const DUMP_VIN = "1XPWD40X1ED215307";
 const SCHEMA_ID = 9;
 const UNCHECKED_SCHEMA_ID = 10;
@@ -13,7 +13,7 @@ const TIME = "2015-04-14 13:31:17.8";
 const IDS_AND_NAMES = ["id", "name"];
 const CHANGES = ["createdon", "updatedon"];
 
-/** Every table that the snapshot is made from, with NHTSA's columns, its labels, and rows for one model. */
+/** Every table that the snapshot is built from, with NHTSA's columns and labels, and rows for one model. */
 export const DUMP_TABLES: DumpTables = {
   abs: {
     columns: IDS_AND_NAMES,
@@ -159,7 +159,7 @@ export const DUMP_TABLES: DumpTables = {
   },
 };
 
-/** What pg_dump writes of these tables. */
+/** These tables in the form of pg_dump. */
 export function formatDump(tables: DumpTables): string {
   const blocks = Object.entries(tables).map(([name, { columns, rows }]) =>
     [
@@ -207,7 +207,7 @@ ALTER TABLE ONLY vpic.abs
 `;
 }
 
-/** The tables with other rows or columns in one of them. */
+/** The tables with changed rows or columns in one of them. */
 export function withTable(name: string, change: Partial<DumpTable>): DumpTables {
   const { columns = [], rows = [] } = { ...DUMP_TABLES[name], ...change };
   return { ...DUMP_TABLES, [name]: { columns, rows } };

@@ -20,7 +20,7 @@ import { unpackHere } from "./unpack-here.ts";
 const NAME = "vPICList_lite_2026_10.sql";
 const ZIP_NAME = "vPICList_lite_2026_10.plain.zip";
 const DUMP = formatDump(DUMP_TABLES);
-/** Changes of the file are the subject of other tests. */
+/** Other tests cover changes of the file. */
 const NEVER_MS = 3_600_000;
 const NOW_MS = Date.parse("2026-11-22T12:00:00Z");
 const QUERY = { vin: parseVin(DUMP_VIN) };
@@ -60,7 +60,7 @@ function decode(data: SnapshotData): Decode {
 
 const MODEL = "2026-10: 2014 PETERBILT 388 Truck-Tractor";
 
-/** The reason for not using a file. */
+/** The reason why a file cannot be used. */
 async function reasonAgainst(name: string, content: string | Buffer): Promise<string> {
   const fault = await unpack(name, content).catch((error: unknown) => error);
   return toSnapshotError(fault).message;
@@ -135,7 +135,7 @@ async function importFrom(chunks: Iterable<Buffer>): Promise<Database.Database &
 }
 
 describe("a dump's rows", () => {
-  test("are the same however the file is cut into chunks", async () => {
+  test("are the same for any chunks of the file", async () => {
     const dump = Buffer.from(DUMP);
     using whole = await importFrom([dump]);
     const expected = contentOf(whole);
@@ -215,22 +215,22 @@ describe("a dump cannot be used", () => {
       `${at("2180\t509")}, table wmi_make: expected 2 columns, found 1`,
     ],
     [
-      "has text for a number",
+      "has text instead of a number",
       DUMP.replace("2180\t509", "2180\tFord"),
       `${at("2180\t509")}, table wmi_make: column makeid: expected an integer`,
     ],
     [
-      "has text for a time",
+      "has text instead of a time",
       DUMP.replace("2026-02-17 08:00:00", "yesterday"),
       `${at("2026-02-17")}, table pattern: column updatedon: expected a time such as 2026-10-09 12:30:00`,
     ],
     [
-      "has a word for a truth value",
+      "has a word instead of a truth value",
       DUMP.replace("to be checked\t1XP\t2015-04-14 13:31:17.8\t\\N\tt", (row) => `${row}rue`),
       `${at("to be checked")}, table vinschema: column tobeqced: expected t or f`,
     ],
     [
-      "has no value where there must be one",
+      "lacks a required value",
       DUMP.replace("509\tPeterbilt", "509\t\\N"),
       `${at("509\tPeterbilt")}, table make: column name is null`,
     ],
@@ -382,7 +382,7 @@ function contentOf(database: Database.Database): unknown[] {
 
 function spoilt(content: Buffer): Buffer {
   const copy = Buffer.from(content);
-  // From its first byte, the compressed data is not what it says: such a block does not exist.
+  // The first byte of the compressed data names a kind of block that does not exist.
   copy.fill(0xff, 30 + NAME.length, 400);
   return copy;
 }

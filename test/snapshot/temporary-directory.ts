@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A directory of its own, gone when disposed of. */
+/** A new directory. Dispose of it to delete it. */
 export interface TemporaryDirectory extends AsyncDisposable {
   readonly path: string;
 }

@@ -2,11 +2,11 @@ import { openSnapshot, type SnapshotSource } from "../../src/snapshot/snapshot-s
 import { LogRecorder } from "./log-recorder.ts";
 import { makeTemporaryDirectory, type TemporaryDirectory } from "./temporary-directory.ts";
 
-/** The date by which years are judged in tests. */
+/** The date of tests, which decides what years are plausible. */
 const NOW_MS = Date.parse("2026-11-22T12:00:00Z");
 
 /**
- * The snapshot of the bundled database; dispose of it to remove its directory.
+ * The snapshot of the embedded database. Dispose of it to remove its directory.
  *
  * @param directory where it is unpacked. Default: an empty one.
  */

@@ -37,7 +37,7 @@ describe("isCheckDigitRight", () => {
   test.each([
     ["1M8GDM9AXKP042788", true],
     ["1M8GDM9A1KP042788", false],
-    // What the sum gives does not matter once a character is out of place.
+    // The sum does not matter if a character is not allowed.
     ["1M8GDM9AXKP0J2788", false],
   ])("of %s is %s", (vin, expected) => {
     const isRight = isCheckDigitRight(vin, true);

@@ -1,7 +1,7 @@
 import Database from "better-sqlite3";
 import { SOURCE_COLUMNS } from "../../src/snapshot/source-tables.ts";
 
-/** A 2014 car of the make that {@link writeVpicDatabase} knows. */
+/** A 2014 car of the only make in {@link writeVpicDatabase}. */
 export const SMALL_DATABASE_VIN = "1AB1A2C5XEA000001";
 
 const ROWS: Readonly<Record<string, readonly Readonly<Record<string, string | number>>[]>> = {
@@ -26,7 +26,7 @@ const ROWS: Readonly<Record<string, readonly Readonly<Record<string, string | nu
   Wmi_VinSchema: [{ Id: 1, WmiId: 4, VinSchemaId: 9, YearFrom: 2010 }],
 };
 
-/** Writes a database of NHTSA's schema with one model in it, which is quick to unpack. */
+/** Writes a database with NHTSA's schema and one model, which is quick to unpack. */
 export function writeVpicDatabase(path: string, withoutTable?: string): void {
   const database = new Database(path);
   for (const [table, columns] of Object.entries(SOURCE_COLUMNS)) {

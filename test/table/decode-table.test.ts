@@ -9,7 +9,7 @@ import { manyVins } from "../support/real-vins.ts";
 
 type Queries = Parameters<Decoder["decode"]>[0];
 
-/** Knows every VIN that does not begin with a blank. */
+/** A decoder that knows every VIN without a blank at the beginning. */
 class ScriptedDecoder implements Decoder {
   readonly queries: Queries[number][] = [];
   /** Called before each answer. */
@@ -59,7 +59,7 @@ test("each row is written once, in the order of the input, with the user's cells
   const decoder = new ScriptedDecoder();
   const firstHasWaited = Promise.withResolvers<void>();
   decoder.before = async (queries) => {
-    // The first thousand is answered after the second.
+    // The first thousand rows are answered after the second thousand.
     if (queries[0]?.vin === vins[0]) {
       await firstHasWaited.promise;
     } else {
@@ -83,7 +83,7 @@ test("a row that fails keeps its cells and says why", async () => {
   expect(written[1]).toEqual([" B", "", "it begins with a blank"]);
 });
 
-test("years are read as spreadsheets and Parquet have them", async () => {
+test("years are read in the forms of spreadsheets and Parquet", async () => {
   const { written, queries } = await decode(
     [
       ["A", "2014"],
