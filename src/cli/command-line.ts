@@ -34,6 +34,10 @@ export const COMMANDS: Readonly<Record<string, { readonly summary: string; reado
     summary: "check a file for SNAPSHOT_PATH without a service",
     load: async () => (await import("./snapshot.ts")).snapshotCommand,
   },
+  health: {
+    summary: "say whether the service on this machine is ready",
+    load: async () => (await import("./health.ts")).healthCommand,
+  },
   token: {
     summary: "make a token for AUTH_TOKENS_FILE",
     load: async () => (await import("./token.ts")).tokenCommand,

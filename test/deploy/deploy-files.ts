@@ -8,7 +8,7 @@ export function readDeployFile(path: string): string {
 }
 
 /** Every value at this key, at any depth. */
-function valuesAt(tree: unknown, key: string): unknown[] {
+export function valuesAt(tree: unknown, key: string): unknown[] {
   if (typeof tree !== "object" || tree === null) {
     return [];
   }

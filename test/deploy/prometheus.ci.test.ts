@@ -1,13 +1,12 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { ROOT } from "../docs/documents.ts";
 import { clientOf } from "../support/clients.ts";
-import { portOf } from "../support/port-of.ts";
+import { freePort } from "../support/free-port.ts";
 import { manyVins } from "../support/real-vins.ts";
 import { startTestApp } from "../support/test-app.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -81,13 +80,4 @@ async function startPrometheus(target: string): Promise<Prometheus> {
       await directory[Symbol.asyncDispose]();
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const port = portOf(server);
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -1,0 +1,45 @@
+import { once } from "node:events";
+import { request as httpRequest } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { text } from "node:stream/consumers";
+import { loadConfig } from "../config.ts";
+import type { Command } from "./command.ts";
+import { parseArguments, UsageError } from "./command.ts";
+
+const TIMEOUT_MS = 5_000;
+/** Addresses on which a service may listen, and where it can then be reached. */
+const REACHABLE: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+
+/** Asks the service on this machine whether it is ready, for health checks of containers. */
+export const healthCommand: Command = {
+  help: `usage: vehicle-service health
+
+Asks the service on this machine whether it is ready: /readyz on HTTP_PORT. Takes the
+service's own environment variables. Does not check the certificate.
+
+examples:
+  vehicle-service health
+
+exit codes: 0 ready, 1 not ready, 2 wrong arguments or configuration`,
+  options: {},
+  faultCode: 2,
+  async run(args) {
+    if (parseArguments(args, {}).positionals.length > 0) {
+      throw new UsageError("expected no arguments; environment variables set everything");
+    }
+    const { host, httpPort, tls } = loadConfig(process.env);
+    const hostname = REACHABLE[host] ?? host;
+    try {
+      const options = { hostname, port: httpPort, path: "/readyz", agent: false, timeout: TIMEOUT_MS };
+      const asking =
+        tls.certFile === undefined ? httpRequest(options) : httpsRequest({ ...options, rejectUnauthorized: false });
+      asking.on("timeout", () => asking.destroy(new Error("no answer in time"))).end();
+      const [response] = await once(asking, "response");
+      process.stdout.write(await text(response));
+      return response.statusCode === 200 ? 0 : 1;
+    } catch (error) {
+      process.stderr.write(`not reachable: ${error instanceof Error ? error.message : String(error)}\n`);
+      return 1;
+    }
+  },
+};
