@@ -11,7 +11,7 @@ import type { CallHost } from "../server/served-call.ts";
 import type { AuditLogger } from "../telemetry/logger.ts";
 import { InvalidFieldError } from "../vehicle/errors.ts";
 import type { VpicAnswer, VpicDecoder, VpicQuestion } from "./vpic-decoder.ts";
-import { formatCsv, formatJson } from "./vpic-rows.ts";
+import { formatCsv, formatJson, toLongRows } from "./vpic-rows.ts";
 
 export interface VpicHandlerOptions {
   readonly decoder: VpicDecoder;
@@ -25,15 +25,16 @@ export interface VpicHandlerOptions {
 }
 
 /** In lower case, because clients write these names in many ways. */
-const SINGLE = new Set(["decodevinvalues", "decodevinvaluesextended"]);
+const FLAT = new Set(["decodevinvalues", "decodevinvaluesextended"]);
+const LONG = new Set(["decodevin", "decodevinextended"]);
 const BATCH = "decodevinvaluesbatch";
 const SERVED =
-  "Served here: GET /api/vehicles/DecodeVinValues/{vin}, GET /api/vehicles/DecodeVinValuesExtended/{vin} and " +
+  "Served here: GET /api/vehicles/DecodeVinValues/{vin}, DecodeVinValuesExtended, DecodeVin and DecodeVinExtended, and " +
   "POST /api/vehicles/DecodeVINValuesBatch/.";
 
 type Format = "json" | "csv";
 
-/** Serves `GET /api/vehicles/DecodeVinValues/{vin}` and `DecodeVinValuesExtended`, as vPIC does. */
+/** Serves `GET /api/vehicles/DecodeVinValues/{vin}`, `DecodeVin` and their extended forms, as vPIC does. */
 export function createVpicLookupHandler(options: VpicHandlerOptions): PlainHandler {
   const method = findMethod(options.methods, "Lookup");
   const { host, logger } = options;
@@ -61,7 +62,8 @@ export function createVpicBatchHandler(options: VpicHandlerOptions): PlainHandle
 
 async function answerOne(exchange: Exchange, call: Call, { decoder, now }: VpicHandlerOptions): Promise<void> {
   const [operation = "", vin = "", ...rest] = segmentsOf(exchange.path);
-  if (!SINGLE.has(operation.toLowerCase()) || vin === "" || rest.length > 0) {
+  const isLong = LONG.has(operation.toLowerCase());
+  if (!(isLong || FLAT.has(operation.toLowerCase())) || vin === "" || rest.length > 0) {
     answerMessage(exchange, 404, SERVED);
     return;
   }
@@ -69,7 +71,10 @@ async function answerOne(exchange: Exchange, call: Call, { decoder, now }: VpicH
   const format = readFormat(parameters);
   const modelYear = readModelYear(find(parameters, "modelyear"), now());
   const answers = await decoder.decode([{ vin, modelYear }], call.timeoutMs(), call.signal);
-  await send(exchange, format, `VIN(s): ${vin}`, answers);
+  const rows = answers.map(({ row }) => row);
+  await (isLong
+    ? send(exchange, format, `VIN:${vin}`, answers, rows.flatMap(toLongRows))
+    : send(exchange, format, `VIN(s): ${vin}`, answers, rows));
 }
 
 async function answerBatch(
@@ -94,7 +99,8 @@ async function answerBatch(
   const questions = readData(find(parameters, "data") ?? "", now());
   charge(questions.length - 1);
   const answers = await decoder.decode(questions, call.timeoutMs(), call.signal);
-  await send(exchange, format, "", answers);
+  const rows = answers.map(({ row }) => row);
+  await send(exchange, format, "", answers, rows);
 }
 
 /** The path below `/api/vehicles/`, decoded, without an empty last part. */
@@ -162,8 +168,8 @@ async function send(
   format: Format,
   criteria: string,
   answers: readonly VpicAnswer[],
+  rows: readonly Readonly<Record<string, unknown>>[],
 ): Promise<void> {
-  const rows = answers.map(({ row }) => row);
   const headers = {
     "content-type": format === "json" ? "application/json; charset=utf-8" : "text/csv; charset=utf-8",
     "cache-control": "no-cache",

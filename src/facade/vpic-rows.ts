@@ -1,5 +1,6 @@
 import type { Vehicle } from "../vehicle/vehicle.ts";
 import { VPIC_VARIABLES } from "../vehicle/vpic-variables.ts";
+import { VPIC_ELEMENTS } from "./vpic-elements.ts";
 
 /** A vehicle as vPIC's flat answers have it: every variable by its name, empty where there is no value. */
 export type FlatRow = Readonly<Record<string, string>>;
@@ -40,6 +41,29 @@ function flatRow(values: FlatRow): FlatRow {
     ...Object.fromEntries(VPIC_VARIABLES.map((name) => [name, values[name] ?? ""])),
     ...Object.fromEntries(Object.entries(values).filter(([name]) => !VPIC_VARIABLES.includes(name))),
   };
+}
+
+/** The flat names of ids that long answers have beside a value. */
+const VALUE_IDS: Readonly<Record<string, string>> = {
+  Make: "MakeID",
+  Model: "ModelID",
+  Manufacturer: "ManufacturerId",
+};
+
+/** One row for each variable, as in vPIC's long answers. Of ids of values, only those of make, model and maker are known. */
+export function toLongRows(row: FlatRow): Record<string, unknown>[] {
+  return VPIC_ELEMENTS.map(({ flatName, id, name }) => {
+    const value = row[flatName] ?? "";
+    // The texts of errors are empty where others are null.
+    const isText = /^(SuggestedVIN|PossibleValues|.*ErrorText)$/.test(flatName);
+    const valueId = row[VALUE_IDS[flatName] ?? ""];
+    return {
+      Value: value === "" && !isText ? null : value,
+      ValueId: valueId === undefined || valueId === "" ? null : valueId,
+      Variable: name,
+      VariableId: id,
+    };
+  });
 }
 
 /** vPIC's JSON, in pieces. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DecodeVinValues, DecodeVinValuesBatch } from "@shaggytools/nhtsa-api-wrapper";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { makeToken } from "../../src/cli/make-token.ts";
+import { VPIC_ELEMENTS } from "../../src/facade/vpic-elements.ts";
 import { VPIC_VARIABLES } from "../../src/vehicle/vpic-variables.ts";
 import { manyVins } from "../support/real-vins.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -81,6 +82,25 @@ describe("GET /api/vehicles/DecodeVinValues", () => {
 
     expect(parse(body).Results).toMatchObject([{ VIN, ModelYear: "2015" }]);
     expect(app.vpic.requests[0]?.asked).toEqual([{ vin: VIN, modelYear: "2015" }]);
+  });
+
+  test.each(["DecodeVin", "DecodeVinExtended"])("answers %s with a row for each variable", async (operation) => {
+    const app = await start();
+
+    const { body } = await get(baseOf(app), `${operation}/${VIN}?format=json`);
+
+    const { Count, SearchCriteria, Results } = parse(body);
+    expect([Count, SearchCriteria]).toEqual([Results.length, `VIN:${VIN}`]);
+    expect(Results[0]).toEqual({ Value: "", ValueId: null, Variable: "Suggested VIN", VariableId: 142 });
+    expect(Results).toContainEqual({ Value: "PETERBILT", ValueId: "444", Variable: "Make", VariableId: 26 });
+    expect(Results).toContainEqual({ Value: null, ValueId: null, Variable: "Doors", VariableId: 14 });
+  });
+
+  test("the long form has every variable of the flat one but the VIN and the ids", () => {
+    const flatNames = VPIC_ELEMENTS.map(({ flatName }) => flatName);
+
+    const others = ["VIN", "MakeID", "ModelID", "ManufacturerId"];
+    expect([...flatNames, ...others].toSorted()).toEqual(VPIC_VARIABLES.toSorted());
   });
 
   test("answers CSV", async () => {
