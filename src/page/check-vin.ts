@@ -46,6 +46,6 @@ function checkDigitOf(vin: Vin): VinCheck {
   const digits = `Position 9 is ${vin.charAt(8)}, and the check digit would be ${checkDigit(vin)}`;
   const words = NORTH_AMERICAN.test(vin)
     ? `${digits}: one character is probably wrong.`
-    : `${digits}. Outside North America position 9 is free, so this is often no mistake.`;
+    : `${digits}. Outside North America position 9 is free, so this is often not a mistake.`;
   return { state: "good", vin, words, isDoubtful: true };
 }

@@ -25,8 +25,8 @@ const BROKEN_OFF = "The connection broke off before the answer was complete.";
 const DEFAULT_RETRY_MS = 1_000;
 
 /**
- * Wraps `fetch`, so that a lost network and an answer of something between the page and the service can be told from an
- * answer of the service.
+ * Wraps `fetch` to distinguish a lost network, and answers from between the page and the service, from answers of the
+ * service.
  */
 export function watchedFetch(fetch: typeof globalThis.fetch): typeof globalThis.fetch {
   return async (input, init) => {
@@ -120,7 +120,7 @@ function retryAfterMsOf(error: ConnectError): number | undefined {
 function tokenSentence(reason: string): string {
   return reason === "TOKEN_UNKNOWN"
     ? "This token is unknown or has expired."
-    : "This service needs a token. Ask who runs it for one.";
+    : "This service needs a token. Ask the operator for one.";
 }
 
 function limitSentence(reason: string, retryAfterMs: number): string {

@@ -34,7 +34,7 @@ export interface ServiceStatus {
   };
 }
 
-/** What all parts of the page share: the client, the token and what the service says of itself. */
+/** Shared by all parts of the page: the client, the token and the status of the service. */
 export interface Session {
   readonly client: Client<typeof VehicleService>;
   readonly protocol: Protocol;

@@ -10,7 +10,7 @@ import { RecordView } from "./record-view.tsx";
 import { tryVin } from "./tidy-vin.ts";
 import { badgeOf, freshnessInWords, headlineOf, partsOf, sourceInWords } from "./vehicle-words.ts";
 
-/** How often ages are written anew. */
+/** How often ages are updated. */
 const AGES_EVERY_MS = 20_000;
 
 interface VehicleViewProps {

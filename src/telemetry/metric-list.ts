@@ -48,7 +48,7 @@ export const METRICS = {
   grpc_server_handled_total: { type: "counter", help: "calls ended, by code", labels: { ...CALL, grpc_code: CODES } },
   grpc_server_handling_seconds: {
     type: "histogram",
-    help: "duration of calls from the headers to the true end",
+    help: "duration of calls, from the request's headers to the end of the call",
     labels: CALL,
   },
   vehicle_ready: { type: "gauge", aggregator: "min", help: "1 while `/readyz` answers 200, otherwise 0" },

@@ -72,6 +72,6 @@ for (let round = 0; round < ROUNDS; round++) {
   const stored = found.filter((entry) => entry !== undefined).length;
   const perSecond = (ms: number) => Math.round((COUNT / ms) * 1_000);
   console.log(
-    `${perSecond(wallMs)} VINs a second (${perSecond(cpuMs)} a second of CPU time), ${vehicles} decoded, ${stored} stored`,
+    `${perSecond(wallMs)} VINs per second (${perSecond(cpuMs)} per second of CPU time), ${vehicles} decoded, ${stored} stored`,
   );
 }

@@ -41,11 +41,11 @@ export async function benchSnapshot(print: (line: string) => void): Promise<void
 export async function measureDecoding(source: SnapshotSource, print: (line: string) => void): Promise<void> {
   const vins = await readVins();
   const varied = variedVins(vins);
-  print(`decodes a second, cold: ${await measureThroughput(source, varied)} (at least 5,000)`);
+  print(`decodes per second, cold: ${await measureThroughput(source, varied)} (at least 5,000)`);
   for (let round = 0; round < WARM_UP_ROUNDS; round++) {
     await measureThroughput(source, varied);
   }
-  print(`decodes a second, warm: ${await measureThroughput(source, varied)} (at least 20,000)`);
+  print(`decodes per second, warm: ${await measureThroughput(source, varied)} (at least 20,000)`);
   const first = await timeEach(source, oneOfEachWmi(vins));
   print(`first decode of a WMI: median ${toMs(first, 0.5)} ms, max ${toMs(first, 1)} ms (at most 30)`);
   const warm = await timeEach(source, Array.from({ length: WARM_ROUNDS }, () => vins).flat());

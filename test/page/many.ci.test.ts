@@ -166,7 +166,7 @@ test("a run can be stopped, continued, and given another list", async () => {
   await waitForProgress(page, "51 of 51");
   await page.click("text=Change the list");
 
-  expect(label).toBe("Go on with 50 VINs");
+  expect(label).toBe("Continue with 50 VINs");
   expect(await page.inputValue("[name=list]")).toBe(vins.join("\n"));
 });
 
@@ -179,7 +179,7 @@ test("the run waits for the rate limit as long as the service asks", async () =>
   const sentence = await page.innerText(".results .waiting");
   await waitForProgress(page, "30 of 30, 1 failed");
 
-  expect(sentence).toMatch(/^The rate limit of the service is reached. It goes on in 1 second\.$/);
+  expect(sentence).toMatch(/^The rate limit of the service is reached. It continues in 1 second\.$/);
   expect(batches).toEqual([30, 30]);
 });
 

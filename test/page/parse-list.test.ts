@@ -133,7 +133,7 @@ test("the report describes the list in sentences", () => {
     "1 row repeats a VIN. Each VIN is sent once.",
     "1 VIN had blanks, dashes, quotes or words around it, which were dropped.",
     "1 empty row was left out.",
-    "1 check digit does not match. Outside North America this is often no mistake.",
+    "1 check digit does not match. Outside North America this is often not a mistake.",
   ]);
 });
 

@@ -56,10 +56,10 @@ describe.each(["Connect", "gRPC-Web"] as const)("over %s", (protocol) => {
     await page.click("text=Keep it");
     await page.click("text=Remove …");
     await page.click("text=Remove it");
-    await page.waitForSelector(`.action >> text=${FIRST} is removed from the cache.`);
+    await page.waitForSelector(`.action >> text=${FIRST} was removed from the cache.`);
     await page.click("text=Remove …");
     await page.click("text=Remove it");
-    await page.waitForSelector(`.action >> text=The cache had no entry of ${FIRST}.`);
+    await page.waitForSelector(`.action >> text=The cache had no entry for ${FIRST}.`);
 
     expect(question).toBe(`Remove ${FIRST}?`);
     expect(app.logger.lines.filter(({ fields }) => fields["action"] === "Remove").length).toBeGreaterThanOrEqual(2);

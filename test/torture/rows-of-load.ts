@@ -52,7 +52,7 @@ export const rowsOfLoad: readonly Row[] = [
       return findings;
     },
   },
-  { number: "21", title: "soak at 200 calls a second", test: "never", run: async () => [await soak()] },
+  { number: "21", title: "soak at 200 calls per second", test: "never", run: async () => [await soak()] },
 ];
 
 function malformedBatch(): Uint8Array {

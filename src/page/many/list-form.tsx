@@ -114,7 +114,7 @@ function pasteLong(event: ClipboardEvent, onText: (text: string) => void): void 
 function Kinds(): VNode {
   return (
     <>
-      <h2 class="quiet">What it takes</h2>
+      <h2 class="quiet">Accepted input</h2>
       <ul class="notes">
         <li>One VIN per line, a column of a spreadsheet, CSV, TSV, or text with VINs in it.</li>
         <li>Blanks and dashes inside VINs, quotes, headers, empty rows and duplicates are no problem.</li>

@@ -23,7 +23,7 @@ export function orderRows(list: ParsedList, outcomeOf: OutcomeOf, sorting: Sorti
   const direction = sorting.isDescending ? -1 : 1;
   return shown.toSorted((one, other) => {
     const [first = "", second = ""] = [keys.get(one), keys.get(other)];
-    // What is not known comes last, whatever the direction.
+    // Unknown values come last in both directions.
     if (first === "" || second === "") {
       return first === second ? one - other : first === "" ? 1 : -1;
     }

@@ -16,7 +16,7 @@ export interface ListRow {
   readonly vin: Vin | undefined;
   /** Why there is no VIN. */
   readonly fault: string | undefined;
-  /** A VIN that may have been meant when there is none. Never sent by itself. */
+  /** A VIN that may have been meant, if there is none. It is sent only when the user chooses it. */
   readonly meant: Vin | undefined;
 }
 

@@ -26,7 +26,7 @@ export function reportOn(list: ParsedList): readonly string[] {
     blanks === 0 ? "" : `${counted(blanks, "empty row")} ${blanks === 1 ? "was" : "were"} left out.`,
     doubtful === 0
       ? ""
-      : `${counted(doubtful, "check digit")} ${doubtful === 1 ? "does" : "do"} not match. Outside North America this is often no mistake.`,
+      : `${counted(doubtful, "check digit")} ${doubtful === 1 ? "does" : "do"} not match. Outside North America this is often not a mistake.`,
   ].filter((sentence) => sentence !== "");
 }
 

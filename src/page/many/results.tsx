@@ -94,7 +94,7 @@ function GoOnButton({ run, onGoOn }: { run: BatchRun; onGoOn: () => void }): VNo
   if (open === 0) {
     return null;
   }
-  const label = answered === total ? `Try ${counted(open, "VIN")} again` : `Go on with ${counted(open, "VIN")}`;
+  const label = answered === total ? `Try ${counted(open, "VIN")} again` : `Continue with ${counted(open, "VIN")}`;
   return (
     <button type="button" class="primary" onClick={onGoOn}>
       {label}
@@ -108,7 +108,7 @@ function PhaseLine({ phase }: { phase: Phase }): VNode | null {
     return (
       <p class="waiting" role="status">
         <span class="dot" aria-hidden="true" />
-        <span>The rate limit of the service is reached. It goes on in {waitInWords(phase.resumesAt - now)}.</span>
+        <span>The rate limit of the service is reached. It continues in {waitInWords(phase.resumesAt - now)}.</span>
       </p>
     );
   }
@@ -119,7 +119,7 @@ function PhaseLine({ phase }: { phase: Phase }): VNode | null {
       </p>
     );
   }
-  return phase.kind === "stopped" ? <p class="hint">Stopped. What has arrived stays.</p> : null;
+  return phase.kind === "stopped" ? <p class="hint">Stopped. The results so far are kept.</p> : null;
 }
 
 function useNowWhile(isTicking: boolean): number {

@@ -15,7 +15,7 @@ export function CallTable({ history }: { history: History }): VNode | null {
           <tr>
             <th scope="col">Method</th>
             <th scope="col">Ended with</th>
-            <th scope="col">A second</th>
+            <th scope="col">Per second</th>
             <th scope="col">Since the start</th>
           </tr>
         </thead>

@@ -11,9 +11,9 @@ export interface Reading {
 export interface Figures {
   /** In seconds since the epoch. */
   readonly at: number;
-  /** Look-ups a second. */
+  /** Look-ups per second. */
   readonly lookups: number;
-  /** Look-ups a second that the cache answered. */
+  /** Look-ups per second that the cache answered. */
   readonly hits: number;
   /** In seconds: half of the Lookups were quicker. */
   readonly median: number | undefined;

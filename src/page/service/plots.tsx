@@ -15,7 +15,7 @@ export function Plots({ figures }: { figures: readonly Figures[] }): VNode {
   return (
     <div class="plots">
       <Plot
-        title="Look-ups a second"
+        title="Look-ups per second"
         times={times}
         format={perSecond}
         lines={[
@@ -33,7 +33,7 @@ export function Plots({ figures }: { figures: readonly Figures[] }): VNode {
         ]}
       />
       <Plot
-        title="Requests to vPIC a second"
+        title="Requests to vPIC per second"
         times={times}
         format={perSecond}
         lines={[line("requests", "--accent", ({ vpicRequests }) => vpicRequests)]}

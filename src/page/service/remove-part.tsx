@@ -27,7 +27,7 @@ export function RemovePart({ session }: { session: Session }): VNode {
     setRemoving(true);
     try {
       const { removed } = await session.client.remove({ vin });
-      const words = removed ? `${vin} is removed from the cache.` : `The cache had no entry of ${vin}.`;
+      const words = removed ? `${vin} was removed from the cache.` : `The cache had no entry for ${vin}.`;
       setOutcome({ words, isBad: false });
       announce(words);
       void session.refreshStatus();
@@ -66,7 +66,7 @@ export function RemovePart({ session }: { session: Session }): VNode {
         <h2 id="remove-question">
           Remove <span class="vin">{vin}</span>?
         </h2>
-        <p>Every entry of this VIN leaves the cache, with and without a model year.</p>
+        <p>This removes every entry of this VIN, with and without a model year.</p>
         <div class="row">
           <button type="button" class="danger" onClick={() => void remove()}>
             Remove it

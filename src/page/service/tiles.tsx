@@ -4,7 +4,7 @@ import { ageInWords, bytesInWords, dateInWords, numberInWords, secondsInWords, s
 import type { Figures, Reading } from "./figures.ts";
 import { breakerOf, hitRatioOf, sumOf } from "./figures.ts";
 
-const BREAKER = { closed: "In use", "half-open": "Being tried again", open: "Paused after failures" } as const;
+const BREAKER = { closed: "In use", "half-open": "Trying again", open: "Paused after failures" } as const;
 const STATES: Readonly<Record<string, string>> = {
   ready: "ready",
   preparing: "being unpacked",
@@ -105,7 +105,7 @@ export function VpicTile({ reading, figures, isSource }: VpicTileProps): VNode {
   );
 }
 
-/** The data that the service decodes with by itself, and the version. */
+/** The data of the snapshot, and the version. */
 export function SnapshotTile({
   status,
   reading,
