@@ -21,25 +21,24 @@ export class Texts {
 /** Stores each value of each variable once. */
 export class Attributes {
   readonly #texts: Texts;
-  readonly #labels: ReadonlyMap<number, Labels>;
-  readonly #places = new Map<number, Map<string, number>>();
+  /** Of each public variable: the names in its look-up table, and the positions of its values. */
+  readonly #variables: ReadonlyMap<number, { readonly labels: Labels; readonly places: Map<string, number> }>;
   readonly #elementId: number[] = [];
   readonly #id: number[] = [];
   readonly #value: number[] = [];
 
   constructor(texts: Texts, labels: ReadonlyMap<number, Labels>) {
     this.#texts = texts;
-    this.#labels = labels;
+    this.#variables = new Map([...labels].map(([id, names]) => [id, { labels: names, places: new Map() }]));
   }
 
   /** The position of a value; undefined when the variable is not public. */
   placeOf(elementId: number, attributeId: string): number | undefined {
-    const labels = this.#labels.get(elementId);
-    if (labels === undefined) {
+    const variable = this.#variables.get(elementId);
+    if (variable === undefined) {
       return undefined;
     }
-    const places = this.#places.get(elementId) ?? new Map<string, number>();
-    this.#places.set(elementId, places);
+    const { labels, places } = variable;
     let place = places.get(attributeId);
     if (place === undefined) {
       place = this.#id.length;

@@ -1,4 +1,4 @@
-import { fork, type ForkOptions } from "node:child_process";
+import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createReadStream, createWriteStream, type ReadStream } from "node:fs";
 import { copyFile, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
@@ -37,12 +37,9 @@ export type UnpackMessage =
   | { readonly kind: "finished" }
   | { readonly kind: "failed"; readonly culprit: Culprit; readonly reason: string };
 
-export const UNPACK_PROCESS = new URL("./unpack-process.ts", import.meta.url);
-export const UNPACK_PROCESS_OPTIONS: ForkOptions = {
-  // Collecting garbage more often than usual takes a third less memory. Options of this process, such as `--eval`, may
-  // not be valid for a file.
-  execArgv: ["--max-semi-space-size=4", "--heap-growing-percent=15"],
-};
+const PROCESS = new URL("./unpack-process.ts", import.meta.url);
+/** Collecting garbage more often takes a third less memory, and a quarter more time. */
+const FLAGS_FOR_DUMPS = ["--max-semi-space-size=4", "--heap-growing-percent=15"];
 const TEMPORARY_MARK = ".part-";
 /** The unpacked file of version 0.1.0 and its temporary files. */
 const OLD_TARGET = /^snapshot\.db($|-|\.part-|\.lock)/;
@@ -63,7 +60,7 @@ const MAX_TRIES = 600;
  */
 export async function unpackInProcess(job: UnpackJob, report: ReportStep, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  const child = fork(UNPACK_PROCESS, [JSON.stringify(job)], UNPACK_PROCESS_OPTIONS);
+  const child = startUnpackProcess(job);
   const exited = once(child, "exit");
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const onAbort = (): void => reject(signal.reason);
@@ -89,6 +86,13 @@ export async function unpackInProcess(job: UnpackJob, report: ReportStep, signal
     await exited.catch(() => undefined);
     await removeTemporaries(job);
   }
+}
+
+/** Starts the process. It sends each {@link UnpackMessage}, and is to be killed after the last. */
+export function startUnpackProcess(job: UnpackJob): ChildProcess {
+  // Options of this process, such as `--eval`, may not be valid for a file.
+  const execArgv = job.source.dumpName === undefined ? [] : FLAGS_FOR_DUMPS;
+  return fork(PROCESS, [JSON.stringify(job)], { execArgv });
 }
 
 /**

@@ -4,7 +4,6 @@
  * the number of copies; `--patterns 8370805`, the maximum number of patterns; `--bytes 1000000000`, the size of the
  * `.sql`.
  */
-import { fork } from "node:child_process";
 import { once } from "node:events";
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
@@ -16,7 +15,7 @@ import { createGunzip } from "node:zlib";
 import Database from "better-sqlite3";
 import { openSnapshot } from "../../src/snapshot/snapshot-source.ts";
 import { bundledSourcePath, inspectSource } from "../../src/snapshot/source-file.ts";
-import { UNPACK_PROCESS, UNPACK_PROCESS_OPTIONS, type UnpackMessage } from "../../src/snapshot/unpack.ts";
+import { startUnpackProcess, type UnpackMessage } from "../../src/snapshot/unpack.ts";
 import { writeBigDump, zipBigDump } from "./big-dump.ts";
 import { cpuMsOf, rssMbOf } from "./process-usage.ts";
 import { measureDecoding, SILENT, timeFirstDecode } from "./snapshot.ts";
@@ -66,11 +65,7 @@ async function measureUnpacking(path: string, dataDir: string): Promise<void> {
   const source = await inspectSource(path);
   const targetPath = join(dataDir, "snapshot.bin");
   const startedAt = performance.now();
-  const child = fork(
-    UNPACK_PROCESS,
-    [JSON.stringify({ source, targetPath, uniquePart: "bench" })],
-    UNPACK_PROCESS_OPTIONS,
-  );
+  const child = startUnpackProcess({ source, targetPath, uniquePart: "bench" });
   const exited = once(child, "exit");
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   child.on("message", (message: UnpackMessage) => {
