@@ -51,13 +51,13 @@ test("an answer counts its bytes, not its characters", async () => {
   const answered: Exchange[] = [];
   const server = await start((exchange) => {
     answered.push(exchange);
-    answerText(exchange, 200, "é".repeat(10));
+    answerText(exchange, 200, "ä€💥");
   });
 
-  const { headers } = await plainRequest(server.address, "GET", "/");
+  const { headers, body } = await plainRequest(server.address, "GET", "/");
 
-  expect(headers["content-length"]).toBe("21");
-  expect(answered.map(({ writtenBytes }) => writtenBytes)).toEqual([21]);
+  expect([headers["content-length"], body]).toEqual(["10", "ä€💥\n"]);
+  expect(answered.map(({ writtenBytes }) => writtenBytes)).toEqual([10]);
 });
 
 describe("an answer that is produced as its client reads it", () => {
@@ -125,14 +125,6 @@ describe("an answer", () => {
 
     expect([http1.status, http1.body]).toEqual([200, "first\n"]);
     expect([http2.status, http2.body.toString()]).toEqual([200, "first\n"]);
-  });
-
-  test("has the length of its bytes, not of its characters", async () => {
-    const server = await start((exchange) => answerText(exchange, 200, "ä€💥"));
-
-    const answer = await plainRequest(server.address, "GET", "/");
-
-    expect([answer.headers["content-length"], answer.body]).toEqual(["10", "ä€💥\n"]);
   });
 
   test("is not sent to a client that has left", async () => {
