@@ -32,7 +32,7 @@ export const NOT_RUN: Readonly<Record<string, string>> = {
   "npm run bench -- cache calls": "it takes minutes",
   "npm run bench -- --smoke": ".ci/run runs it",
   "npm run copy -- sqlite:data/vehicles.db postgres://user:password@127.0.0.1:5432/vehicles":
-    "it needs the service stopped; test/cli tests it",
+    "it needs the service stopped; test/cache tests what it does",
   "npx vitest run --config test/vitest.config.ts --project ci": ".ci/run runs it",
 };
 
