@@ -195,7 +195,7 @@ describe("with all of NHTSA's data, the verdict is", () => {
     [
       "code 5 with the characters of keys at which NHTSA's own functions fail",
       "1LLLAA9A0PK000001",
-      { codes: [1, 5, 14], possibleValues: "(5:_)(6:_)(11:1ABCDEFGHJT)" },
+      { codes: [1, 5, 14], possibleValues: "(5:_)(6:_)(11:1ABCDEFGHJT)(13:7)" },
     ],
     ["code 7 for an unknown manufacturer", "1ZZABCDE_EP000001", { codes: [7] }],
     ["code 7 for a manufacturer that is not public yet", "1DDABCDE_EP000001", { codes: [7] }],
