@@ -204,6 +204,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
           sources: config.sources,
           snapshot: () => sources.snapshotStatus(),
           isEmbedded: config.snapshotPath === undefined,
+          workers: processes,
           cache: () => store.contents(),
         }),
         "GET /readyz": createReadyzHandler(readiness),

@@ -152,5 +152,7 @@ function describe({ version, sources, snapshot }: ServiceStatus): string {
 
 function describeSnapshot({ state, dataDate, isEmbedded }: ServiceStatus["snapshot"]): string {
   const copy = isEmbedded ? "the embedded copy" : "a copy of its database";
-  return state === "ready" && dataDate !== undefined ? `${copy} of ${dateInWords(dataDate)}` : `${copy}, not ready`;
+  return state === "ready" && dataDate !== undefined
+    ? `${copy} of ${dateInWords(dataDate)}`
+    : `${copy}, ${state === "preparing" ? "being unpacked" : "which cannot be used"}`;
 }

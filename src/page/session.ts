@@ -13,6 +13,8 @@ type Protocol = (typeof PROTOCOLS)[number];
 /** The answer of `/status`. */
 export interface ServiceStatus {
   readonly version: string;
+  /** How many processes serve. */
+  readonly workers: number;
   /** In the order in which they are asked. */
   readonly sources: readonly string[];
   readonly snapshot: { readonly state?: string; readonly dataDate?: string; readonly isEmbedded: boolean };

@@ -4,12 +4,17 @@ import { parseVin } from "../vehicle/vin.ts";
 
 /** White space, dashes, quotes and invisible characters that people and programs put into VINs. */
 const DROPPED = /[\p{White_Space}\p{Dash}\p{Cf}"'`’‘“”]+/gu;
+/** Most of a long list needs no work. */
+const TIDY = /^[A-Z\d]*$/;
 const MEANT: Readonly<Record<string, string>> = { I: "1", O: "0", Q: "0" };
 /** A VIN as a separate word, in upper or lower case. */
 const VIN_WORD = /(?<![A-Za-z0-9])[A-HJ-NPR-Za-hj-npr-z0-9]{17}(?![A-Za-z0-9])/g;
 
 /** A text without blanks, dashes and quotes, in upper case. Only ASCII letters change their case. */
 export function tidyVin(text: string): string {
+  if (TIDY.test(text)) {
+    return text;
+  }
   return text.replaceAll(DROPPED, "").replaceAll(/[a-z]+/g, (letters) => letters.toUpperCase());
 }
 

@@ -16,6 +16,8 @@ export interface StatusOptions {
   readonly snapshot: () => { readonly state: string; readonly dataDate?: string } | undefined;
   /** Whether the snapshot is the copy that comes with the service, which has a part of the attributes. */
   readonly isEmbedded: boolean;
+  /** How many processes serve. */
+  readonly workers: number;
   /** Figures of the cache; undefined when it does not answer. */
   readonly cache: () => Promise<object | undefined>;
 }
@@ -25,7 +27,7 @@ export interface StatusOptions {
  * the data, and what the caller may do. It has no VIN, and of the tokens only the name of the caller's own.
  */
 export function createStatusHandler(options: StatusOptions): PlainHandler {
-  const { version, guard, sources, snapshot, isEmbedded, cache } = options;
+  const { version, guard, sources, snapshot, isEmbedded, workers, cache } = options;
   const contents = recent(CACHE_MS, cache);
   return {
     async answer(exchange) {
@@ -35,7 +37,7 @@ export function createStatusHandler(options: StatusOptions): PlainHandler {
         : { caller: admitted.name, scopes: [...admitted.scopes] };
       const { state, dataDate } = snapshot() ?? {};
       const copy = { state, dataDate, isEmbedded };
-      const status = { version, sources, snapshot: copy, access, cache: await contents() };
+      const status = { version, workers, sources, snapshot: copy, access, cache: await contents() };
       const headers = { "content-type": "application/json", "cache-control": "no-store" };
       answerBytes(exchange, 200, headers, JSON.stringify(status));
     },

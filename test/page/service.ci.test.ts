@@ -127,12 +127,14 @@ test("with tokens, each part is shown by the scopes of the token, which is kept 
   };
   await page.waitForSelector("text=/^This service has tokens/");
   const withoutToken = await page.locator(".action").count();
+  const flaws = await flawsOf(open);
 
   const removing = await partsWith("vs_remove");
   const words = await page.innerText(".service > .hint");
   await page.reload();
   const exporting = await partsWith("vs_export");
 
+  expect(flaws).toEqual([]);
   expect([withoutToken, removing, exporting]).toEqual([0, ["Remove"], ["Export"]]);
   expect(words).toBe("The token “remove” does not allow to look vehicles up or to export the cache.");
 });

@@ -20,6 +20,7 @@ beforeAll(async () => {
     sources: ["vpic", "snapshot"],
     snapshot: () => ({ state: "unavailable", reason: "/secret/path" }),
     isEmbedded: true,
+    workers: 2,
     cache: async () => ({ entries: [], bytes: counted++ }),
   };
   server = await serve({
@@ -42,6 +43,7 @@ test("without tokens, everyone may do everything", async () => {
 
   expect(status).toEqual({
     version: "1.2.3",
+    workers: 2,
     sources: ["vpic", "snapshot"],
     snapshot: { state: "unavailable", isEmbedded: true },
     access: { caller: "127.0.0.1", scopes: ["lookup", "remove", "export"] },

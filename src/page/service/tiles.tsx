@@ -113,7 +113,8 @@ export function SnapshotTile({
   status: ServiceStatus | undefined;
   reading: Reading | undefined;
 }): VNode {
-  const startedS = reading === undefined ? 0 : sumOf(reading.metrics, "process_start_time_seconds");
+  // Several processes have no common start.
+  const startedAt = reading === undefined ? 0 : 1_000 * sumOf(reading.metrics, "process_start_time_seconds");
   const { state, dataDate } = status?.snapshot ?? {};
   return (
     <Tile
@@ -121,9 +122,9 @@ export function SnapshotTile({
       value={dataDate === undefined ? "–" : dateInWords(dataDate)}
       rows={[
         ["State", state === undefined ? "not a source" : (STATES[state] ?? state)],
-        ["Origin", status?.snapshot.isEmbedded === false ? "a file of NHTSA" : "built in"],
         ["Version of the service", status?.version ?? "–"],
-        ["Running for", reading === undefined ? "–" : spanInWords(reading.at - startedS * 1_000)],
+        ["Processes", status === undefined ? "–" : numberInWords(status.workers)],
+        ["Running for", startedAt === 0 ? "–" : spanInWords(Date.now() - startedAt)],
         [
           "Refused calls",
           reading === undefined ? "–" : numberInWords(sumOf(reading.metrics, "vehicle_calls_refused_total")),
