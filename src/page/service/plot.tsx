@@ -92,7 +92,7 @@ function create(target: HTMLElement, lines: readonly Line[], format: (value: num
     {
       width: target.clientWidth,
       height: HEIGHT_PX,
-      padding: [8, 4, 0, 0],
+      padding: [8, 18, 0, 0],
       legend: { show: false },
       cursor: { show: false },
       scales: { x: { time: false, auto: false }, y: { auto: false } },
