@@ -5,8 +5,9 @@ const LOST_TABLE = /no such (table|column)|has no column named/;
 const BUSY_SQLITE = /^SQLITE_BUSY/;
 /** Undefined table, undefined column, invalid schema name. */
 const LOST_POSTGRES = new Set(["42P01", "42703", "3F000"]);
+const LOCK_NOT_AVAILABLE = "55P03";
 /** A lock was not available in time, a deadlock, or a transaction that saw an older state than it must change. */
-const TRANSIENT_POSTGRES = new Set(["55P03", "40P01", "40001"]);
+const TRANSIENT_POSTGRES = new Set([LOCK_NOT_AVAILABLE, "40P01", "40001"]);
 /** An object of these names exists: another replica ran the same migration. */
 const MIGRATED_MEANWHILE = new Set(["42P07", "42701", "23505"]);
 /** A prepared statement is missing, or exists already: the connection is not the server's. */
@@ -33,6 +34,11 @@ export function isPostgresLost(error: unknown): boolean {
 /** Whether the same transaction may succeed in PostgreSQL now. */
 export function isPostgresTransient(error: unknown): boolean {
   return chainOf(error).some((link) => TRANSIENT_POSTGRES.has(driverCodeOf(link)));
+}
+
+/** Whether PostgreSQL gave up waiting for a lock. */
+export function isPostgresLockTimeout(error: unknown): boolean {
+  return chainOf(error).some((link) => driverCodeOf(link) === LOCK_NOT_AVAILABLE);
 }
 
 /** Whether a migration failed in PostgreSQL because another process ran it. */

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { MikroORM } from "@mikro-orm/postgresql";
 import type { Logger } from "../telemetry/logger.ts";
 import type { CachedVehicle, Decode, SweepCutoffs, VehicleQuery, View } from "../vehicle/vehicle.ts";
 import type { Vin } from "../vehicle/vin.ts";
 import { readContents, type StoreContents } from "./contents.ts";
-import { isPostgresPooled, isPostgresTransient } from "./database-errors.ts";
+import { isPostgresLockTimeout, isPostgresPooled, isPostgresTransient } from "./database-errors.ts";
 import type { FleetStatement } from "./fleet.ts";
 import { migratePostgres } from "./migrate-postgres.ts";
 import { mikroOptions } from "./mikro-options.ts";
@@ -43,7 +44,10 @@ const PING_TEXT = ["begin read only", LIMITS, ...PING, "commit"].join("; ");
 const SIZE = "select pg_total_relation_size('vehicles') as bytes";
 
 /** Each holder keeps a VIN's lock for a millisecond, but on a busy machine several may wait for it. */
-const ATTEMPTS = 5;
+const LOCK_ATTEMPTS = 5;
+/** At REPEATABLE READ, transactions on one VIN fail at once instead of waiting for each other. */
+const ATTEMPTS = 25;
+const MAX_PAUSE_MS = 20;
 
 /** SQL, and a name for it. Other versions of the service have other SQL under other names. */
 interface Statement {
@@ -232,13 +236,16 @@ export class PostgresStore implements DatabaseStore {
         return await work();
       } catch (error) {
         const isPooled = isPostgresPooled(error);
-        if (attempt === ATTEMPTS || !(isPooled || isPostgresTransient(error))) {
+        const maxAttempts = isPostgresLockTimeout(error) ? LOCK_ATTEMPTS : ATTEMPTS;
+        if (attempt >= maxAttempts || !(isPooled || isPostgresTransient(error))) {
           throw error;
         }
         if (isPooled && this.#arePrepared) {
           this.#arePrepared = false;
           this.#options.logger.info("a pooler shares PostgreSQL's connections; continuing without prepared statements");
         }
+        // Random, so that those which failed together do not meet again.
+        await sleep(Math.random() * MAX_PAUSE_MS);
       }
     }
   }

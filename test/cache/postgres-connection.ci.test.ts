@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
+import { openVehicleStore, type VehicleStoreOptions } from "../../src/cache/open-vehicle-store.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { createAuthority } from "../support/certificates.ts";
 import { portOf } from "../support/port-of.ts";
@@ -78,10 +78,14 @@ async function freePort(): Promise<number> {
 async function tryToOpen(databaseUrl: string): Promise<{ readonly answers: boolean; readonly log: string }> {
   const lines: string[] = [];
   const logger = createLogger("debug", { write: (line) => lines.push(line) });
-  await using vehicles = await openVehicleStore({ databaseUrl, logger, patienceMs: 10_000 });
-  const fault = await vehicles.ping().catch((error: unknown) => error);
+  const fault = await pingOnce({ databaseUrl, logger, patienceMs: 10_000 }).catch((error: unknown) => error);
   logger.error("ping", { err: fault });
   return { answers: fault === undefined, log: lines.join("") };
+}
+
+async function pingOnce(options: VehicleStoreOptions): Promise<void> {
+  await using vehicles = await openVehicleStore(options);
+  await vehicles.ping();
 }
 
 describe("TLS to PostgreSQL", () => {
