@@ -20,7 +20,7 @@ export interface FleetDatabase {
 const US_PER_MS = 1_000;
 const LEASE_MS = 5_000;
 const RENEW_EVERY_MS = 1_500;
-/** How often a process looks whether a lease has ended. */
+/** How often a process checks whether a lease has ended. */
 const POLL_MS = 150;
 const MEMBER_MS = 60_000;
 const COUNT_EVERY_MS = 10_000;

@@ -57,8 +57,8 @@ interface Statement {
 
 /**
  * Locks the row of each VIN, in the order of the VINs, so that two transactions never deadlock. Adds missing rows with
- * the time 0, and keeps the generations. When a transaction has seen the state before it got the locks, as with REPEATABLE
- * READ, it fails here and is repeated.
+ * the time 0, and keeps the generations. When a transaction has seen the state before it got the locks, as with
+ * REPEATABLE READ, it fails here and is repeated.
  */
 const LOCK = statement(`${INSERT_REMOVALS}
   select vin, ${generationOf("asked.vin")}, 0
@@ -288,7 +288,7 @@ function statement(text: string): Statement {
   return { name: createHash("sha256").update(text).digest("hex").slice(0, 32), text };
 }
 
-/** The subquery's limit makes PostgreSQL use the key for each of them, whatever it believes of the table's size. */
+/** The subquery's limit makes PostgreSQL use the key for each of them, for any estimate of the table's size. */
 function selectByKeys(view: View): Statement {
   const condition = KEY_COLUMNS.map((column) => `vehicles.${column} = asked.${column}`).join(" and ");
   return statement(`select found.*

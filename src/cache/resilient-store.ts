@@ -173,7 +173,7 @@ export class ResilientStore implements VehicleStore, FleetDatabase, AsyncDisposa
     }
   }
 
-  /** @throws StoreUnavailableError when nothing was removed, or not for good. */
+  /** @throws StoreUnavailableError when nothing was removed, or when the entry may come back. */
   async remove(vin: Vin): Promise<boolean> {
     try {
       await this.#opening;

@@ -7,15 +7,15 @@ import type { Command } from "./command.ts";
 import { parseArguments, UsageError } from "./command.ts";
 
 const TIMEOUT_MS = 5_000;
-/** Addresses on which a service may listen, and where it can then be reached. */
+/** Addresses that a service may listen on, and the address to reach it at. */
 const REACHABLE: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
 
 /** Asks the service on this machine whether it is ready, for health checks of containers. */
 export const healthCommand: Command = {
   help: `usage: vehicle-service health
 
-Asks the service on this machine whether it is ready: /readyz on HTTP_PORT. Takes the
-service's own environment variables. Does not check the certificate.
+Asks the service on this machine whether it is ready: /readyz on HTTP_PORT. Uses the
+environment variables of the service. Does not check the certificate.
 
 examples:
   vehicle-service health
@@ -25,7 +25,7 @@ exit codes: 0 ready, 1 not ready, 2 wrong arguments or configuration`,
   faultCode: 2,
   async run(args) {
     if (parseArguments(args, {}).positionals.length > 0) {
-      throw new UsageError("expected no arguments; environment variables set everything");
+      throw new UsageError("expected no arguments; use environment variables instead");
     }
     const { host, httpPort, tls } = loadConfig(process.env);
     const hostname = REACHABLE[host] ?? host;

@@ -5,8 +5,8 @@ const MEMORY_BYTES = 1024 * 1024;
 const READ_BYTES = 65_536;
 
 /**
- * Holds an answer between its producer and its client: a mebibyte in memory, more in a temporary file. So the producer
- * never waits for the client, and a client that sends its whole request before it reads cannot block itself.
+ * Keeps an answer until its client reads it: one mebibyte in memory, more in a temporary file. So the producer never
+ * waits for the client, and a client that sends its whole request before it reads cannot block itself.
  */
 export class AnswerSpool implements AsyncDisposable {
   readonly #directory: string;
@@ -23,7 +23,7 @@ export class AnswerSpool implements AsyncDisposable {
     this.#directory = directory;
   }
 
-  /** Call it again only when the call before has ended. */
+  /** Call it again only after the previous call has ended. */
   async write(text: string): Promise<void> {
     const bytes = Buffer.from(text);
     const isFileRead = this.#readTo === this.#writtenTo;
@@ -32,7 +32,7 @@ export class AnswerSpool implements AsyncDisposable {
       this.#memoryBytes += bytes.length;
     } else {
       if (isFileRead) {
-        // Uses the file's space again.
+        // Reuses the file's space.
         this.#readTo = 0;
         this.#writtenTo = 0;
       }
@@ -43,13 +43,13 @@ export class AnswerSpool implements AsyncDisposable {
     this.#wake();
   }
 
-  /** @param error what the reader is to receive after what has been written. Default: the end. */
+  /** @param error the reader receives it after everything written. Default: the end. */
   end(error?: unknown): void {
     this.#end ??= error === undefined ? {} : { error };
     this.#wake();
   }
 
-  /** What has been written, in order. */
+  /** Everything written, in order. */
   async *read(): AsyncGenerator<Uint8Array> {
     for (;;) {
       const bytes = this.#takeMemory() ?? (await this.#readFile());

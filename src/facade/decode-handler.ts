@@ -39,7 +39,7 @@ export interface DecodeHandlerOptions {
   readonly stallTimeoutMs?: number;
 }
 
-/** What the query of the URL may have, as the options of `vehicle-service decode`. */
+/** The parameters of the URL's query, which are like the options of `vehicle-service decode`. */
 const PARAMETERS = new Set(["column", "year_column", "columns", "full"]);
 
 /** The formats of requests and answers, by media type. Any other type is guessed from the content. */
@@ -74,7 +74,7 @@ async function decode(exchange: Exchange, call: Call, caller: Caller, options: D
     throw new InvalidFieldError("content-encoding", "send the table uncompressed");
   }
   if (exchange.headers.expect !== undefined) {
-    // Clients such as curl wait for it before they send a large body.
+    // Clients such as curl wait for this before they send a large body.
     const response: Writable & { writeContinue?: () => void } = exchange.response;
     response.writeContinue?.();
   }
@@ -129,7 +129,7 @@ async function decode(exchange: Exchange, call: Call, caller: Caller, options: D
   await work;
 }
 
-/** @throws InvalidFieldError when there is a parameter that is unknown. */
+/** @throws InvalidFieldError when a parameter is unknown. */
 function readQuery(query: string): URLSearchParams {
   const parameters = new URLSearchParams(query);
   for (const name of parameters.keys()) {
@@ -158,7 +158,7 @@ function answerFormat(accept: string | undefined, requestFormat: TextFormat): Ro
   return (wanted[0] ?? requestFormat) === "jsonl" ? JSONL : CSV;
 }
 
-/** The chunks of the request. @throws ConnectError DEADLINE_EXCEEDED when the client sends nothing for so long. */
+/** The chunks of the request. @throws ConnectError DEADLINE_EXCEEDED when the client sends nothing for this time. */
 async function* steadyChunks(exchange: Exchange, timeoutMs: number): AsyncGenerator<Buffer> {
   const chunks = chunksOf(exchange.request);
   for (;;) {

@@ -9,13 +9,13 @@ import { parseVin } from "../vehicle/vin.ts";
 import type { FlatRow } from "./vpic-rows.ts";
 import { toErrorRow, toFlatRow } from "./vpic-rows.ts";
 
-/** A VIN as sent to vPIC's API. */
+/** A VIN, as clients of vPIC's API send it. */
 export interface VpicQuestion {
   readonly vin: string;
   readonly modelYear: number | undefined;
 }
 
-/** A row with what the headers say about it. */
+/** A row, with the facts for the headers. */
 export interface VpicAnswer {
   readonly row: FlatRow;
   readonly source: "vpic" | "snapshot" | "none";
@@ -30,7 +30,7 @@ export interface VpicDecoderOptions {
   readonly counter: LookupCounter;
 }
 
-/** What vPIC is asked for although it is not a VIN: `*` stands for an unknown character. */
+/** Partial VINs that vPIC is asked for. `*` stands for an unknown character. */
 const ASKED_OF_VPIC = /^[A-Z0-9*]{1,30}$/;
 /** How long vPIC may take for such a text. */
 const PATIENCE_MS = 9_000;
@@ -136,7 +136,7 @@ export class VpicDecoder {
   }
 }
 
-/** The source takes such a text for a VIN, and vPIC decodes it as far as it goes. */
+/** The source treats such a text as a VIN, and vPIC decodes the known part. */
 function isAskedOfVpic(text: string): text is Vin {
   return ASKED_OF_VPIC.test(text);
 }

@@ -8,14 +8,14 @@ export interface RequestRate {
 }
 
 /**
- * What the processes that share a cache agree on, so that vPIC sees them as one. A process whose cache database does not
- * answer decides alone.
+ * What the processes that share a cache agree on, so that vPIC sees them as one. A process whose cache database does
+ * not answer decides alone.
  */
 export interface Fleet {
   /**
    * Waits until no other process asks vPIC for the VIN. Callers in the same process share a lease.
    *
-   * @returns what ends the lease. Call it when the answer is stored.
+   * @returns a function that ends the lease. Call it when the answer is stored.
    * @throws the reason of `signal` when aborted.
    */
   lease(vin: Vin, signal: AbortSignal): Promise<() => void>;
@@ -30,7 +30,7 @@ export interface Fleet {
   drainBudget(rate: RequestRate): Promise<void>;
   /** How many processes used the budget within the last minute, this one included. Known when a request is taken. */
   readonly size: number;
-  /** Whether this process may probe vPIC now. After a yes, no other may for this time. */
+  /** Whether this process may probe vPIC now. If so, no other process may during the interval. */
   mayProbe(intervalMs: number): Promise<boolean>;
   /** Lets the other processes probe vPIC at once, because it answers again. */
   endProbing(): Promise<void>;

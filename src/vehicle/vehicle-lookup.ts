@@ -176,7 +176,7 @@ export class VehicleLookup {
     return this.#flights.join(`${source.name} ${query.vin} ${query.modelYear ?? ""}`, start, signal, { keep });
   }
 
-  /** Asks while no other process does. What another one has stored since the cache was read is the answer. */
+  /** Asks when no other process asks. If another one has stored an answer since the cache was read, returns that. */
   async #askAlone(
     fleet: Pick<Fleet, "lease">,
     source: VehicleSource,

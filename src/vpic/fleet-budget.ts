@@ -9,13 +9,13 @@ import { MAX_PAUSE_MS, type RequestBudget, TokenBucket } from "./request-budget.
 export class FleetBudget implements RequestBudget {
   readonly #fleet: Pick<Fleet, "takeRequest" | "drainBudget" | "size">;
   readonly #rate: RequestRate;
-  /** Settles when the requests before have their tokens or have left. */
+  /** Settles when all earlier requests have their tokens or have left. */
   #last: Promise<void> = Promise.resolve();
   #waiting = 0;
   #available: number;
   #pausedUntil = -Infinity;
   #wasPaused = false;
-  /** Set while the database is away. */
+  /** Set while the database is unavailable. */
   #share: TokenBucket | undefined;
 
   constructor(fleet: Pick<Fleet, "takeRequest" | "drainBudget" | "size">, rate: RequestRate) {
@@ -24,7 +24,7 @@ export class FleetBudget implements RequestBudget {
     this.#available = Math.floor(rate.burst);
   }
 
-  /** As when the last request was sent. */
+  /** As of the last request. */
   get available(): number {
     return this.#pausedUntil > performance.now() ? 0 : this.#available;
   }
