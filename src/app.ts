@@ -178,7 +178,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       origins: config.access.origins,
       isOwnHost,
       logger,
-      ...observeCalls(metrics, logger),
+      ...observeCalls(metrics, logger, config.logSlowCallsMs),
       plain: (host) => ({
         "GET /": createPageHandler(),
         "POST /decode": createDecodeHandler({
@@ -217,7 +217,13 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   const httpAddress = await server.listen("HTTP_PORT", host, config.httpPort);
   const addresses = { grpc: grpcAddress, http: httpAddress };
   if (worker === undefined) {
-    logger.info("listening", { version: VERSION, ...addresses, ...(hasTls && { tls: true }) });
+    logger.info("listening", {
+      version: VERSION,
+      ...addresses,
+      sources: config.sources,
+      dataDate: sources.snapshotDataDate(),
+      ...(hasTls && { tls: true }),
+    });
   } else {
     worker.listening(addresses);
   }

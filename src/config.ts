@@ -49,6 +49,8 @@ export interface Config {
   /** Maximum number of calls that run or wait in this process. */
   readonly maxCallsInFlight: number;
   readonly logLevel: LogLevel;
+  /** How long a unary call may take before it is logged as slow. */
+  readonly logSlowCallsMs: number;
   /** How long calls are still taken after a signal to stop, while health reports it. */
   readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;
@@ -181,6 +183,7 @@ export function readConfig(read: VariableReader): Config {
     connections: read("CONNECTIONS_PER_ADDRESS", "500", parseConnectionsPerAddress),
     maxCallsInFlight: read("MAX_CALLS_IN_FLIGHT", "2048", parseCount),
     logLevel: read("LOG_LEVEL", "info", oneOf(LOG_LEVELS)),
+    logSlowCallsMs: read("LOG_SLOW_CALLS", "1s", parseDuration),
     shutdownDelayMs: read("SHUTDOWN_DELAY", "0s", parseDuration),
     shutdownGraceMs: read("SHUTDOWN_GRACE", "10s", parseDuration),
     workers: read("WORKERS", "1", parseWorkers),

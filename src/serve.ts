@@ -61,6 +61,7 @@ async function runWorkers(process: NodeJS.Process, config: Config, logger: Audit
       logger.info("listening", {
         version: VERSION,
         ...addresses,
+        sources: config.sources,
         ...(config.tls.certFile !== undefined && { tls: true }),
         workers: config.workers,
       });

@@ -2,7 +2,7 @@ import { Code } from "@connectrpc/connect";
 import type { MethodImplSpec } from "@connectrpc/connect";
 import type { Call, Protocol } from "./call.ts";
 import type { ServedMethod } from "./methods.ts";
-import type { Logger } from "../telemetry/logger.ts";
+import type { LogFields, Logger } from "../telemetry/logger.ts";
 import type { CallLabels } from "../telemetry/call-metrics.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
@@ -14,10 +14,25 @@ const TYPES: Readonly<Record<MethodImplSpec["kind"], string>> = {
   bidi_streaming: "bidi_stream",
 };
 
-/** Counts every RPC and logs its end at `debug`. Plain requests are only logged. */
+/** Codes of calls that failed because of the service. */
+const OWN_FAULTS: ReadonlySet<Code | undefined> = new Set([
+  Code.Unknown,
+  Code.DeadlineExceeded,
+  Code.Internal,
+  Code.Unavailable,
+  Code.DataLoss,
+]);
+
+/**
+ * Counts every RPC and logs its end: at `info` when it failed because of the service or was slow, otherwise at `debug`.
+ * Plain requests are only logged.
+ *
+ * @param slowMs how long a call may take before it counts as slow. Streams and background calls may take any time.
+ */
 export function observeCalls(
   metrics: Pick<Metrics, "callStarted" | "callEnded">,
   logger: Logger,
+  slowMs: number,
 ): { readonly onCallStart: (call: Call) => void; readonly onCallEnd: (call: Call) => void } {
   const labels = new Map<ServedMethod, Map<Protocol, CallLabels>>();
   const labelsOf = ({ method, protocol }: Call): CallLabels => {
@@ -45,15 +60,26 @@ export function observeCalls(
       if (call.protocol !== "http") {
         metrics.callEnded(labelsOf(call), code === undefined ? "OK" : Code[code], durationMs / 1_000);
       }
-      logger.debug("call ended", {
-        procedure: call.method.name,
-        protocol: call.protocol,
-        requestId: call.id,
-        caller: call.caller?.name ?? call.address,
-        code: code === undefined ? "ok" : Code[code],
-        durationMs,
-      });
+      const isFault = OWN_FAULTS.has(code) && call.method.rule.isBackground !== true;
+      const isSlow = durationMs >= slowMs && call.method.spec.kind === "unary";
+      if (isFault || isSlow) {
+        logger.info(isFault ? "call failed" : "call was slow", fieldsOf(call, durationMs));
+      } else {
+        logger.debug("call ended", fieldsOf(call, durationMs));
+      }
     },
+  };
+}
+
+function fieldsOf(call: Call, durationMs: number): LogFields {
+  const { code } = call;
+  return {
+    procedure: call.method.name,
+    protocol: call.protocol,
+    requestId: call.id,
+    caller: call.caller?.name ?? call.address,
+    code: code === undefined ? "ok" : Code[code],
+    durationMs,
   };
 }
 

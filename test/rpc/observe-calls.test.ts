@@ -136,3 +136,23 @@ test("each end of a call is logged at debug with its caller, protocol and code",
     },
   ]);
 });
+
+test("a call that was slow or failed because of the service is logged at info, and a stream that was slow is not", async () => {
+  await using slow = await startTestApp({ env: { LOG_SLOW_CALLS: "0ms", RATE_LIMIT_PER_SECOND: "1000000" } });
+  const { lines } = slow.logger;
+  await clientOf(slow).lookup({ vin: VIN });
+  await Array.fromAsync(clientOf(slow).batchLookup({ vins: [VIN] }));
+  await slow.vpic.refuse();
+  const [, other = ""] = manyVins(2);
+
+  await errorOf(clientOf(slow).lookup({ vin: other }));
+
+  await vi.waitFor(() => expect(lines.filter(({ message }) => message === "call failed")).toHaveLength(1), 60_000);
+  const calls = lines.filter(({ message }) => message.startsWith("call "));
+  expect(calls.map(({ level, message, fields }) => [level, message, fields["procedure"], fields["code"]])).toEqual([
+    ["info", "call was slow", "vehicle.v1.VehicleService/Lookup", "ok"],
+    ["debug", "call ended", "vehicle.v1.VehicleService/BatchLookup", "ok"],
+    ["info", "call failed", "vehicle.v1.VehicleService/Lookup", Code[Code.Unavailable]],
+  ]);
+  expect(JSON.stringify(calls)).not.toContain(VIN);
+});

@@ -43,6 +43,8 @@ export async function startTestApp({
     HTTP_PORT: "0",
     DATA_DIR: directory.path,
     SOURCES: "vpic",
+    // On a busy machine any call may be slow.
+    LOG_SLOW_CALLS: "1d",
     VPIC_URL: vpic.url,
     ...env,
   });
