@@ -19,11 +19,13 @@ const ISO_DATE_LENGTH = 10;
  *
  * @param sourcePath NHTSA's database as SQLite. It may be changed, so pass a copy.
  * @param addPatterns takes the records of patterns, some at a time; see PatternRecords.
+ * @param rowsAtOnce see readPatterns.
  * @throws SnapshotError when the source is not such a database.
  */
 export function buildSnapshot(
   sourcePath: string,
   addPatterns: (records: Uint8Array) => void,
+  rowsAtOnce?: number,
 ): Omit<SnapshotContent, "patterns"> {
   using source = openSource(sourcePath);
   const isComplete = requireColumns(source);
@@ -34,7 +36,15 @@ export function buildSnapshot(
   const keys = new KeyCollector();
   const { schemaPlaces, ...wmisAndLinks } = readWmis(source, texts);
   const characters = new CharacterCollector(isComplete ? schemaPlaces.size : 0);
-  const { changedLast, ...patterns } = readPatterns(source, schemaPlaces, attributes, keys, characters, addPatterns);
+  const { changedLast, ...patterns } = readPatterns(
+    source,
+    schemaPlaces,
+    attributes,
+    keys,
+    characters,
+    addPatterns,
+    rowsAtOnce,
+  );
   if (patterns.groups.key.length === 0) {
     throw new SnapshotError("database", "it has no patterns to decode with");
   }

@@ -32,6 +32,7 @@ interface SourcePattern {
  *
  * @param schemaPlaces the schemas' indexes, ascending as the ids are.
  * @param addPatterns takes the records of patterns, portion by portion.
+ * @param rowsAtOnce more patterns are read in portions of this size, at least one schema at a time. Default: 1,000,000.
  * @returns also when the last of them was changed, in seconds since the epoch.
  */
 export function readPatterns(
@@ -41,11 +42,12 @@ export function readPatterns(
   keys: KeyCollector,
   characters: CharacterCollector,
   addPatterns: (records: Uint8Array) => void,
+  rowsAtOnce = ROWS_AT_ONCE,
 ): Pick<SnapshotContent, "schemas" | "groups" | "formulas"> & { changedLast: number } {
   const isPublic = new Set(source.prepare<[], number>(PUBLIC_SCHEMAS).pluck().all());
   const publicPlaces = new Map([...schemaPlaces].filter(([id]) => isPublic.has(id)));
   const size = Number(source.prepare("SELECT count(*) FROM Pattern").pluck().get());
-  const portions = portionsOf(source, [...schemaPlaces.keys()], size);
+  const portions = portionsOf(source, [...schemaPlaces.keys()], size, rowsAtOnce);
   const sizeAtOnce = Math.max(...portions.map((portion) => portion.size));
   const grouper = new PatternGrouper(schemaPlaces.size, size, sizeAtOnce, addPatterns);
   const rows = new PatternRows(sizeAtOnce);
@@ -92,14 +94,19 @@ interface Portion {
   readonly placeEnd: number;
 }
 
-function portionsOf(source: Database.Database, schemaIds: readonly number[], size: number): Portion[] {
+function portionsOf(
+  source: Database.Database,
+  schemaIds: readonly number[],
+  size: number,
+  rowsAtOnce: number,
+): Portion[] {
   const toPortion = (from: number, placeEnd: number, rows: number): Portion => ({
     firstId: schemaIds[from] ?? 0,
     lastId: schemaIds[placeEnd - 1] ?? 0,
     size: rows,
     placeEnd,
   });
-  if (size <= ROWS_AT_ONCE) {
+  if (size <= rowsAtOnce) {
     return [toPortion(0, schemaIds.length, size)];
   }
   const counts = new Map<number, number>();
@@ -111,7 +118,7 @@ function portionsOf(source: Database.Database, schemaIds: readonly number[], siz
   let rows = 0;
   for (const [place, id] of schemaIds.entries()) {
     const count = counts.get(id) ?? 0;
-    if (rows + count > ROWS_AT_ONCE) {
+    if (rows + count > rowsAtOnce) {
       portions.push(toPortion(from, place, rows));
       from = place;
       rows = 0;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { buildSnapshot } from "../../src/snapshot/build-snapshot.ts";
 import { decodeVin } from "../../src/snapshot/decode-vin.ts";
 import type { SnapshotData } from "../../src/snapshot/snapshot-data.ts";
 import { toSnapshotError } from "../../src/snapshot/snapshot-error.ts";
@@ -195,6 +196,27 @@ x	509	2180
 
     expect(database.prepare("SELECT count(*) FROM Wmi").pluck().get()).toBe(1);
   });
+});
+
+test("the patterns of a dump are the same however few are read at once", async () => {
+  const { rows = [] } = DUMP_TABLES["pattern"] ?? {};
+  const ofOtherSchema = rows.map(([id, , ...values]) => [Number(id) + 100, 10, ...values]);
+  const dump = formatDump({
+    ...withTable("pattern", { rows: [...ofOtherSchema, ...rows] }),
+    vinschema: { columns: ["id", "name", "tobeqced"], rows: [9, 10].map((id) => [id, "Peterbilt", null]) },
+  });
+  const path = join(directory.path, "patterns.db");
+  await importSqlDump({ name: NAME, bytes: dump.length, chunks: toAsync([Buffer.from(dump)]) }, path, () => undefined);
+  const build = (rowsAtOnce?: number): unknown => {
+    const parts: Buffer[] = [];
+    const content = buildSnapshot(path, (records) => parts.push(Buffer.from(records)), rowsAtOnce);
+    return { ...content, records: Buffer.concat(parts).toString("hex") };
+  };
+
+  const whole = build();
+
+  expect(build(1)).toEqual(whole);
+  expect(build(8)).toEqual(whole);
 });
 
 describe("a dump cannot be used", () => {
