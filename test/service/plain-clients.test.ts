@@ -29,10 +29,15 @@ beforeAll(async () => {
 
 afterAll(() => running.disposeAsync());
 
-test("the log line `listening` shows the version and both addresses", () => {
+test("the log line `listening` shows the version, both addresses and the sources", () => {
   const line = app.logger.lines.find(({ message }) => message === "listening");
 
-  expect(line?.fields).toEqual({ version: packageJson.version, grpc: app.grpcAddress, http: app.httpAddress });
+  expect(line?.fields).toMatchObject({
+    version: packageJson.version,
+    grpc: app.grpcAddress,
+    http: app.httpAddress,
+    sources: expect.arrayContaining(["snapshot"]),
+  });
 });
 
 describe.each([
