@@ -25,7 +25,17 @@ test("a rolling restart of three replicas behind a balancer loses no call", { ti
   const vpic = stack.use(await startFakeVpic());
   const startReplica = async (): Promise<ServiceProcess> => {
     const { path } = stack.use(await temporaryDirectory());
-    const env = { DATA_DIR: path, SOURCES: "vpic", VPIC_URL: vpic.url, SHUTDOWN_DELAY, SHUTDOWN_GRACE: "60s" };
+    const env = {
+      DATA_DIR: path,
+      SOURCES: "vpic",
+      VPIC_URL: vpic.url,
+      SHUTDOWN_DELAY,
+      SHUTDOWN_GRACE: "60s",
+      // All callers have the balancer's address, and a quick machine opens hundreds of connections per second.
+      CONNECTIONS_PER_ADDRESS: "unlimited",
+      RATE_LIMIT_PER_SECOND: "1000000",
+      RATE_LIMIT_BURST: "1000000",
+    };
     return stack.use(await ServiceProcess.start(env));
   };
   const replicas = await Promise.all([startReplica(), startReplica(), startReplica()]);
