@@ -4,7 +4,7 @@ import { convert, evaluate, type Converted } from "./conversions.ts";
 import { ELEMENT, ELEMENTS_ALSO_FROM_SPECS, type ErrorCode } from "./nhtsa-tables.ts";
 import type { Make, SnapshotData, Wmi } from "./snapshot-data.ts";
 import { hasPatterns, judge, type Findings, type Subject } from "./verdict.ts";
-import { pickWinners, type Item } from "./winners.ts";
+import { givenItem, pickWinners, type Item } from "./winners.ts";
 
 /** One attempt at a VIN, for one year. */
 export interface Attempt {
@@ -99,20 +99,6 @@ function addDefaults(data: SnapshotData, wmi: Wmi, items: Item[], conversions: r
       items.push(fallback);
     }
   }
-}
-
-function givenItem(elementId: number, attributeId: string, value: string): Item {
-  return {
-    elementId,
-    attributeId,
-    value,
-    isPattern: false,
-    priority: 0,
-    changedOn: 0,
-    keyRank: 0,
-    positions: 0,
-    id: 0,
-  };
 }
 
 /** Notes, of which there may be several, have no weight. */

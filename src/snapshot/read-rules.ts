@@ -9,7 +9,7 @@ import {
   type ErrorMeaning,
 } from "./nhtsa-tables.ts";
 import type { SnapshotContent } from "./snapshot-content.ts";
-import type { Item } from "./winners.ts";
+import { givenItem, type Item } from "./winners.ts";
 
 /** What NHTSA states apart from patterns. */
 type Rules = Pick<SnapshotContent, "defaults" | "descriptors" | "exceptedVins" | "errorCodes">;
@@ -46,7 +46,7 @@ export function embeddedRules(labels: ReadonlyMap<number, Labels>): Rules {
   const defaults = Object.entries(DEFAULTS).map(([vehicleTypeId, values]): [number, Item[]] => [
     Number(vehicleTypeId),
     values.map(({ elementId, attributeId, value }) =>
-      defaultItem(elementId, attributeId, value ?? labels.get(elementId)?.get(attributeId) ?? attributeId),
+      givenItem(elementId, attributeId, value ?? labels.get(elementId)?.get(attributeId) ?? attributeId),
     ),
   ]);
   return {
@@ -71,7 +71,7 @@ function readDefaults(
   for (const [vehicleTypeId, elementId, attributeId] of rows.filter(([, elementId]) => labels.has(elementId))) {
     const isNotApplicable = attributeId === NO_ROW && withLookup.has(elementId);
     const value = isNotApplicable ? NOT_APPLICABLE : (labels.get(elementId)?.get(attributeId) ?? attributeId);
-    defaults.set(vehicleTypeId, [...(defaults.get(vehicleTypeId) ?? []), defaultItem(elementId, attributeId, value)]);
+    defaults.set(vehicleTypeId, [...(defaults.get(vehicleTypeId) ?? []), givenItem(elementId, attributeId, value)]);
   }
   return defaults;
 }
@@ -89,18 +89,4 @@ function readErrorCodes(source: Database.Database): Map<number, ErrorMeaning> {
       { text: text.trim(), weight: weight ?? 0, ...(additionalText === null ? {} : { additionalText }) },
     ]),
   );
-}
-
-function defaultItem(elementId: number, attributeId: string, value: string): Item {
-  return {
-    elementId,
-    attributeId,
-    value,
-    isPattern: false,
-    priority: 0,
-    changedOn: 0,
-    keyRank: 0,
-    positions: 0,
-    id: 0,
-  };
 }

@@ -21,6 +21,21 @@ export interface Item {
   readonly id: number;
 }
 
+/** An item that comes from the WMI, the year or a default, not from a pattern. Nothing is weaker. */
+export function givenItem(elementId: number, attributeId: string, value: string): Item {
+  return {
+    elementId,
+    attributeId,
+    value,
+    isPattern: false,
+    priority: 0,
+    changedOn: 0,
+    keyRank: 0,
+    positions: 0,
+    id: 0,
+  };
+}
+
 /**
  * Picks one winner among the candidates for each variable: by the highest priority, the newest change, the first keys,
  * the lowest id, then the position in the list. All notes are kept, by id.
