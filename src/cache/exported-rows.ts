@@ -1,21 +1,38 @@
 import Database from "better-sqlite3";
 import type { DatabaseLocation } from "./database-url.ts";
+import { isOldGuess } from "./old-guess.ts";
 import { postgresOptions, type PostgresPool, type PostgresSession } from "./postgres-connection.ts";
 import type { VehicleColumn } from "./vehicle-entity.ts";
 
-/** One vehicle of the cache, as it is stored. The codes of the verdict are joined by commas. */
-export type ExportedRow = readonly [
-  vin: string,
-  make: string,
-  model: string,
-  modelYear: string,
-  bodyClass: string,
-  source: string,
-  decodedAtMs: number,
-  verdictCodes: string,
-  /** A JSON object of strings. */
-  attributes: string,
-];
+/**
+ * The stored columns of an exported vehicle, in the order of {@link ExportedRow}. Their type checks them against the
+ * entity: loading MikroORM takes longer than a small export.
+ */
+export const EXPORTED_COLUMNS = [
+  "vin",
+  "make",
+  "model",
+  "model_year",
+  "body_class",
+  "source",
+  "decoded_at",
+  "verdict_codes",
+  "verdict_text",
+  "suggested_vin",
+  "attributes",
+] as const satisfies readonly VehicleColumn[];
+
+export type ExportedColumn = (typeof EXPORTED_COLUMNS)[number];
+
+/**
+ * One vehicle of the cache, as it is stored: texts, and the time in ms since the epoch. The codes of the verdict are
+ * joined by commas, and the attributes are a JSON object of strings.
+ */
+export type ExportedRow = RowOf<typeof EXPORTED_COLUMNS>;
+
+type RowOf<Columns extends readonly ExportedColumn[]> = {
+  readonly [Index in keyof Columns]: Columns[Index] extends "decoded_at" ? number : string;
+};
 
 /**
  * Every vehicle of the cache at one moment. Read it quickly and dispose of it: while it is open, the database keeps the
@@ -33,22 +50,9 @@ export interface ExportedRows extends AsyncDisposable {
   batches(): AsyncIterable<readonly ExportedRow[]>;
 }
 
-// The names are checked against the entity by their type: loading MikroORM takes longer than a small export.
-const COLUMNS = [
-  "vin",
-  "make",
-  "model",
-  "model_year",
-  "body_class",
-  "source",
-  "decoded_at",
-  "verdict_codes",
-  "attributes",
-] as const satisfies readonly VehicleColumn[];
-
 /** Entries without a hint have 0, so they come first for their VIN. */
 const FROM_VEHICLES = "from vehicles where is_negative = 0";
-const SELECT_ROWS = `select ${COLUMNS.join(", ")} ${FROM_VEHICLES}`;
+const SELECT_ROWS = `select ${EXPORTED_COLUMNS.join(", ")} ${FROM_VEHICLES}`;
 
 /** A batch ends at the first of these limits, so that rows of any size fit into memory. Bytes are approximate. */
 const MAX_ROWS_PER_BATCH = 1_024;
@@ -181,7 +185,7 @@ async function* readPostgres(session: PostgresSession): AsyncGenerator<readonly 
   // Byte order, as in SQLite, so that the file does not depend on the database's locale.
   const order = `order by vin collate "C", model_year_hint`;
   // The sizes are read first, because a fetch can only be limited by the number of rows.
-  const size = COLUMNS.map((column) => `octet_length(${column}::text)`).join(" + ");
+  const size = EXPORTED_COLUMNS.map((column) => `octet_length(${column}::text)`).join(" + ");
   await session.query({ text: `declare row_sizes no scroll cursor for select ${size} ${FROM_VEHICLES} ${order}` });
   await session.query({ text: `declare vehicle_rows no scroll cursor for ${SELECT_ROWS} ${order}` });
   const filter = new RowFilter();
@@ -215,7 +219,9 @@ function batchLengths(sizes: readonly number[]): number[] {
   return lengths;
 }
 
-const DECODED_AT = COLUMNS.indexOf("decoded_at");
+const DECODED_AT = EXPORTED_COLUMNS.indexOf("decoded_at");
+const VERDICT_CODES = EXPORTED_COLUMNS.indexOf("verdict_codes");
+const SUGGESTED_VIN = EXPORTED_COLUMNS.indexOf("suggested_vin");
 
 /** Leaves out damaged rows, and rows with the same VIN as the one accepted before. */
 class RowFilter {
@@ -229,8 +235,16 @@ class RowFilter {
       return false;
     }
     this.#lastVin = vin;
+    if (hasOldGuess(row)) {
+      row[SUGGESTED_VIN] = "";
+    }
     return true;
   }
+}
+
+function hasOldGuess(row: readonly unknown[]): boolean {
+  const suggestedVin = String(row[SUGGESTED_VIN]);
+  return suggestedVin !== "" && isOldGuess(String(row[VERDICT_CODES]).split(",").map(Number), suggestedVin);
 }
 
 function isSound(row: readonly unknown[]): boolean {

@@ -1,5 +1,6 @@
 import type { Attributes, CachedVehicle, Decode, SourceName, VehicleQuery, View } from "../vehicle/vehicle.ts";
 import { isDecoded } from "../vehicle/vehicle.ts";
+import { isOldGuess } from "./old-guess.ts";
 import { columnOf, PROPERTIES, type VehicleProperty } from "./vehicle-entity.ts";
 
 /** The columns of the key, in the order of {@link toKey}. */
@@ -174,14 +175,6 @@ function toCodes(cell: unknown): number[] | undefined {
     return [];
   }
   return isText(cell) && VERDICT_CODES.test(cell) ? cell.split(",").map(Number) : undefined;
-}
-
-/**
- * Version 0.1.0 stores its own guesses as NHTSA's suggestions. NHTSA itself suggests a VIN only with codes 2 to 5, or
- * with a mark for unknown characters.
- */
-function isOldGuess(codes: readonly number[], suggestedVin: string): boolean {
-  return codes.includes(1) && !suggestedVin.includes("!") && !codes.some((code) => code >= 2 && code <= 5);
 }
 
 function parseAttributes(json: unknown): Attributes | undefined {

@@ -4,6 +4,7 @@ import type { Readable } from "node:stream";
 import type { Bytes, TextFormat } from "../table/read-table.ts";
 import { guessFormat, readTable, withHead } from "../table/read-table.ts";
 import type { Table } from "../table/table.ts";
+import { columnOfVins, toVinText } from "../table/vin-column.ts";
 import { UsageError } from "./command.ts";
 import { fileChunks } from "./file-chunks.ts";
 import { openParquetTable } from "./parquet-input.ts";
@@ -35,6 +36,21 @@ export async function openTable(path: string, stdin: Readable): Promise<Table> {
     throw new UsageError("Parquet cannot be read from standard input; name the file");
   }
   return openParquetTable(path);
+}
+
+/**
+ * Reads the VINs of a table, as they are written there.
+ *
+ * @param path as for {@link openTable}.
+ * @param column the name of the column with the VINs. Without it, the column is found by its name or its content.
+ * @throws TableError when it is not a table or the column is not clear; errors of the file system.
+ */
+export async function* readVins(path: string, column: string | undefined): AsyncGenerator<string> {
+  const table = await openTable(path, process.stdin);
+  const index = columnOfVins(table, column);
+  for await (const { cells } of table.rows) {
+    yield toVinText(cells[index]);
+  }
 }
 
 async function openFile(path: string): Promise<Bytes> {

@@ -7,8 +7,8 @@ import type { Row, Table } from "../table/table.ts";
 /** Rows read at a time. A reader of Parquet decodes the pages of a row group from its start. */
 const ROWS_AT_A_TIME = 20_000;
 const SAMPLE_ROWS = 1_000;
-/** Snappy is built into hyparquet. */
-const COMPRESSORS = {
+/** Those of hyparquet; Snappy is built into it. */
+export const COMPRESSORS = {
   GZIP: (bytes: Uint8Array): Uint8Array => gunzipSync(bytes),
   BROTLI: (bytes: Uint8Array): Uint8Array => brotliDecompressSync(bytes),
   ZSTD: (bytes: Uint8Array): Uint8Array => zstdDecompressSync(bytes),
@@ -16,7 +16,7 @@ const COMPRESSORS = {
 
 /** Opens a Parquet file. A nested value is one cell. */
 export async function openParquetTable(path: string): Promise<Table> {
-  const file = await openBuffer(path);
+  const file = await openParquetFile(path);
   const metadata = await parquetMetadataAsync(file);
   const rowCount = Number(metadata.num_rows);
   const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
@@ -38,7 +38,8 @@ export async function openParquetTable(path: string): Promise<Table> {
   return { columns, sample, rows: read(0, rowCount), progress: () => (rowCount === 0 ? 1 : done / rowCount) };
 }
 
-async function openBuffer(path: string): Promise<AsyncBuffer> {
+/** Opens a file for hyparquet. */
+export async function openParquetFile(path: string): Promise<AsyncBuffer> {
   const { size } = await stat(path);
   return {
     byteLength: size,

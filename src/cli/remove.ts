@@ -5,8 +5,7 @@ import { parseArguments, untilInterrupted, UsageError } from "./command.ts";
 import { openDecoder } from "./decoder.ts";
 import { count, ProgressLine } from "./progress-line.ts";
 import { readServiceArguments, SERVICE_HELP, SERVICE_OPTIONS } from "./service-client.ts";
-import { openTable } from "./open-table.ts";
-import { columnOfVins, toVinText } from "../table/vin-column.ts";
+import { readVins } from "./open-table.ts";
 
 const OPTIONS = {
   from: { type: "string" },
@@ -97,11 +96,7 @@ async function* vinsOf(
 ): AsyncGenerator<string> {
   yield* vins;
   if (from !== undefined) {
-    const table = await openTable(from, process.stdin);
-    const index = columnOfVins(table, column);
-    for await (const { cells } of table.rows) {
-      yield toVinText(cells[index]);
-    }
+    yield* readVins(from, column);
   }
 }
 

@@ -66,6 +66,8 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
         "vpic",
         NOON,
         "0",
+        decodeOf(vin).verdict.text,
+        "",
         JSON.stringify(decodeOf(vin).attributes),
       ]),
     );

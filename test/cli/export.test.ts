@@ -13,6 +13,9 @@ import { expect, test } from "vitest";
 
 import { UsageError } from "../../src/cli/command.ts";
 import { exportCommand } from "../../src/cli/export.ts";
+import { collect, noAbort, openExports } from "../export/open-exports.ts";
+import { queryParquet } from "../export/read-parquet.ts";
+import { VehicleTable } from "../export/vehicle-table.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
 type Export = ServiceImpl<typeof VehicleService>["export"];
@@ -115,6 +118,50 @@ test("https to a service without TLS names --address", async () => {
   expect([exitCode, stderr]).toEqual([1, expect.stringMatching(/check --ca and --address: https:\/\/ with TLS/)]);
 });
 
+test("--vins keeps the vehicles of a table's VINs, and says how many are missing", async () => {
+  await using table = await VehicleTable.create();
+  const [first, second, third, missing] = [
+    "1XPWD40X1ED215307",
+    "1XKWDB0X57J211825",
+    "1XP4DB9X7YN526158",
+    "1FTFW1ET5DFC10312",
+  ];
+  table.put([first, second, third].map((vin) => ({ vin })));
+  await using exports = await openExports(table);
+  await using file = await exports.create("client", noAbort());
+  const parquet = await collect(file.read());
+  await using service = await serve(async function* () {
+    yield { part: { case: "metadata" as const, value: { rowCount: 3n, sizeBytes: BigInt(parquet.length) } } };
+    yield { part: { case: "data" as const, value: parquet } };
+  });
+  await writeFile(
+    join(service.directory, "fleet.csv"),
+    `id,VIN\n1,${missing}\n2, ${third.toLowerCase()}\n3,none\n4,${first}\n`,
+  );
+
+  const wanted = ["--vins", "fleet.csv", "--address", service.address];
+  const { exitCode, stderr } = await runCli(service.directory, ...wanted, "out.parquet");
+
+  const bytes = await readFile(join(service.directory, "out.parquet"));
+  expect([exitCode, stderr]).toEqual([
+    0,
+    `fleet.csv: rows without a valid VIN: 1\nout.parquet: 2 vehicles, ${bytes.length} bytes; VINs that are not in the cache: 1\n`,
+  ]);
+  expect(await queryParquet(bytes, "select vin from $file")).toEqual([{ vin: third }, { vin: first }]);
+  expect((await readdir(service.directory)).toSorted()).toEqual(["fleet.csv", "out.parquet"]);
+});
+
+test("--vins leaves no file when the stream ends too early", async () => {
+  await using service = await serve(() => wholeExport(6n));
+  await writeFile(join(service.directory, "vins.txt"), "1XPWD40X1ED215307\n");
+
+  const wanted = ["--vins", "vins.txt", "--address", service.address];
+  const { exitCode } = await runCli(service.directory, ...wanted, "out.parquet");
+
+  expect(exitCode).toBe(1);
+  expect(await readdir(service.directory)).toEqual(["vins.txt"]);
+});
+
 test("a stream that ends too early leaves no file", async () => {
   await using service = await serve(() => wholeExport(6n));
 
@@ -136,9 +183,12 @@ test("an error of the service is printed with its code and leaves no file", asyn
   expect(await readdir(service.directory)).toEqual([]);
 });
 
-test.each([[[]], [["a.parquet", "b.parquet"]], [["--address", "nonsense", "a.parquet"]], [["--unknown", "a.parquet"]]])(
-  "wrong arguments %j are refused",
-  async (args) => {
-    await expect(exportCommand.run(args)).rejects.toBeInstanceOf(UsageError);
-  },
-);
+test.each([
+  [[]],
+  [["a.parquet", "b.parquet"]],
+  [["--address", "nonsense", "a.parquet"]],
+  [["--unknown", "a.parquet"]],
+  [["--column", "vin", "a.parquet"]],
+])("wrong arguments %j are refused", async (args) => {
+  await expect(exportCommand.run(args)).rejects.toBeInstanceOf(UsageError);
+});

@@ -38,7 +38,14 @@ function expectedRow(row: TestRow) {
     source: row.source ?? "vpic",
     verdict: row.verdictCodes ?? "0",
     attributes: JSON.stringify(row.attributes ?? {}),
+    year: yearOf(row.modelYear ?? "2014"),
+    verdict_text: row.verdictText ?? "",
+    suggested_vin: row.suggestedVin ?? "",
   };
+}
+
+function yearOf(modelYear: string): number | null {
+  return modelYear.trim() === "" || Number.isNaN(Number(modelYear)) ? null : Number(modelYear);
 }
 
 test.each([0, 1, 5, 10_000])("DuckDB, hyparquet and Polars read %i stored rows in VIN order", async (count) => {
@@ -47,6 +54,9 @@ test.each([0, 1, 5, 10_000])("DuckDB, hyparquet and Polars read %i stored rows i
     vin: vin(index),
     make: `MAKE ${index % 7}`,
     decodedAt: 1_700_000_000_000 + index,
+    modelYear: index % 5 === 0 ? "" : String(1981 + (index % 40)),
+    verdictText: `${index % 3} - a text`,
+    suggestedVin: index % 4 === 0 ? `1XPWD40X!${String(index).padStart(8, "0")}` : "",
     attributes: { EngineCylinders: String(index % 12), Note: `row ${index}` },
   }));
   table.put(rows.toReversed());
@@ -68,6 +78,8 @@ test.each(Object.entries(HOSTILE))("text with %s comes back as it was", async (_
     model: text,
     modelYear: text,
     bodyClass: text,
+    verdictText: text,
+    suggestedVin: text,
     attributes: { Note: text, [text]: "as a name" },
   };
   table.put([row, { ...row, vin: vin(2) }, { vin: vin(3) }]);
@@ -81,8 +93,13 @@ test.each(Object.entries(HOSTILE))("text with %s comes back as it was", async (_
 });
 
 describe.each([0, 3])("the columns of a file of %i rows", (count) => {
-  const STRINGS = ["vin", "make", "model", "model_year", "body_class", "source", "verdict", "attributes"];
-  const COLUMNS = [...STRINGS.slice(0, 6), "decode_time", ...STRINGS.slice(6)];
+  const COLUMNS = [
+    ...["vin", "make", "model", "model_year", "body_class", "source"].map((name) => [name, "text"] as const),
+    ["decode_time", "time"] as const,
+    ...["verdict", "attributes"].map((name) => [name, "text"] as const),
+    ["year", "integer"] as const,
+    ...["verdict_text", "suggested_vin"].map((name) => [name, "text"] as const),
+  ];
   let bytes: Buffer;
   beforeAll(async () => {
     await using table = await VehicleTable.create();
@@ -90,32 +107,65 @@ describe.each([0, 3])("the columns of a file of %i rows", (count) => {
     bytes = await exportBytes(table);
   });
 
-  test("are strings and one time in UTC to DuckDB", async () => {
+  test("are strings, a time in UTC and an integer to DuckDB", async () => {
     const columns = await queryParquet(bytes, "select column_name, column_type from (describe from $file)");
 
+    const types = { text: "VARCHAR", time: "TIMESTAMP WITH TIME ZONE", integer: "INTEGER" };
     expect(columns.map(({ column_name, column_type }) => [column_name, column_type])).toEqual(
-      COLUMNS.map((name) => [name, name === "decode_time" ? "TIMESTAMP WITH TIME ZONE" : "VARCHAR"]),
+      COLUMNS.map(([name, kind]) => [name, types[kind]]),
     );
   });
 
-  test("are strings and one time in UTC to Polars", () => {
+  test("are strings, a time in UTC and an integer to Polars", () => {
     const { schema } = pl.readParquet(bytes);
 
+    const types = { text: "String", time: "Datetime(ms,UTC)", integer: "Int32" };
     expect(Object.entries(schema).map(([name, type]) => [name, String(type)])).toEqual(
-      COLUMNS.map((name) => [name, `DataType(${name === "decode_time" ? "Datetime(ms,UTC)" : "String"})`]),
+      COLUMNS.map(([name, kind]) => [name, `DataType(${types[kind]})`]),
     );
   });
 
-  test("are compressed by ZSTD, and are never null", () => {
+  test("are compressed by ZSTD, and only the year can be null", () => {
     const { schema, row_groups } = parquetMetadata(new Uint8Array(bytes).buffer);
 
-    expect(schema.slice(1).map(({ name, logical_type }) => [name, logical_type?.type])).toEqual(
-      COLUMNS.map((name) => [name, name === "decode_time" ? "TIMESTAMP" : "STRING"]),
+    const types = { text: "BYTE_ARRAY", time: "INT64", integer: "INT32" };
+    expect(schema.slice(1).map(({ name, type, repetition_type }) => [name, type, repetition_type])).toEqual(
+      COLUMNS.map(([name, kind]) => [name, types[kind], name === "year" ? "OPTIONAL" : "REQUIRED"]),
     );
-    expect(schema.slice(1).map(({ repetition_type }) => repetition_type)).toEqual(COLUMNS.map(() => "REQUIRED"));
+    const logical = { text: "STRING", time: "TIMESTAMP", integer: undefined };
+    expect(schema.slice(1).map(({ logical_type }) => logical_type?.type)).toEqual(
+      COLUMNS.map(([, kind]) => logical[kind]),
+    );
     const codecs = row_groups.flatMap(({ columns }) => columns.map(({ meta_data }) => meta_data?.codec));
     expect(codecs).toEqual(count === 0 ? [] : COLUMNS.map(() => "ZSTD"));
   });
+});
+
+test("the year is null when the model year is not one", async () => {
+  await using table = await VehicleTable.create();
+  const modelYears = ["2014", "", "20144", "14", "two", "2014-15", " 2014"];
+  table.put(modelYears.map((modelYear, index) => ({ vin: vin(index), modelYear })));
+
+  const bytes = await exportBytes(table);
+
+  const rows = await queryParquet(bytes, "select model_year, year from $file");
+  expect(rows).toEqual(modelYears.map((each) => ({ model_year: each, year: each === "2014" ? 2014 : null })));
+});
+
+test("a guess that version 0.1.0 stored as a suggestion is left out", async () => {
+  await using table = await VehicleTable.create();
+  table.put([
+    { vin: vin(1), verdictCodes: "1,14", suggestedVin: vin(3) },
+    { vin: vin(2), verdictCodes: "1,2", suggestedVin: vin(3) },
+  ]);
+
+  const bytes = await exportBytes(table);
+
+  const rows = await queryParquet(bytes, "select vin, suggested_vin from $file");
+  expect(rows).toEqual([
+    { vin: vin(1), suggested_vin: "" },
+    { vin: vin(2), suggested_vin: vin(3) },
+  ]);
 });
 
 test("DuckDB reads an attribute from its column by name", async () => {

@@ -21,6 +21,8 @@ export interface TestRow {
   readonly isNegative?: boolean;
   readonly decodedAt?: number;
   readonly verdictCodes?: string;
+  readonly verdictText?: string;
+  readonly suggestedVin?: string;
   readonly attributes?: Readonly<Record<string, string>>;
 }
 
