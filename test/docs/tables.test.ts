@@ -58,16 +58,6 @@ test("the columns of the export are in its table, in their order", async () => {
   expect(columns).toEqual(schema.map(({ name }) => name));
 });
 
-test("every attribute that decode --full adds is in the table of attributes, in vPIC's order", async () => {
-  const { text } = await readDocument("docs/attributes.md");
-
-  const described = [...text.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name);
-
-  const { names } = chooseColumns({ full: true, names: undefined }, []);
-  const { names: usual } = chooseColumns({ full: false, names: undefined }, []);
-  expect(described).toEqual(names.filter((name) => !usual.includes(name)));
-});
-
 test("the command line's page has every command, and the columns that decode usually adds", async () => {
   const { text } = await readDocument("docs/command-line.md");
   const commands = [...text.matchAll(/^\| `([a-z]+)` \|/gm)].map(([, name]) => name);
