@@ -70,7 +70,12 @@ const COUNT_EVERY_MS = 60_000;
 
 /** Starts all parts in the order of their dependencies. If one cannot start, those before it are stopped. */
 export async function startApp(config: Config, overrides: Overrides = {}): Promise<App> {
-  const { logger = createLogger(config.logLevel), now = Date.now, stallTimeoutMs = 30_000, limits = {} } = overrides;
+  const {
+    logger = createLogger(config.logLevel, undefined, null, config.logVins),
+    now = Date.now,
+    stallTimeoutMs = 30_000,
+    limits = {},
+  } = overrides;
   const { host, freshness } = config;
   const { worker } = overrides;
   const processes = worker === undefined ? 1 : config.workers;
@@ -170,7 +175,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     new Server({
       methods,
       interceptors: createInterceptors({ guard, logger }),
-      gate: createGate(guard),
+      gate: createGate({ guard, logger }),
       overloaded: preparedRefusal({ reason: "OVERLOADED", retryAfterMs: 1_000 }),
       connections,
       maxCalls: Math.ceil(config.maxCallsInFlight / processes),

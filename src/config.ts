@@ -17,8 +17,8 @@ import {
 import type { ConnectionLimits } from "./server/connection-gate.ts";
 import type { AllowedOrigins } from "./server/cors.ts";
 import { parseOrigins } from "./server/cors.ts";
-import { LOG_LEVELS } from "./telemetry/logger.ts";
-import type { LogLevel } from "./telemetry/logger.ts";
+import { LOG_LEVELS, LOG_VINS } from "./telemetry/logger.ts";
+import type { LogLevel, LogVins } from "./telemetry/logger.ts";
 import type { FreshnessPolicy } from "./vehicle/freshness.ts";
 import type { SourceName } from "./vehicle/vehicle.ts";
 import { parseVpicUrl } from "./vpic/vpic-client.ts";
@@ -51,6 +51,8 @@ export interface Config {
   readonly logLevel: LogLevel;
   /** How long a unary call may take before it is logged as slow. */
   readonly logSlowCallsMs: number;
+  /** How much of a VIN the log may have. */
+  readonly logVins: LogVins;
   /** How long calls are still taken after a signal to stop, while health reports it. */
   readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;
@@ -100,14 +102,16 @@ export type VariableReader = <T>(name: string, defaultText: string, parse: Value
  */
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const faults: string[] = [];
+  // The short names are common: conda and shells set some of them by accident.
+  const nameOf = (name: string): string => (env[`VEHICLE_${name}`]?.trim() ? `VEHICLE_${name}` : name);
+  const textOf = (name: string): string => env[nameOf(name)]?.trim() ?? "";
   const config = readConfig((name, defaultText, parse) => {
-    // The short names are common: conda and shells set some of them by accident.
-    const text = env[`VEHICLE_${name}`]?.trim() || env[name]?.trim() || defaultText;
+    const text = textOf(name) || defaultText;
     try {
       return parse(text);
     } catch (error) {
       const expected = error instanceof Error ? error.message : "not usable";
-      faults.push(`${name}: ${foundOf(name, text)}${expected}`);
+      faults.push(`${nameOf(name)}: ${foundOf(name, text)}${expected}`);
       return parse(defaultText);
     }
   });
@@ -123,8 +127,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     faults.push(listenFault);
   }
   faults.push(...findTlsFaults(config.tls));
-  if (env["DATABASE_URL"] && env["DATABASE_URL_FILE"]) {
-    faults.push("DATABASE_URL_FILE: DATABASE_URL is set too; expected only one of them");
+  if (textOf("DATABASE_URL") !== "" && textOf("DATABASE_URL_FILE") !== "") {
+    faults.push(`${nameOf("DATABASE_URL_FILE")}: ${nameOf("DATABASE_URL")} is set too; expected only one of them`);
   }
   if (faults.length > 0) {
     throw new ConfigError(faults);
@@ -184,6 +188,7 @@ export function readConfig(read: VariableReader): Config {
     maxCallsInFlight: read("MAX_CALLS_IN_FLIGHT", "2048", parseCount),
     logLevel: read("LOG_LEVEL", "info", oneOf(LOG_LEVELS)),
     logSlowCallsMs: read("LOG_SLOW_CALLS", "1s", parseDuration),
+    logVins: read("LOG_VINS", "partial", oneOf(LOG_VINS)),
     shutdownDelayMs: read("SHUTDOWN_DELAY", "0s", parseDuration),
     shutdownGraceMs: read("SHUTDOWN_GRACE", "10s", parseDuration),
     workers: read("WORKERS", "1", parseWorkers),

@@ -6,7 +6,9 @@ import { openVehicleStore } from "./cache/open-vehicle-store.ts";
 import { ConfigError, loadConfig } from "./config.ts";
 import type { Config } from "./config.ts";
 import { openSnapshot } from "./snapshot/snapshot-source.ts";
-import { createLogger } from "./telemetry/logger.ts";
+import type { SnapshotSource } from "./snapshot/snapshot-source.ts";
+import { dataDateOf } from "./sources.ts";
+import { createLogger, openTerminalLog } from "./telemetry/logger.ts";
 import type { AuditLogger } from "./telemetry/logger.ts";
 import { VERSION } from "./version.ts";
 import { Worker } from "./worker.ts";
@@ -21,12 +23,15 @@ export async function serve(process: NodeJS.Process): Promise<void> {
   if (config === undefined) {
     return;
   }
+  const { logLevel, logVins } = config;
+  const terminal = await openTerminalLog(process.stdout);
   if (config.workers > 1 && cluster.isPrimary) {
-    await runWorkers(process, config, createLogger(config.logLevel));
+    await runWorkers(process, config, createLogger(logLevel, terminal, null, logVins));
     return;
   }
   const worker = Worker.current();
-  const logger = createLogger(config.logLevel, undefined, worker === undefined ? null : { worker: worker.number });
+  const base = worker === undefined ? null : { worker: worker.number };
+  const logger = createLogger(logLevel, terminal, base, logVins);
   await run(process, config, logger, worker);
   worker?.leave();
 }
@@ -48,8 +53,9 @@ function readConfiguration(process: NodeJS.Process): Config | undefined {
 async function runWorkers(process: NodeJS.Process, config: Config, logger: AuditLogger): Promise<void> {
   const stopRequested = nextSignal(process);
   await using stack = new AsyncDisposableStack();
+  let snapshot: SnapshotSource | undefined;
   try {
-    await prepare(config, logger, stack);
+    snapshot = await prepare(config, logger, stack);
   } catch (error) {
     reportNoStart(process, logger, error);
     return;
@@ -62,6 +68,7 @@ async function runWorkers(process: NodeJS.Process, config: Config, logger: Audit
         version: VERSION,
         ...addresses,
         sources: config.sources,
+        dataDate: dataDateOf(snapshot),
         ...(config.tls.certFile !== undefined && { tls: true }),
         workers: config.workers,
       });
@@ -81,18 +88,25 @@ async function runWorkers(process: NodeJS.Process, config: Config, logger: Audit
  * Migrates the database and unpacks the snapshot, so that the workers do not have to.
  *
  * @param stack owns the snapshot, which is unpacked again when its file changes
+ * @returns the snapshot, if it is a source
  */
-async function prepare(config: Config, logger: AuditLogger, stack: AsyncDisposableStack): Promise<void> {
+async function prepare(
+  config: Config,
+  logger: AuditLogger,
+  stack: AsyncDisposableStack,
+): Promise<SnapshotSource | undefined> {
   await (await openVehicleStore({ ...config, logger }))[Symbol.asyncDispose]();
-  if (config.sources.includes("snapshot")) {
-    const snapshot = stack.use(openSnapshot({ ...config, logger }));
-    if (config.snapshotPath === undefined) {
-      await snapshot.whenSettled();
-    } else {
-      // Unpacking NHTSA's own file takes minutes. The workers then start without it.
-      await Promise.race([snapshot.whenSettled(), pause(UNPACKING_PATIENCE_MS, undefined, { ref: false })]);
-    }
+  if (!config.sources.includes("snapshot")) {
+    return undefined;
   }
+  const snapshot = stack.use(openSnapshot({ ...config, logger }));
+  if (config.snapshotPath === undefined) {
+    await snapshot.whenSettled();
+  } else {
+    // Unpacking NHTSA's own file takes minutes. The workers then start without it.
+    await Promise.race([snapshot.whenSettled(), pause(UNPACKING_PATIENCE_MS, undefined, { ref: false })]);
+  }
+  return snapshot;
 }
 
 async function run(

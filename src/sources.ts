@@ -82,7 +82,8 @@ function asJudge(snapshot: SnapshotSource): VehicleSource {
   };
 }
 
-function dataDateOf(snapshot: SnapshotSource | undefined): string | undefined {
+/** The date of the snapshot's data; undefined when there is no snapshot, or it is not ready. */
+export function dataDateOf(snapshot: SnapshotSource | undefined): string | undefined {
   const status = snapshot?.status();
   return status?.state === "ready" ? status.dataDate : undefined;
 }

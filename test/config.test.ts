@@ -44,6 +44,18 @@ describe("loadConfig", () => {
     expect(loadConfig({ HOST: "", GRPC_PORT: " " })).toEqual(loadConfig({}));
   });
 
+  test("prefers a name with the prefix VEHICLE_, unless it is empty", () => {
+    const env = { HTTP_PORT: "1234", VEHICLE_HTTP_PORT: "8081", GRPC_PORT: "50052", VEHICLE_GRPC_PORT: "" };
+
+    expect(loadConfig(env)).toMatchObject({ httpPort: 8_081, grpcPort: 50_052 });
+    expect(faultsOf({ ...env, VEHICLE_HTTP_PORT: "many" })).toEqual([
+      expect.stringMatching(/^VEHICLE_HTTP_PORT: found "many"/),
+    ]);
+    expect(faultsOf({ VEHICLE_DATABASE_URL: "sqlite:x.db", DATABASE_URL_FILE: "/dev/null" })).toContain(
+      "DATABASE_URL_FILE: VEHICLE_DATABASE_URL is set too; expected only one of them",
+    );
+  });
+
   test("keeps the database in the data directory unless it is told otherwise", () => {
     expect(loadConfig({ DATA_DIR: "/srv/vehicles" }).databaseUrl).toBe("sqlite:/srv/vehicles/vehicles.db");
     expect(loadConfig({ DATABASE_URL: "postgres://u:p@db/vehicles" }).databaseUrl).toBe("postgres://u:p@db/vehicles");

@@ -2,6 +2,8 @@ import { randomUUID } from "node:crypto";
 import type { ContextValues } from "@connectrpc/connect";
 import { Code, ConnectError, createContextKey, createContextValues } from "@connectrpc/connect";
 import type { Caller } from "../access/access-guard.ts";
+import type { LookupPart, LookupResult } from "../vehicle/vehicle-lookup.ts";
+import type { Vin } from "../vehicle/vin.ts";
 import type { ServedMethod } from "./methods.ts";
 
 /** The header with the request id, in requests and in responses. */
@@ -40,6 +42,15 @@ export interface CallInit {
   readonly onEnd?: (call: Call) => void;
 }
 
+/** What is noted of a Lookup, for the log. */
+export interface LookupNotes {
+  readonly vin: Vin;
+  /** Undefined until there is one. */
+  readonly result: LookupResult | undefined;
+  /** How long the caller waited for each part, in ms. */
+  readonly waitedMs: Readonly<Partial<Record<LookupPart, number>>>;
+}
+
 type EndListener = (code: Code | undefined) => void;
 
 /** The abort reason after a call has ended normally. Made once: creating an error with its stack takes 4 us. */
@@ -57,10 +68,14 @@ export class Call {
   readonly authorization: string | undefined;
   /** When its headers arrived, in ms on the monotonic clock. */
   readonly startedAt: number = performance.now();
+  /** When its turn came, on the same clock; undefined before that. */
+  begunAt: number | undefined;
   /** The deadline, in ms on the monotonic clock. */
   readonly deadlineAt: number;
   /** The caller; undefined until the call is admitted. */
   caller: Caller | undefined;
+  /** The VIN that it looks up, if that is what it does. */
+  lookup: LookupNotes | undefined;
   /** The code from the error table if the call has failed; otherwise undefined. */
   errorCode: Code | undefined;
   /** Whether the request was read and passed to the interceptors and the handler. */

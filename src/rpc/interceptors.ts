@@ -6,9 +6,10 @@ import type {
   UnaryRequest,
   UnaryResponse,
 } from "@connectrpc/connect";
-import type { AccessGuard } from "../access/access-guard.ts";
+import type { AccessGuard, Refusal } from "../access/access-guard.ts";
 import { isRefusal, requireScope } from "../access/access-guard.ts";
 import type { AuditLogger, Logger } from "../telemetry/logger.ts";
+import { RefusalLog } from "../telemetry/refusal-log.ts";
 import { onBehalfOf } from "../telemetry/request-context.ts";
 import { auditCall } from "./audit.ts";
 import type { Call } from "./call.ts";
@@ -30,15 +31,23 @@ const STREAMS_RETRY_AFTER_MS = 10_000;
 /** Decides, before the request is read, whether a call is admitted; returns the error to answer with when it is not. */
 export type Gate = (call: Call) => ConnectError | undefined;
 
-/** Identifies callers, charges them for one call, and limits the open streams of callers without a token. */
-export function createGate(guard: AccessGuard): Gate {
+/**
+ * Identifies callers, charges them for one call, and limits the open streams of callers without a token. Logs from
+ * which addresses calls were refused.
+ */
+export function createGate({ guard, logger }: InterceptorsOptions): Gate {
   const openStreams = new Map<string, number>();
+  const refusals = new RefusalLog({ logger, message: "refused calls" });
+  const refuse = ({ address }: Call, refusal: Refusal): ConnectError => {
+    refusals.note(address, () => ({ reason: refusal.reason }));
+    return preparedRefusal(refusal);
+  };
   return (call) => {
     const { rule, name } = call.method;
     if (rule.scope !== "open") {
       const admitted = guard.admit(call.authorization, call.address);
       if (isRefusal(admitted)) {
-        return preparedRefusal(admitted);
+        return refuse(call, admitted);
       }
       call.caller = admitted;
     }
@@ -47,7 +56,7 @@ export function createGate(guard: AccessGuard): Gate {
     }
     const open = openStreams.get(name) ?? 0;
     if (open >= rule.maxOpenWithoutToken) {
-      return preparedRefusal({ reason: "TOO_MANY_STREAMS", retryAfterMs: STREAMS_RETRY_AFTER_MS });
+      return refuse(call, { reason: "TOO_MANY_STREAMS", retryAfterMs: STREAMS_RETRY_AFTER_MS });
     }
     openStreams.set(name, open + 1);
     call.onEnd(() => openStreams.set(name, (openStreams.get(name) ?? 1) - 1));

@@ -2,7 +2,7 @@ import { Code } from "@connectrpc/connect";
 import type { MethodImplSpec } from "@connectrpc/connect";
 import type { Call, Protocol } from "./call.ts";
 import type { ServedMethod } from "./methods.ts";
-import type { LogFields, Logger } from "../telemetry/logger.ts";
+import type { AuditLogger, LogFields } from "../telemetry/logger.ts";
 import type { CallLabels } from "../telemetry/call-metrics.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
@@ -31,7 +31,7 @@ const OWN_FAULTS: ReadonlySet<Code | undefined> = new Set([
  */
 export function observeCalls(
   metrics: Pick<Metrics, "callStarted" | "callEnded">,
-  logger: Logger,
+  logger: Pick<AuditLogger, "debug" | "info" | "isDebug">,
   slowMs: number,
 ): { readonly onCallStart: (call: Call) => void; readonly onCallEnd: (call: Call) => void } {
   const labels = new Map<ServedMethod, Map<Protocol, CallLabels>>();
@@ -64,15 +64,16 @@ export function observeCalls(
       const isSlow = durationMs >= slowMs && call.method.spec.kind === "unary";
       if (isFault || isSlow) {
         logger.info(isFault ? "call failed" : "call was slow", fieldsOf(call, durationMs));
-      } else {
+      } else if (logger.isDebug) {
         logger.debug("call ended", fieldsOf(call, durationMs));
       }
     },
   };
 }
 
+/** The times are how long the call waited for each part, in ms; those of parts that it did not use are absent. */
 function fieldsOf(call: Call, durationMs: number): LogFields {
-  const { code } = call;
+  const { code, lookup } = call;
   return {
     procedure: call.method.name,
     protocol: call.protocol,
@@ -80,6 +81,15 @@ function fieldsOf(call: Call, durationMs: number): LogFields {
     caller: call.caller?.name ?? call.address,
     code: code === undefined ? "ok" : Code[code],
     durationMs,
+    queueMs: call.begunAt === undefined ? durationMs : call.begunAt - call.startedAt,
+    ...(lookup && {
+      vin: lookup.vin,
+      source: lookup.result?.vehicle.source,
+      cached: lookup.result?.cached,
+      cacheMs: lookup.waitedMs.cache,
+      vpicMs: lookup.waitedMs.vpic,
+      snapshotMs: lookup.waitedMs.snapshot,
+    }),
   };
 }
 

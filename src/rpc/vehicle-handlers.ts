@@ -5,10 +5,11 @@ import type { Logger } from "../telemetry/logger.ts";
 import { lookupBatch } from "../vehicle/batch-lookup.ts";
 import { VinNotDecodedError } from "../vehicle/errors.ts";
 import type { SourceName, VehicleQuery, View } from "../vehicle/vehicle.ts";
-import type { LookupRequest, LookupResult, VehicleLookup } from "../vehicle/vehicle-lookup.ts";
+import type { LookupPart, LookupRequest, LookupResult, VehicleLookup } from "../vehicle/vehicle-lookup.ts";
+import type { Vin } from "../vehicle/vin.ts";
 import { parseVin } from "../vehicle/vin.ts";
 import { canCarryAny, toBatchLookupResponse } from "./batch-messages.ts";
-import type { Call } from "./call.ts";
+import type { Call, LookupNotes } from "./call.ts";
 import { callOf } from "./call.ts";
 import { streamExport } from "./export-handler.ts";
 import { parseBatch, parseMaxAge, parseQuery, parseView } from "./request-fields.ts";
@@ -69,11 +70,13 @@ export function createVehicleHandlers({
         const query = parseQuery(request, now());
         const maxAgeMs = parseMaxAge(request.maxAge);
 
-        const result = lookup.lookup(new CallLookup(callOf(values), query, view, maxAgeMs));
+        const asked = new CallLookup(callOf(values), query, view, maxAgeMs);
+
+        const result = lookup.lookup(asked);
 
         return result instanceof Promise
-          ? result.then((ready) => toResponse(ready, view), fail)
-          : toResponse(result, view);
+          ? result.then((ready) => toResponse(asked.noteResult(ready), view), fail)
+          : toResponse(asked.noteResult(result), view);
       } catch (error) {
         return fail(error);
       }
@@ -125,11 +128,13 @@ export function createVehicleHandlers({
 }
 
 /** The lookup of one call. Its signal is created on demand: a fresh hit does not need it. */
-class CallLookup implements LookupRequest {
+class CallLookup implements LookupRequest, LookupNotes {
   readonly query: VehicleQuery;
   readonly view: View;
   readonly maxAgeMs: number | undefined;
   readonly timeoutMs: number;
+  readonly waitedMs: Partial<Record<LookupPart, number>> = {};
+  result: LookupResult | undefined;
   readonly #call: Call;
 
   constructor(call: Call, query: VehicleQuery, view: View, maxAgeMs: number | undefined) {
@@ -138,10 +143,24 @@ class CallLookup implements LookupRequest {
     this.view = view;
     this.maxAgeMs = maxAgeMs;
     this.timeoutMs = call.timeoutMs();
+    call.lookup = this;
+  }
+
+  get vin(): Vin {
+    return this.query.vin;
   }
 
   get signal(): AbortSignal {
     return this.#call.signal;
+  }
+
+  onPart(part: LookupPart, startedAt: number): void {
+    this.waitedMs[part] = (this.waitedMs[part] ?? 0) + performance.now() - startedAt;
+  }
+
+  noteResult(result: LookupResult): LookupResult {
+    this.result = result;
+    return result;
   }
 }
 

@@ -1,5 +1,6 @@
 import { toCallerAddress } from "../access/caller-address.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { RefusalLog } from "../telemetry/refusal-log.ts";
 
 /** The connection limits of a listener. */
 export interface ConnectionLimits {
@@ -32,27 +33,17 @@ interface GateSocket {
 }
 
 const WINDOW_MS = 10_000;
-const WARN_EVERY_MS = 10_000;
-/**
- * Maximum number of addresses whose refused connections are counted, so that a flood from many addresses takes little
- * memory.
- */
-const MAX_COUNTED_ADDRESSES = 1_000;
 
 /** Counts connections by address, in memory bounded by the open ones and those of the last 20 s. */
 export class ConnectionGate {
   readonly #limits: ConnectionLimits;
-  readonly #logger: Pick<Logger, "warn">;
   readonly #now: () => number;
   readonly #open = new Map<string, number>();
   #openInAll = 0;
   /** When the admitted connections of each address came, the latest last. */
   readonly #arrivals = new Map<string, number[]>();
   #sweptAt: number;
-  #refused = 0;
-  /** Refused since the last warning, by address. */
-  readonly #refusedSince = new Map<string, number>();
-  #warnedAt = -Infinity;
+  readonly #refusals: RefusalLog;
 
   constructor({ limits = {}, processes = 1, logger, now = () => performance.now() }: ConnectionGateOptions) {
     const { maxOpen, maxOpenPerAddress, maxNewPerAddress } = { ...DEFAULT_LIMITS, ...limits };
@@ -61,7 +52,8 @@ export class ConnectionGate {
       maxOpenPerAddress: Math.ceil(maxOpenPerAddress / processes),
       maxNewPerAddress: Math.ceil(maxNewPerAddress / processes),
     };
-    this.#logger = logger;
+    const message = "refused connections: too many from one address or in total";
+    this.#refusals = new RefusalLog({ logger, message, now });
     this.#now = now;
     this.#sweptAt = now();
   }
@@ -73,7 +65,7 @@ export class ConnectionGate {
 
   /** How many connections were refused since the start. */
   get refused(): number {
-    return this.#refused;
+    return this.#refusals.count;
   }
 
   /**
@@ -90,7 +82,7 @@ export class ConnectionGate {
     const isWithinLimits =
       this.#openInAll < this.#limits.maxOpen && open < this.#limits.maxOpenPerAddress && this.#takeArrival(address);
     if (!isWithinLimits) {
-      this.#countRefused(address);
+      this.#refusals.note(address, () => ({ open: this.#openInAll }));
       return false;
     }
     this.#openInAll++;
@@ -129,29 +121,6 @@ export class ConnectionGate {
         this.#arrivals.delete(address);
       }
     }
-  }
-
-  /** Logs the first refused connection at once, then a summary at most every 10 s. */
-  #countRefused(address: string): void {
-    this.#refused++;
-    const refused = this.#refusedSince.get(address) ?? 0;
-    if (refused > 0 || this.#refusedSince.size < MAX_COUNTED_ADDRESSES) {
-      this.#refusedSince.set(address, refused + 1);
-    }
-    const now = this.#now();
-    if (now - this.#warnedAt < WARN_EVERY_MS) {
-      return;
-    }
-    this.#warnedAt = now;
-    const [worst] = [...this.#refusedSince].toSorted(([, one], [, other]) => other - one);
-    this.#logger.warn("refused connections: too many from one address or in total", {
-      address: worst?.[0],
-      count: worst?.[1],
-      addresses: this.#refusedSince.size,
-      refusedInAll: this.#refused,
-      open: this.#openInAll,
-    });
-    this.#refusedSince.clear();
   }
 
   #leave(address: string): void {

@@ -43,6 +43,8 @@ export async function answerAsCall(
     timeoutMs: undefined,
     onEnd: host.onCallEnd,
   });
+  // The request has already had its turn.
+  call.begunAt = call.startedAt;
   host.onCallStart(call);
   exchange.onClose(() => endCall(exchange, call));
   try {

@@ -262,7 +262,9 @@ class PlainCall implements Waiting, Watched {
 
   #fail(error: unknown): void {
     const { requestId } = this.#exchange;
-    this.#logger.error("request failed", { requestId, path: this.#exchange.path, err: error });
+    // Without the segment that has the VIN in vPIC's paths.
+    const path = this.#exchange.path.split("/").slice(0, 4).join("/");
+    this.#logger.error("request failed", { requestId, path, err: error });
     if (this.#exchange.hasAnswered) {
       this.cut();
     } else {

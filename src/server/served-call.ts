@@ -122,7 +122,9 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
       return;
     }
     this.#hasBegun = true;
-    if (performance.now() >= this.deadlineAt) {
+    const now = performance.now();
+    this.call.begunAt = now;
+    if (now >= this.deadlineAt) {
       this.expire();
       return;
     }

@@ -1,3 +1,4 @@
+import type { Writable } from "node:stream";
 import { pino } from "pino";
 import { toLoggedError } from "./logged-error.ts";
 import { currentRequestId } from "./request-context.ts";
@@ -15,6 +16,8 @@ export interface Logger {
 
 /** A logger that also records who did what. */
 export interface AuditLogger extends Logger {
+  /** Whether `debug` writes anything, for callers whose fields take time to collect. */
+  readonly isDebug: boolean;
   /** Writes at every log level, as `info`. */
   audit(message: string, fields?: LogFields): void;
 }
@@ -25,17 +28,34 @@ export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 /** The lowest level that is written. Audit lines are written at every level. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** How much of a VIN is written. */
+export const LOG_VINS = ["full", "partial", "off"] as const;
+
+/** `partial` hides the serial number, which is what identifies a single vehicle. */
+export type LogVins = (typeof LOG_VINS)[number];
+
+/** The first characters of a VIN: maker, attributes, check digit, model year and plant. */
+const WITHOUT_SERIAL = 11;
+
+/** Receives the lines of a logger. */
+export interface LogDestination {
+  write(line: string): void;
+}
+
 /**
  * Creates a logger that writes one JSON object per line, with `level` as a word and `time` in ISO 8601. Lines logged
  * for a request have its `requestId`.
  *
- * @param destination receives the lines. Default: standard output.
+ * @param destination Default: standard output.
  * @param base fields of every line. Default: none.
+ * @param vins how much of the field `vin` is written. Audit lines have to say what was removed: they have the full VIN
+ *   with `partial`, too. Default: `partial`.
  */
 export function createLogger(
   level: LogLevel,
-  destination?: { write(line: string): void },
+  destination?: LogDestination,
   base: LogFields | null = null,
+  vins: LogVins = "partial",
 ): AuditLogger {
   const options = {
     level,
@@ -45,16 +65,46 @@ export function createLogger(
       return requestId === undefined ? {} : { requestId };
     },
     timestamp: (): string => `,"time":"${new Date().toISOString()}"`,
-    serializers: { err: (error: unknown) => toLoggedError(error) },
+    serializers: {
+      err: (error: unknown) => toLoggedError(error),
+      vin: (vin: unknown) => toLoggedVin(vin, vins),
+    },
     formatters: { level: (label: string): { level: string } => ({ level: label }) },
   };
   const target = destination === undefined ? pino(options) : pino(options, destination);
-  const always = target.child({}, { level: "info" });
+  const auditedVins = vins === "partial" ? "full" : vins;
+  const always = target.child(
+    {},
+    { level: "info", serializers: { vin: (vin: unknown) => toLoggedVin(vin, auditedVins) } },
+  );
   return {
+    isDebug: level === "debug",
     debug: (message, fields = {}) => target.debug(fields, message),
     info: (message, fields = {}) => target.info(fields, message),
     warn: (message, fields = {}) => target.warn(fields, message),
     error: (message, fields = {}) => target.error(fields, message),
     audit: (message, fields = {}) => always.info(fields, message),
   };
+}
+
+/** Lines for people to read, when the stream is a terminal. Otherwise undefined, and the lines stay JSON. */
+export async function openTerminalLog(
+  stream: Writable & { readonly isTTY?: boolean },
+): Promise<LogDestination | undefined> {
+  if (!stream.isTTY) {
+    return undefined;
+  }
+  // Loaded only here: nothing else needs it.
+  const { default: pretty } = await import("pino-pretty");
+  return pretty({ destination: stream, translateTime: "SYS:HH:MM:ss.l", singleLine: true });
+}
+
+/** The part of a VIN that may be written; undefined leaves the field out. */
+function toLoggedVin(vin: unknown, vins: LogVins): unknown {
+  if (vins === "off") {
+    return undefined;
+  }
+  return vins === "partial" && typeof vin === "string"
+    ? vin.slice(0, WITHOUT_SERIAL) + "*".repeat(Math.max(0, vin.length - WITHOUT_SERIAL))
+    : vin;
 }

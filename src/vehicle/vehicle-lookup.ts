@@ -3,9 +3,12 @@ import type { Fleet } from "./fleet.ts";
 import { judgeFreshness } from "./freshness.ts";
 import type { Freshness, FreshnessPolicy } from "./freshness.ts";
 import { SingleFlight } from "./single-flight.ts";
-import type { CachedVehicle, Decode, VehicleQuery, VehicleSource, VehicleStore, View } from "./vehicle.ts";
+import type { CachedVehicle, Decode, SourceName, VehicleQuery, VehicleSource, VehicleStore, View } from "./vehicle.ts";
 import { isDecoded } from "./vehicle.ts";
 import type { Vin } from "./vin.ts";
+
+/** A part that a caller waits for. */
+export type LookupPart = "cache" | SourceName;
 
 /** A query and the caller's conditions. */
 export interface LookupRequest {
@@ -19,6 +22,13 @@ export interface LookupRequest {
   readonly signal: AbortSignal;
   /** Whether the decode continues when the caller has gone. Default: true. */
   readonly keep?: boolean | undefined;
+  /**
+   * Called when the caller has waited for a part. Default: nothing.
+   *
+   * @param startedAt when it began, in ms on the monotonic clock.
+   * @param error why the part had no answer; undefined when it had one, or the caller's patience ended.
+   */
+  onPart?(part: LookupPart, startedAt: number, error?: unknown): void;
 }
 
 /** A vehicle and where it came from. */
@@ -83,10 +93,11 @@ export class VehicleLookup {
    *   and no source can answer now; the reason of the request's signal when aborted.
    */
   lookup(request: LookupRequest): LookupResult | Promise<LookupResult> {
+    const startedAt = performance.now();
     const found = this.#options.store.find(request.query, request.view);
     return found instanceof Promise
-      ? found.then((entry) => this.#answer(request, entry))
-      : this.#answer(request, found);
+      ? found.then((entry) => this.#answer(request, entry, startedAt))
+      : this.#answer(request, found, startedAt);
   }
 
   /** Removes the VIN's entries from the cache; returns whether there were any. */
@@ -136,7 +147,12 @@ export class VehicleLookup {
     throw new NoSourceAvailableError(soonestRetry(faults), { cause: new AggregateError(faults) });
   }
 
-  #answer(request: LookupRequest, found: CachedVehicle | undefined): LookupResult | Promise<LookupResult> {
+  #answer(
+    request: LookupRequest,
+    found: CachedVehicle | undefined,
+    startedAt: number,
+  ): LookupResult | Promise<LookupResult> {
+    request.onPart?.("cache", startedAt);
     const entry = ofSameVin(request.query, found);
     return this.fromCache(request, entry) ?? this.fromSources(request, entry);
   }
@@ -152,10 +168,15 @@ export class VehicleLookup {
     faults: unknown[],
   ): Promise<Decode | undefined> {
     const patienceMs = this.#patienceFor(source, request.timeoutMs);
+    const startedAt = performance.now();
     try {
       const question = this.#ask(source, request, known);
-      return await withinPatience(question, patienceMs);
+      const decode = await withinPatience(question, patienceMs);
+      request.onPart?.(source.name, startedAt);
+
+      return decode;
     } catch (error) {
+      request.onPart?.(source.name, startedAt, error);
       request.signal.throwIfAborted();
       this.#options.onSourceFault(source, error);
       faults.push(error);

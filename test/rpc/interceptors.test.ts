@@ -66,6 +66,20 @@ describe("with tokens", () => {
   });
 });
 
+test("refused callers are logged with their address and the reason, at once and then as a count", async () => {
+  await using stub = await startGuardedStub();
+
+  await errorOf(clientOf(stub).lookup({ vin: VIN }));
+  await errorOf(clientOf(stub).lookup({ vin: VIN }));
+
+  expect(stub.logger.lines.filter(({ message }) => message === "refused calls")).toEqual([
+    expect.objectContaining({
+      level: "warn",
+      fields: { address: "127.0.0.1", count: 1, addresses: 1, refusedInAll: 1, reason: "TOKEN_MISSING" },
+    }),
+  ]);
+});
+
 test("without tokens every caller may do everything, identified by address", async () => {
   await using stub = await startGuardedStub({ tokens: undefined });
   const client = clientOf(stub);

@@ -43,7 +43,9 @@ async function start(tokens: typeof someTokens | undefined): Promise<{ server: T
   ]);
   const interceptors = createInterceptors({ guard, logger });
   // Streams that wait take no place.
-  const server = running.use(await startTestServer(methods, { interceptors, gate: createGate(guard), maxCalls: 1 }));
+  const server = running.use(
+    await startTestServer(methods, { interceptors, gate: createGate({ guard, logger }), maxCalls: 1 }),
+  );
   return { server, client: running.use(new EchoHttp2(server.address)) };
 }
 

@@ -48,7 +48,7 @@ export async function startServer({ services, rules, tls }: TestServerOptions): 
         { ...METHOD_RULES, ...rules },
       ),
       interceptors: createInterceptors({ guard, logger }),
-      gate: createGate(guard),
+      gate: createGate({ guard, logger }),
       overloaded: preparedRefusal({ reason: "OVERLOADED", retryAfterMs: 1_000 }),
       connections: new ConnectionGate({ logger }),
       logger,

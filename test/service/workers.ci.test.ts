@@ -34,6 +34,11 @@ describe("a service with two workers", { timeout: HANG_MS }, () => {
 
     expect(answers.map(({ vin }) => vin)).toEqual(VINS);
     expect(exitCode).toBe(0);
+    expect(service.log.find(({ msg }) => msg === "listening")).toMatchObject({
+      workers: 2,
+      sources: ["snapshot"],
+      dataDate: expect.stringMatching(/^\d{4}-\d{2}/),
+    });
     const messages = service.log.map(
       ({ msg, worker }) => `${typeof worker === "number" ? worker : "primary"}: ${String(msg)}`,
     );

@@ -48,7 +48,7 @@ export async function startGuardedStub(options: GuardedStubOptions = {}): Promis
     ...server,
     logger,
     interceptors: createInterceptors({ guard, logger: given ?? logger }),
-    gate: createGate(guard),
+    gate: createGate({ guard, logger }),
   });
   return { ...running, grpcAddress: running.address, httpAddress: running.address, service, clock };
 }

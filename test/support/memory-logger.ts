@@ -9,6 +9,7 @@ interface Line {
 /** A logger that keeps its lines for a test to read. */
 export class MemoryLogger implements AuditLogger {
   readonly lines: Line[] = [];
+  readonly isDebug = true;
 
   debug(message: string, fields: LogFields = {}): void {
     this.lines.push({ level: "debug", message, fields });

@@ -91,7 +91,7 @@ export async function serve({
   const server = new Server({
     methods,
     interceptors: createInterceptors({ guard, logger }),
-    gate: createGate(guard),
+    gate: createGate({ guard, logger }),
     overloaded: preparedRefusal({ reason: "OVERLOADED", retryAfterMs: 1_000 }),
     connections: gate,
     logger,

@@ -1,10 +1,12 @@
+import { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 
 import Database from "better-sqlite3";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 
-import type { LogLevel } from "../../src/telemetry/logger.ts";
-import { createLogger, LOG_LEVELS } from "../../src/telemetry/logger.ts";
+import type { LogLevel, LogVins } from "../../src/telemetry/logger.ts";
+import { createLogger, LOG_LEVELS, openTerminalLog } from "../../src/telemetry/logger.ts";
 import { onBehalfOf } from "../../src/telemetry/request-context.ts";
 import { connect } from "../support/postgres.ts";
 import { createSharedDatabase } from "../support/shared.ts";
@@ -37,6 +39,37 @@ test("audit lines are written at every level, silent too", () => {
   expect(lines).toMatchObject(
     LOG_LEVELS.map((level: LogLevel) => ({ level: "info", msg: "audit", level_set: level, time: expect.any(String) })),
   );
+});
+
+test.each<[LogVins, string | undefined, string | undefined]>([
+  ["full", "1XPWD40X1ED215307", "1XPWD40X1ED215307"],
+  ["partial", "1XPWD40X1ED******", "1XPWD40X1ED215307"],
+  ["off", undefined, undefined],
+])("with LOG_VINS=%s lines have the VIN %s, and audit lines %s", (vins, vin, audited) => {
+  const lines: Record<string, unknown>[] = [];
+  const logger = createLogger("info", { write: (line) => lines.push(JSON.parse(line)) }, null, vins);
+
+  logger.info("call was slow", { vin: "1XPWD40X1ED215307" });
+  logger.audit("audit", { vin: "1XPWD40X1ED215307" });
+
+  expect(lines.map((line) => line["vin"])).toEqual([vin, audited]);
+});
+
+test("a terminal gets lines for people, and everything else JSON", async () => {
+  let text = "";
+  const write = (chunk: Buffer, _: unknown, done: () => void): void => {
+    text += chunk.toString();
+    done();
+  };
+  const terminal = Object.assign(new Writable({ write }), { isTTY: true });
+
+  const log = await openTerminalLog(terminal);
+  createLogger("info", log).info("listening", { grpc: "127.0.0.1:50051" });
+
+  await vi.waitFor(() =>
+    expect(stripVTControlCharacters(text)).toMatch(/INFO: listening \{"grpc":"127.0.0.1:50051"\}/),
+  );
+  expect(await openTerminalLog(Object.assign(terminal, { isTTY: false }))).toBe(undefined);
 });
 
 test("lines name the request on whose behalf they are written, unless they name another one", async () => {
