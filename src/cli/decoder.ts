@@ -6,7 +6,6 @@ import { RetryInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { View as ViewMessage } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { loadConfig } from "../config.ts";
-import { openLookup } from "../open-lookup.ts";
 import { parseQuery } from "../rpc/request-fields.ts";
 import type { Answer, Decoder, Query } from "../table/decode-table.ts";
 import { createLocalDecoder } from "../table/local-decoder.ts";
@@ -14,7 +13,7 @@ import { createLogger } from "../telemetry/logger.ts";
 import type { VehicleQuery, View } from "../vehicle/vehicle.ts";
 import { parseVin } from "../vehicle/vin.ts";
 import type { ServiceArguments } from "./service-client.ts";
-import { openServiceClient } from "./service-client.ts";
+import { isOfConnection, openServiceClient } from "./service-client.ts";
 
 /** Decodes VINs and removes them from the cache, through a running service or in this process. */
 export interface OpenDecoder extends Decoder, AsyncDisposable {
@@ -31,6 +30,8 @@ async function openLocalDecoder(): Promise<OpenDecoder> {
   const config = loadConfig(process.env);
   const isLevelSet = (process.env["LOG_LEVEL"] ?? "").trim() !== "";
   const logger = createLogger(isLevelSet ? config.logLevel : "warn", process.stderr);
+  // The databases take a second to load, and commands with --address need none.
+  const { openLookup } = await import("../open-lookup.ts");
   const open = await openLookup(config, { logger });
   return {
     ...createLocalDecoder(open.lookup, { requestId: "", procedure: "decode", logger }),
@@ -41,22 +42,28 @@ async function openLocalDecoder(): Promise<OpenDecoder> {
 
 async function openRemoteDecoder(service: ServiceArguments): Promise<OpenDecoder> {
   const client = await openServiceClient(service);
+  const retries = new Retries();
   return {
-    decode: (queries, view, signal) => decodeRemotely(client, queries, view, signal),
+    decode: (queries, view, signal) => decodeRemotely(client, retries, queries, view, signal),
     remove: (vin, signal) =>
-      withRetries(signal, async () => (await client.remove({ vin: parseVin(vin) }, { signal })).removed),
+      retries.run(signal, async () => {
+        const { removed } = await client.remove({ vin: parseVin(vin) }, { signal });
+        retries.hasAnswered = true;
+        return removed;
+      }),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 
 async function decodeRemotely(
   client: Client<typeof VehicleService>,
+  retries: Retries,
   queries: readonly Query[],
   view: View,
   signal: AbortSignal,
 ): Promise<Answer[]> {
   const answers: (Answer | undefined)[] = queries.map(findFault);
-  await withRetries(signal, async () => {
+  await retries.run(signal, async () => {
     // A retry asks only for what the attempts before it have not answered.
     const open = [...answers.keys()].filter((index) => answers[index] === undefined);
     if (open.length === 0) {
@@ -67,6 +74,7 @@ async function decodeRemotely(
       view: view === "full" ? ViewMessage.FULL : ViewMessage.BASIC,
     };
     for await (const { index, result } of client.batchLookup(request, { signal })) {
+      retries.hasAnswered = true;
       const place = open[index];
       if (place !== undefined && result.case !== undefined) {
         answers[place] = result.case === "vehicle" ? { vehicle: result.value } : { fault: result.value.message };
@@ -94,24 +102,37 @@ function toQueryMessage({ vin, modelYear }: VehicleQuery | Query = { vin: "" }):
 const ATTEMPTS = 8;
 const FIRST_PAUSE_MS = 250;
 
-/** Repeats refused work: for as long as the rate limit is exceeded, and a few times while the service is unavailable. */
-async function withRetries<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  for (let failures = 0; ;) {
-    try {
-      return await work();
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof ConnectError)) {
-        throw error;
+/** Repeats work that a service has refused or broken off. All calls can be repeated. */
+class Retries {
+  /** Whether the service has answered anything. */
+  hasAnswered = false;
+
+  /** For as long as the rate limit is exceeded, and a few times while the service is unavailable. */
+  async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    for (let failures = 0; ;) {
+      try {
+        return await work();
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof ConnectError)) {
+          throw error;
+        }
+        const retryAfterMs = retryAfterMsOf(error);
+        const isPaced = error.code === Code.ResourceExhausted && retryAfterMs !== undefined;
+        failures += isPaced ? 0 : 1;
+        if (!isPaced && (!this.#mayPass(error) || failures === ATTEMPTS)) {
+          throw error;
+        }
+        await setTimeout(retryAfterMs ?? FIRST_PAUSE_MS * 2 ** failures, undefined, { signal });
       }
-      const retryAfterMs = retryAfterMsOf(error);
-      const isPaced = error.code === Code.ResourceExhausted && retryAfterMs !== undefined;
-      failures += isPaced ? 0 : 1;
-      if (!isPaced && (error.code !== Code.Unavailable || failures === ATTEMPTS)) {
-        throw error;
-      }
-      await setTimeout(retryAfterMs ?? FIRST_PAUSE_MS * 2 ** failures, undefined, { signal });
     }
+  }
+
+  /** Where nothing has answered yet, the address is probably wrong. */
+  #mayPass(error: ConnectError): boolean {
+    const isService = !isOfConnection(error);
+    this.hasAnswered ||= isService;
+    return isService ? error.code === Code.Unavailable : this.hasAnswered;
   }
 }
 

@@ -84,15 +84,29 @@ export async function openServiceClient({
   return createClient(VehicleService, transport);
 }
 
+/** The codes of refused and lost connections, and of addresses at which something else answers. */
+const CONNECTION_CODES = new Set([Code.Unavailable, Code.Aborted, Code.Canceled, Code.Internal]);
+
+/** Whether an error is of TCP, TLS, HTTP or a proxy. Errors of the service have details. */
+export function isOfConnection({ code, details }: ConnectError): boolean {
+  return details.length === 0 && CONNECTION_CODES.has(code);
+}
+
 /** An error for the user, in one line. */
 export function describeFault(error: unknown): string {
   if (error instanceof ConnectError) {
-    // Errors of the service have details; this one is of TLS or HTTP.
-    const isOfTransport = error.code === Code.Internal && error.details.length === 0;
-    const hint = isOfTransport ? "; check --ca and --address: https:// with TLS, http:// or host:port without" : "";
-    return `${error.rawMessage.trim()} (${Code[error.code]})${hint}`;
+    return `${error.rawMessage.trim()} (${Code[error.code]})${hintFor(error)}`;
   }
   return error instanceof Error ? error.message : String(error);
+}
+
+function hintFor(error: ConnectError): string {
+  if (!isOfConnection(error)) {
+    return "";
+  }
+  return error.code === Code.Unavailable
+    ? "; check that the service runs at this address"
+    : "; check --ca and --address: https:// with TLS, http:// or host:port without";
 }
 
 function withToken(secret: string): Interceptor {
