@@ -76,8 +76,6 @@ export class Call {
   caller: Caller | undefined;
   /** The VIN that it looks up, if that is what it does. */
   lookup: LookupNotes | undefined;
-  /** The code from the error table if the call has failed; otherwise undefined. */
-  errorCode: Code | undefined;
   /** Whether the request was read and passed to the interceptors and the handler. */
   hasReachedHandler = false;
   /** Whether the request message was compressed. */

@@ -8,7 +8,7 @@ import { detail, encode, errorInfo, retryInfo, typeNameOf } from "./error-detail
 import type { KnownError, ProtocolReason, Reason } from "./error-table.ts";
 import { ERROR_TABLE, isKnownError } from "./error-table.ts";
 
-/** The reasons of ConnectErrors without details. Connect and our codec throw them for requests that they reject. */
+/** The reasons of ConnectErrors without details, which reject requests that cannot be read. */
 const REASON_OF_CODE: Readonly<Partial<Record<Code, ProtocolReason>>> = {
   [Code.InvalidArgument]: "MALFORMED_REQUEST",
   [Code.ResourceExhausted]: "MESSAGE_TOO_LARGE",
@@ -17,9 +17,6 @@ const REASON_OF_CODE: Readonly<Partial<Record<Code, ProtocolReason>>> = {
   [Code.DeadlineExceeded]: "DEADLINE_EXCEEDED",
   [Code.Internal]: "INTERNAL",
 };
-
-/** Messages of Connect's INTERNAL errors that mean the request cannot be read. */
-const MALFORMED_REQUEST = /^(parse binary:|decompression failed$|received compressed envelope, )/;
 
 const NO_METADATA: Readonly<Record<string, string>> = {};
 /** The header that HTTP requires with a 401. */
@@ -85,11 +82,6 @@ export function toConnectError(error: unknown, context: ErrorContext): ConnectEr
   return told;
 }
 
-/** The code that a caller receives for an error. Logs nothing. */
-export function codeOf(error: unknown): Code {
-  return describeKnown(error)?.code ?? Code.Internal;
-}
-
 /** Whether an error already has a RequestInfo. */
 function namesRequest({ details }: ConnectError): boolean {
   return details.some((each) => typeNameOf(each) === RequestInfoSchema.typeName);
@@ -117,9 +109,6 @@ function describeKnown(error: unknown): ErrorDescription | undefined {
 }
 
 function describeConnectError(error: ConnectError): ErrorDescription {
-  if (error.code === Code.Internal && MALFORMED_REQUEST.test(error.rawMessage)) {
-    return describe("MALFORMED_REQUEST");
-  }
   const reason = REASON_OF_CODE[error.code];
   if (reason !== undefined && error.details.length === 0) {
     const { metadata, ...description } = describe(reason, { message: error.rawMessage });

@@ -1,11 +1,4 @@
-import type {
-  ConnectError,
-  Interceptor,
-  StreamRequest,
-  StreamResponse,
-  UnaryRequest,
-  UnaryResponse,
-} from "@connectrpc/connect";
+import type { ConnectError, StreamRequest, StreamResponse, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
 import type { AccessGuard, Refusal } from "../access/access-guard.ts";
 import { isRefusal, requireScope } from "../access/access-guard.ts";
 import type { AuditLogger, Logger } from "../telemetry/logger.ts";
@@ -66,9 +59,7 @@ export function createGate({ guard, logger }: InterceptorsOptions): Gate {
 
 /** Converts an error to the one that the caller receives. */
 export function describeTo(call: Call, error: unknown, logger: Logger): ConnectError {
-  const described = toConnectError(error, { requestId: call.id, procedure: call.method.name, logger });
-  call.errorCode = described.code;
-  return described;
+  return toConnectError(error, { requestId: call.id, procedure: call.method.name, logger });
 }
 
 /** Maps errors by the error table. Lines logged during the call have its request id. */
@@ -185,12 +176,4 @@ export type CallInterceptor = (next: Handle) => Handle;
 /** Composes interceptors around a handler, the first one outermost. */
 export function compose(handler: Handle, interceptors: readonly CallInterceptor[]): Handle {
   return interceptors.reduceRight<Handle>((next, interceptor) => interceptor(next), handler);
-}
-
-/** An interceptor for Connect's own handlers. */
-export function toConnectInterceptor(interceptor: CallInterceptor): Interceptor {
-  return (next) => {
-    const handle = interceptor(next);
-    return async (request) => await handle(request);
-  };
 }

@@ -1,18 +1,17 @@
-import { gunzipSync } from "node:zlib";
 import type { ConnectError } from "@connectrpc/connect";
-import { compressedFlag, encodeEnvelope } from "@connectrpc/connect/protocol";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import {
   codeToHttpStatus,
   endStreamFlag,
-  endStreamFromJson,
   endStreamToJson,
   errorToJsonBytes,
 } from "@connectrpc/connect/protocol-connect";
-import { findTrailerError, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import { trailerFlag, trailerParse, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
+import { isPreparedRefusal } from "../rpc/describe-error.ts";
 
-/** The form of an error: HTTP status and JSON, or the last envelope of the body. */
-export type ErrorForm = "unary" | "stream" | "grpc-web";
+/** How requests and answers are written: the message as the body, or messages with headers of their own. */
+export type Form = "unary" | "stream" | "grpc-web";
 
 /** A complete answer that consists of an error. */
 export interface ErrorAnswer {
@@ -21,16 +20,28 @@ export interface ErrorAnswer {
   readonly body: Uint8Array;
 }
 
-/** The size of an envelope's header: flags and length. */
-const ENVELOPE_BYTES = 5;
 const NOTHING = new Uint8Array();
 
+/** Encoded prepared refusals, by content type. */
+const prepared = new WeakMap<ConnectError, Map<string, ErrorAnswer>>();
+
 /**
- * Encodes an answer that consists of an error.
+ * Encodes an answer that consists of an error. A prepared refusal is encoded once for each content type.
  *
- * @param contentType the content type of the request; streams are answered with the same
+ * @param contentType of an answer without an error in this form
  */
-export function encodeError(error: ConnectError, form: ErrorForm, contentType: string): ErrorAnswer {
+export function encodeError(error: ConnectError, form: Form, contentType: string): ErrorAnswer {
+  if (!isPreparedRefusal(error)) {
+    return encode(error, form, contentType);
+  }
+  const known = prepared.get(error) ?? new Map<string, ErrorAnswer>();
+  prepared.set(error, known);
+  const answer = known.get(contentType) ?? encode(error, form, contentType);
+  known.set(contentType, answer);
+  return answer;
+}
+
+function encode(error: ConnectError, form: Form, contentType: string): ErrorAnswer {
   if (form === "grpc-web") {
     const trailers = Object.fromEntries(setTrailerStatus(new Headers(), error));
     return { status: 200, headers: { ...trailers, "content-type": contentType }, body: NOTHING };
@@ -49,36 +60,12 @@ export function encodeError(error: ConnectError, form: ErrorForm, contentType: s
       };
 }
 
-/** Encodes the last envelope of a stream that fails. */
-export function encodeEnd(form: "stream" | "grpc-web", trailer: Headers, error: ConnectError): Uint8Array {
+/** Encodes the end of an answer with messages: its trailers, and its error if it failed. */
+export function encodeEnd(form: "stream" | "grpc-web", trailer: Headers, error?: ConnectError): Uint8Array {
   return form === "stream"
     ? encodeEnvelope(
         endStreamFlag,
         new TextEncoder().encode(JSON.stringify(endStreamToJson(trailer, error, undefined))),
       )
     : encodeEnvelope(trailerFlag, trailerSerialize(setTrailerStatus(trailer, error)));
-}
-
-/**
- * The error in the last envelope of a stream; undefined for success or any other envelope.
- *
- * @param chunk one envelope, as Connect's handlers produce it
- */
-export function readEndError(
-  form: "stream" | "grpc-web",
-  chunk: Uint8Array,
-): { readonly error: ConnectError; readonly trailer: Headers } | undefined {
-  const [flags = 0] = chunk;
-  if ((flags & (form === "stream" ? endStreamFlag : trailerFlag)) === 0) {
-    return undefined;
-  }
-  const payload = chunk.subarray(ENVELOPE_BYTES);
-  const text = (flags & compressedFlag) === 0 ? payload : gunzipSync(payload);
-  if (form === "stream") {
-    const { metadata, error } = endStreamFromJson(text);
-    return error === undefined ? undefined : { error, trailer: metadata };
-  }
-  const trailer = trailerParse(text);
-  const error = findTrailerError(trailer);
-  return error === undefined ? undefined : { error, trailer: new Headers() };
 }

@@ -1,14 +1,11 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
-import { Call, REQUEST_ID_HEADER, requestIdOf } from "../rpc/call.ts";
-import { compose } from "../rpc/interceptors.ts";
-import type { ServedMethod } from "../rpc/methods.ts";
+import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/call.ts";
 import type { Peer } from "./exchange.ts";
-import type { GrpcMethod } from "./grpc-call.ts";
 import { GrpcCall } from "./grpc-call.ts";
 import { CONTENT_TYPE, toTrailers } from "./grpc-headers.ts";
-import { handlerOf } from "./handler.ts";
+import type { RpcMethod } from "./handler.ts";
 import { closeAfterAnswer } from "./http2-exchange.ts";
 import type { CallHost } from "./served-call.ts";
 
@@ -22,12 +19,13 @@ export function isGrpc(headers: IncomingHttpHeaders): boolean {
 
 /** Serves methods over gRPC on HTTP/2 streams. */
 export class GrpcServer {
+  readonly #methods: ReadonlyMap<string, RpcMethod>;
   readonly #host: CallHost;
-  readonly #methods: ReadonlyMap<string, GrpcMethod>;
 
-  constructor(methods: readonly ServedMethod[], host: CallHost) {
+  /** @param methods by path */
+  constructor(methods: ReadonlyMap<string, RpcMethod>, host: CallHost) {
+    this.#methods = methods;
     this.#host = host;
-    this.#methods = new Map(methods.map((served) => [`/${served.name}`, toGrpcMethod(served, host)]));
   }
 
   /** @param stream has a listener for errors */
@@ -45,42 +43,14 @@ export class GrpcServer {
       closeAfterAnswer(stream);
       return;
     }
-    const timeout = parseTimeout(headers["grpc-timeout"]?.toString() ?? null, Infinity);
-    const call = new Call({
-      method: method.served,
-      protocol: "grpc",
-      requestId,
-      address: peer.address,
-      authorization: headers.authorization,
-      timeoutMs: timeout.timeoutMs,
-      onEnd: this.#host.onCallEnd,
-    });
-    const fault = findFault(headers) ?? timeout.error;
-    new GrpcCall(call, method, stream, headers, fault, peer, this.#host).start();
+    const { timeoutMs, error } = parseTimeout(headers["grpc-timeout"]?.toString() ?? null, Infinity);
+    const fault = findFault(headers) ?? error;
+    new GrpcCall({ method, stream, headers, peer, requestId, timeoutMs, fault }, this.#host).start();
   }
 }
 
 function unknownMethod(path: string): ConnectError {
   return new ConnectError(`${path} is not a method of this service`, Code.Unimplemented);
-}
-
-function toGrpcMethod(served: ServedMethod, { interceptors }: CallHost): GrpcMethod {
-  const { kind } = served.spec;
-  const { maxRequestBytes, maxResponseBytes, compressResponses } = served.rule;
-  return {
-    served,
-    handle: compose(handlerOf(served.spec), interceptors),
-    hasOneRequest: kind === "unary" || kind === "server_streaming",
-    url: `http://localhost/${served.name}`,
-    reading: {
-      plain: { maxBytes: maxRequestBytes, isGzip: false },
-      gzip: { maxBytes: maxRequestBytes, isGzip: true },
-    },
-    writing: {
-      plain: { maxBytes: maxResponseBytes, isGzip: false },
-      gzip: { maxBytes: maxResponseBytes, isGzip: compressResponses },
-    },
-  };
 }
 
 /** What is wrong with the headers of a request. */

@@ -18,7 +18,9 @@ import type {
   UnaryResponse,
 } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { Handle } from "../rpc/interceptors.ts";
+import type { CallInterceptor, Handle } from "../rpc/interceptors.ts";
+import { compose } from "../rpc/interceptors.ts";
+import type { ServedMethod } from "../rpc/methods.ts";
 import type { ServedCall } from "./served-call.ts";
 import { servedCallKey } from "./served-call.ts";
 
@@ -155,8 +157,29 @@ class ServedContext implements HandlerContext {
   }
 }
 
+/** A served method, ready to be called. */
+export interface RpcMethod extends ServedMethod {
+  readonly handle: Handle;
+  /** Whether the client sends exactly one message, which is read before the call begins. */
+  readonly hasOneRequest: boolean;
+}
+
+/** Composes interceptors around methods. Returns the methods by their paths. */
+export function toRpcMethods(
+  methods: readonly ServedMethod[],
+  interceptors: readonly CallInterceptor[],
+): ReadonlyMap<string, RpcMethod> {
+  return new Map(
+    methods.map((served) => {
+      const { kind } = served.spec;
+      const handle = compose(handlerOf(served.spec), interceptors);
+      return [`/${served.name}`, { ...served, handle, hasOneRequest: kind === "unary" || kind === "server_streaming" }];
+    }),
+  );
+}
+
 /** Wraps a method's implementation as the innermost handler, around which the interceptors are composed. */
-export function handlerOf(spec: MethodImplSpec): Handle {
+function handlerOf(spec: MethodImplSpec): Handle {
   const toMessage = (output: MessageInitShape<DescMessage>): Message => create(spec.method.output, output);
   if (spec.kind === "unary") {
     return (request) => {

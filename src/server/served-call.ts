@@ -3,10 +3,11 @@ import { constants } from "node:http2";
 import type { Writable } from "node:stream";
 import type { ConnectError, ContextValues } from "@connectrpc/connect";
 import { Code, ConnectError as CallError, createContextKey } from "@connectrpc/connect";
-import type { Call } from "../rpc/call.ts";
-import { contextValuesOf } from "../rpc/call.ts";
-import type { CallInterceptor, Gate } from "../rpc/interceptors.ts";
+import type { Protocol } from "../rpc/call.ts";
+import { Call, contextValuesOf } from "../rpc/call.ts";
+import type { Gate } from "../rpc/interceptors.ts";
 import { describeTo } from "../rpc/interceptors.ts";
+import type { ServedMethod } from "../rpc/methods.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Line, Placed } from "./call-queue.ts";
 import type { CallWatch, Watched } from "./call-watch.ts";
@@ -21,7 +22,6 @@ export interface BackgroundCall {
 
 /** The dependencies of calls, shared by all protocols. */
 export interface CallHost {
-  readonly interceptors: readonly CallInterceptor[];
   readonly gate: Gate;
   readonly watch: CallWatch;
   /** The open calls of methods that run in the background. */
@@ -33,6 +33,18 @@ export interface CallHost {
   readonly onCallStart: (call: Call) => void;
   /** Called for every call at its true end. */
   readonly onCallEnd: (call: Call) => void;
+}
+
+/** What a protocol knows about a call once its headers have arrived. */
+export interface ServedCallInit {
+  readonly host: CallHost;
+  readonly method: ServedMethod;
+  readonly protocol: Protocol;
+  readonly requestId: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly peer: Peer;
+  /** The client's time limit, in ms; undefined when it sets none. */
+  readonly timeoutMs: number | undefined;
 }
 
 /** Where handlers find the call that they serve. */
@@ -58,18 +70,24 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
   #hasBegun = false;
   hasArrived = false;
 
-  constructor(call: Call, headers: IncomingHttpHeaders, { line }: Peer, host: CallHost) {
-    this.call = call;
-    this.values = contextValuesOf(call).set(servedCallKey, this);
+  constructor({ host, method, protocol, requestId, headers, peer, timeoutMs }: ServedCallInit) {
+    this.call = new Call({
+      method,
+      protocol,
+      requestId,
+      address: peer.address,
+      authorization: headers.authorization,
+      timeoutMs,
+      onEnd: host.onCallEnd,
+    });
+    this.values = contextValuesOf(this.call).set(servedCallKey, this);
     this.host = host;
     this.#headers = headers;
-    this.#line = line;
+    this.#line = peer.line;
   }
 
   /** The protocol's name in Connect. */
   abstract readonly protocolName: string;
-  /** The URL for handlers. The host is a placeholder, because the client's Host header is not reliable. */
-  abstract readonly url: string;
   abstract readonly httpMethod: string;
 
   abstract readonly writtenBytes: number;
@@ -84,6 +102,11 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
   protected abstract answerError(error: ConnectError): void;
   /** Aborts the answer without another message. */
   protected abstract cutAnswer(): void;
+
+  /** The URL for handlers. The host is a placeholder, because the client's Host header is not reliable. */
+  get url(): string {
+    return `http://localhost/${this.call.method.name}`;
+  }
 
   get requestHeader(): Headers {
     return (this.#requestHeader ??= toHeaders(this.#headers));
@@ -223,7 +246,6 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
   }
 
   #answerPrepared(prepared: ConnectError): void {
-    this.call.errorCode = prepared.code;
     if (!this.isOver) {
       this.answerError(prepared);
     }

@@ -11,6 +11,7 @@ import { ConnectServer } from "./connect.ts";
 import type { ConnectionGate } from "./connection-gate.ts";
 import type { AllowedOrigins } from "./cors.ts";
 import { GrpcServer } from "./grpc.ts";
+import { toRpcMethods } from "./handler.ts";
 import type { Http1Limits } from "./http1.ts";
 import { Listener } from "./listener.ts";
 import type { PlainRoutes } from "./router.ts";
@@ -59,7 +60,6 @@ export class Server implements AsyncDisposable {
     this.#queue = new CallQueue(options.maxCalls === undefined ? {} : { maxCalls: options.maxCalls });
     this.#watch = new CallWatch(limits.watch);
     const host: CallHost = {
-      interceptors,
       gate,
       watch: this.#watch,
       background: this.#background,
@@ -68,9 +68,10 @@ export class Server implements AsyncDisposable {
       onCallStart: options.onCallStart ?? ignore,
       onCallEnd: options.onCallEnd ?? ignore,
     };
+    const rpcs = toRpcMethods(methods, interceptors);
     const router = new Router({
-      grpc: new GrpcServer(methods, host),
-      connect: new ConnectServer(methods, host),
+      grpc: new GrpcServer(rpcs, host),
+      connect: new ConnectServer(rpcs, host),
       plain: options.plain?.(host) ?? {},
       watch: this.#watch,
       logger,

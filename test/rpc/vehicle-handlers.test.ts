@@ -23,7 +23,7 @@ import {
 import { VehicleExports } from "../../src/export/vehicle-exports.ts";
 import { AccessGuard } from "../../src/access/access-guard.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
-import { createInterceptors, toConnectInterceptor } from "../../src/rpc/interceptors.ts";
+import { createInterceptors } from "../../src/rpc/interceptors.ts";
 import { METHOD_RULES } from "../../src/rpc/methods.ts";
 import { createVehicleHandlers } from "../../src/rpc/vehicle-handlers.ts";
 import { SourceUnavailableError, StoreUnavailableError } from "../../src/vehicle/errors.ts";
@@ -33,7 +33,7 @@ import { MemoryLogger } from "../support/memory-logger.ts";
 import { MemoryStore } from "../support/memory-store.ts";
 import { ScriptedSource } from "../support/scripted-source.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
-import { withCalls } from "../support/with-calls.ts";
+import { toConnectInterceptor, withCalls } from "../support/with-calls.ts";
 
 const VIN = "1XPWD40X1ED215307";
 const NOW = Date.UTC(2026, 10, 22, 12);

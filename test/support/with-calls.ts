@@ -1,5 +1,6 @@
 import type { Interceptor } from "@connectrpc/connect";
 import { Call, contextValuesOf, requestIdOf } from "../../src/rpc/call.ts";
+import type { CallInterceptor } from "../../src/rpc/interceptors.ts";
 import { OPEN_RULE } from "./test-server.ts";
 
 /** Gives each request a Call on in-memory transports, as the service's own transports do. */
@@ -23,3 +24,11 @@ export const withCalls: Interceptor = (next) => (request) => {
   });
   return next({ ...request, contextValues: contextValuesOf(call) });
 };
+
+/** An interceptor of the service for in-memory transports. */
+export function toConnectInterceptor(interceptor: CallInterceptor): Interceptor {
+  return (next) => {
+    const handle = interceptor(next);
+    return async (request) => await handle(request);
+  };
+}

@@ -22,6 +22,8 @@ export interface ReadOptions {
   readonly isGzip: boolean;
   /** Whether messages are JSON. Default: they are binary. */
   readonly isJson?: boolean;
+  /** The code for a compressed message in a request that does not announce any. Default: INVALID_ARGUMENT. */
+  readonly strayGzipCode?: Code;
 }
 
 /** A message as received. */
@@ -31,7 +33,52 @@ export interface Frame {
 }
 
 /** Assembles the messages of one request from chunks. */
-export class FrameReader {
+export interface MessageReader {
+  /** What is wrong with the message after the last one returned. After a fault, nothing more is read. */
+  readonly fault: ConnectError | undefined;
+  /** Takes the next chunk and returns the messages that it completes. */
+  read(chunk: Buffer): Frame[];
+  /** Call this after the last chunk. Returns the message that ends there, if any. */
+  end(): Frame[];
+}
+
+/** Reads a body that is one message, as unary Connect requests send it. */
+export class BodyReader implements MessageReader {
+  readonly #options: ReadOptions;
+  readonly #body = new GrowingBuffer();
+  #fault: ConnectError | undefined;
+
+  constructor(options: ReadOptions) {
+    this.#options = options;
+  }
+
+  get fault(): ConnectError | undefined {
+    return this.#fault;
+  }
+
+  read(chunk: Buffer): Frame[] {
+    if (this.#fault === undefined) {
+      const { maxBytes } = this.#options;
+      this.#body.append(chunk);
+      this.#fault = this.#body.byteLength > maxBytes ? tooLongBody(maxBytes) : undefined;
+    }
+    return [];
+  }
+
+  end(): Frame[] {
+    const { bytes } = this.#body;
+    // An empty message is empty even if the request says that it is compressed.
+    return this.#fault === undefined ? [{ isCompressed: this.#options.isGzip && bytes.byteLength > 0, bytes }] : [];
+  }
+}
+
+/** The fault of a body that is larger than allowed, of unknown size. */
+export function tooLongBody(maxBytes: number): ConnectError {
+  return new ConnectError(`the request is larger than ${maxBytes} bytes`, Code.ResourceExhausted);
+}
+
+/** Reads messages that each have a header with flags and length. */
+export class FrameReader implements MessageReader {
   readonly #options: ReadOptions;
   /** The received part of an incomplete message. */
   #begun: GrowingBuffer | undefined;
@@ -41,17 +88,10 @@ export class FrameReader {
     this.#options = options;
   }
 
-  /** Whether a message is incomplete. */
-  get isInside(): boolean {
-    return this.#begun !== undefined;
-  }
-
-  /** What is wrong with the message after the last one returned. After a fault, nothing more is read. */
   get fault(): ConnectError | undefined {
     return this.#fault;
   }
 
-  /** Takes the next chunk and returns the messages that it completes. */
   read(chunk: Buffer): Frame[] {
     const frames: Frame[] = [];
     if (this.#fault !== undefined) {
@@ -75,16 +115,22 @@ export class FrameReader {
     return frames;
   }
 
+  end(): Frame[] {
+    if (this.#begun !== undefined) {
+      this.#fault ??= new ConnectError("the request ends in the middle of a message", Code.InvalidArgument);
+    }
+    return [];
+  }
+
   /** @param at where the message's header begins */
   #findFault(bytes: Buffer, at: number): ConnectError | undefined {
-    const { maxBytes, isGzip } = this.#options;
+    const { maxBytes, isGzip, strayGzipCode = Code.InvalidArgument } = this.#options;
     const flags = bytes[at] ?? 0;
     if (flags > COMPRESSED) {
       return new ConnectError(`the message has unknown flags: ${flags}`, Code.InvalidArgument);
     }
     if (flags === COMPRESSED && !isGzip) {
-      // The gRPC specification requires INTERNAL.
-      return new ConnectError("the message is compressed, but grpc-encoding does not say how", Code.Internal);
+      return new ConnectError("the message is compressed, but the headers do not say how", strayGzipCode);
     }
     const length = bytes.readUInt32BE(at + LENGTH_AT);
     return length > maxBytes ? tooLarge("request", length, maxBytes) : undefined;
@@ -171,11 +217,16 @@ export function encodeMessage<Desc extends DescMessage>(
   const plain = isJson ? withRoom(Buffer.from(toJsonString(schema, message))) : toBytes(schema, message, HEAD_BYTES);
   const size = plain.byteLength - HEAD_BYTES;
   checkSize(size, maxBytes);
-  const isCompressed = isGzip && size >= COMPRESS_MIN_BYTES;
-  const frame = isCompressed ? withRoom(gzipSync(plain.subarray(HEAD_BYTES))) : plain;
-  frame[0] = isCompressed ? COMPRESSED : 0;
+  const mustCompress = isGzip && size >= COMPRESS_MIN_BYTES;
+  const frame = mustCompress ? withRoom(gzipSync(plain.subarray(HEAD_BYTES))) : plain;
+  frame[0] = mustCompress ? COMPRESSED : 0;
   frame.writeUInt32BE(frame.byteLength - HEAD_BYTES, LENGTH_AT);
   return frame;
+}
+
+/** Whether a message, encoded with its header, is compressed. */
+export function isCompressed(frame: Buffer): boolean {
+  return frame[0] === COMPRESSED;
 }
 
 /** @param room how many bytes to leave free before the message: 0 or {@link HEAD_BYTES} */

@@ -1,0 +1,234 @@
+import type { Readable, Writable } from "node:stream";
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { StreamRequest, StreamResponse, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { chunksOf, drained } from "./exchange.ts";
+import type { RpcMethod } from "./handler.ts";
+import { ServedRequest, ServedResponse, streamRequestOf } from "./handler.ts";
+import type { Frame, MessageReader, ReadOptions, WriteOptions } from "./messages.ts";
+import { decodeMessage, encodeMessage, isCompressed } from "./messages.ts";
+import type { ServedCallInit } from "./served-call.ts";
+import { ServedCall } from "./served-call.ts";
+
+type Message = MessageShape<DescMessage>;
+
+export interface RpcCallInit extends ServedCallInit {
+  readonly method: RpcMethod;
+  readonly request: Readable;
+  readonly answer: Writable;
+  /** Reads the messages of the request. */
+  readonly reader: MessageReader;
+  readonly reading: ReadOptions;
+  readonly writing: WriteOptions;
+  /** Why the request cannot be served. */
+  readonly fault: ConnectError | undefined;
+}
+
+/** What the listeners of a stream refer to. */
+interface Hold<Held> {
+  call: Held | undefined;
+}
+
+/** The messages of a call: read, handled and answered. Subclasses write the parts of an answer in their protocol. */
+export abstract class RpcCall extends ServedCall {
+  readonly #method: RpcMethod;
+  readonly #request: Readable;
+  readonly #answer: Writable;
+  readonly #reader: MessageReader;
+  readonly #reading: ReadOptions;
+  readonly #hold: Hold<this> = { call: this };
+  protected readonly writing: WriteOptions;
+  /** The message of a request with exactly one, as received. */
+  #frame: Frame | undefined;
+  #fault: ConnectError | undefined;
+
+  constructor(init: RpcCallInit) {
+    super(init);
+    this.#method = init.method;
+    this.#request = init.request;
+    this.#answer = init.answer;
+    this.#reader = init.reader;
+    this.#reading = init.reading;
+    this.writing = init.writing;
+    this.#fault = init.fault;
+  }
+
+  /** Whether the headers of the answer have been written. */
+  protected abstract readonly hasHead: boolean;
+  /** Writes the headers of a successful answer. @param isGzip whether messages that follow may be compressed */
+  protected abstract writeHead(header: Headers | undefined, isGzip: boolean): void;
+  /** Writes a message. Returns false when the client should take some of the answer first. */
+  protected abstract write(frame: Buffer): boolean;
+  /** Ends a successful answer. @param frame the last message, if it has not been written */
+  protected abstract writeEnd(trailer: Headers | undefined, frame?: Buffer): void;
+
+  /**
+   * A listener for events of the stream. Node keeps closed streams until the next full garbage collection. Their calls
+   * are let go at once, so that they do not outlive the next scavenge.
+   */
+  protected whileOpen<Values extends unknown[]>(
+    listen: (call: this, ...values: Values) => void,
+  ): (...values: Values) => void {
+    const hold = this.#hold;
+    return (...values) => {
+      if (hold.call !== undefined) {
+        listen(hold.call, ...values);
+      }
+    };
+  }
+
+  protected override close(): void {
+    this.#hold.call = undefined;
+    super.close();
+  }
+
+  protected read(): void {
+    if (this.#fault !== undefined || !this.#method.hasOneRequest) {
+      this.arrive();
+      return;
+    }
+    this.#request.on(
+      "data",
+      this.whileOpen((call, chunk: Buffer) => call.#takeChunk(chunk)),
+    );
+    this.#request.on(
+      "end",
+      this.whileOpen((call) => call.#takeEnd()),
+    );
+  }
+
+  #takeChunk(chunk: Buffer): void {
+    if (!this.hasArrived) {
+      this.#take(this.#reader.read(chunk));
+      if (this.#fault !== undefined) {
+        this.arrive();
+      }
+    }
+  }
+
+  #takeEnd(): void {
+    this.#take(this.#reader.end());
+    if (this.#fault === undefined) {
+      this.arrive();
+    } else {
+      // A client that cancels ends its request first, so wait to see whether a reset follows.
+      setImmediate(() => this.arrive());
+    }
+  }
+
+  #take(frames: readonly Frame[]): void {
+    for (const frame of frames) {
+      if (this.#frame !== undefined) {
+        this.#fault ??= new ConnectError("the method takes one request message", Code.Unimplemented);
+      }
+      this.#frame = frame;
+    }
+    this.#fault ??= this.#reader.fault;
+  }
+
+  protected run(): void | Promise<void> {
+    if (this.#fault !== undefined) {
+      throw this.#fault;
+    }
+    const response = this.#method.handle(this.#toRequest());
+    return response instanceof Promise ? response.then((ready) => this.#send(ready)) : this.#send(response);
+  }
+
+  #toRequest(): UnaryRequest | StreamRequest {
+    const { spec } = this.#method;
+    if (spec.kind === "unary") {
+      return new ServedRequest(this, spec.method, this.#parseOne(spec.method.input));
+    }
+    const { input } = spec.method;
+    const messages = this.#method.hasOneRequest ? this.#parseOneLater(input) : this.#parseEach(input);
+    return streamRequestOf(this, spec.method, messages);
+  }
+
+  #parseOne(input: DescMessage): Message {
+    if (this.#frame === undefined) {
+      throw new ConnectError("the request message is missing", Code.Unimplemented);
+    }
+    return this.#parse(input, this.#frame);
+  }
+
+  /** Parsed when the handler asks for it, after the interceptors have run. */
+  async *#parseOneLater(input: DescMessage): AsyncGenerator<Message> {
+    yield this.#parseOne(input);
+  }
+
+  async *#parseEach(input: DescMessage): AsyncGenerator<Message> {
+    for await (const chunk of chunksOf(this.#request)) {
+      for (const frame of this.#reader.read(chunk)) {
+        yield this.#parse(input, frame);
+      }
+      if (this.#reader.fault !== undefined) {
+        throw this.#reader.fault;
+      }
+    }
+    this.#reader.end();
+    if (this.#reader.fault !== undefined) {
+      throw this.#reader.fault;
+    }
+  }
+
+  #parse(input: DescMessage, frame: Frame): Message {
+    this.call.isRequestCompressed ||= frame.isCompressed;
+    return decodeMessage(input, frame, this.#reading);
+  }
+
+  #send(response: UnaryResponse | StreamResponse): void | Promise<void> {
+    if (response.stream) {
+      return this.#sendStream(response);
+    }
+    if (!this.isOver) {
+      const isOwn = response instanceof ServedResponse;
+      const header = isOwn ? this.ownHeader : response.header;
+      const trailer = isOwn ? this.ownTrailer : response.trailer;
+      this.sendUnary(response.method.output, response.message, header, trailer);
+      this.end(undefined);
+    }
+    return undefined;
+  }
+
+  /** Sends a whole answer. Headers and trailers are undefined when there are none. */
+  protected sendUnary(
+    schema: DescMessage,
+    message: Message,
+    header: Headers | undefined,
+    trailer: Headers | undefined,
+  ): void {
+    const frame = encodeMessage(schema, message, this.writing);
+    this.writeHead(header, isCompressed(frame));
+    this.writeEnd(trailer, frame);
+  }
+
+  async #sendStream({ message, method, header, trailer }: StreamResponse): Promise<void> {
+    const messages = message[Symbol.asyncIterator]();
+    try {
+      for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
+        if (this.isOver) {
+          throw this.call.cutBy ?? new ConnectError("the call is over", Code.Canceled);
+        }
+        const frame = encodeMessage(method.output, next.value, this.writing);
+        if (!this.hasHead) {
+          this.writeHead(header, this.writing.isGzip);
+        }
+        if (!this.write(frame)) {
+          await drained(this.#answer);
+        }
+      }
+    } catch (error) {
+      // Notifies the handler, unless it has failed itself.
+      messages.return?.().catch(() => {});
+      throw error;
+    }
+    if (this.isOver) {
+      return;
+    }
+    if (!this.hasHead) {
+      this.writeHead(header, false);
+    }
+    this.writeEnd(trailer);
+    this.endWhenTaken(undefined, this.#answer);
+  }
+}
