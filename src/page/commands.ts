@@ -1,8 +1,4 @@
-/** What is asked. */
-export interface Query {
-  readonly vin: string;
-  readonly modelYear: number | undefined;
-}
+import { toFields, type Query } from "./query.ts";
 
 /** What the commands ask, and of whom. */
 export interface CommandQuery extends Query {
@@ -16,12 +12,12 @@ const METHOD = "vehicle.v1.VehicleService/Lookup";
 const BEARER = `-H "authorization: Bearer $TOKEN"`;
 
 /** Commands for a shell that look the same vehicle up. Both ports speak every protocol, so the page's own port serves. */
-export function commandsFor({ vin, modelYear, origin, needsToken }: CommandQuery): {
+export function commandsFor({ origin, needsToken, ...query }: CommandQuery): {
   readonly curl: string;
   readonly grpcurl: string;
   readonly bufCurl: string;
 } {
-  const request = JSON.stringify({ vin, ...(modelYear === undefined ? {} : { modelYear }), view: "VIEW_FULL" });
+  const request = JSON.stringify({ ...toFields(query), view: "VIEW_FULL" });
   const data = `-d ${quote(request)}`;
   const isTls = origin.startsWith("https:");
   const { host, port, hostname } = new URL(origin);

@@ -4,10 +4,10 @@ import type { LookupResponse } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { View } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { useAnnounce } from "./announce.tsx";
 import { checkVin } from "./check-vin.ts";
-import type { Query } from "./commands.ts";
 import type { Failure } from "./failure.ts";
 import { toFailure } from "./failure.ts";
 import type { Place } from "./fragment.ts";
+import { toFields, type Query } from "./query.ts";
 import type { Session } from "./session.ts";
 import { findVins, tidyVin } from "./tidy-vin.ts";
 import { TokenForm } from "./token-form.tsx";
@@ -135,9 +135,8 @@ function useAnswer(session: Session): [Answer, (query: Query, isAfresh?: boolean
       let next: Answer;
       try {
         const request = {
-          ...query,
+          ...toFields(query),
           view: View.FULL,
-          ...(query.modelYear === undefined ? {} : { modelYear: query.modelYear }),
           ...(isAfresh ? { maxAge: { seconds: 0n } } : {}),
         };
         const vehicle = await client.lookup(request, { signal: controller.signal });

@@ -1,6 +1,7 @@
 import type { RefObject, VNode } from "preact";
 import type { VinCheck } from "./check-vin.ts";
 import { checkVin } from "./check-vin.ts";
+import { modelYearRange, parseModelYear } from "./query.ts";
 import { tidyVin } from "./tidy-vin.ts";
 
 interface VinFormProps {
@@ -14,9 +15,6 @@ interface VinFormProps {
   readonly onPaste: (text: string) => void;
   readonly onSubmit: (vin: string, year: string) => void;
 }
-
-const OLDEST_YEAR = 1980;
-const YEARS_AHEAD = 2;
 
 /** The fields for one VIN, which are checked while someone types. */
 export function VinForm(props: VinFormProps): VNode {
@@ -115,10 +113,9 @@ function selectionLength({ selectionStart, selectionEnd }: HTMLInputElement): nu
 }
 
 function faultOfYear(year: string): string | undefined {
-  if (year === "") {
+  if (year === "" || parseModelYear(year) !== undefined) {
     return undefined;
   }
-  const latest = new Date().getFullYear() + YEARS_AHEAD;
-  const isYear = /^\d{4}$/.test(year) && Number(year) >= OLDEST_YEAR && Number(year) <= latest;
-  return isYear ? undefined : `A model year is a number from ${OLDEST_YEAR} to ${latest}, such as 2014.`;
+  const { first, last } = modelYearRange();
+  return `A model year is a number from ${first} to ${last}, such as 2014.`;
 }

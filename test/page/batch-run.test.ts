@@ -6,14 +6,20 @@ import type { BatchLookupResponse } from "#gen/vehicle/v1/vehicle_service_pb.ts"
 import { BatchLookupResponseSchema, LookupResponseSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { AskBatch } from "../../src/page/many/batch-run.ts";
 import { BatchRun, isProblem } from "../../src/page/many/batch-run.ts";
+import type { Query } from "../../src/page/query.ts";
 import { manyVins } from "../support/real-vins.ts";
 
 const pauses: number[] = [];
 
-function runOf(vins: readonly string[], ask: AskBatch): BatchRun {
+/** Queries with different VINs, and no model year. */
+function someQueries(count: number): Query[] {
+  return manyVins(count).map((vin) => ({ vin, modelYear: undefined }));
+}
+
+function runOf(queries: readonly Query[], ask: AskBatch): BatchRun {
   pauses.length = 0;
   return new BatchRun({
-    vins,
+    queries,
     ask,
     onChange: () => {},
     wait: async (ms) => void pauses.push(ms),
@@ -32,8 +38,8 @@ function failure(index: number, code: Code, message: string): BatchLookupRespons
   return create(BatchLookupResponseSchema, { index, result: { case: "error", value: { code, message } } });
 }
 
-async function* answerAll(vins: readonly string[]): AsyncGenerator<BatchLookupResponse> {
-  yield* vins.map((_, index) => vehicle(index));
+async function* answerAll(queries: readonly Query[]): AsyncGenerator<BatchLookupResponse> {
+  yield* queries.map((_, index) => vehicle(index));
 }
 
 function rateLimited(seconds: bigint): ConnectError {
@@ -47,9 +53,9 @@ function rateLimited(seconds: bigint): ConnectError {
 
 test("a long list is sent in batches of 5,000, one after the other", async () => {
   const sizes: number[] = [];
-  const run = runOf(manyVins(12_000), (vins) => {
-    sizes.push(vins.length);
-    return answerAll(vins);
+  const run = runOf(someQueries(12_000), (queries) => {
+    sizes.push(queries.length);
+    return answerAll(queries);
   });
 
   await run.start();
@@ -59,8 +65,10 @@ test("a long list is sent in batches of 5,000, one after the other", async () =>
   expect(run.phase).toEqual({ kind: "done" });
 });
 
-test("answers are matched by their index, in any order", async () => {
-  const [a = "", b = ""] = manyVins(2);
+test("answers are matched by their index, in any order; a VIN with another model year is another query", async () => {
+  const vin = manyVins(1)[0] ?? "";
+  const a = { vin, modelYear: undefined };
+  const b = { vin, modelYear: 2014 };
   const run = runOf([a, b], async function* () {
     yield failure(1, Code.NotFound, "not known");
     yield vehicle(0);
@@ -74,9 +82,9 @@ test("answers are matched by their index, in any order", async () => {
 });
 
 test("a run waits for the rate limit, and sends only the missing rows again", async () => {
-  const vins = manyVins(3);
-  const sent: (readonly string[])[] = [];
-  const run = runOf(vins, async function* (batch) {
+  const queries = someQueries(3);
+  const sent: (readonly Query[])[] = [];
+  const run = runOf(queries, async function* (batch) {
     sent.push(batch);
     if (sent.length === 1) {
       yield vehicle(0);
@@ -88,14 +96,14 @@ test("a run waits for the rate limit, and sends only the missing rows again", as
   await run.start();
 
   expect(pauses).toEqual([7_000]);
-  expect(sent).toEqual([vins, vins.slice(1)]);
+  expect(sent).toEqual([queries, queries.slice(1)]);
   expect(run.phase.kind).toBe("done");
 });
 
 test("rows that a broken stream left unanswered can be tried again, and the others are kept", async () => {
-  const vins = manyVins(3);
-  const sent: (readonly string[])[] = [];
-  const run = runOf(vins, async function* (batch) {
+  const queries = someQueries(3);
+  const sent: (readonly Query[])[] = [];
+  const run = runOf(queries, async function* (batch) {
     sent.push(batch);
     yield vehicle(0);
     if (sent.length === 1) {
@@ -111,12 +119,12 @@ test("rows that a broken stream left unanswered can be tried again, and the othe
 
   expect(broken).toMatchObject({ kind: "broken", failure: { kind: "transient" } });
   expect(counts).toEqual({ total: 3, answered: 3, failed: 2 });
-  expect(sent[1]).toEqual(vins.slice(1));
+  expect(sent[1]).toEqual(queries.slice(1));
   expect(run.counts).toEqual({ total: 3, answered: 3, failed: 0 });
 });
 
 test("a stream that ends early counts as failed, even without an error", async () => {
-  const run = runOf(manyVins(2), async function* () {
+  const run = runOf(someQueries(2), async function* () {
     yield vehicle(0);
   });
 
@@ -129,7 +137,7 @@ test("a stream that ends early counts as failed, even without an error", async (
 test("a missing token stops the run, and nothing counts as failed", async () => {
   const error = new ConnectError("no", Code.Unauthenticated);
   // oxlint-disable-next-line require-yield
-  const run = runOf(manyVins(6_000), async function* () {
+  const run = runOf(someQueries(6_000), async function* () {
     throw error;
   });
 
@@ -140,9 +148,9 @@ test("a missing token stops the run, and nothing counts as failed", async () => 
 });
 
 test("a stopped run continues where it stopped", async () => {
-  const vins = manyVins(3);
+  const queries = someQueries(3);
   const gate = Promise.withResolvers<void>();
-  const run = runOf(vins, async function* (batch, signal) {
+  const run = runOf(queries, async function* (batch, signal) {
     yield vehicle(0);
     if (batch.length === 3) {
       gate.resolve();
@@ -163,9 +171,9 @@ test("a stopped run continues where it stopped", async () => {
 });
 
 test("only transient failures are sent again", async () => {
-  const vins = manyVins(2);
-  const sent: (readonly string[])[] = [];
-  const run = runOf(vins, async function* (batch) {
+  const queries = someQueries(2);
+  const sent: (readonly Query[])[] = [];
+  const run = runOf(queries, async function* (batch) {
     sent.push(batch);
     yield failure(0, sent.length === 1 ? Code.Unavailable : Code.NotFound, "no");
     yield* batch.slice(1).map((_, index) => failure(index + 1, Code.NotFound, "no"));
@@ -174,7 +182,7 @@ test("only transient failures are sent again", async () => {
   await run.start();
   await run.start();
 
-  expect(sent).toEqual([vins, vins.slice(0, 1)]);
+  expect(sent).toEqual([queries, queries.slice(0, 1)]);
   expect(run.open).toEqual([]);
 });
 

@@ -26,9 +26,9 @@ let gate: Promise<void> | undefined;
 let refusals = 0;
 
 /** The service's answer: SECOND is not decoded, THIRD has a wrong check digit, and all others are clean. */
-function answerTo(vin: string, index: number): MessageInitShape<typeof BatchLookupResponseSchema> {
+function answerTo(vin: string, index: number, modelYear = 2014): MessageInitShape<typeof BatchLookupResponseSchema> {
   if (vin !== SECOND) {
-    return { index, vin, result: { case: "vehicle", value: vehicleOf(vin) } };
+    return { index, vin, result: { case: "vehicle", value: vehicleOf(vin, modelYear) } };
   }
   return {
     index,
@@ -38,24 +38,24 @@ function answerTo(vin: string, index: number): MessageInitShape<typeof BatchLook
   };
 }
 
-function vehicleOf(vin: string) {
+function vehicleOf(vin: string, modelYear = 2014) {
   const verdict = vin === THIRD ? { codes: [1], text: "1 - wrong" } : { codes: [0], text: "0 - clean" };
-  return { vin, make: "PETERBILT", model: vin === THIRD ? "<i>389</i>" : "579", modelYear: "2014", verdict };
+  return { vin, make: "PETERBILT", model: vin === THIRD ? "<i>389</i>" : "579", modelYear: String(modelYear), verdict };
 }
 
 beforeAll(async () => {
   server = await serve({
     plain: { "GET /": createPageHandler() },
     handlers: {
-      lookup: ({ vin }) => vehicleOf(vin),
-      async *batchLookup({ vins }) {
-        batches.push(vins.length);
+      lookup: ({ vin, modelYear }) => vehicleOf(vin, modelYear),
+      async *batchLookup({ queries }) {
+        batches.push(queries.length);
         if (refusals > 0) {
           refusals--;
           throw preparedRefusal({ reason: "RATE_LIMITED", retryAfterMs: 1_000 });
         }
-        for (const [index, vin] of vins.entries()) {
-          yield answerTo(vin, index);
+        for (const [index, { vin, modelYear }] of queries.entries()) {
+          yield answerTo(vin, index, modelYear);
           await gate;
         }
       },
@@ -205,6 +205,29 @@ test("the download keeps the user's own columns, and a spreadsheet can be pasted
     "a; b",
     "PETERBILT",
   ]);
+});
+
+test("a column of model years is sent with the VINs, and leads to the record of that year; it can be turned off", async () => {
+  await using open = await openPage(browser, server.address, { fragment: "#many" });
+  const { page } = open;
+  const list = `VIN,Year\n${FIRST},2011\n${THIRD},`;
+
+  await page.fill("[name=list]", list);
+  await page.uncheck("text=Use “Year” as the model year");
+  await page.click(".report button.primary");
+  await waitForProgress(page, "2 of 2");
+  const without = await page.innerText(".table-rows [role=row] >> nth=0");
+  await page.click("text=Change the list");
+  await page.check("text=Use “Year” as the model year");
+  await page.click(".report button.primary");
+  await waitForProgress(page, "2 of 2");
+  const rows = await page.locator(".table-rows [role=row]").allInnerTexts();
+  await page.click(`.table-rows a:text-is("${FIRST}")`);
+  await page.waitForSelector("article h2:has-text('2011')");
+
+  expect(without).toContain("2014 PETERBILT");
+  expect(rows).toEqual([expect.stringContaining("2011 PETERBILT"), expect.stringContaining("2014 PETERBILT")]);
+  expect(page.url()).toMatch(new RegExp(`#${FIRST}/2011$`));
 });
 
 test("a file of any encoding can be chosen or dropped", async () => {

@@ -4,7 +4,8 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 export const SIZES = ["phone", "desk"] as const;
 export const THEMES = ["light", "dark"] as const;
 
-const VIEWPORTS = { phone: { width: 360, height: 780 }, desk: { width: 1400, height: 900 } };
+/** The sizes of the window in CSS pixels. */
+export const VIEWPORTS = { phone: { width: 360, height: 780 }, desk: { width: 1400, height: 900 } };
 
 export interface PageOptions {
   /** The text after the `#`. */
@@ -12,6 +13,8 @@ export interface PageOptions {
   readonly protocol?: "Connect" | "gRPC-Web";
   readonly theme?: (typeof THEMES)[number];
   readonly size?: (typeof SIZES)[number];
+  /** Whether a test moves the page's clock. Default: it runs by itself. */
+  readonly hasOwnClock?: boolean;
 }
 
 /** The page in a browser of its own. Dispose of it to close the browser. */
@@ -26,7 +29,7 @@ export interface OpenPage extends AsyncDisposable {
 export async function openPage(
   browser: Browser,
   address: string,
-  { fragment = "", protocol, theme = "light", size = "desk" }: PageOptions = {},
+  { fragment = "", protocol, theme = "light", size = "desk", hasOwnClock = false }: PageOptions = {},
 ): Promise<OpenPage> {
   const context = await browser.newContext({
     viewport: VIEWPORTS[size],
@@ -37,6 +40,9 @@ export async function openPage(
   // On a busy machine everything takes longer.
   context.setDefaultTimeout(100_000);
   const page = await context.newPage();
+  if (hasOwnClock) {
+    await page.clock.install();
+  }
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("console", (message) => {

@@ -1,14 +1,19 @@
 import { describe, expect, test } from "vitest";
 import type { ParsedList } from "../../src/page/many/parse-list.ts";
-import { parseList } from "../../src/page/many/parse-list.ts";
+import { parseList, queriesOf } from "../../src/page/many/parse-list.ts";
 import { decodeText } from "../../src/page/many/read-file.ts";
-import { reportOn, vinsOf } from "../../src/page/many/report.ts";
+import { reportOn } from "../../src/page/many/report.ts";
 import { manyVins } from "../support/real-vins.ts";
 
 const [A = "", B = "", C = ""] = manyVins(3);
 
 function vinsIn(list: ParsedList): (string | undefined)[] {
   return list.rows.map(({ vin }) => vin);
+}
+
+/** The VINs and model years that are sent. */
+function sentOf(list: ParsedList): string[] {
+  return queriesOf(list).map(({ vin, modelYear }) => (modelYear === undefined ? vin : `${vin} ${modelYear}`));
 }
 
 describe("a pasted column", () => {
@@ -24,7 +29,7 @@ describe("a pasted column", () => {
 
     expect(list).toMatchObject({ hasHeader: true, blanks: 2, duplicates: 1 });
     expect(vinsIn(list)).toEqual([A, B, A]);
-    expect(vinsOf(list)).toEqual([A, B]);
+    expect(sentOf(list)).toEqual([A, B]);
     expect(list.rows.map(({ line }) => line)).toEqual([2, 5, 6]);
   });
 
@@ -101,6 +106,51 @@ describe("a table", () => {
   });
 });
 
+describe("a column of model years", () => {
+  test.each(["Year", "Model Year", "model_year", "ModelYear", "MY", "Vehicle year"])(
+    "is found by the name %s",
+    (name) => {
+      const list = parseList(`VIN,${name}\n${A},2014\n${B},2015.0\n${C},`);
+
+      expect(list).toMatchObject({ yearColumn: 1, usesYears: true, yearless: 0 });
+      expect(sentOf(list)).toEqual([`${A} 2014`, `${B} 2015`, C]);
+    },
+  );
+
+  test("is not found without a name, under another name, or with other numbers in it", () => {
+    const lists = [`${A},2014`, `VIN,Year built\n${A},2014`, `VIN,Year\n${A},3\n${B},2014`, `VIN,Year\n${A},`];
+
+    expect(lists.map((text) => parseList(text).yearColumn)).toEqual([undefined, undefined, undefined, undefined]);
+  });
+
+  test("is the one that says model year, if there are several", () => {
+    expect(parseList(`Year,VIN,Model year\n2019,${A},2014`).yearColumn).toBe(2);
+  });
+
+  test("can be turned off", () => {
+    const list = parseList(`VIN,Year\n${A},2014\n${B},2015`, false);
+
+    expect(list).toMatchObject({ yearColumn: 1, usesYears: false, yearless: 0 });
+    expect(sentOf(list)).toEqual([A, B]);
+  });
+
+  test("leaves out what is not a model year, and says so", () => {
+    const list = parseList(`VIN,Year\n${A},2014\n${B},1975\n${C},2015`);
+
+    expect(sentOf(list)).toEqual([`${A} 2014`, B, `${C} 2015`]);
+    expect(reportOn(list).at(-1)).toMatch(
+      /^1 VIN has no model year from 1980 to \d{4} in “Year”, and is sent without one\.$/,
+    );
+  });
+
+  test("makes one VIN with two years two queries", () => {
+    const list = parseList(`VIN,Year\n${A},2014\n${A},2015\n${A},2014`);
+
+    expect(sentOf(list)).toEqual([`${A} 2014`, `${A} 2015`]);
+    expect(list.duplicates).toBe(1);
+  });
+});
+
 describe("any text", () => {
   test.each([
     `Please check ${A} and ${B}.\nAlso ${C}!`,
@@ -122,7 +172,7 @@ describe("any text", () => {
 test("20,000 rows are all read", () => {
   const vins = manyVins(20_000);
 
-  expect(vinsOf(parseList(vins.join("\n")))).toEqual(vins);
+  expect(sentOf(parseList(vins.join("\n")))).toEqual(vins);
 });
 
 test("the report describes the list in sentences", () => {

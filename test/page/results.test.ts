@@ -6,6 +6,7 @@ import { orderRows } from "../../src/page/many/order.ts";
 import { parseList } from "../../src/page/many/parse-list.ts";
 import { readTable } from "../../src/page/many/read-table.ts";
 import { toCsv, toJsonText, toTsv } from "../../src/page/many/results.ts";
+import type { Query } from "../../src/page/query.ts";
 import { manyVins } from "../support/real-vins.ts";
 
 const [A = "", B = "", C = ""] = manyVins(3);
@@ -30,7 +31,7 @@ const OUTCOMES: Readonly<Record<string, Outcome>> = {
   [C]: { state: "failed", sentence: "Not known.", likelyVin: A, isTransient: false },
 };
 
-function outcomeOf(vin: string): Outcome {
+function outcomeOf({ vin }: Query): Outcome {
   return OUTCOMES[vin] ?? { state: "waiting" };
 }
 
@@ -58,6 +59,16 @@ test("the CSV has the user's own columns and cells, and then the vehicle", () =>
   expect(records[2]?.slice(0, 4)).toEqual(["8", B, "=1+1", "FORD"]);
   expect([records[3]?.[10], records[3]?.at(-1)]).toEqual([A, "Not known."]);
   expect(records[4]?.at(-1)).toMatch(/this has 4/);
+});
+
+test("columns of the user that have a name of ours, or the same name twice, are all kept", () => {
+  const list = parseList(`VIN,Make,Note,Note\n${A},mine,one,two`);
+  const [head = "", row = ""] = toCsv(list, outcomeOf).replace("\uFEFF", "").split("\r\n");
+  const [object]: unknown[] = JSON.parse(toJsonText(list, outcomeOf));
+
+  expect(head).toMatch(/^VIN,Make,Note,Note,vPIC Make,Model,/);
+  expect(row).toContain(`${A},mine,one,two,VOLVO`);
+  expect(object).toMatchObject({ row: { Make: "mine", Note: "one", "Note 2": "two" } });
 });
 
 test("the text for a spreadsheet has one line for each row", () => {

@@ -2,10 +2,11 @@ import type { BatchLookupResponse, LookupResponse } from "#gen/vehicle/v1/vehicl
 import { Code } from "@connectrpc/connect";
 import type { Failure } from "../failure.ts";
 import { toFailure } from "../failure.ts";
+import { keyOf, type Query } from "../query.ts";
 import { badgeOf } from "../vehicle-words.ts";
 import { toSentence } from "../words.ts";
 
-/** What became of one VIN. */
+/** What became of one query. */
 export type Outcome =
   | { readonly state: "waiting" }
   | { readonly state: "vehicle"; readonly vehicle: LookupResponse }
@@ -27,11 +28,11 @@ export type Phase =
   | { readonly kind: "broken"; readonly failure: Failure }
   | { readonly kind: "done" };
 
-/** Asks for a batch of VINs. */
-export type AskBatch = (vins: readonly string[], signal: AbortSignal) => AsyncIterable<BatchLookupResponse>;
+/** Asks for a batch. */
+export type AskBatch = (queries: readonly Query[], signal: AbortSignal) => AsyncIterable<BatchLookupResponse>;
 
 export interface BatchRunOptions {
-  readonly vins: readonly string[];
+  readonly queries: readonly Query[];
   readonly ask: AskBatch;
   /** Called after each change; often. */
   readonly onChange: () => void;
@@ -46,9 +47,10 @@ const DEFAULT_PAUSE_MS = 1_000;
 const WAITING: Outcome = { state: "waiting" };
 const UNAVAILABLE = Code.Unavailable as number;
 
-/** Looks up a list of different VINs in batches, one after the other, and keeps what became of each. */
+/** Looks up a list of different queries in batches, one after the other, and keeps what became of each. */
 export class BatchRun {
   readonly #options: BatchRunOptions;
+  /** By the keys of the queries. */
   readonly #outcomes: Map<string, Outcome>;
   #controller = new AbortController();
   #phase: Phase = { kind: "stopped" };
@@ -57,25 +59,25 @@ export class BatchRun {
 
   constructor(options: BatchRunOptions) {
     this.#options = options;
-    this.#outcomes = new Map(options.vins.map((vin) => [vin, WAITING]));
+    this.#outcomes = new Map(options.queries.map((query) => [keyOf(query), WAITING]));
   }
 
   get phase(): Phase {
     return this.#phase;
   }
 
-  /** How many VINs have an outcome, and how many of these have none but a failure. */
+  /** How many queries have an outcome, and how many of these have none but a failure. */
   get counts(): { readonly total: number; readonly answered: number; readonly failed: number } {
     return { total: this.#outcomes.size, answered: this.#answered, failed: this.#failed };
   }
 
-  outcomeOf(vin: string): Outcome {
-    return this.#outcomes.get(vin) ?? WAITING;
+  outcomeOf(query: Query): Outcome {
+    return this.#outcomes.get(keyOf(query)) ?? WAITING;
   }
 
-  /** The VINs without an outcome, and those whose failure may pass. */
-  get open(): readonly string[] {
-    return [...this.#outcomes].flatMap(([vin, outcome]) => (isOpen(outcome) ? [vin] : []));
+  /** The queries without an outcome, and those whose failure may pass. */
+  get open(): readonly Query[] {
+    return this.#options.queries.filter((query) => isOpen(this.outcomeOf(query)));
   }
 
   /** Sends everything that is open. Never fails: see {@link phase}. */
@@ -84,8 +86,8 @@ export class BatchRun {
     this.#controller.abort();
     this.#controller = controller;
     const open = this.open;
-    for (const vin of open) {
-      this.#set(vin, WAITING);
+    for (const query of open) {
+      this.#set(query, WAITING);
     }
     this.#enter({ kind: "running" });
     for (let start = 0; start < open.length && this.#phase.kind === "running"; start += LARGEST_BATCH) {
@@ -103,15 +105,15 @@ export class BatchRun {
   }
 
   /** Sends a batch, again and again while the rate limit wants a pause. */
-  async #sendAll(batch: readonly string[], ask: AskBatch, signal: AbortSignal): Promise<void> {
+  async #sendAll(batch: readonly Query[], ask: AskBatch, signal: AbortSignal): Promise<void> {
     for (;;) {
-      const vins = batch.filter((vin) => this.outcomeOf(vin) === WAITING);
-      const failure = await this.#send(vins, ask, signal);
+      const queries = batch.filter((query) => this.outcomeOf(query) === WAITING);
+      const failure = await this.#send(queries, ask, signal);
       if (signal.aborted || failure === undefined) {
         return;
       }
       if (failure.kind !== "limited") {
-        this.#breakOff(vins, failure);
+        this.#breakOff(queries, failure);
         return;
       }
       const pauseMs = failure.retryAfterMs ?? DEFAULT_PAUSE_MS;
@@ -126,42 +128,42 @@ export class BatchRun {
     }
   }
 
-  /** Sends VINs once. Returns why not all were answered. */
-  async #send(vins: readonly string[], ask: AskBatch, signal: AbortSignal): Promise<Failure | undefined> {
+  /** Sends queries once. Returns why not all were answered. */
+  async #send(queries: readonly Query[], ask: AskBatch, signal: AbortSignal): Promise<Failure | undefined> {
     try {
-      for await (const answer of ask(vins, signal)) {
-        const vin = vins[answer.index];
+      for await (const answer of ask(queries, signal)) {
+        const query = queries[answer.index];
         if (signal.aborted) {
           return undefined;
         }
-        if (vin !== undefined) {
-          this.#set(vin, toOutcome(answer));
+        if (query !== undefined) {
+          this.#set(query, toOutcome(answer));
           this.#options.onChange();
         }
       }
     } catch (error) {
       return toFailure(error);
     }
-    return vins.some((vin) => this.outcomeOf(vin) === WAITING)
+    return queries.some((query) => this.outcomeOf(query) === WAITING)
       ? { kind: "transient", sentence: "The answer ended before all VINs were answered." }
       : undefined;
   }
 
   /** What a broken stream has not answered has failed. After a refusal nothing was tried. */
-  #breakOff(vins: readonly string[], failure: Failure): void {
+  #breakOff(queries: readonly Query[], failure: Failure): void {
     if (failure.kind === "transient") {
-      for (const vin of vins.filter((each) => this.outcomeOf(each) === WAITING)) {
-        this.#set(vin, { state: "failed", sentence: "Not answered.", likelyVin: "", isTransient: true });
+      for (const query of queries.filter((each) => this.outcomeOf(each) === WAITING)) {
+        this.#set(query, { state: "failed", sentence: "Not answered.", likelyVin: "", isTransient: true });
       }
     }
     this.#enter({ kind: "broken", failure });
   }
 
-  #set(vin: string, outcome: Outcome): void {
-    const old = this.outcomeOf(vin);
+  #set(query: Query, outcome: Outcome): void {
+    const old = this.outcomeOf(query);
     this.#answered += Number(outcome !== WAITING) - Number(old !== WAITING);
     this.#failed += Number(outcome.state === "failed") - Number(old.state === "failed");
-    this.#outcomes.set(vin, outcome);
+    this.#outcomes.set(keyOf(query), outcome);
   }
 
   #enter(phase: Phase): void {

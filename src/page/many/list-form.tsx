@@ -1,9 +1,9 @@
 import type { VNode } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { counted, numberInWords, toSentence } from "../words.ts";
-import type { ListRow, ParsedList } from "./parse-list.ts";
+import { queriesOf, type ListRow, type ParsedList } from "./parse-list.ts";
 import { readFile } from "./read-file.ts";
-import { reportOn, vinsOf } from "./report.ts";
+import { reportOn } from "./report.ts";
 
 /** So many rows without a VIN are listed before anything is sent. */
 const LISTED_FAULTS = 8;
@@ -13,11 +13,13 @@ interface ListFormProps {
   readonly text: string;
   readonly list: ParsedList | undefined;
   readonly onText: (text: string) => void;
+  /** Called when the user wants the model years to be sent, or not. */
+  readonly onUsesYears: (usesYears: boolean) => void;
   readonly onStart: (list: ParsedList) => void;
 }
 
 /** Takes a list, and says what was understood of it before anything is sent. */
-export function ListForm({ text, list, onText, onStart }: ListFormProps): VNode {
+export function ListForm({ text, list, onText, onUsesYears, onStart }: ListFormProps): VNode {
   const [fault, setFault] = useState<string>();
   const [isOver, setOver] = useState(false);
   const chooser = useRef<HTMLInputElement>(null);
@@ -94,7 +96,7 @@ export function ListForm({ text, list, onText, onStart }: ListFormProps): VNode 
       </div>
       <div class="report" aria-live="polite">
         {fault !== undefined && <p class="notice bad">{fault}</p>}
-        {list === undefined ? <Kinds /> : <Report list={list} onStart={onStart} />}
+        {list === undefined ? <Kinds /> : <Report list={list} onUsesYears={onUsesYears} onStart={onStart} />}
       </div>
     </div>
   );
@@ -124,24 +126,56 @@ function Kinds(): VNode {
   );
 }
 
-function Report({ list, onStart }: { list: ParsedList; onStart: (list: ParsedList) => void }): VNode {
-  const vins = vinsOf(list);
+interface ReportProps extends Pick<ListFormProps, "onUsesYears" | "onStart"> {
+  readonly list: ParsedList;
+}
+
+function Report({ list, onUsesYears, onStart }: ReportProps): VNode {
+  const queries = queriesOf(list);
   const faulty = list.rows.filter(({ vin }) => vin === undefined);
   return (
     <>
       <h2>
-        {counted(vins.length, "VIN")} <span class="body-class">in {counted(list.rows.length, "row")}</span>
+        {counted(queries.length, "VIN")} <span class="body-class">in {counted(list.rows.length, "row")}</span>
       </h2>
       <ul class="notes">
         {reportOn(list).map((sentence) => (
           <li key={sentence}>{sentence}</li>
         ))}
       </ul>
+      {list.yearColumn !== undefined && (
+        <YearChoice name={list.columns[list.yearColumn] ?? ""} isChosen={list.usesYears} onChoice={onUsesYears} />
+      )}
       {faulty.length > 0 && <Faults rows={faulty} />}
-      <button type="button" class="primary" disabled={vins.length === 0} onClick={() => onStart(list)}>
-        Look up {vins.length > 0 ? counted(vins.length, "VIN") : ""}
+      <button type="button" class="primary" disabled={queries.length === 0} onClick={() => onStart(list)}>
+        Look up {queries.length > 0 ? counted(queries.length, "VIN") : ""}
       </button>
     </>
+  );
+}
+
+interface YearChoiceProps {
+  /** Of the column with the model years. */
+  readonly name: string;
+  readonly isChosen: boolean;
+  readonly onChoice: (isChosen: boolean) => void;
+}
+
+function YearChoice({ name, isChosen, onChoice }: YearChoiceProps): VNode {
+  return (
+    <div class="choice">
+      <input
+        id="uses-years"
+        type="checkbox"
+        checked={isChosen}
+        aria-describedby="uses-years-hint"
+        onChange={({ currentTarget }) => onChoice(currentTarget.checked)}
+      />
+      <label for="uses-years">Use “{name}” as the model year</label>
+      <p id="uses-years-hint" class="hint">
+        It overrides the year in the VIN. Turn it off if it may be another year, such as that of registration.
+      </p>
+    </div>
   );
 }
 

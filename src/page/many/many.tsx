@@ -2,12 +2,12 @@ import type { VNode } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { View } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { useAnnounce } from "../announce.tsx";
+import { toFields } from "../query.ts";
 import type { Session } from "../session.ts";
 import { counted, numberInWords } from "../words.ts";
 import { BatchRun } from "./batch-run.ts";
 import { ListForm } from "./list-form.tsx";
-import { parseList, type ParsedList } from "./parse-list.ts";
-import { vinsOf } from "./report.ts";
+import { parseList, queriesOf, type ParsedList } from "./parse-list.ts";
 import { Results } from "./results.tsx";
 
 /** How often the rows are drawn while answers arrive, in ms. */
@@ -23,7 +23,8 @@ interface ManyProps {
 export function Many({ session, pasted }: ManyProps): VNode {
   const [text, setText] = useState("");
   const [started, setStarted] = useState<{ readonly list: ParsedList; readonly run: BatchRun }>();
-  const list = useMemo(() => (text.trim() === "" ? undefined : parseList(text)), [text]);
+  const [usesYears, setUsesYears] = useState(true);
+  const list = useMemo(() => (text.trim() === "" ? undefined : parseList(text, usesYears)), [text, usesYears]);
   const draw = useDraw();
   const client = useRef(session.client);
   client.current = session.client;
@@ -47,8 +48,9 @@ export function Many({ session, pasted }: ManyProps): VNode {
   };
   const startNew = (list: ParsedList): void => {
     const run = new BatchRun({
-      vins: vinsOf(list),
-      ask: (vins, signal) => client.current.batchLookup({ vins: [...vins], view: View.BASIC }, { signal }),
+      queries: queriesOf(list),
+      ask: (queries, signal) =>
+        client.current.batchLookup({ queries: queries.map(toFields), view: View.BASIC }, { signal }),
       onChange: draw,
       wait: waitFor,
     });
@@ -64,7 +66,7 @@ export function Many({ session, pasted }: ManyProps): VNode {
   }, [session.token]);
 
   return started === undefined ? (
-    <ListForm text={text} list={list} onText={setList} onStart={startNew} />
+    <ListForm text={text} list={list} onText={setList} onUsesYears={setUsesYears} onStart={startNew} />
   ) : (
     <Results
       list={started.list}

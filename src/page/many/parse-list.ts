@@ -1,5 +1,6 @@
 import { hasValidCheckDigit } from "../../vehicle/check-digit.ts";
 import type { Vin } from "../../vehicle/vin.ts";
+import { keyOf, parseModelYear, type Query } from "../query.ts";
 import { findVins, likelyMeant, tidyVin, tryVin } from "../tidy-vin.ts";
 import type { Separator, TextRecord } from "./read-table.ts";
 import { readTable } from "./read-table.ts";
@@ -14,6 +15,8 @@ export interface ListRow {
   readonly text: string;
   /** Undefined when there is none. */
   readonly vin: Vin | undefined;
+  /** From the column of the model years. */
+  readonly modelYear: number | undefined;
   /** Why there is no VIN. */
   readonly fault: string | undefined;
   /** A VIN that may have been meant, if there is none. It is sent only when the user chooses it. */
@@ -30,6 +33,10 @@ export interface ParsedList {
   readonly hasHeader: boolean;
   /** The column of the VINs, from 0. */
   readonly vinColumn: number;
+  /** The column that has model years by its name and its cells, from 0. */
+  readonly yearColumn: number | undefined;
+  /** Whether the model years are sent. */
+  readonly usesYears: boolean;
   readonly rows: readonly ListRow[];
   /** The number of rows without anything in them, which are left out. */
   readonly blanks: number;
@@ -39,6 +46,8 @@ export interface ParsedList {
   readonly duplicates: number;
   /** VINs whose position 9 is not the check digit. */
   readonly doubtful: number;
+  /** VINs with something beside them, in the column of the model years, that is not one. They are sent without. */
+  readonly yearless: number;
 }
 
 const SEPARATORS: readonly Exclude<Separator, undefined>[] = ["\t", ";", ",", "|"];
@@ -46,8 +55,15 @@ const LOOKED_AT = 100;
 /** 17 letters or digits, even if some are impossible: I, O and Q are typing errors. */
 const LIKE_A_VIN = /^(?=.*\d)[A-Z0-9]{17}$/;
 
-/** Understands a pasted column, a table as CSV or TSV, or any text with VINs in it. */
-export function parseList(pasted: string): ParsedList {
+/** Names of columns with model years, without blanks and signs; the ones that say so first. */
+const YEAR_NAMES = ["modelyear", "modelyr", "my", "vehicleyear", "year", "yr"];
+
+/**
+ * Understands a pasted column, a table as CSV or TSV, or any text with VINs in it.
+ *
+ * @param usesYears whether the column of the model years is read, if there is one
+ */
+export function parseList(pasted: string, usesYears = true): ParsedList {
   const text = pasted.replace(/^\uFEFF/, "").replace(/[\r\n]+$/, "");
   const separator = SEPARATORS.find((candidate) => isTable(readTable(firstLines(text), candidate)));
   const records = readTable(text, separator);
@@ -55,48 +71,70 @@ export function parseList(pasted: string): ParsedList {
   const blanks = text === "" ? 0 : records.length - filled.length;
   const vinColumn = findVinColumn(filled.slice(0, LOOKED_AT));
   if (isProse(filled, vinColumn)) {
-    return toList({ kind: "text", separator: undefined, columns: ["VIN"], hasHeader: false, vinColumn: 0, blanks: 0 }, [
-      ...pickVins(text),
-    ]);
+    const how = { kind: "text", separator: undefined, columns: ["VIN"], hasHeader: false, vinColumn: 0 } as const;
+    return toList({ ...how, yearColumn: undefined, usesYears, blanks: 0 }, [...pickVins(text)]);
   }
   const hasHeader = isHeader(filled[0]?.cells[vinColumn] ?? "") && filled.length > 1;
   const width = Math.max(1, ...filled.map(({ cells }) => cells.length));
   const names = hasHeader ? (filled[0]?.cells ?? []) : [];
   const columns = Array.from({ length: width }, (_, index) => nameOf(names[index], index, vinColumn, width));
   const kind = width > 1 ? "table" : "column";
-  return toList({ kind, separator, columns, hasHeader, vinColumn, blanks }, hasHeader ? filled.slice(1) : filled);
+  const rows = hasHeader ? filled.slice(1) : filled;
+  const yearColumn = findYearColumn(names, rows.slice(0, LOOKED_AT));
+  return toList({ kind, separator, columns, hasHeader, vinColumn, yearColumn, usesYears, blanks }, rows);
+}
+
+/** What is asked for a row; undefined when it has no VIN. */
+export function queryOf({ vin, modelYear }: ListRow): (Query & { readonly vin: Vin }) | undefined {
+  return vin === undefined ? undefined : { vin, modelYear };
+}
+
+/** The different queries of a list, in its order. */
+export function queriesOf({ rows }: ParsedList): readonly Query[] {
+  return [...new Map(rows.flatMap((row) => queryOf(row) ?? []).map((query) => [keyOf(query), query])).values()];
 }
 
 function toList(
-  how: Pick<ParsedList, "kind" | "separator" | "columns" | "hasHeader" | "vinColumn" | "blanks">,
+  how: Omit<ParsedList, "rows" | "tidied" | "duplicates" | "doubtful" | "yearless">,
   records: readonly TextRecord[],
 ): ParsedList {
-  const seen = new Set<Vin>();
-  const counts = { tidied: 0, duplicates: 0, doubtful: 0 };
+  const seen = new Set<string>();
+  const counts = { tidied: 0, duplicates: 0, doubtful: 0, yearless: 0 };
   const rows = records.map((record) => {
-    const row = toRow(record, how.vinColumn);
-    if (row.vin !== undefined) {
-      counts.tidied += Number(row.text.trim().toUpperCase() !== row.vin);
-      counts.duplicates += Number(seen.has(row.vin));
-      counts.doubtful += Number(!seen.has(row.vin) && !hasValidCheckDigit(row.vin));
-      seen.add(row.vin);
+    const row = toRow(record, how);
+    const query = queryOf(row);
+    if (query !== undefined) {
+      const key = keyOf(query);
+      counts.tidied += Number(row.text.trim().toUpperCase() !== query.vin);
+      counts.duplicates += Number(seen.has(key));
+      counts.doubtful += Number(!seen.has(key) && !hasValidCheckDigit(query.vin));
+      counts.yearless += Number(query.modelYear === undefined && yearTextOf(record, how).trim() !== "");
+      seen.add(key);
     }
     return row;
   });
   return { ...how, rows, ...counts };
 }
 
-function toRow({ line, cells }: TextRecord, vinColumn: number): ListRow {
-  const text = cells[vinColumn] ?? "";
+type Columns = Pick<ParsedList, "vinColumn" | "yearColumn" | "usesYears">;
+
+function toRow(record: TextRecord, columns: Columns): ListRow {
+  const text = record.cells[columns.vinColumn] ?? "";
+  const row = { ...record, text, modelYear: parseModelYear(yearTextOf(record, columns)) };
   const tried = tryVin(tidyVin(text));
   if ("vin" in tried) {
-    return { line, cells, text, vin: tried.vin, fault: undefined, meant: undefined };
+    return { ...row, vin: tried.vin, fault: undefined, meant: undefined };
   }
   const inText = findVins(text);
   const alone = inText.length === 1 ? tryVin(inText[0] ?? "") : undefined;
   return alone !== undefined && "vin" in alone
-    ? { line, cells, text, vin: alone.vin, fault: undefined, meant: undefined }
-    : { line, cells, text, vin: undefined, fault: tried.fault, meant: likelyMeant(text) };
+    ? { ...row, vin: alone.vin, fault: undefined, meant: undefined }
+    : { ...row, vin: undefined, fault: tried.fault, meant: likelyMeant(text) };
+}
+
+/** What is written for the model year; empty when years are not used. */
+function yearTextOf({ cells }: TextRecord, { yearColumn, usesYears }: Columns): string {
+  return usesYears && yearColumn !== undefined ? (cells[yearColumn] ?? "") : "";
 }
 
 function firstLines(text: string): string {
@@ -123,6 +161,16 @@ function findVinColumn(records: readonly TextRecord[]): number {
     return likeVins + (/\bvin\b/i.test(records[0]?.cells[column] ?? "") ? 0.5 : 0);
   });
   return Math.max(0, scores.indexOf(Math.max(...scores)));
+}
+
+/** By its name, and because most of what it has are model years: a column "Year" may also count the years of a lease. */
+function findYearColumn(names: readonly string[], records: readonly TextRecord[]): number | undefined {
+  const plainNames = names.map((name) => name.toLowerCase().replaceAll(/[^\p{L}\d]/gu, ""));
+  const columns = YEAR_NAMES.flatMap((name) => [...plainNames.keys()].filter((index) => plainNames[index] === name));
+  return columns.find((column) => {
+    const filled = records.flatMap(({ cells }) => cells[column]?.trim() || []);
+    return filled.filter((cell) => parseModelYear(cell) !== undefined).length > filled.length / 2;
+  });
 }
 
 function isHeader(cell: string): boolean {

@@ -1,3 +1,4 @@
+import { modelYearRange } from "../query.ts";
 import { counted } from "../words.ts";
 import type { ParsedList } from "./parse-list.ts";
 
@@ -5,7 +6,9 @@ const NAMES = { ",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars" } as
 
 /** What was understood of a list, in sentences, before anything is sent. */
 export function reportOn(list: ParsedList): readonly string[] {
-  const { kind, separator, columns, hasHeader, vinColumn, blanks, tidied, duplicates, doubtful } = list;
+  const { kind, separator, columns, hasHeader, vinColumn, blanks, tidied, duplicates, doubtful, yearColumn, yearless } =
+    list;
+  const { first, last } = modelYearRange();
   const table =
     separator === undefined
       ? ""
@@ -23,16 +26,14 @@ export function reportOn(list: ParsedList): readonly string[] {
     tidied === 0
       ? ""
       : `${counted(tidied, "VIN")} had blanks, dashes, quotes or words around ${tidied === 1 ? "it" : "them"}, which were dropped.`,
+    yearless === 0 || yearColumn === undefined
+      ? ""
+      : `${counted(yearless, "VIN")} ${yearless === 1 ? "has" : "have"} no model year from ${first} to ${last} in “${columns[yearColumn]}”, and ${yearless === 1 ? "is" : "are"} sent without one.`,
     blanks === 0 ? "" : `${counted(blanks, "empty row")} ${blanks === 1 ? "was" : "were"} left out.`,
     doubtful === 0
       ? ""
       : `${counted(doubtful, "check digit")} ${doubtful === 1 ? "does" : "do"} not match. Outside North America this is often not a mistake.`,
   ].filter((sentence) => sentence !== "");
-}
-
-/** The different VINs of a list, in its order. */
-export function vinsOf({ rows }: ParsedList): readonly string[] {
-  return [...new Set(rows.flatMap(({ vin }) => vin ?? []))];
 }
 
 function repeat(count: number): string {

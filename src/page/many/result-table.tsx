@@ -1,5 +1,6 @@
 import type { VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { toFragment } from "../fragment.ts";
 import { badgeOf, headlineOf } from "../vehicle-words.ts";
 import { numberInWords } from "../words.ts";
 import type { Outcome } from "./batch-run.ts";
@@ -118,14 +119,14 @@ function Row({ row, outcome, position, topPx }: RowProps): VNode {
         {numberInWords(row.line)}
       </div>
       <div role="cell" class="cell vin">
-        {row.vin === undefined ? row.text.trim().slice(0, 40) : <a href={`#${row.vin}`}>{row.vin}</a>}
+        {row.vin === undefined ? row.text.trim().slice(0, 40) : <a href={linkTo(row.vin, row.modelYear)}>{row.vin}</a>}
       </div>
       {outcome.state === "failed" ? (
         <div role="cell" class="cell wide" aria-colspan={2} title={sentence}>
           {likely !== "" && (
             <>
               Likely{" "}
-              <a class="vin" href={`#${likely}`}>
+              <a class="vin" href={linkTo(likely, row.modelYear)}>
                 {likely}
               </a>
               .{" "}
@@ -161,6 +162,10 @@ function StateBadge({ row, outcome }: { row: ListRow; outcome: Outcome }): VNode
   return (
     <span class="badge bad">{row.vin === undefined ? "No VIN" : outcome.isTransient ? "Failed" : "Not decoded"}</span>
   );
+}
+
+function linkTo(vin: string, modelYear: number | undefined): string {
+  return toFragment({ tab: "look-up", vin, year: String(modelYear ?? "") });
 }
 
 function useRowHeight(): number {

@@ -3,10 +3,11 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { LookupResponse } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { LookupResponseSchema, Source } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { Outcome } from "./batch-run.ts";
-import type { ListRow, ParsedList } from "./parse-list.ts";
+import type { Query } from "../query.ts";
+import { queryOf, type ListRow, type ParsedList } from "./parse-list.ts";
 
-/** Finds what became of a VIN. */
-export type OutcomeOf = (vin: string) => Outcome;
+/** Finds what became of a query. */
+export type OutcomeOf = (query: Query) => Outcome;
 
 /** The columns that are added to the user's own, each with its value for a vehicle. */
 const ADDED: Readonly<Record<string, (vehicle: LookupResponse) => string>> = {
@@ -24,7 +25,10 @@ const ADDED: Readonly<Record<string, (vehicle: LookupResponse) => string>> = {
   Decoded: ({ decodeTime }) => (decodeTime === undefined ? "" : timestampDate(decodeTime).toISOString()),
 };
 
-/** The list with its results, as CSV with the user's own columns first. Excel reads it as UTF-8. */
+/**
+ * The list with its results, as CSV with the user's own columns first. Excel reads it as UTF-8. Where the user has a column of
+ * the same name, ours begins with "vPIC".
+ */
 export function toCsv(list: ParsedList, outcomeOf: OutcomeOf): string {
   const lines = toRecords(list, outcomeOf).map((cells) => cells.map(quoteCsv).join(","));
   return `\uFEFF${lines.join("\r\n")}\r\n`;
@@ -40,8 +44,9 @@ export function toTsv(list: ParsedList, outcomeOf: OutcomeOf): string {
 
 /** One object for each row: the user's own cells by their column, and the vehicle as Lookup answers it, or the error. */
 export function toJsonText(list: ParsedList, outcomeOf: OutcomeOf): string {
+  const names = distinctNames(list.columns);
   const rows = list.rows.map((row) => {
-    const own = Object.fromEntries(list.columns.map((name, index) => [name, row.cells[index] ?? ""]));
+    const own = Object.fromEntries(names.map((name, index) => [name, row.cells[index] ?? ""]));
     const outcome = outcomeOfRow(row, outcomeOf);
     return outcome.state === "vehicle"
       ? { line: row.line, row: own, vehicle: toJson(LookupResponseSchema, outcome.vehicle) }
@@ -52,13 +57,16 @@ export function toJsonText(list: ParsedList, outcomeOf: OutcomeOf): string {
 
 /** What became of a row; one without a VIN has failed. */
 export function outcomeOfRow(row: ListRow, outcomeOf: OutcomeOf): Outcome {
-  return row.vin === undefined
+  const query = queryOf(row);
+  return query === undefined
     ? { state: "failed", sentence: row.fault ?? "", likelyVin: row.meant ?? "", isTransient: false }
-    : outcomeOf(row.vin);
+    : outcomeOf(query);
 }
 
 function toRecords(list: ParsedList, outcomeOf: OutcomeOf): string[][] {
-  const header = [...list.columns, ...Object.keys(ADDED), "Error"];
+  const taken = new Set(list.columns.map((name) => name.toLowerCase()));
+  const added = [...Object.keys(ADDED), "Error"].map((name) => (taken.has(name.toLowerCase()) ? `vPIC ${name}` : name));
+  const header = [...list.columns, ...added];
   const records = list.rows.map((row) => {
     const own = list.columns.map((_, index) => row.cells[index] ?? "");
     const outcome = outcomeOfRow(row, outcomeOf);
@@ -70,6 +78,19 @@ function toRecords(list: ParsedList, outcomeOf: OutcomeOf): string[][] {
     return [...own, ...added.map(asText), outcome.state === "failed" ? asText(outcome.sentence) : ""];
   });
   return [header, ...records];
+}
+
+/** A table may have several columns of one name; an object may not. The second one is called "Note 2". */
+function distinctNames(columns: readonly string[]): string[] {
+  const names = new Set<string>();
+  for (const column of columns) {
+    let name = column;
+    for (let count = 2; names.has(name); count++) {
+      name = `${column} ${count}`;
+    }
+    names.add(name);
+  }
+  return [...names];
 }
 
 /** Spreadsheets would run a text of the service as a formula. The user's own cells stay as they are. */

@@ -2,9 +2,10 @@ import type { VNode } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { saveFile } from "../clipboard.ts";
 import { CopyButton } from "../copy-button.tsx";
+import type { Query } from "../query.ts";
 import { TokenForm } from "../token-form.tsx";
 import { counted, numberInWords, waitInWords } from "../words.ts";
-import type { BatchRun, Phase } from "./batch-run.ts";
+import type { BatchRun, Outcome, Phase } from "./batch-run.ts";
 import { isProblem } from "./batch-run.ts";
 import { orderRows, type Sorting } from "./order.ts";
 import type { ParsedList } from "./parse-list.ts";
@@ -26,7 +27,7 @@ interface ResultsProps {
 export function Results({ list, run, onToken, onGoOn, onBack }: ResultsProps): VNode {
   const [sorting, setSorting] = useState<Sorting>({ key: "line", isDescending: false });
   const [onlyProblems, setOnlyProblems] = useState(false);
-  const outcomeOf = (vin: string): ReturnType<BatchRun["outcomeOf"]> => run.outcomeOf(vin);
+  const outcomeOf = (query: Query): Outcome => run.outcomeOf(query);
   const problems = list.rows.filter((row) => isProblem(outcomeOfRow(row, outcomeOf))).length;
   const order = orderRows(list, outcomeOf, sorting, onlyProblems);
   const isRunning = run.phase.kind === "running" || run.phase.kind === "pausing";
