@@ -41,6 +41,8 @@ export interface PostgresPool {
   /** A connection on which the query fails is destroyed. */
   query(query: PostgresQuery): Promise<{ readonly rows: unknown[][] }>;
   connect(): Promise<PostgresSession>;
+  /** The number of connections that nobody uses. */
+  readonly idleCount: number;
 }
 
 /**
@@ -79,6 +81,19 @@ export async function inTransaction<Result>(
     return result;
   } finally {
     session.release(!isCommitted);
+  }
+}
+
+/**
+ * Destroys the connections that nobody uses. When a server loses its power, each of them would have to fail before a
+ * query reaches the standby that takes over its address.
+ */
+export async function destroyIdle(pool: PostgresPool): Promise<void> {
+  const sessions = await Promise.allSettled(Array.from({ length: pool.idleCount }, () => pool.connect()));
+  for (const session of sessions) {
+    if (session.status === "fulfilled") {
+      session.value.release(true);
+    }
   }
 }
 

@@ -10,6 +10,7 @@ import type { FleetStatement } from "./fleet.ts";
 import { migratePostgres } from "./migrate-postgres.ts";
 import { mikroOptions } from "./mikro-options.ts";
 import {
+  destroyIdle,
   hasPgBouncer,
   inTransaction,
   type PostgresPool,
@@ -39,7 +40,8 @@ const READS = { maxKeys: 256, maxRunning: 2 };
 const LIMITS = `set local statement_timeout = 500; set local lock_timeout = 100;
   set local idle_in_transaction_session_timeout = 2000`;
 const BEGIN = `begin; ${LIMITS}`;
-const PING_TEXT = ["begin read only", LIMITS, ...PING, "commit"].join("; ");
+/** Fails on a standby. Until it becomes the primary, it may not have seen the latest removals. */
+const PING_TEXT = ["begin read write", LIMITS, ...PING, "commit"].join("; ");
 
 const SIZE = "select pg_total_relation_size('vehicles') as bytes";
 
@@ -151,7 +153,12 @@ export class PostgresStore implements DatabaseStore {
   }
 
   async ping(): Promise<void> {
-    await this.#pool.query({ text: PING_TEXT });
+    try {
+      await this.#pool.query({ text: PING_TEXT });
+    } catch (error) {
+      await destroyIdle(this.#pool);
+      throw error;
+    }
   }
 
   async discard(): Promise<void> {
@@ -288,12 +295,16 @@ function statement(text: string): Statement {
   return { name: createHash("sha256").update(text).digest("hex").slice(0, 32), text };
 }
 
-/** The subquery's limit makes PostgreSQL use the key for each of them, for any estimate of the table's size. */
+/**
+ * The subquery's limit makes PostgreSQL use the key for each of them, for any estimate of the table's size. A standby
+ * returns nothing, because it may still have vehicles that were removed on the primary.
+ */
 function selectByKeys(view: View): Statement {
   const condition = KEY_COLUMNS.map((column) => `vehicles.${column} = asked.${column}`).join(" and ");
   return statement(`select found.*
     from unnest($1::text[], $2::integer[]) as asked (${KEY_COLUMNS.join(", ")})
-    cross join lateral (select ${columnsOf(view).join(", ")} from vehicles where ${condition} limit 1) as found`);
+    cross join lateral (select ${columnsOf(view).join(", ")} from vehicles where ${condition} limit 1) as found
+    where not pg_is_in_recovery()`);
 }
 
 /** Parameters: see {@link toColumns}. Returns the keys that were stored. */

@@ -75,9 +75,45 @@ export class PostgresServer implements AsyncDisposable {
     }
   }
 
+  /**
+   * Starts a standby with a copy of this server's data. This server restarts for that. With the setting
+   * `synchronous_standby_names=*`, each of its commits waits for the standby. Dispose of the standby first.
+   */
+  async startStandby(): Promise<PostgresServer> {
+    const directory = await mkdtemp(join(tmpdir(), "vehicles-pg-"));
+    const standby = new PostgresServer(directory, this.#owner, {
+      settings: [`primary_conninfo=host=${this.directory} user=${SUPERUSER}`],
+    });
+    try {
+      await this.stop();
+      await chownTo(directory, this.#owner);
+      await symlink(join(this.directory, "native"), join(directory, "native"));
+      await promisify(execFile)("cp", ["-a", this.#data(), standby.#data()]);
+      await writeFile(join(standby.#data(), "standby.signal"), "");
+      await this.resume();
+      await standby.resume();
+      return standby;
+    } catch (error) {
+      await standby[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Makes a standby a primary. */
+  async promote(): Promise<void> {
+    const orm = await connect(urlOf(this.directory, SUPERUSER));
+    await orm.em.execute("select pg_promote()");
+    await orm.close();
+  }
+
   /** The Unix socket that it listens on. */
   get socketPath(): string {
     return join(this.directory, ".s.PGSQL.5432");
+  }
+
+  /** The process that starts one more for each connection. Undefined while stopped. */
+  get pid(): number | undefined {
+    return this.#process?.pid;
   }
 
   /** Creates an empty database, and gives its URL. */
@@ -110,7 +146,7 @@ export class PostgresServer implements AsyncDisposable {
     await new Promise<void>((resolve, reject) => {
       lines.on("line", (line) => {
         this.log.push(line);
-        if (line.includes("database system is ready to accept connections")) {
+        if (/database system is ready to accept (read-only )?connections/.test(line)) {
           resolve();
         }
       });

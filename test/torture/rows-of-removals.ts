@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { PostgresServer } from "../support/postgres.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { failOver } from "./failover.ts";
 import type { Finding } from "./finding.ts";
 import { counted, exactly, measured } from "./finding.ts";
 import { killUnderLoad } from "./kills.ts";
@@ -58,6 +59,29 @@ export const rowsOfRemovals: readonly Row[] = [
             ],
           });
         }
+      }
+      return findings;
+    },
+  },
+  {
+    number: "19",
+    title: "a failover of PostgreSQL",
+    test: "ci",
+    async run() {
+      const findings: Finding[] = [];
+      for (const old of ["closed", "silent"] as const) {
+        const results = await failOver(old);
+        findings.push({
+          what: `two services, old connections ${old}, ${results.removals} Removes and ${results.lookups} Lookups`,
+          figures: [
+            exactly(`failed Lookups (${results.failedLookups[0] ?? "none"})`, results.failedLookups.length, 0),
+            counted("Removes refused with UNAVAILABLE", results.refused, { atLeast: 6 }),
+            exactly(`failed otherwise (${results.otherFailures[0] ?? "none"})`, results.otherFailures.length, 0),
+            exactly("acknowledged without a primary", results.unfounded, 0),
+            exactly("acknowledged and undone", results.undone.length, 0),
+            measured("ms from the promotion to the recovery", results.recoveredMs, { atMost: 10_000 }),
+          ],
+        });
       }
       return findings;
     },
