@@ -10,11 +10,11 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 
 import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
-import type { Attributes, Decode, VehicleQuery, VehicleStore, View } from "../../src/vehicle/vehicle.ts";
+import type { VehicleQuery, VehicleStore, View } from "../../src/vehicle/vehicle.ts";
 import { parseVin, type Vin } from "../../src/vehicle/vin.ts";
 import { PostgresServer } from "../support/postgres.ts";
 import { silentLogger } from "../support/silent-logger.ts";
-import { decodeOf as sampleOf } from "../support/vehicle-samples.ts";
+import { ATTRIBUTES, truckOf } from "./truck-of.ts";
 
 const ROWS = Number(process.argv[2] ?? 20_000);
 const WARM_UP = 2_000;
@@ -22,54 +22,6 @@ const RUNS = 20_000;
 /** The number of decodes that a batch runs at once. */
 const PUTS_AT_ONCE = 500;
 const VIN_CHARACTERS = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789";
-
-/** vPIC's answer for a pickup truck: 34 variables, about as long as an average answer. */
-const ATTRIBUTES: Attributes = {
-  AirBagLocFront: "1st Row (Driver & Passenger)",
-  AirBagLocSide: "1st Row (Driver & Passenger)",
-  BodyCabType: "Crew/ Super Crew/ Crew Max",
-  BrakeSystemType: "Hydraulic",
-  BusFloorConfigType: "Not Applicable",
-  BusType: "Not Applicable",
-  CustomMotorcycleType: "Not Applicable",
-  DisplacementCC: "3500.0",
-  DisplacementCI: "213.58310433156",
-  DisplacementL: "3.5",
-  DriveType: "4WD/4-Wheel Drive/4x4",
-  EngineConfiguration: "V-Shaped",
-  EngineCylinders: "6",
-  EngineHP: "375",
-  EngineKW: "279.6375",
-  EngineManufacturer: "Ford",
-  EngineModel: "GTDI",
-  FuelTypePrimary: "Gasoline",
-  GVWR: "Class 2E: 6,001 - 7,000 lb (2,722 - 3,175 kg)",
-  MakeID: "460",
-  Manufacturer: "FORD MOTOR COMPANY, USA",
-  ManufacturerId: "976",
-  ModelID: "1801",
-  MotorcycleChassisType: "Not Applicable",
-  MotorcycleSuspensionType: "Not Applicable",
-  OtherEngineInfo: "Direct injection, twin turbocharged",
-  PlantCity: "DEARBORN",
-  PlantCountry: "UNITED STATES (USA)",
-  PlantState: "MICHIGAN",
-  SeatBeltsAll: "Manual",
-  Series: "F-Series",
-  TPMS: "Direct",
-  TrailerBodyType: "Not Applicable",
-  VehicleType: "TRUCK",
-};
-
-function decodeOf(vin: Vin): Decode {
-  return sampleOf(vin, {
-    make: "FORD",
-    model: "F-150",
-    modelYear: "2021",
-    bodyClass: "Pickup",
-    attributes: ATTRIBUTES,
-  });
-}
 
 /** Scattered like real VINs, and the same in every run. */
 function scatteredVins(count: number): Vin[] {
@@ -124,7 +76,7 @@ console.log(`${ROWS} rows, Node ${process.version}`);
 const removals = await store.removalsOf(decoyVin);
 const put = (index: number): Promise<boolean> => {
   const vin = vins[index] ?? decoyVin;
-  return store.put({ vin }, decodeOf(vin), removals);
+  return store.put({ vin }, truckOf(vin), removals);
 };
 const half = Math.floor(ROWS / 2);
 const putMany = await costOf(Math.floor(half / PUTS_AT_ONCE), (run) =>
@@ -143,7 +95,7 @@ const bareInsert = bareFile.prepare(
 );
 const json = JSON.stringify(ATTRIBUTES);
 const barePut = await costOf(ROWS, (index) => {
-  const cells = ["FORD", "F-150", "2021", "Pickup", "vpic", 0, 1_780_000_000_000, "0", decodeOf(decoyVin).verdict.text];
+  const cells = ["FORD", "F-150", "2021", "Pickup", "vpic", 0, 1_780_000_000_000, "0", truckOf(decoyVin).verdict.text];
   bareInsert.run(vins[index], 0, ...cells, "", "", "", json);
 });
 bareFile.close();
@@ -186,7 +138,7 @@ await using shared = await openVehicleStore({
 const sharedRemovals = await shared.removalsOf(decoyVin);
 for (let index = 0; index < ROWS; index += PUTS_AT_ONCE) {
   await Promise.all(
-    vins.slice(index, index + PUTS_AT_ONCE).map((vin) => shared.put({ vin }, decodeOf(vin), sharedRemovals)),
+    vins.slice(index, index + PUTS_AT_ONCE).map((vin) => shared.put({ vin }, truckOf(vin), sharedRemovals)),
   );
 }
 async function findsPerSecond(of: VehicleStore, callers: number): Promise<number> {

@@ -29,6 +29,11 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     smoke: ["--rows", "20000", "--rewrites", "2000"],
   },
   workers: { script: "workers.ts", full: [], smoke: ["1"] },
+  databases: {
+    script: "databases.ts",
+    full: ["--rows", "1000", "--rows", "1000000"],
+    smoke: ["--rows", "100", "--rounds", "1", "--seconds", "0.1"],
+  },
   calls: { script: "calls.ts", full: [], smoke: ["--smoke"] },
 };
 

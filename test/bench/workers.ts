@@ -4,12 +4,11 @@
  * The load needs a core of its own. On a machine with two cores, the workers would get too little. So the throughput on
  * two free cores is computed from the CPU time per call, and from how evenly the workers share the calls.
  */
-import { readFile } from "node:fs/promises";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { Load } from "./calls/load.ts";
 import { median } from "./calls/median.ts";
 import { Service } from "./calls/service.ts";
-import { cpuMsOf } from "./process-usage.ts";
+import { childrenOf, cpuMsOf } from "./process-usage.ts";
 
 const seconds = Number(process.argv[2] ?? 5);
 const ROUNDS = 3;
@@ -22,8 +21,7 @@ await using load = Load.start();
 
 /** The processes that answer calls, and the process that starts them. */
 async function processesOf({ pid }: Service): Promise<{ primary: number; workers: number[] }> {
-  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
-  const children = text.trim().split(" ").filter(Boolean).map(Number);
+  const children = await childrenOf(pid);
   return { primary: pid, workers: children.length === 0 ? [pid] : children };
 }
 

@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Connection, Ending } from "./connections.ts";
 import { openConnection } from "./connections.ts";
 import type { Latencies, Order, Outcome } from "./load.ts";
-import { lookupBytes, malformedBatchBytes, newLookups } from "./requests.ts";
+import { lookupBytes, malformedBatchBytes, newLookups, randomLookups } from "./requests.ts";
 
 const TICK_MS = 1;
 /** How long to wait for the last answers. */
@@ -83,6 +83,9 @@ async function openAll({ target, connections: count }: Order, book: Book): Promi
 function requestsOf({ request, target }: Order): () => Buffer {
   if (request === "new Lookup") {
     return newLookups(target);
+  }
+  if (typeof request !== "string") {
+    return randomLookups(target, request.vehicles);
   }
   const bytes = request === "cached Lookup" ? lookupBytes(target) : malformedBatchBytes(target);
   return () => Buffer.from(bytes);

@@ -29,7 +29,8 @@ export interface Shape {
 /** A task for the load process. It opens the connections before and closes them afterwards. */
 export interface Order extends Shape {
   readonly target: Target;
-  readonly request: "cached Lookup" | "new Lookup" | "malformed batch";
+  /** With `vehicles`, each is a Lookup of a random one of that many. */
+  readonly request: "cached Lookup" | "new Lookup" | "malformed batch" | { readonly vehicles: number };
   readonly pace: Pace;
 }
 

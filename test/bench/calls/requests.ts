@@ -12,6 +12,11 @@ export const LOOKUP_PATH = "/vehicle.v1.VehicleService/Lookup";
 const BATCH_LOOKUP_PATH = "/vehicle.v1.VehicleService/BatchLookup";
 const BATCH_ROWS = 5_000;
 const SERIAL_DIGITS = 6;
+const VIN_FRONT = "1XPWD40X1";
+const VIN_DIGITS = 8;
+/** The largest prime with so many digits: multiples of the step differ until then. */
+const VIN_PRIME = 99_999_989;
+const VIN_STEP = 61_803_398;
 /** Every call has a deadline, late enough never to pass. */
 const DEADLINE_S = 20;
 
@@ -32,11 +37,29 @@ export function malformedBatchBytes(target: Target): Buffer {
 
 /** Returns the bytes of one Lookup after another, each for a new vehicle. At most 1,000,000. */
 export function newLookups(target: Target): () => Buffer {
+  return lookupsOf(target, nextVin);
+}
+
+/** Returns the bytes of one Lookup after another, each for a random one of that many vehicles: see {@link vinAt}. */
+export function randomLookups(target: Target, vehicles: number): () => Buffer {
+  return lookupsOf(target, () => vinAt(Math.floor(Math.random() * vehicles)));
+}
+
+/** The VIN of a vehicle by its number, from 0. VINs of successive vehicles are far apart. At most 90,000,000. */
+export function vinAt(index: number): string {
+  return `${VIN_FRONT}${String((index * VIN_STEP) % VIN_PRIME).padStart(VIN_DIGITS, "0")}`;
+}
+
+/** {@link vinAt} in the SQL of SQLite and PostgreSQL. */
+export const VIN_AT_IN_SQL = (index: string): string =>
+  `'${VIN_FRONT}' || substr(cast(${10 ** VIN_DIGITS} + (${index} * ${VIN_STEP}) % ${VIN_PRIME} as text), 2)`;
+
+function lookupsOf(target: Target, next: () => string): () => Buffer {
   const template = lookupBytes(target);
-  const vinAt = template.lastIndexOf(CACHED_VIN);
+  const start = template.lastIndexOf(CACHED_VIN);
   return () => {
     const bytes = Buffer.from(template);
-    bytes.write(nextVin(), vinAt, "latin1");
+    bytes.write(next(), start, "latin1");
     return bytes;
   };
 }

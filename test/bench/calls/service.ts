@@ -29,6 +29,8 @@ export interface ServiceOptions {
   readonly checkout?: string | undefined;
   /** Default: 1. */
   readonly workers?: number | undefined;
+  /** Default: a SQLite file of its own. */
+  readonly databaseUrl?: string | undefined;
 }
 
 /** The service as a process of its own with everything on, its snapshot loaded and one vehicle in an empty cache. */
@@ -56,14 +58,15 @@ export class Service implements AsyncDisposable {
     this.#owned = owned;
   }
 
-  static async start({ dataDir, isSecured = false, checkout, workers = 1 }: ServiceOptions): Promise<Service> {
+  static async start(options: ServiceOptions): Promise<Service> {
+    const { dataDir, isSecured = false, checkout, workers = 1, databaseUrl } = options;
     await using starting = new AsyncDisposableStack();
     const { path } = starting.use(await temporaryDirectory());
     const tokens = await writeTokens(path);
     const certificate = isSecured ? await writeCertificate(path) : undefined;
     const env = {
       DATA_DIR: dataDir,
-      DATABASE_URL: `sqlite:${join(path, "vehicles.db")}`,
+      DATABASE_URL: databaseUrl ?? `sqlite:${join(path, "vehicles.db")}`,
       SOURCES: "snapshot",
       LOG_LEVEL: "info",
       RATE_LIMIT_PER_SECOND: RATE_LIMIT,
