@@ -10,6 +10,7 @@ import type { Config, TlsConfig } from "./config.ts";
 import { ExportSpool } from "./export/export-spool.ts";
 import { VehicleExports } from "./export/vehicle-exports.ts";
 import { createDecodeHandler } from "./facade/decode-handler.ts";
+import { createOpenApiHandler } from "./facade/openapi-handler.ts";
 import { VpicDecoder } from "./facade/vpic-decoder.ts";
 import { createVpicBatchHandler, createVpicLookupHandler } from "./facade/vpic-handler.ts";
 import { openLookup } from "./open-lookup.ts";
@@ -199,6 +200,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
         "GET /api/vehicles/*": createVpicLookupHandler({ decoder: vpicDecoder, guard, methods, host, logger, now }),
         "POST /api/vehicles/*": createVpicBatchHandler({ decoder: vpicDecoder, guard, methods, host, logger, now }),
         "GET /export.parquet": createExportHandler({ exports, spool, methods, host, logger }),
+        "GET /openapi.json": createOpenApiHandler(),
         "GET /healthz": createHealthzHandler(VERSION),
         "GET /metrics": createMetricsHandler(
           worker === undefined ? metrics : { ...metrics, render: () => worker.metricsOfAll() },

@@ -44,7 +44,9 @@ describe("commands that are not run", () => {
   });
 
   test.each(foreign.filter(({ json }) => json === undefined))("name a path that is served: $command", ({ target }) => {
-    expect(target).toMatch(/^https?:\/\/[^/]+\/(healthz|readyz|metrics|export\.parquet|decode|api\/vehicles\/.+)$/);
+    expect(target).toMatch(
+      /^https?:\/\/[^/]+\/(healthz|readyz|metrics|openapi\.json|export\.parquet|decode|api\/vehicles\/.+)$/,
+    );
   });
 
   test.each(foreign.filter(({ json }) => json !== undefined))("name a method and its fields: $command", (command) => {
