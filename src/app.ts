@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { createServiceImplSpec } from "@connectrpc/connect";
 import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
@@ -41,16 +42,28 @@ import type { Worker } from "./worker.ts";
 
 /** A running service. Dispose of it to stop at once. Drain it first to lose no calls. */
 export interface App extends AsyncDisposable {
-  /** `host:port` of the gRPC listener. */
-  readonly grpcAddress: string;
-  /** `host:port` of the HTTP listener. */
-  readonly httpAddress: string;
+  /**
+   * Listens on both ports. Without that, the app serves only the connections that it is given.
+   *
+   * @throws ListenError when an address is unavailable
+   */
+  listen(): Promise<ListeningAddresses>;
+  /** Serves a connection that another process has accepted. */
+  accept(socket: Socket): void;
+  /** The month or day of the snapshot's data; undefined without a snapshot. */
+  dataDate(): string | undefined;
   /**
    * Reports that the service stops, then refuses new calls and waits at most this long for the running ones.
    *
    * @param delay until it has resolved, new calls and connections are still taken, so that load balancers can notice.
    */
   drain(graceMs: number, delay?: Promise<unknown>): Promise<void>;
+}
+
+/** `host:port` of each listener. */
+export interface ListeningAddresses {
+  readonly grpc: string;
+  readonly http: string;
 }
 
 /** Parts that tests replace. */
@@ -220,25 +233,15 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
     }),
   );
   worker?.onRead(() => metrics.read());
-  const grpcAddress = await server.listen("GRPC_PORT", host, config.grpcPort);
-  const httpAddress = await server.listen("HTTP_PORT", host, config.httpPort);
-  const addresses = { grpc: grpcAddress, http: httpAddress };
-  if (worker === undefined) {
-    logger.info("listening", {
-      version: VERSION,
-      ...addresses,
-      sources: config.sources,
-      dataDate: sources.snapshotDataDate(),
-      ...(hasTls && { tls: true }),
-    });
-  } else {
-    worker.listening(addresses);
-  }
 
   const running = starting.move();
   return {
-    grpcAddress,
-    httpAddress,
+    listen: async () => ({
+      grpc: await server.listen("GRPC_PORT", host, config.grpcPort),
+      http: await server.listen("HTTP_PORT", host, config.httpPort),
+    }),
+    accept: (socket) => server.accept(socket),
+    dataDate: () => sources.snapshotDataDate(),
     async drain(graceMs, delay) {
       readiness.stop();
       health.stopServing();

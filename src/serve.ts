@@ -1,13 +1,13 @@
 import cluster from "node:cluster";
 import { setTimeout as pause } from "node:timers/promises";
 import { startApp } from "./app.ts";
-import type { App } from "./app.ts";
+import type { App, ListeningAddresses } from "./app.ts";
 import { openVehicleStore } from "./cache/open-vehicle-store.ts";
 import { ConfigError, loadConfig } from "./config.ts";
 import type { Config } from "./config.ts";
-import { openSnapshot } from "./snapshot/snapshot-source.ts";
+import { ConnectionDealer } from "./connection-dealer.ts";
 import type { SnapshotSource } from "./snapshot/snapshot-source.ts";
-import { dataDateOf } from "./sources.ts";
+import { openSnapshot } from "./snapshot/snapshot-source.ts";
 import { createLogger, openTerminalLog } from "./telemetry/logger.ts";
 import type { AuditLogger } from "./telemetry/logger.ts";
 import { VERSION } from "./version.ts";
@@ -60,20 +60,21 @@ async function runWorkers(process: NodeJS.Process, config: Config, logger: Audit
     reportNoStart(process, logger, error);
     return;
   }
-  const workers = new Workers({
-    count: config.workers,
-    logger,
-    onListening: (addresses) => {
-      logger.info("listening", {
-        version: VERSION,
-        ...addresses,
-        sources: config.sources,
-        dataDate: dataDateOf(snapshot),
-        ...(config.tls.certFile !== undefined && { tls: true }),
+  const dealer = new ConnectionDealer();
+  const listen = async (): Promise<void> => {
+    try {
+      logListening(logger, config, {
+        grpc: await dealer.listen("GRPC_PORT", config.host, config.grpcPort),
+        http: await dealer.listen("HTTP_PORT", config.host, config.httpPort),
+        dataDate: snapshot?.dataDate,
         workers: config.workers,
       });
-    },
-  });
+    } catch (error) {
+      reportNoStart(process, logger, error);
+      workers.stop("SIGTERM", 1);
+    }
+  };
+  const workers = new Workers({ count: config.workers, logger, dealer, onReady: () => void listen() });
   const stopOnSignal = async (): Promise<void> => {
     const signal = await stopRequested;
     logger.info("stopping", { signal, graceMs: config.shutdownGraceMs });
@@ -119,16 +120,50 @@ async function run(
   const stopRequested = nextSignal(process);
   let app: App;
   try {
-    app = await startApp(config, { logger, worker });
+    app = await start(config, logger, worker);
   } catch (error) {
     reportNoStart(process, logger, error);
     return;
   }
   const signal = await stopRequested;
   logger.info("stopping", { signal, delayMs: config.shutdownDelayMs, graceMs: config.shutdownGraceMs });
-  await app.drain(config.shutdownGraceMs, pause(config.shutdownDelayMs));
+  const stopTaking = async (): Promise<void> => {
+    await pause(config.shutdownDelayMs);
+    worker?.stopTaking();
+  };
+  await app.drain(config.shutdownGraceMs, stopTaking());
   await app[Symbol.asyncDispose]();
   logger.info("stopped");
+}
+
+/** As one of several workers, the app gets its connections from the primary. */
+async function start(config: Config, logger: AuditLogger, worker: Worker | undefined): Promise<App> {
+  await using starting = new AsyncDisposableStack();
+  const app = starting.use(await startApp(config, { logger, worker }));
+  if (worker === undefined) {
+    logListening(logger, config, { ...(await app.listen()), dataDate: app.dataDate() });
+  } else {
+    worker.takeConnections((socket) => app.accept(socket));
+  }
+  starting.move();
+  return app;
+}
+
+interface Listening extends ListeningAddresses {
+  readonly dataDate: string | undefined;
+  readonly workers?: number;
+}
+
+function logListening(logger: AuditLogger, config: Config, { grpc, http, dataDate, workers }: Listening): void {
+  logger.info("listening", {
+    version: VERSION,
+    grpc,
+    http,
+    sources: config.sources,
+    dataDate,
+    ...(config.tls.certFile !== undefined && { tls: true }),
+    ...(workers !== undefined && { workers }),
+  });
 }
 
 function reportNoStart(process: NodeJS.Process, logger: AuditLogger, error: unknown): void {

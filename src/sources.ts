@@ -58,7 +58,7 @@ export function openSources(
   return {
     inOrder: snapshot === undefined ? sources : sources.map((source) => withLikelyVin(source, asJudge(snapshot))),
     vpicState: () => vpic?.state(),
-    snapshotDataDate: () => dataDateOf(snapshot),
+    snapshotDataDate: () => snapshot?.dataDate,
     snapshotStatus: () => snapshot?.status(),
     logFault: ({ name }, err) => {
       if (err instanceof SourceUnavailableError) {
@@ -80,10 +80,4 @@ function asJudge(snapshot: SnapshotSource): VehicleSource {
         ? snapshot.decode(query, signal)
         : Promise.reject(new SourceUnavailableError("the snapshot is not ready")),
   };
-}
-
-/** The date of the snapshot's data; undefined when there is no snapshot, or it is not ready. */
-export function dataDateOf(snapshot: SnapshotSource | undefined): string | undefined {
-  const status = snapshot?.status();
-  return status?.state === "ready" ? status.dataDate : undefined;
 }

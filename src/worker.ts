@@ -1,44 +1,44 @@
 import cluster from "node:cluster";
 import type { Worker as Channel } from "node:cluster";
+import type { Socket } from "node:net";
 import type { ChargeExchange, Charges } from "./access/charge-exchange.ts";
 import type { MetricsReading } from "./telemetry/metrics.ts";
 
 /** A message from a worker to the primary. */
 export type FromWorker =
-  | { readonly type: "listening"; readonly addresses: ListeningAddresses }
+  /** It serves connections from now on. */
+  | { readonly type: "ready" }
+  /** It takes no further connections. */
+  | { readonly type: "draining" }
   | { readonly type: "charges"; readonly charges: Charges }
-  | { readonly type: "reading"; readonly reading: MetricsReading }
+  | { readonly type: "reading"; readonly id: number; readonly reading: MetricsReading }
   /** Asks for the metrics of all workers. */
   | { readonly type: "ask metrics"; readonly id: number };
 
 /** A message from the primary to a worker. */
 export type ToWorker =
+  /** Comes with the socket of a new connection. */
+  | { readonly type: "connection" }
   | { readonly type: "charges"; readonly charges: Charges }
   /** Asks for its own metrics. */
-  | { readonly type: "read" }
+  | { readonly type: "read"; readonly id: number }
   | { readonly type: "metrics"; readonly id: number; readonly text: string };
-
-/** `host:port` of each listener. */
-export interface ListeningAddresses {
-  readonly grpc: string;
-  readonly http: string;
-}
 
 /** This process as one of several that serve together. */
 export class Worker implements ChargeExchange {
   /** From 1; a replacement has a new one. */
   readonly number: number;
   readonly #channel: Channel;
-  readonly #listeners = new Set<(message: ToWorker) => void>();
+  readonly #listeners = new Set<(message: ToWorker, socket: Socket | undefined) => void>();
   #asked = 0;
 
   /** @param channel the connection to the primary */
   constructor(channel: Channel) {
     this.number = channel.id;
     this.#channel = channel;
-    channel.on("message", (message: ToWorker) => {
+    channel.on("message", (message: ToWorker, socket: Socket | undefined) => {
       for (const listener of this.#listeners) {
-        listener(message);
+        listener(message, socket);
       }
     });
   }
@@ -48,8 +48,20 @@ export class Worker implements ChargeExchange {
     return cluster.worker === undefined ? undefined : new Worker(cluster.worker);
   }
 
-  listening(addresses: ListeningAddresses): void {
-    this.#tell({ type: "listening", addresses });
+  /** Takes its share of the connections to the service from now on. */
+  takeConnections(accept: (socket: Socket) => void): void {
+    this.#listeners.add((message, socket) => {
+      // The connection may have ended on its way.
+      if (message.type === "connection" && socket !== undefined) {
+        accept(socket);
+      }
+    });
+    this.#tell({ type: "ready" });
+  }
+
+  /** The primary sends no more connections. Those on their way still arrive. */
+  stopTaking(): void {
+    this.#tell({ type: "draining" });
   }
 
   publish(charges: Charges): void {
@@ -68,7 +80,7 @@ export class Worker implements ChargeExchange {
   onRead(read: () => Promise<MetricsReading>): void {
     this.#listeners.add((message) => {
       if (message.type === "read") {
-        void read().then((reading) => this.#tell({ type: "reading", reading }));
+        void read().then((reading) => this.#tell({ type: "reading", id: message.id, reading }));
       }
     });
   }

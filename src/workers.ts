@@ -1,16 +1,19 @@
 import cluster from "node:cluster";
 import type { Worker as WorkerProcess } from "node:cluster";
+import type { ConnectionDealer, Taker } from "./connection-dealer.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import type { MetricsReading } from "./telemetry/metrics.ts";
 import { addCounts, renderSum } from "./telemetry/metrics.ts";
-import type { FromWorker, ListeningAddresses, ToWorker } from "./worker.ts";
+import type { FromWorker, ToWorker } from "./worker.ts";
 
 export interface WorkersOptions {
   /** How many processes serve. */
   readonly count: number;
   readonly logger: Logger;
-  /** Called once, when all of them listen for the first time. */
-  readonly onListening: (addresses: ListeningAddresses) => void;
+  /** Gives connections to those that are ready. It is closed when they stop. */
+  readonly dealer: ConnectionDealer;
+  /** Called once, when all of them are ready for the first time. */
+  readonly onReady: () => void;
   /** Monotonic clock, ms. Default: the process's. */
   readonly elapsedMs?: () => number;
 }
@@ -25,13 +28,13 @@ const READ_EVERY_MS = 1_000;
 /** How long a worker may take to answer. After that, its previous metrics are used. */
 const READ_PATIENCE_MS = 1_000;
 
-interface Member {
+interface Member extends Taker {
   readonly process: WorkerProcess;
-  isListening: boolean;
+  phase: "starting" | "serving" | "draining";
   /** Its metrics when they were last read. */
   reading: MetricsReading;
-  /** Called with each new reading. */
-  onReading: (() => void) | undefined;
+  /** What waits for its readings, by their ids. */
+  readonly waiting: Map<number, () => void>;
 }
 
 /**
@@ -48,7 +51,8 @@ export class Workers {
   /** The counts of workers that have died. */
   #past: Promise<MetricsReading> = Promise.resolve([]);
   #deaths: number[] = [];
-  #hasListened = false;
+  #reads = 0;
+  #wereReady = false;
   #isStopping = false;
   #exitCode = 0;
 
@@ -67,9 +71,14 @@ export class Workers {
     return this.#ended.promise;
   }
 
-  /** Passes a signal on to the workers, which then finish their calls. No further workers are started. */
-  stop(signal: NodeJS.Signals): void {
+  /**
+   * Passes a signal on to the workers, which then finish their calls. No further workers are started.
+   *
+   * @param exitCode the least that the service ends with
+   */
+  stop(signal: NodeJS.Signals, exitCode = 0): void {
     this.#isStopping = true;
+    this.#exitCode = Math.max(this.#exitCode, exitCode);
     for (const timer of this.#timers) {
       clearTimeout(timer);
     }
@@ -77,12 +86,22 @@ export class Workers {
     for (const { process: worker } of this.#members.values()) {
       worker.process.kill(signal);
     }
+    this.#closeWhenUnserved();
     this.#endIfEmpty();
   }
 
   #fork(): void {
     const worker = cluster.fork();
-    const member: Member = { process: worker, isListening: false, reading: [], onReading: undefined };
+    const member: Member = {
+      process: worker,
+      phase: "starting",
+      reading: [],
+      waiting: new Map(),
+      take(socket, onSent) {
+        const message: ToWorker = { type: "connection" };
+        worker.process.send(message, socket, { keepOpen: true }, onSent);
+      },
+    };
     this.#members.set(worker.id, member);
     this.#options.logger.info("started a worker", { worker: worker.id, pid: worker.process.pid });
     worker.on("message", (message: FromWorker) => this.#receive(member, message));
@@ -93,9 +112,15 @@ export class Workers {
 
   #receive(member: Member, message: FromWorker): void {
     switch (message.type) {
-      case "listening":
-        member.isListening = true;
-        this.#noteListening(message.addresses);
+      case "ready":
+        member.phase = "serving";
+        this.#options.dealer.add(member);
+        this.#noteReady();
+        break;
+      case "draining":
+        member.phase = "draining";
+        this.#options.dealer.remove(member);
+        this.#closeWhenUnserved();
         break;
       case "charges":
         for (const other of this.#members.values()) {
@@ -106,7 +131,7 @@ export class Workers {
         break;
       case "reading":
         member.reading = message.reading;
-        member.onReading?.();
+        member.waiting.get(message.id)?.();
         break;
       case "ask metrics":
         void this.#renderAll().then((text) => tell(member, { type: "metrics", id: message.id, text }));
@@ -114,27 +139,28 @@ export class Workers {
     }
   }
 
-  #noteListening(addresses: ListeningAddresses): void {
-    if (!this.#hasListened && this.#members.values().every(({ isListening }) => isListening)) {
-      this.#hasListened = true;
-      this.#options.onListening(addresses);
+  #noteReady(): void {
+    if (!this.#wereReady && this.#members.values().every(({ phase }) => phase === "serving")) {
+      this.#wereReady = true;
+      this.#options.onReady();
     }
   }
 
   #bury(member: Member, code: number | null, signal: string | null): void {
     this.#members.delete(member.process.id);
+    this.#options.dealer.remove(member);
+    this.#closeWhenUnserved();
     const readings = [member.reading];
     this.#past = this.#past.then((past) => addCounts([past, ...readings]));
     if (this.#isStopping) {
       // A worker that is still starting does not handle signals yet, and has no calls.
-      this.#exitCode = member.isListening ? Math.max(this.#exitCode, code ?? 1) : this.#exitCode;
-    } else if (this.#hasListened) {
+      this.#exitCode = member.phase !== "starting" ? Math.max(this.#exitCode, code ?? 1) : this.#exitCode;
+    } else if (this.#wereReady) {
       this.#options.logger.error("a worker died", { worker: member.process.id, code, signal });
       this.#replace();
     } else {
       // The worker has logged the reason.
-      this.#exitCode = 1;
-      this.stop("SIGTERM");
+      this.stop("SIGTERM", 1);
     }
     this.#endIfEmpty();
   }
@@ -148,8 +174,7 @@ export class Workers {
         deaths,
         withinMs: DEATHS_WINDOW_MS,
       });
-      this.#exitCode = 1;
-      this.stop("SIGTERM");
+      this.stop("SIGTERM", 1);
       return;
     }
     const timer = setTimeout(
@@ -160,6 +185,12 @@ export class Workers {
       deaths === 1 ? 0 : PAUSE_MS * 2 ** (deaths - 2),
     );
     this.#timers.add(timer);
+  }
+
+  #closeWhenUnserved(): void {
+    if (this.#isStopping && !this.#members.values().some(({ phase }) => phase === "serving")) {
+      this.#options.dealer.close();
+    }
   }
 
   #endIfEmpty(): void {
@@ -175,22 +206,20 @@ export class Workers {
   }
 
   async #readAll(): Promise<void> {
-    await Promise.all(this.#members.values().map(readOne));
+    const id = this.#reads++;
+    await Promise.all(this.#members.values().map((member) => readOne(member, id)));
   }
 }
 
-function readOne(member: Member): Promise<void> {
+/** Resolves with the reading that was asked for, because an earlier one lacks the latest calls. */
+async function readOne(member: Member, id: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const earlier = member.onReading;
   const timer = setTimeout(resolve, READ_PATIENCE_MS);
-  member.onReading = () => {
-    earlier?.();
-    clearTimeout(timer);
-    member.onReading = undefined;
-    resolve();
-  };
-  tell(member, { type: "read" });
-  return promise;
+  member.waiting.set(id, resolve);
+  tell(member, { type: "read", id });
+  await promise;
+  clearTimeout(timer);
+  member.waiting.delete(id);
 }
 
 function tell({ process: worker }: Member, message: ToWorker): void {

@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
-import { once } from "node:events";
 import type { Server, Socket } from "node:net";
 import { createServer } from "node:net";
 import type { Server as TlsServer } from "node:tls";
@@ -12,7 +11,7 @@ import type { Exchange, Peer } from "./exchange.ts";
 import { onFirstBytes } from "./first-bytes.ts";
 import type { Http1Limits } from "./http1.ts";
 import { Http1Server, MAX_UNANSWERED, refuseConnection } from "./http1.ts";
-import { formatAddress, ListenError } from "./listen-error.ts";
+import { listen, SOCKET_OPTIONS } from "./listen.ts";
 import type { Connection, SessionLifetime } from "./session.ts";
 import { Session } from "./session.ts";
 import type { TlsCertificates } from "./tls.ts";
@@ -91,49 +90,18 @@ export class Listener implements AsyncDisposable {
    * @throws ListenError when the address is unavailable
    */
   async listen(portName: string, host: string, port: number): Promise<string> {
-    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
-      this.#accept(socket);
-    });
+    const server = createServer(SOCKET_OPTIONS, (socket) => this.accept(socket));
     this.#servers.push(server);
-    server.listen({ host, port });
-    try {
-      await once(server, "listening");
-    } catch (cause) {
-      throw new ListenError(portName, host, port, cause);
-    }
-    // A failure to accept one connection must not stop the service.
-    server.on("error", ignore);
-    const bound = server.address();
-    return formatAddress(host, typeof bound === "object" && bound !== null ? bound.port : port);
+    return listen(server, portName, host, port);
   }
 
-  /** Accepts no more connections, waits at most this long for running requests, then aborts the rest. */
-  async drain(graceMs: number): Promise<void> {
-    const closed = this.#stopListening();
-    for (const socket of this.#sockets) {
-      const connection = this.#connections.get(socket);
-      if (connection === undefined) {
-        // It has not sent anything yet.
-        socket.destroy();
-      } else {
-        connection.retire();
-      }
-    }
-    const cut = setTimeout(() => this.#destroyAll(), graceMs);
-    await closed;
-    clearTimeout(cut);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const closed = this.#stopListening();
-    this.#destroyAll();
-    await closed;
-    clearInterval(this.#looks);
-    this.#tls?.close();
-  }
-
-  #accept(socket: Socket): void {
+  /** Serves a connection, whoever has accepted it. */
+  accept(socket: Socket): void {
     socket.on("error", ignore);
+    if (this.#closed !== undefined) {
+      socket.destroy();
+      return;
+    }
     if (!this.#options.gate.admit(socket)) {
       this.#refuse(socket);
       return;
@@ -165,6 +133,31 @@ export class Listener implements AsyncDisposable {
       }
       return true;
     });
+  }
+
+  /** Accepts no more connections, waits at most this long for running requests, then aborts the rest. */
+  async drain(graceMs: number): Promise<void> {
+    const closed = this.#stopListening();
+    for (const socket of this.#sockets) {
+      const connection = this.#connections.get(socket);
+      if (connection === undefined) {
+        // It has not sent anything yet.
+        socket.destroy();
+      } else {
+        connection.retire();
+      }
+    }
+    const cut = setTimeout(() => this.#destroyAll(), graceMs);
+    await closed;
+    clearTimeout(cut);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = this.#stopListening();
+    this.#destroyAll();
+    await closed;
+    clearInterval(this.#looks);
+    this.#tls?.close();
   }
 
   /** Tells HTTP/1.1 clients why; closes the connections of others. */
@@ -245,14 +238,10 @@ export class Listener implements AsyncDisposable {
 
   /** Resolves when every connection has closed. */
   #stopListening(): Promise<unknown> {
-    this.#closed ??= Promise.all(
-      this.#servers
-        .filter((server) => server.listening)
-        .map((server) => {
-          server.close();
-          return once(server, "close");
-        }),
-    );
+    this.#closed ??= Promise.all([
+      ...this.#servers.filter((server) => server.listening).map((server) => whenClosed(server.close())),
+      ...this.#sockets.values().map(whenClosed),
+    ]);
     return this.#closed;
   }
 
@@ -261,6 +250,12 @@ export class Listener implements AsyncDisposable {
       socket.destroy();
     }
   }
+}
+
+function whenClosed(closing: Server | Socket): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  closing.once("close", resolve);
+  return promise;
 }
 
 function endpointsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { ConnectError } from "@connectrpc/connect";
 import type { Call } from "../rpc/call.ts";
 import type { CallInterceptor, Gate } from "../rpc/interceptors.ts";
@@ -98,6 +99,11 @@ export class Server implements AsyncDisposable {
   /** See {@link Listener.listen}. */
   listen(portName: string, host: string, port: number): Promise<string> {
     return this.#listener.listen(portName, host, port);
+  }
+
+  /** See {@link Listener.accept}. */
+  accept(socket: Socket): void {
+    this.#listener.accept(socket);
   }
 
   /** See {@link Listener.drain}. Background calls are ended at once. */

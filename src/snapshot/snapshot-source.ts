@@ -91,6 +91,11 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
       : { state: "unavailable", reason: this.#failure.reason };
   }
 
+  /** The date of the data, as in {@link SnapshotStatus}; undefined until it is ready. */
+  get dataDate(): string | undefined {
+    return this.#data?.dataDate;
+  }
+
   /** Resolves when the snapshot is ready or cannot be prepared; never rejects. */
   async whenSettled(): Promise<void> {
     await this.#preparation;

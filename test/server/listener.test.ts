@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ListenError } from "../../src/server/listen-error.ts";
+import { ListenError } from "../../src/server/listen.ts";
 import { answerText } from "../../src/server/exchange.ts";
 import { eventually } from "../support/eventually.ts";
 import { Http2Client } from "../support/http2-client.ts";

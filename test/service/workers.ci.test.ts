@@ -10,6 +10,7 @@ const VINS = manyVins(200);
 
 /** Only a hang takes so long: each test starts three processes, on a machine that may be busy. */
 const HANG_MS = 600_000;
+const CALL_HANG_MS = 120_000;
 
 describe("a service with two workers", { timeout: HANG_MS }, () => {
   let stack: AsyncDisposableStack;
@@ -105,6 +106,8 @@ describe("a service with two workers", { timeout: HANG_MS }, () => {
     const failures = await calls.stop();
 
     expect(failures.length).toBeLessThanOrEqual(3);
+    // A connection that the killed worker was about to take must not stay open.
+    expect(failures.filter((failure) => failure.includes("timeout"))).toEqual([]);
     expect(await handled(service)).toBeGreaterThanOrEqual(before + 60 - failures.length);
     await eventually(() => expect(pidOf(service, 3)).toBeGreaterThan(0));
     expect(await service.stop()).toBe(0);
@@ -165,6 +168,7 @@ async function call(service: ServiceProcess, method: "Lookup" | "Remove", vin: s
     method: "POST",
     headers: { "content-type": "application/json", connection: "close" },
     body: JSON.stringify({ vin }),
+    signal: AbortSignal.timeout(CALL_HANG_MS),
   });
   const text = await response.text();
   if (!response.ok) {

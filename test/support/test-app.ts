@@ -12,6 +12,10 @@ import { temporaryDirectory } from "./temporary-directory.ts";
 export interface TestApp extends App {
   readonly vpic: FakeVpic;
   readonly logger: MemoryLogger;
+  /** `host:port` of the gRPC listener. */
+  readonly grpcAddress: string;
+  /** `host:port` of the HTTP listener. */
+  readonly httpAddress: string;
 }
 
 /** Options of a test's service. */
@@ -49,6 +53,7 @@ export async function startTestApp({
     ...env,
   });
   const app = starting.use(await startApp(config, { logger: log ?? logger, ...overrides }));
+  const { grpc: grpcAddress, http: httpAddress } = await app.listen();
   const running = starting.move();
-  return { ...app, vpic, logger, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { ...app, grpcAddress, httpAddress, vpic, logger, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
