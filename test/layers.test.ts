@@ -18,6 +18,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   facade: ["vehicle", "telemetry", "access", "export", "rpc", "table", "server", "rpc libraries"],
   server: ["telemetry", "files", "access", "export", "rpc", "rpc libraries"],
   page: ["vehicle", "rpc libraries"],
+  client: ["rpc libraries"],
   // The command line decodes in its own process, so it opens what the service opens.
   cli: [
     "vehicle",
@@ -34,7 +35,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-const RPC_LIBRARY = /^(#gen\/|@connectrpc\/|@bufbuild\/)/;
+/** The client is packed with relative imports, because `#gen/` belongs to this package. */
+const RPC_LIBRARY = /^(#gen\/|\.\.\/\.\.\/gen\/|@connectrpc\/|@bufbuild\/)/;
 const IMPORT = /\b(?:from|import)\s*\(?\s*"([^"]+)"/g;
 const SOURCES = fileURLToPath(new URL("../src", import.meta.url));
 
