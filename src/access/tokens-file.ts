@@ -3,8 +3,7 @@ import { systemCodeOf } from "../files/error-code.ts";
 import { WatchedFiles } from "../files/watched-files.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { TokensFileError } from "./errors.ts";
-import { parseTokens } from "./parse-tokens.ts";
-import { TokenBook } from "./token-book.ts";
+import { parseTokens, TokenBook } from "./token-book.ts";
 
 export interface TokensFileOptions {
   readonly path: string;

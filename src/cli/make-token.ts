@@ -1,5 +1,5 @@
 import { suggest } from "../table/suggest.ts";
-import { formatToken } from "../access/parse-tokens.ts";
+import { formatToken } from "../access/token-book.ts";
 import type { Scope } from "../access/token.ts";
 import { digestOf, isScope, isTokenName, parseExpiry, SCOPES } from "../access/token.ts";
 import { parseArguments, UsageError } from "./command.ts";

@@ -1,4 +1,4 @@
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { LookupResponse, VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { VehicleExports } from "../export/vehicle-exports.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -8,12 +8,10 @@ import type { SourceName, VehicleQuery, View } from "../vehicle/vehicle.ts";
 import type { LookupPart, LookupRequest, LookupResult, VehicleLookup } from "../vehicle/vehicle-lookup.ts";
 import type { Vin } from "../vehicle/vin.ts";
 import { parseVin } from "../vehicle/vin.ts";
-import { canCarryAny, toBatchLookupResponse } from "./batch-messages.ts";
 import type { Call, LookupNotes } from "./call.ts";
 import { callOf } from "./call.ts";
-import { streamExport } from "./export-handler.ts";
 import { parseBatch, parseMaxAge, parseQuery, parseView } from "./request-fields.ts";
-import { toLookupResponse } from "./vehicle-messages.ts";
+import { toBatchLookupResponse, toExportMetadata, toLookupResponse } from "./vehicle-messages.ts";
 
 /** The dependencies of the handlers. */
 export interface VehicleHandlersOptions {
@@ -123,7 +121,15 @@ export function createVehicleHandlers({
       return { vin, removed };
     },
 
-    export: (_request, context) => streamExport(exports, context),
+    async *export(_request, { values, signal }) {
+      const { caller, address } = callOf(values);
+      await using file = await exports.create(caller?.name ?? address, signal);
+
+      yield { part: { case: "metadata", value: toExportMetadata(file) } };
+      for await (const data of file.read()) {
+        yield { part: { case: "data", value: data } };
+      }
+    },
   };
 }
 
@@ -169,4 +175,12 @@ function outcomeOf({ cached, stale }: LookupResult): LookupOutcome {
     return "stale";
   }
   return cached ? "fresh" : "decoded";
+}
+
+/**
+ * Whether the rows of a call may contain google.protobuf.Any. Not in JSON: a client that does not know the type inside,
+ * and by default none does, fails at the first one and loses the whole batch.
+ */
+function canCarryAny({ requestHeader }: HandlerContext): boolean {
+  return !/json/i.test(requestHeader.get("content-type") ?? "");
 }

@@ -142,11 +142,6 @@ export class Line {
     this.#maxBegun = maxBegun;
   }
 
-  /** The number of unanswered calls. */
-  get unanswered(): number {
-    return this.#begun + this.#waiting.length;
-  }
-
   /** The number of slots that its calls hold. */
   get places(): number {
     return this.#places;

@@ -98,7 +98,7 @@ export class ConnectCall extends RpcCall {
     exchange.onClose(this.whileOpen((call) => call.close()));
   }
 
-  get httpMethod(): string {
+  get requestMethod(): string {
     return this.#exchange.method;
   }
 

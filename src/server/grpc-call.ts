@@ -34,7 +34,7 @@ export interface GrpcRequest {
 /** One gRPC call on its stream. */
 export class GrpcCall extends RpcCall {
   readonly protocolName = "grpc";
-  readonly httpMethod = "POST";
+  readonly requestMethod = "POST";
   readonly #stream: ServerHttp2Stream;
   #trailers = OK;
   #hasAnswered = false;

@@ -51,7 +51,7 @@ abstract class UnaryPart {
 /** A unary request as interceptors see it. */
 export class ServedRequest extends UnaryPart implements UnaryRequest {
   get requestMethod(): string {
-    return this.served.httpMethod;
+    return this.served.requestMethod;
   }
 
   get url(): string {
@@ -67,7 +67,7 @@ export class ServedRequest extends UnaryPart implements UnaryRequest {
   }
 
   get signal(): AbortSignal {
-    return this.served.call.signal;
+    return this.served.signal;
   }
 }
 
@@ -84,7 +84,7 @@ export class ServedResponse extends UnaryPart implements UnaryResponse {
 
 /** A request of a method that streams, as interceptors see it. */
 export function streamRequestOf(
-  { url, httpMethod, values, call, requestHeader }: ServedCall,
+  { url, requestMethod, values, signal, requestHeader }: ServedCall,
   method: StreamMethod,
   message: AsyncIterable<Message>,
 ): StreamRequest {
@@ -93,68 +93,12 @@ export function streamRequestOf(
     service: method.parent,
     method,
     message,
-    requestMethod: httpMethod,
+    requestMethod,
     url,
     contextValues: values,
     header: requestHeader,
-    signal: call.signal,
+    signal,
   };
-}
-
-/** The handler's view of a call, including changes that interceptors have made to the request. */
-class ServedContext implements HandlerContext {
-  readonly #served: ServedCall;
-  readonly #request: UnaryRequest | StreamRequest;
-
-  constructor(served: ServedCall, request: UnaryRequest | StreamRequest) {
-    this.#served = served;
-    this.#request = request;
-  }
-
-  /** Handlers may detach it from the context. */
-  get timeoutMs(): () => number {
-    return () => this.#served.call.timeoutMs();
-  }
-
-  get protocolName(): string {
-    return this.#served.protocolName;
-  }
-
-  get method(): HandlerContext["method"] {
-    return this.#request.method;
-  }
-
-  get service(): DescService {
-    return this.#request.service;
-  }
-
-  get requestMethod(): string {
-    return this.#request.requestMethod;
-  }
-
-  get url(): string {
-    return this.#request.url;
-  }
-
-  get values(): ContextValues {
-    return this.#request.contextValues;
-  }
-
-  get signal(): AbortSignal {
-    return this.#request.signal;
-  }
-
-  get requestHeader(): Headers {
-    return this.#request.header;
-  }
-
-  get responseHeader(): Headers {
-    return this.#served.responseHeader;
-  }
-
-  get responseTrailer(): Headers {
-    return this.#served.responseTrailer;
-  }
 }
 
 /** A served method, ready to be called. */
@@ -180,35 +124,50 @@ export function toRpcMethods(
 
 /** Wraps a method's implementation as the innermost handler, around which the interceptors are composed. */
 function handlerOf(spec: MethodImplSpec): Handle {
-  const toMessage = (output: MessageInitShape<DescMessage>): Message => create(spec.method.output, output);
   if (spec.kind === "unary") {
     return (request) => {
       const served = servedCallOf(request);
       const respond = (output: MessageInitShape<DescMessage>): ServedResponse =>
-        new ServedResponse(served, spec.method, toMessage(output));
-      const output = spec.impl(messageOf(request), new ServedContext(served, request));
+        new ServedResponse(served, spec.method, create(spec.method.output, output));
+      const output = spec.impl(messageOf(request), served);
       return output instanceof Promise ? output.then(respond) : respond(output);
     };
   }
-  return async (request) => {
+  return (request) => {
     const served = servedCallOf(request);
-    const context = new ServedContext(served, request);
-    const messages = messagesOf(request);
-    const basis = {
-      stream: true as const,
+    return {
+      stream: true,
       service: spec.method.parent,
+      method: spec.method,
       header: served.responseHeader,
       trailer: served.responseTrailer,
+      message: answersOf(spec, messagesOf(request), served),
     };
-    if (spec.kind === "server_streaming") {
-      const output = spec.impl(await first(messages), context);
-      return { ...basis, method: spec.method, message: mapped(output, toMessage) };
-    }
-    if (spec.kind === "client_streaming") {
-      return { ...basis, method: spec.method, message: only(() => spec.impl(messages, context), toMessage) };
-    }
-    return { ...basis, method: spec.method, message: mapped(spec.impl(messages, context), toMessage) };
   };
+}
+
+type StreamSpec = Exclude<MethodImplSpec, { kind: "unary" }>;
+
+/** Calls the handler of a stream when its first answer is awaited, so that its failure is never an unhandled rejection. */
+async function* answersOf(
+  spec: StreamSpec,
+  messages: AsyncIterable<Message>,
+  context: HandlerContext,
+): AsyncGenerator<Message> {
+  for await (const output of await outputsOf(spec, messages, context)) {
+    yield create(spec.method.output, output);
+  }
+}
+
+async function outputsOf(
+  spec: StreamSpec,
+  messages: AsyncIterable<Message>,
+  context: HandlerContext,
+): Promise<AsyncIterable<MessageInitShape<DescMessage>> | MessageInitShape<DescMessage>[]> {
+  if (spec.kind === "server_streaming") {
+    return spec.impl(await first(messages), context);
+  }
+  return spec.kind === "client_streaming" ? [await spec.impl(messages, context)] : spec.impl(messages, context);
 }
 
 function servedCallOf({ contextValues }: UnaryRequest | StreamRequest): ServedCall {
@@ -238,15 +197,4 @@ async function first(messages: AsyncIterable<Message>): Promise<Message> {
     return message;
   }
   throw new ConnectError("the request message is missing", Code.Unimplemented);
-}
-
-async function* mapped<T>(messages: AsyncIterable<T>, map: (message: T) => Message): AsyncGenerator<Message> {
-  for await (const message of messages) {
-    yield map(message);
-  }
-}
-
-/** Calls the handler only when the result is awaited, so that its failure is never an unhandled rejection. */
-async function* only<T>(impl: () => Promise<T>, map: (message: T) => Message): AsyncGenerator<Message> {
-  yield map(await impl());
 }

@@ -83,16 +83,18 @@ export class Router implements RequestListener {
   onRequest(exchange: Exchange): void {
     this.#route(exchange);
     if (exchange.hasAnswered) {
-      // Refused at once, so only this watch ensures that the client reads the answer.
-      const { watch } = this.#options;
-      const refused = new Refused(exchange);
-      watch.add(refused);
-      exchange.onClose(() => watch.remove(refused));
+      this.#watch(exchange, refused(exchange));
     }
   }
 
+  #watch(exchange: Exchange, watched: Watched): void {
+    const { watch } = this.#options;
+    watch.add(watched);
+    exchange.onClose(() => watch.remove(watched));
+  }
+
   #route(exchange: Exchange): void {
-    const { connect, watch } = this.#options;
+    const { connect, logger } = this.#options;
     if (!this.#cors.admits(exchange) || !this.#isForOwnHost(exchange)) {
       return;
     }
@@ -110,7 +112,9 @@ export class Router implements RequestListener {
       const allowed = [...handlers.keys()].flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
       answerText(exchange, 405, `Use ${allowed.join(" or ")}.`, { allow: allowed.join(", ") });
     } else {
-      new PlainCall(exchange, handler, watch, this.#options.logger).start();
+      const call = new PlainCall(exchange, handler, logger);
+      this.#watch(exchange, call);
+      exchange.peer.line.push(call);
     }
   }
 
@@ -169,45 +173,33 @@ function handlersByPath(routes: PlainRoutes): ReadonlyMap<string, HandlersByMeth
   return byPath;
 }
 
-/** A request that was answered before it began. */
-class Refused implements Watched {
-  readonly deadlineAt = Infinity;
-  readonly hasArrived = true;
-  readonly #exchange: Exchange;
-
-  constructor(exchange: Exchange) {
-    this.#exchange = exchange;
-  }
-
-  get writtenBytes(): number {
-    return this.#exchange.writtenBytes;
-  }
-
-  get pendingBytes(): number {
-    return this.#exchange.pendingBytes;
-  }
-
-  expire(): void {}
-
-  endLate(): void {}
-
-  cut(): void {
-    this.#exchange.cut();
-  }
+/** Watches whether a client reads an answer that was given at once. */
+function refused(exchange: Exchange): Watched {
+  return {
+    deadlineAt: Infinity,
+    hasArrived: true,
+    get writtenBytes() {
+      return exchange.writtenBytes;
+    },
+    get pendingBytes() {
+      return exchange.pendingBytes;
+    },
+    expire() {},
+    endLate() {},
+    cut: () => exchange.cut(),
+  };
 }
 
 /** One plain request, answered in its connection's turn. */
 class PlainCall implements Waiting, Watched {
   readonly #exchange: Exchange;
   readonly #handler: PlainHandler;
-  readonly #watch: CallWatch;
   readonly #logger: Logger;
   readonly deadlineAt: number;
 
-  constructor(exchange: Exchange, handler: PlainHandler, watch: CallWatch, logger: Logger) {
+  constructor(exchange: Exchange, handler: PlainHandler, logger: Logger) {
     this.#exchange = exchange;
     this.#handler = handler;
-    this.#watch = watch;
     this.#logger = logger;
     this.deadlineAt = performance.now() + (handler.maxMs ?? DEFAULT_MAX_MS);
   }
@@ -224,13 +216,6 @@ class PlainCall implements Waiting, Watched {
     // Some clients read only when they have sent everything.
     const mayReadLater = this.#handler.watchesArrival === true && !this.#exchange.hasArrived;
     return mayReadLater ? 0 : this.#exchange.pendingBytes;
-  }
-
-  start(): void {
-    const { peer } = this.#exchange;
-    this.#watch.add(this);
-    this.#exchange.onClose(() => this.#watch.remove(this));
-    peer.line.push(this);
   }
 
   begin(): void {

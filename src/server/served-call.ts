@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { constants } from "node:http2";
 import type { Writable } from "node:stream";
-import type { ConnectError, ContextValues } from "@connectrpc/connect";
+import type { ConnectError, ContextValues, HandlerContext } from "@connectrpc/connect";
 import { Code, ConnectError as CallError, createContextKey } from "@connectrpc/connect";
 import type { Protocol } from "../rpc/call.ts";
 import { Call, contextValuesOf } from "../rpc/call.ts";
@@ -14,18 +14,12 @@ import type { CallWatch, Watched } from "./call-watch.ts";
 import type { Peer } from "./exchange.ts";
 import { toHeaders } from "./exchange.ts";
 
-/** A call that may wait indefinitely. */
-export interface BackgroundCall {
-  /** Ends the call because the service stops. */
-  shutDown(): void;
-}
-
 /** The dependencies of calls, shared by all protocols. */
 export interface CallHost {
   readonly gate: Gate;
   readonly watch: CallWatch;
   /** The open calls of methods that run in the background. */
-  readonly background: Set<BackgroundCall>;
+  readonly background: Set<ServedCall>;
   readonly logger: Logger;
   /** The prepared error for a call that finds no free slot. */
   readonly overloaded: ConnectError;
@@ -53,9 +47,9 @@ export const servedCallKey = createContextKey<ServedCall | undefined>(undefined,
 /**
  * The life of a call from its headers to its end, the same in every protocol: it takes a slot, reads its request, waits
  * for its turn, passes the gate, runs, and ends on the first of answer, error, deadline or cancellation. Subclasses
- * read requests and write answers in their protocol.
+ * read requests and write answers in their protocol. Handlers get it as their context.
  */
-export abstract class ServedCall implements Placed, Watched, BackgroundCall {
+export abstract class ServedCall implements HandlerContext, Placed, Watched {
   readonly call: Call;
   readonly values: ContextValues;
   protected readonly host: CallHost;
@@ -88,7 +82,7 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
 
   /** The protocol's name in Connect. */
   abstract readonly protocolName: string;
-  abstract readonly httpMethod: string;
+  abstract readonly requestMethod: string;
 
   abstract readonly writtenBytes: number;
   abstract readonly pendingBytes: number;
@@ -106,6 +100,24 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
   /** The URL for handlers. The host is a placeholder, because the client's Host header is not reliable. */
   get url(): string {
     return `http://localhost/${this.call.method.name}`;
+  }
+
+  get method(): HandlerContext["method"] {
+    return this.call.method.spec.method;
+  }
+
+  get service(): HandlerContext["service"] {
+    return this.method.parent;
+  }
+
+  /** Created on first use, as the headers below are. */
+  get signal(): AbortSignal {
+    return this.call.signal;
+  }
+
+  /** Handlers may detach it from the context. */
+  get timeoutMs(): () => number {
+    return () => this.call.timeoutMs();
   }
 
   get requestHeader(): Headers {
@@ -168,6 +180,7 @@ export abstract class ServedCall implements Placed, Watched, BackgroundCall {
     this.fail(this.call.cutBy);
   }
 
+  /** Ends the call because the service stops. */
   shutDown(): void {
     this.call.cut(new CallError("the service is shutting down", Code.Unavailable));
     this.fail(this.call.cutBy);

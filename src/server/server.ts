@@ -4,7 +4,7 @@ import type { Call } from "../rpc/call.ts";
 import type { CallInterceptor, Gate } from "../rpc/interceptors.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import type { BackgroundCall, CallHost } from "./served-call.ts";
+import type { CallHost, ServedCall } from "./served-call.ts";
 import { CallQueue } from "./call-queue.ts";
 import type { CallWatchOptions } from "./call-watch.ts";
 import { CallWatch } from "./call-watch.ts";
@@ -54,7 +54,7 @@ export class Server implements AsyncDisposable {
   readonly #listener: Listener;
   readonly #queue: CallQueue;
   readonly #watch: CallWatch;
-  readonly #background = new Set<BackgroundCall>();
+  readonly #background = new Set<ServedCall>();
 
   constructor(options: ServerOptions) {
     const { methods, interceptors, gate, overloaded, logger, limits = {} } = options;

@@ -1,7 +1,93 @@
-import { expect, test } from "vitest";
-import { TokenBook } from "../../src/access/token-book.ts";
+import { describe, expect, test } from "vitest";
+import { TokensFileError } from "../../src/access/errors.ts";
+import { formatToken, parseTokens, TokenBook } from "../../src/access/token-book.ts";
 import type { Token } from "../../src/access/token.ts";
 import { digestOf } from "../../src/access/token.ts";
+
+const DIGEST = digestOf("first");
+const OTHER_DIGEST = digestOf("second");
+
+function faultsOf(text: string): readonly string[] {
+  try {
+    parseTokens(text);
+  } catch (error) {
+    if (error instanceof TokensFileError) {
+      return error.faults;
+    }
+    throw error;
+  }
+  return [];
+}
+
+describe("the tokens file", () => {
+  test("has one token per line, comments, empty lines, and any blanks between fields", () => {
+    const text = `# who may do what\r\n\nci\t${DIGEST.toUpperCase()}  lookup,remove # the pipeline\nops ${OTHER_DIGEST} export 2027-01-01\n`;
+
+    const tokens = parseTokens(text);
+
+    expect(tokens).toEqual([
+      { name: "ci", digest: DIGEST, scopes: new Set(["lookup", "remove"]), expiresAt: undefined },
+      { name: "ops", digest: OTHER_DIGEST, scopes: new Set(["export"]), expiresAt: Date.UTC(2027, 0, 1) },
+    ]);
+  });
+
+  test("may be empty, which refuses every caller", () => {
+    expect(parseTokens("\n# none yet\n")).toEqual([]);
+  });
+
+  test.each([
+    ["a missing field", `ci ${DIGEST}`, /^line 1: it has 2 fields/],
+    ["a field too many", `ci ${DIGEST} lookup 2027-01-01 x`, /^line 1: it has 5 fields/],
+    ["a name that looks like an address", `10.0.0.1 ${DIGEST} lookup`, /^line 1: the first field is not a valid name/],
+    ["a secret instead of its SHA-256", "ci vs_secret lookup", /^line 1: the second field is not a SHA-256/],
+    ["a scope that does not exist", `ci ${DIGEST} lookup,write`, /^line 1: the third field .* lookup, remove, export/],
+    ["a date that does not exist", `ci ${DIGEST} lookup 2027-02-30`, /^line 1: the fourth field is not an expiry/],
+    ["a time without a zone", `ci ${DIGEST} lookup 2027-02-03T10:00`, /^line 1: the fourth field is not an expiry/],
+    ["a name twice", `ci ${DIGEST} lookup\nci ${OTHER_DIGEST} lookup`, /^line 2: it has the same name as line 1/],
+    ["a secret twice", `a ${DIGEST} lookup\n\nb ${DIGEST} lookup`, /^line 3: it has the same SHA-256 as line 1/],
+  ])("is refused for %s", (_case, text, fault) => {
+    expect(faultsOf(text)).toEqual([expect.stringMatching(fault)]);
+  });
+
+  test("is rejected with all faults at once, and no fault quotes the file", () => {
+    const faults = faultsOf(
+      `vs_secret1! vs_secret2 vs_secret3 vs_secret4\nci ${DIGEST} lookup\nci ${DIGEST} remove\nx`,
+    );
+
+    expect(faults).toHaveLength(7);
+    expect(faults.join("\n")).not.toMatch(new RegExp(`vs_secret|${DIGEST}`));
+  });
+
+  test.each([
+    ["U+2028, a line separator", "\u2028"],
+    ["U+2029, a paragraph separator", "\u2029"],
+    ["U+0085, a next line", "\u0085"],
+    ["a carriage return", "\r"],
+    ["a vertical tab", "\v"],
+    ["a form feed", "\f"],
+  ])("lets nobody in by a comment, even after %s", (_case, separator) => {
+    const tokens = parseTokens(`# revoked:${separator}old ${DIGEST} lookup\nci ${OTHER_DIGEST} lookup\n`);
+
+    expect(tokens).toMatchObject([{ name: "ci" }]);
+  });
+
+  test.each(["\u2028", "\u2029", "\u0085", "\r", "\u00A0"])("has no fields separated by %j", (separator) => {
+    expect(faultsOf(`ci ${DIGEST} lookup${separator}ops ${OTHER_DIGEST} lookup`)).not.toEqual([]);
+    expect(faultsOf(`ci ${DIGEST}${separator}lookup`)).toEqual([expect.stringMatching(/^line 1: /)]);
+  });
+
+  test("may begin with a byte order mark, as some editors write", () => {
+    expect(parseTokens(`\uFEFFci ${DIGEST} lookup\r\n`)).toMatchObject([{ name: "ci" }]);
+  });
+
+  test("is written in the form in which it is read", () => {
+    const text = `ci ${DIGEST} lookup,remove 2027-01-01T08:00:00.000Z`;
+
+    const lines = parseTokens(text).map(formatToken);
+
+    expect(lines).toEqual([text]);
+  });
+});
 
 const EXPIRY = Date.UTC(2027, 0, 1);
 

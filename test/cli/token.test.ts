@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseTokens } from "../../src/access/parse-tokens.ts";
-import { TokenBook } from "../../src/access/token-book.ts";
+import { parseTokens, TokenBook } from "../../src/access/token-book.ts";
 import { makeToken } from "../../src/cli/make-token.ts";
 import { runCli } from "./run-cli.ts";
 
