@@ -325,36 +325,6 @@ describe("an export that is not possible is refused by the error table, before a
     expect(logger.lines.filter(({ level }) => level === "error")).toMatchObject([{ fields: { requestId: "mine" } }]);
   });
 
-  describe("of a caller who may not export:", () => {
-    const shared = new AsyncDisposableStack();
-    let server: ExportServer;
-    beforeAll(async () => {
-      server = await start(1, { hasTokens: true }, shared);
-    });
-    afterAll(() => shared.disposeAsync());
-
-    test.each([
-      ["no token", {}, 401, 'a token is required: send the header "authorization: Bearer <secret>"\n'],
-      ["an unknown token", bearer("nobody"), 401, "the token is unknown or has expired; contact the operator\n"],
-      ["an expired token", bearer("expired"), 401, "the token is unknown or has expired; contact the operator\n"],
-      [
-        "a token without the scope",
-        bearer("lookup"),
-        403,
-        'the token lacks the scope "export"; contact the operator\n',
-      ],
-    ])("%s", async (_what, headers, status, text) => {
-      for (const kind of [{}, { range: "bytes=0-3" }]) {
-        const response = await fetch(server.url, { headers: { ...headers, ...kind, "x-request-id": "mine" } });
-
-        expect([response.status, await response.text()]).toEqual([status, text]);
-        expect(response.headers.get("www-authenticate")).toBe(status === 401 ? "Bearer" : null);
-        expect(response.headers.get("x-request-id")).toBe("mine");
-      }
-      expect(server.created).toEqual([]);
-    });
-  });
-
   test("a rate that is used up", async () => {
     const { url } = await start(1, { burst: 1 });
     await bodyOf(await fetch(url));

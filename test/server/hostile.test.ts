@@ -14,7 +14,6 @@ import { serveVehicles, startTestServer } from "../support/test-server.ts";
 
 const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
 const VALID = Buffer.from(toBinary(LookupRequestSchema, create(LookupRequestSchema, { vin: "1XPWD40X1ED215307" })));
-const { OK, INVALID_ARGUMENT, UNIMPLEMENTED, INTERNAL, RESOURCE_EXHAUSTED } = status;
 
 let server: TestServer;
 let client: EchoHttp2;
@@ -27,44 +26,6 @@ beforeAll(async () => {
 afterAll(async () => {
   client[Symbol.dispose]();
   await server[Symbol.asyncDispose]();
-});
-
-async function callConnect(body: Buffer): Promise<number> {
-  const init = { method: "POST", headers: { "content-type": "application/proto" }, body: new Uint8Array(body) };
-  const response = await fetch(`http://${server.address}${LOOKUP}`, init);
-  await response.bytes();
-  return response.status;
-}
-
-// Mutated connections are row 2 of the table of attacks.
-test.each([
-  [
-    "message over gRPC",
-    VALID,
-    async (bytes: Buffer) => (await client.call(LOOKUP, frame(bytes))).status,
-    [OK, INVALID_ARGUMENT],
-  ],
-  [
-    "frame over gRPC",
-    frame(VALID),
-    async (bytes: Buffer) => (await client.call(LOOKUP, bytes)).status,
-    [OK, INVALID_ARGUMENT, UNIMPLEMENTED, INTERNAL, RESOURCE_EXHAUSTED],
-  ],
-  ["message over Connect", VALID, callConnect, [200, 400]],
-])("every mutated %s is answered with a status", async (_what, bytes, call, known) => {
-  const change = fc.record({ at: fc.nat(bytes.byteLength - 1), byte: fc.nat(255) });
-
-  await fc.assert(
-    fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 6 }), async (changes) => {
-      const mutated = Buffer.from(bytes);
-      for (const { at, byte } of changes) {
-        mutated[at] = byte;
-      }
-
-      expect(known).toContain(await call(mutated));
-    }),
-    { numRuns: 200, seed: 1 },
-  );
 });
 
 test.each([
@@ -82,7 +43,7 @@ test.each([
   }
 
   await eventually(() => expect(server.server.calls.inFlight).toBe(0));
-  expect((await client.call(LOOKUP, frame(VALID))).status).toBe(OK);
+  expect((await client.call(LOOKUP, frame(VALID))).status).toBe(status.OK);
 });
 
 test("calls that are sent, left and aborted in any order leave nothing behind", async () => {

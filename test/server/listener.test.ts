@@ -43,23 +43,6 @@ async function speaksHttp2(client: RawClient): Promise<boolean> {
 }
 
 describe("the first bytes of a connection decide", () => {
-  test("for HTTP/1.1", async () => {
-    using client = await RawClient.open(open.port);
-
-    const answer = await client.send(PING).all();
-
-    expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
-    expect(answer).toMatch(/pong\n$/);
-  });
-
-  test("for HTTP/2", async () => {
-    using client = new Http2Client(open.address);
-
-    const { status, body } = await client.request({ ":path": "/ping" });
-
-    expect([status, body.toString()]).toEqual([200, "pong\n"]);
-  });
-
   test("for HTTP/2 when they come one by one", async () => {
     using client = await RawClient.open(open.port);
 
@@ -80,25 +63,13 @@ describe("the first bytes of a connection decide", () => {
 });
 
 describe("with TLS, a connection", () => {
-  test("may choose HTTP/2 in the handshake", async () => {
-    using client = new Http2Client(secure.address, disk.ca);
-
-    const { status } = await client.request({ ":path": "/ping" });
-
-    expect([status, client.session.alpnProtocol]).toEqual([200, "h2"]);
-  });
-
-  test("may choose HTTP/1.1 in the handshake", async () => {
-    using client = await RawClient.open(secure.port, { ca: disk.ca, protocols: ["http/1.1"] });
-
-    expect(await client.send(PING).all()).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
-  });
-
   test.each([
-    ["HTTP/1.1", PING, false],
-    ["HTTP/2", OPENING, true],
-  ])("may choose nothing in the handshake and speak %s", async (_what, bytes, isHttp2) => {
-    using client = await RawClient.open(secure.port, { ca: disk.ca });
+    ["HTTP/1.1", ["http/1.1"], PING, false],
+    ["HTTP/2", ["h2"], OPENING, true],
+    ["nothing", undefined, PING, false],
+    ["nothing", undefined, OPENING, true],
+  ])("may choose %s in the handshake", async (_what, protocols, bytes, isHttp2) => {
+    using client = await RawClient.open(secure.port, { ca: disk.ca, protocols });
 
     client.send(bytes);
 
@@ -143,6 +114,20 @@ describe("with TLS, a connection", () => {
 describe("a connection over the limit", () => {
   const connections = { maxOpenPerAddress: 1 };
 
+  test.each([
+    ["over HTTP/2", () => undefined, OPENING],
+    ["at once with TLS", () => disk.tls, ""],
+  ])("is closed %s", async (_how, tls, bytes) => {
+    await using server = await serve({ connections, tls: tls() });
+    using _first = await RawClient.open(server.port);
+    using second = await RawClient.open(server.port);
+
+    second.send(bytes);
+    await second.closed;
+
+    expect(second.text).toBe("");
+  });
+
   test("is told so over HTTP/1.1, and when to retry", async () => {
     await using server = await serve({ connections });
     using _first = await RawClient.open(server.port);
@@ -152,51 +137,6 @@ describe("a connection over the limit", () => {
 
     expect(answer).toMatch(/^HTTP\/1\.1 429 Too Many Requests\r\nRetry-After: 10\r\nConnection: close\r\n/);
     expect(answer).toMatch(/\r\n\r\nToo many connections from this address\. /);
-  });
-
-  test("is closed over HTTP/2", async () => {
-    await using server = await serve({ connections });
-    using _first = await RawClient.open(server.port);
-    using second = await RawClient.open(server.port);
-
-    second.send(OPENING);
-    await second.closed;
-
-    expect(second.text).toBe("");
-  });
-
-  test("is closed at once with TLS", async () => {
-    await using server = await serve({ connections, tls: disk.tls });
-    using _first = await RawClient.open(server.port);
-    using second = await RawClient.open(server.port);
-
-    await second.closed;
-
-    expect(second.text).toBe("");
-  });
-
-  test("is counted, and logged once as a warning", async () => {
-    await using server = await serve({ connections });
-    using _first = await RawClient.open(server.port);
-
-    for (let count = 0; count < 3; count++) {
-      using refused = await RawClient.open(server.port);
-      await refused.send(PING).all();
-    }
-
-    expect(server.gate.refused).toBe(3);
-    expect(server.logger.lines).toMatchObject([{ level: "warn", fields: { address: "127.0.0.1", count: 1 } }]);
-  });
-
-  test("is accepted when another one has closed", async () => {
-    await using server = await serve({ connections, plain });
-    using first = await RawClient.open(server.port);
-    await first.send(PING).all();
-    await first.closed;
-
-    using second = await RawClient.open(server.port);
-
-    expect(await second.send(PING).all()).toMatch(/^HTTP\/1\.1 200/);
   });
 });
 

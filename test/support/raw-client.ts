@@ -7,7 +7,7 @@ export interface RawClientOptions {
   /** The authority of the server's certificate, as PEM. With it, the client uses TLS. */
   readonly ca?: string | undefined;
   /** The protocols offered in the TLS handshake. Default: none. */
-  readonly protocols?: string[];
+  readonly protocols?: string[] | undefined;
   /** Whether the client keeps its side open when the server closes its own. */
   readonly staysOpen?: boolean;
   /** Whether it reads nothing. */

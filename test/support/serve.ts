@@ -4,8 +4,6 @@ import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { AccessGuard } from "../../src/access/access-guard.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
-import type { Call } from "../../src/rpc/call.ts";
-import { preparedRefusal } from "../../src/rpc/describe-error.ts";
 import { createGate, createInterceptors } from "../../src/rpc/interceptors.ts";
 import type { MethodRule, ServedMethod } from "../../src/rpc/methods.ts";
 import { METHOD_RULES, servedMethods } from "../../src/rpc/methods.ts";
@@ -15,9 +13,10 @@ import type { ConnectionLimits } from "../../src/server/connection-gate.ts";
 import { ConnectionGate } from "../../src/server/connection-gate.ts";
 import type { PlainRoutes } from "../../src/server/router.ts";
 import type { ServerOptions } from "../../src/server/server.ts";
-import { Server } from "../../src/server/server.ts";
 import { MemoryLogger } from "./memory-logger.ts";
 import { someTokens, TOKENS_NOW } from "./some-tokens.ts";
+import type { TestServer } from "./test-server.ts";
+import { startTestServer } from "./test-server.ts";
 
 /** A test's handlers. Missing ones are unimplemented. */
 export type VehicleHandlers = Partial<ServiceImpl<typeof VehicleService>>;
@@ -37,19 +36,9 @@ export interface ServeOptions extends Passed {
   readonly logger?: MemoryLogger;
 }
 
-/** A server in this process, on a free port of loopback. */
-export interface Served extends AsyncDisposable {
-  readonly server: Server;
-  readonly address: string;
+export interface Served extends TestServer {
   readonly port: number;
-  readonly logger: MemoryLogger;
   readonly gate: ConnectionGate;
-  /** Calls whose headers have arrived. */
-  readonly started: Call[];
-  /** Calls that have ended. */
-  readonly ended: Call[];
-  /** Ends everything that would be overdue after this time in ms: deadlines, slow requests and slow readers. */
-  endOverdueIn(ms: number): void;
 }
 
 /** Starts the real server with a test's own handlers of VehicleService, reflection, and plain routes. */
@@ -61,7 +50,6 @@ export async function serve({
   hasTokens = false,
   burst = Infinity,
   logger = new MemoryLogger(),
-  limits,
   ...passed
 }: ServeOptions = {}): Promise<Served> {
   const methods = servedMethods(
@@ -79,40 +67,15 @@ export async function serve({
     now: () => TOKENS_NOW,
   });
   const gate = new ConnectionGate({ limits: connections, logger });
-  const started: Call[] = [];
-  const ended: Call[] = [];
-  let aheadMs = 0;
-  // Only one check runs ahead of time. The deadlines of later calls must not have passed.
-  const now = (): number => {
-    const ms = performance.now() + aheadMs;
-    aheadMs = 0;
-    return ms;
-  };
-  const server = new Server({
-    methods,
+  const running = await startTestServer(methods, {
+    logger,
     interceptors: createInterceptors({ guard, logger }),
     gate: createGate({ guard, logger }),
-    overloaded: preparedRefusal({ reason: "OVERLOADED", retryAfterMs: 1_000 }),
     connections: gate,
-    logger,
     plain: (host) => (typeof plain === "function" ? plain(host, methods) : plain),
-    onCallStart: (call) => void started.push(call),
-    onCallEnd: (call) => void ended.push(call),
-    limits: { ...limits, watch: { now, ...limits?.watch } },
     ...passed,
   });
-  const address = await server.listen("HTTP_PORT", "127.0.0.1", 0);
-  return {
-    server,
-    address,
-    port: Number(address.split(":")[1]),
-    logger,
-    gate,
-    started,
-    ended,
-    endOverdueIn: (ms) => void (aheadMs = ms),
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
-  };
+  return { ...running, gate, port: Number(running.address.split(":")[1]) };
 }
 
 function withDeviations(rule: Partial<MethodRule>): typeof METHOD_RULES {

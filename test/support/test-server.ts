@@ -5,7 +5,7 @@ import { AccessGuard } from "../../src/access/access-guard.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
 import type { Call } from "../../src/rpc/call.ts";
 import { preparedRefusal } from "../../src/rpc/describe-error.ts";
-import { createInterceptors } from "../../src/rpc/interceptors.ts";
+import { createGate, createInterceptors } from "../../src/rpc/interceptors.ts";
 import type { MethodRule, ServedMethod } from "../../src/rpc/methods.ts";
 import { ConnectionGate } from "../../src/server/connection-gate.ts";
 import type { ServerOptions } from "../../src/server/server.ts";
@@ -36,24 +36,28 @@ export function serveVehicles(
   return Object.values(methods).map((spec) => serve(spec, rule));
 }
 
+/** A server in this process, on a free port of loopback. */
 export interface TestServer extends AsyncDisposable {
   readonly server: Server;
-  /** `host:port`, on loopback. */
+  /** `host:port`. */
   readonly address: string;
   readonly logger: MemoryLogger;
-  /** Every call that has ended, in the order of their ends. */
-  readonly ended: readonly Call[];
+  /** Calls whose headers have arrived. */
+  readonly started: Call[];
+  /** Calls that have ended, in the order of their ends. */
+  readonly ended: Call[];
   /** Resolves when this many calls have ended since the start. */
   whenEnded(calls: number): Promise<void>;
   /** Ends everything that would be overdue after this time in ms: deadlines, slow requests and slow readers. */
   endOverdueIn(ms: number): void;
 }
 
-/** Starts the service's own server with a test's methods on a free port: no tokens, no rates, no limit of connections. */
+/** Starts the service's own server with a test's methods: no tokens, no rates, no limit of connections. */
 export async function startTestServer(
   methods: readonly ServedMethod[],
   { logger = new MemoryLogger(), ...options }: Partial<ServerOptions> & { readonly logger?: MemoryLogger } = {},
 ): Promise<TestServer> {
+  const started: Call[] = [];
   const ended: Call[] = [];
   const waiting = new Set<() => void>();
   let aheadMs = 0;
@@ -69,12 +73,16 @@ export async function startTestServer(
   const server = new Server({
     methods,
     interceptors: createInterceptors({ guard, logger }),
-    gate: () => undefined,
+    gate: createGate({ guard, logger }),
     overloaded: preparedRefusal({ reason: "OVERLOADED", retryAfterMs: 1_000 }),
     connections: new ConnectionGate({ limits: unlimited, logger }),
     ...options,
     limits: { ...options.limits, watch: { now, ...options.limits?.watch } },
     logger,
+    onCallStart(call) {
+      started.push(call);
+      options.onCallStart?.(call);
+    },
     onCallEnd(call) {
       ended.push(call);
       options.onCallEnd?.(call);
@@ -86,6 +94,7 @@ export async function startTestServer(
     server,
     address,
     logger,
+    started,
     ended,
     async whenEnded(calls) {
       const { promise, resolve } = Promise.withResolvers<void>();

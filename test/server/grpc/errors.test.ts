@@ -2,9 +2,8 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { BadRequestSchema, ErrorInfoSchema, RequestInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import { ErrorInfoSchema, RequestInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { preparedRefusal } from "../../../src/rpc/describe-error.ts";
-import { InvalidFieldError } from "../../../src/vehicle/errors.ts";
 import type { GrpcAnswer } from "../../support/echo-http2.ts";
 import { EchoHttp2, frame } from "../../support/echo-http2.ts";
 import { decodeEcho, ECHO_PATH, encodeEcho, ScriptedEcho } from "../../support/echo-service.ts";
@@ -82,17 +81,6 @@ describe.each(KINDS)("an error of a %s handler", (kind, path) => {
     expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "OWN", domain: "test" }]);
     expect(answer.trailers["x-hint"]).toBe("17");
     expect(server.logger.lines.filter(({ level }) => level === "error")).toEqual([]);
-  });
-
-  test("is mapped by the error table", async () => {
-    failWith(new InvalidFieldError("vin", "too short"));
-
-    const answer = await client.call(path, HELLO, { "x-request-id": "r-1" });
-
-    const error = errorIn(answer);
-    expect([answer.status, answer.message]).toEqual([status.INVALID_ARGUMENT, "vin: too short"]);
-    expect(error.findDetails(BadRequestSchema)).toMatchObject([{ fieldViolations: [{ field: "vin" }] }]);
-    expect(error.findDetails(RequestInfoSchema)).toMatchObject([{ requestId: "r-1" }]);
   });
 
   test.each([

@@ -7,7 +7,7 @@ import { errorOf } from "../../support/error-of.ts";
 import { manyVins } from "../../support/real-vins.ts";
 import type { TestApp } from "../../support/test-app.ts";
 import { startTestApp } from "../../support/test-app.ts";
-import type { TestServer } from "../start-server.ts";
+import type { ReflectingServer } from "../start-server.ts";
 import { startStubService } from "../stub-service.ts";
 import type { TlsOnDisk } from "../../support/tls-on-disk.ts";
 import { writeTls } from "../../support/tls-on-disk.ts";
@@ -46,7 +46,7 @@ export function describeClients(
 ): void {
   let stack: AsyncDisposableStack;
   let app: TestApp;
-  let stub: TestServer;
+  let stub: ReflectingServer;
   let tls: TlsOnDisk | undefined;
   let vin: string;
   let servedClients = 0;
@@ -238,7 +238,7 @@ export function describeClients(
 }
 
 /** How the calls have ended so far. */
-function codesOf({ calls }: TestServer): string[] {
+function codesOf({ calls }: ReflectingServer): string[] {
   return calls.map(({ hasEnded, code }) => (hasEnded ? (code === undefined ? "OK" : Code[code]) : "running"));
 }
 

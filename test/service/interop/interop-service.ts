@@ -4,7 +4,7 @@ import { Code, ConnectError, createServiceImplSpec } from "@connectrpc/connect";
 import { callOf } from "../../../src/rpc/call.ts";
 import type { MethodRule } from "../../../src/rpc/methods.ts";
 import { toCode } from "../clients/to-call-error.ts";
-import type { TestServer } from "../start-server.ts";
+import type { ReflectingServer } from "../start-server.ts";
 import { startServer } from "../start-server.ts";
 import type { Request, ResponseSchema } from "./gen/interop_pb.ts";
 import { InteropService } from "./gen/interop_pb.ts";
@@ -56,7 +56,7 @@ const HANDLERS: Partial<ServiceImpl<typeof InteropService>> = {
 };
 
 /** Serves the interoperability cases by the code that serves VehicleService. */
-export function startInteropServer(): Promise<TestServer> {
+export function startInteropServer(): Promise<ReflectingServer> {
   return startServer({
     services: [createServiceImplSpec<typeof InteropService>(InteropService, HANDLERS)],
     rules: { [InteropService.typeName]: RULES },

@@ -7,7 +7,7 @@ import { PYTHON, writeSchema } from "../clients/python.ts";
 import type { Relay } from "../clients/relay.ts";
 import { startRelay } from "../clients/relay.ts";
 import { runProgram } from "../clients/run-program.ts";
-import type { TestServer } from "../start-server.ts";
+import type { ReflectingServer } from "../start-server.ts";
 import { startInteropServer } from "./interop-service.ts";
 
 const SCRIPT = fileURLToPath(new URL("interop-client.py", import.meta.url));
@@ -30,7 +30,7 @@ const CASES: readonly (readonly [name: string, ends: readonly string[]])[] = [
 ];
 
 let stack: AsyncDisposableStack;
-let server: TestServer;
+let server: ReflectingServer;
 let relay: Relay;
 let schema: string;
 

@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { errorOf } from "../../support/error-of.ts";
 import type { Relay } from "../clients/relay.ts";
 import { startRelay } from "../clients/relay.ts";
-import type { TestServer } from "../start-server.ts";
+import type { ReflectingServer } from "../start-server.ts";
 import type { RequestSchema, Response } from "./gen/interop_pb.ts";
 import { InteropService, UnimplementedService } from "./gen/interop_pb.ts";
 import { GrpcJsCaller } from "./grpc-js-caller.ts";
@@ -21,7 +21,7 @@ const LARGE = { payload: new Uint8Array(271_828), responseSizes: [314_159] };
 const SPECIAL = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n";
 
 let stack: AsyncDisposableStack;
-let server: TestServer;
+let server: ReflectingServer;
 let relay: Relay;
 let client: GrpcJsCaller;
 let compressingClient: GrpcJsCaller;
