@@ -118,19 +118,24 @@ function Tabs({ tab, onTab }: { tab: Tab; onTab: (tab: Tab) => void }): VNode {
 
 function Panel({ tab, shown, children }: { tab: Tab; shown: Tab; children: VNode }): VNode {
   return (
-    <section role="tabpanel" id={`panel-${tab}`} aria-labelledby={`tab-${tab}`} hidden={tab !== shown}>
+    <section role="tabpanel" id={`panel-${tab}`} aria-labelledby={`tab-${tab}`} hidden={tab !== shown} tabIndex={-1}>
       {children}
     </section>
   );
 }
 
 function Foot({ session }: { session: Session }): VNode {
-  const { status, protocol, setProtocol } = session;
+  const { status, protocol, setProtocol, token, setToken } = session;
   return (
     <footer>
       <p>{status === undefined ? "" : describe(status)}</p>
+      {token !== "" && (
+        <button type="button" class="small" onClick={() => setToken("")}>
+          Forget the token{status?.access.caller === undefined ? "" : ` “${status.access.caller}”`}
+        </button>
+      )}
       <label>
-        Calls by
+        Protocol
         <select value={protocol} onChange={({ currentTarget }) => setProtocol(toProtocol(currentTarget.value))}>
           {PROTOCOLS.map((name) => (
             <option key={name}>{name}</option>

@@ -14,8 +14,8 @@ export type VinCheck =
       readonly state: "good";
       readonly vin: Vin;
       readonly words: string;
-      /** Whether position 9 is not the check digit. */
-      readonly isDoubtful: boolean;
+      /** `doubtful`: one character is probably wrong. `open`: nothing can be said. */
+      readonly tone: "right" | "doubtful" | "open";
     };
 
 const LENGTH = 17;
@@ -41,11 +41,10 @@ export function checkVin(text: string): VinCheck {
 
 function checkDigitOf(vin: Vin): VinCheck {
   if (hasValidCheckDigit(vin)) {
-    return { state: "good", vin, words: "17 characters, and the check digit is right.", isDoubtful: false };
+    return { state: "good", vin, words: "17 characters, and the check digit is right.", tone: "right" };
   }
-  const digits = `Position 9 is ${vin.charAt(8)}, and the check digit would be ${checkDigit(vin)}`;
-  const words = NORTH_AMERICAN.test(vin)
-    ? `${digits}: one character is probably wrong.`
-    : `${digits}. Outside North America position 9 is free, so this is often not a mistake.`;
-  return { state: "good", vin, words, isDoubtful: true };
+  const digits = `Position 9 is ${vin.charAt(8)}, but the check digit would be ${checkDigit(vin)}`;
+  return NORTH_AMERICAN.test(vin)
+    ? { state: "good", vin, words: `${digits}: one character is probably wrong.`, tone: "doubtful" }
+    : { state: "good", vin, words: `${digits}. Outside North America this is often not a mistake.`, tone: "open" };
 }

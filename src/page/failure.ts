@@ -13,6 +13,8 @@ export interface Failure {
   readonly kind: "token" | "scope" | "limited" | "not-decoded" | "transient" | "final" | "stopped";
   /** One sentence, or two. */
   readonly sentence: string;
+  /** For `limited`: the sentence without when to try again. */
+  readonly cause?: string;
   /** The service's own guess at the VIN. */
   readonly likelyVin?: string | undefined;
   /** When to try again, in ms from now. */
@@ -63,10 +65,7 @@ interface Reported {
 
 const BY_CODE: Readonly<Partial<Record<Code, (reported: Reported) => Failure>>> = {
   [Code.Unauthenticated]: ({ reason }) => ({ kind: "token", sentence: tokenSentence(reason) }),
-  [Code.PermissionDenied]: ({ error }) => ({
-    kind: "scope",
-    sentence: `This token does not allow that: ${error.rawMessage}.`,
-  }),
+  [Code.PermissionDenied]: ({ error }) => ({ kind: "scope", sentence: toSentence(error.rawMessage) }),
   [Code.NotFound]: ({ error, likelyVin }) => ({
     kind: "not-decoded",
     sentence: toSentence(error.rawMessage),
@@ -75,7 +74,7 @@ const BY_CODE: Readonly<Partial<Record<Code, (reported: Reported) => Failure>>> 
   [Code.ResourceExhausted]: ({ error, reason, retryAfterMs }) =>
     reason === "MESSAGE_TOO_LARGE"
       ? { kind: "final", sentence: toSentence(error.rawMessage) }
-      : { kind: "limited", sentence: limitSentence(reason, retryAfterMs ?? DEFAULT_RETRY_MS), retryAfterMs },
+      : limited(causeOfLimit(reason), retryAfterMs),
   [Code.Unavailable]: ({ error, reason, retryAfterMs }) => ({
     kind: "transient",
     sentence: unavailableSentence(error, reason, retryAfterMs),
@@ -103,6 +102,11 @@ export function toFailure(thrown: unknown): Failure {
   });
 }
 
+/** Whether another token may help. */
+export function wantsToken({ kind }: Failure): boolean {
+  return kind === "token" || kind === "scope";
+}
+
 function cut(): Failure {
   return { kind: "transient", sentence: BROKEN_OFF };
 }
@@ -123,15 +127,19 @@ function tokenSentence(reason: string): string {
     : "This service needs a token. Ask the operator for one.";
 }
 
-function limitSentence(reason: string, retryAfterMs: number): string {
-  const wait = waitInWords(retryAfterMs);
+function limited(cause: string, retryAfterMs: number | undefined): Failure {
+  const wait = waitInWords(retryAfterMs ?? DEFAULT_RETRY_MS);
+  return { kind: "limited", sentence: `${cause} Try again in ${wait}.`, cause, retryAfterMs };
+}
+
+function causeOfLimit(reason: string): string {
   switch (reason) {
     case "TOO_MANY_EXPORTS":
-      return `Too many exports run at the moment. Try again in ${wait}.`;
+      return "Too many exports run at the moment.";
     case "OVERLOADED":
-      return `The service is busy. Try again in ${wait}.`;
+      return "The service is busy.";
     default:
-      return `The rate limit of the service is reached. Try again in ${wait}.`;
+      return "The rate limit of the service is reached.";
   }
 }
 

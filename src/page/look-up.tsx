@@ -5,7 +5,7 @@ import { View } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { useAnnounce } from "./announce.tsx";
 import { checkVin } from "./check-vin.ts";
 import type { Failure } from "./failure.ts";
-import { toFailure } from "./failure.ts";
+import { toFailure, wantsToken } from "./failure.ts";
 import type { Place } from "./fragment.ts";
 import { toFields, type Query } from "./query.ts";
 import type { Session } from "./session.ts";
@@ -44,6 +44,7 @@ export function LookUp({ session, arrived, isShown, onPlace, onMany }: LookUpPro
   const [year, setYear] = useState(arrived.year);
   const [answer, ask] = useAnswer(session);
   const yearField = useRef<HTMLInputElement>(null);
+  const asked = answer.kind === "none" ? undefined : answer.query;
 
   const lookUp = (vin: string, modelYear: string, isAfresh = false): void => {
     setText(vin);
@@ -60,12 +61,16 @@ export function LookUp({ session, arrived, isShown, onPlace, onMany }: LookUpPro
     const vin = vins[0] ?? tidyVin(pasted);
     setText(vin);
     if (checkVin(vin).state === "good") {
-      lookUp(vin, year);
+      // The year of the vehicle before is not that of the next one.
+      const isOfBefore = asked !== undefined && asked.vin !== vin && yearOf(asked) === year;
+      lookUp(vin, isOfBefore ? "" : year);
     }
   };
   useEffect(() => {
     if (checkVin(arrived.vin).state === "good") {
       lookUp(tidyVin(arrived.vin), arrived.year);
+    } else if (arrived.vin !== "") {
+      setText(arrived.vin);
     }
   }, [arrived]);
   usePasteAnywhere(isShown, take);
@@ -76,24 +81,13 @@ export function LookUp({ session, arrived, isShown, onPlace, onMany }: LookUpPro
         text={text}
         year={year}
         yearField={yearField}
-        isAsking={answer.kind === "asking" && answer.query.vin === tidyVin(text)}
+        isAsking={answer.kind === "asking" && answer.query.vin === tidyVin(text) && yearOf(answer.query) === year}
         onText={setText}
         onYear={setYear}
         onPaste={take}
         onSubmit={lookUp}
       />
-      <div class="examples">
-        <span id="examples">Examples</span>
-        <ul aria-labelledby="examples">
-          {EXAMPLES.map(([vin, name]) => (
-            <li key={vin}>
-              <button type="button" class="chip" onClick={() => lookUp(vin, "")}>
-                <span class="vin">{vin}</span> <span class="chip-name">{name}</span>
-              </button>
-            </li>
-          ))}
-        </ul>
-      </div>
+      {(asked === undefined || text === "") && <Examples onVin={(vin) => lookUp(vin, "")} />}
       <div class="answer" aria-busy={answer.kind === "asking"}>
         {answer.kind === "asking" && <Waiting session={session} vin={answer.query.vin} />}
         {answer.kind === "failure" && (
@@ -101,7 +95,7 @@ export function LookUp({ session, arrived, isShown, onPlace, onMany }: LookUpPro
             failure={answer.failure}
             onToken={(token) => session.setToken(token)}
             onRetry={() => ask(answer.query)}
-            onVin={(vin) => lookUp(vin, year)}
+            onVin={(vin) => lookUp(vin, yearOf(answer.query))}
           />
         )}
         {answer.kind === "vehicle" && (
@@ -110,14 +104,35 @@ export function LookUp({ session, arrived, isShown, onPlace, onMany }: LookUpPro
             query={answer.query}
             needsToken={session.needsToken}
             isPart={session.status?.snapshot.isEmbedded === true}
-            onVin={(vin) => lookUp(vin, "")}
+            onVin={(vin) => lookUp(vin, yearOf(answer.query))}
             onYear={() => yearField.current?.focus()}
-            onAskAgain={() => lookUp(answer.query.vin, year, true)}
+            onAskAgain={() => lookUp(answer.query.vin, yearOf(answer.query), true)}
           />
         )}
       </div>
     </>
   );
+}
+
+function Examples({ onVin }: { onVin: (vin: string) => void }): VNode {
+  return (
+    <div class="examples">
+      <span id="examples">Examples</span>
+      <ul aria-labelledby="examples">
+        {EXAMPLES.map(([vin, name]) => (
+          <li key={vin}>
+            <button type="button" class="chip" onClick={() => onVin(vin)}>
+              <span class="vin">{vin}</span> <span class="chip-name">{name}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function yearOf({ modelYear }: Query): string {
+  return String(modelYear ?? "");
 }
 
 /** The answer to the latest question. An earlier question is canceled, and its answer is never shown. */
@@ -153,7 +168,7 @@ function useAnswer(session: Session): [Answer, (query: Query, isAfresh?: boolean
   );
   // A question that lacked its token is asked again with the token.
   useEffect(() => {
-    if (answer.kind === "failure" && answer.failure.kind === "token" && token !== "") {
+    if (answer.kind === "failure" && wantsToken(answer.failure) && token !== "") {
       void ask(answer.query);
     }
   }, [token]);
@@ -187,7 +202,7 @@ function Waiting({ session, vin }: { session: Session; vin: string }): VNode {
     <p class="waiting" role="status">
       <span class="dot" aria-hidden="true" />
       <span>
-        Asking {asked} about <span class="vin">{vin}</span> …
+        Asking {asked} about <span class="vin">{vin}</span>&nbsp;…
       </span>
     </p>
   );
@@ -202,7 +217,7 @@ interface FailedProps {
 
 function Failed({ failure, onToken, onRetry, onVin }: FailedProps): VNode {
   const { kind, sentence, likelyVin } = failure;
-  if (kind === "token") {
+  if (wantsToken(failure)) {
     return <TokenForm reason={sentence} onToken={onToken} />;
   }
   return (

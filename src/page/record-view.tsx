@@ -14,7 +14,7 @@ export function RecordView({ attributes, isPart }: RecordViewProps): VNode {
   const [filter, setFilter] = useState("");
   const { groups, internal } = useMemo(() => groupRecord(attributes), [attributes]);
   if (groups.length === 0 && internal.length === 0) {
-    return <p class="hint">There is nothing else on record.</p>;
+    return <p class="hint record">There is nothing else on record.</p>;
   }
   const shown = filterGroups(groups, filter);
   return (

@@ -1,7 +1,7 @@
 import type { Client } from "@connectrpc/connect";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
-import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { watchedFetch } from "./failure.ts";
 
@@ -62,10 +62,16 @@ export function useSession(): Session {
   const [token, setToken] = useState("");
   const [status, setStatus] = useState<ServiceStatus>();
   const client = useMemo(() => createServiceClient(protocol, token), [protocol, token]);
+  const latest = useRef(0);
   const refreshStatus = useCallback(async () => {
+    const number = ++latest.current;
     try {
       const response = await fetchWatched("/status", { headers: toHeaders(token) });
-      setStatus(await response.json());
+      const next = await response.json();
+      // An earlier answer that arrives late may be for another token.
+      if (number === latest.current) {
+        setStatus(next);
+      }
     } catch {
       // The figures that stand there are old then, and the part that shows them says so.
     }

@@ -1,5 +1,5 @@
 import type { VNode } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 interface TokenFormProps {
   /** Why a token is wanted, in a sentence. */
@@ -12,16 +12,23 @@ export function TokenForm({ reason, onToken }: TokenFormProps): VNode {
   const [text, setText] = useState("");
   const field = useRef<HTMLInputElement>(null);
   const id = useId();
+  const form = useRef<HTMLFormElement>(null);
   useEffect(() => field.current?.focus(), [reason]);
+  // When the form goes, the focus would be lost. Other effects are undone only after that.
+  useLayoutEffect(() => {
+    const element = form.current;
+    return () => leaveFocus(element);
+  }, []);
   const submit = (event: Event): void => {
     event.preventDefault();
     const token = text.trim();
     if (token !== "") {
       onToken(token);
+      setText("");
     }
   };
   return (
-    <form class="notice token" onSubmit={submit}>
+    <form ref={form} class="notice token" onSubmit={submit}>
       <p id={`${id}-reason`} role="alert">
         {reason}
       </p>
@@ -46,4 +53,10 @@ export function TokenForm({ reason, onToken }: TokenFormProps): VNode {
       </p>
     </form>
   );
+}
+
+function leaveFocus(form: HTMLElement | null): void {
+  if (form?.contains(document.activeElement) === true) {
+    form.closest<HTMLElement>("[role=tabpanel]")?.focus();
+  }
 }

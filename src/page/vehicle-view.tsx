@@ -5,10 +5,11 @@ import type { LookupResponse, Verdict } from "#gen/vehicle/v1/vehicle_service_pb
 import { LookupResponseSchema, Source } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { commandsFor } from "./commands.ts";
 import { CopyButton } from "./copy-button.tsx";
+import { breakable } from "./breakable.tsx";
 import type { Query } from "./query.ts";
 import { RecordView } from "./record-view.tsx";
 import { tryVin } from "./tidy-vin.ts";
-import { badgeOf, freshnessInWords, headlineOf, partsOf, sourceInWords } from "./vehicle-words.ts";
+import { badgeOf, freshnessInWords, headlineOf, partsOf, remarksOf, sourceInWords } from "./vehicle-words.ts";
 
 /** How often ages are updated. */
 const AGES_EVERY_MS = 20_000;
@@ -45,10 +46,14 @@ export function VehicleView({
     <article>
       <div class="vehicle-head">
         <h2>
-          {name}
-          {body !== "" && <span class="body-class"> · {body}</span>}
+          <span>{breakable(name, "/")}</span>
+          {body !== "" && (
+            <span class="body-class">
+              <span class="dot-between"> · </span>
+              {breakable(body, "/")}
+            </span>
+          )}
         </h2>
-        <VinParts vin={vehicle.vin} />
         <div class="facts">
           {vehicle.verdict !== undefined && (
             <VerdictView
@@ -63,7 +68,8 @@ export function VehicleView({
             <time dateTime={decodedAt(vehicle)} title={decodedAt(vehicle)}>
               {sourceInWords(vehicle, now)}
             </time>
-            {freshness !== "" && <span>, {freshness}</span>}
+            {freshness !== "" && `, ${freshness}`}
+            {vehicle.cached && ". "}
             {vehicle.cached && (
               <button type="button" class="link" onClick={onAskAgain}>
                 {vehicle.source === Source.VPIC ? "Ask vPIC again" : "Ask again"}
@@ -71,6 +77,7 @@ export function VehicleView({
             )}
           </p>
         </div>
+        <VinParts vin={vehicle.vin} />
         <div class="copies" role="group" aria-label="Copy as">
           <span class="hint" aria-hidden="true">
             Copy as
@@ -122,7 +129,11 @@ function VerdictView({ verdict, vin, canGiveYear, onVin, onYear }: VerdictViewPr
           <span class="hint">vPIC’s words</span>
         </summary>
         <div class="verdict-text">
-          <p>{text}</p>
+          <ul>
+            {remarksOf(text).map((remark) => (
+              <li key={remark}>{remark}</li>
+            ))}
+          </ul>
           {additionalText !== "" && <p>{additionalText}</p>}
           {possibleValues !== "" && (
             <p>

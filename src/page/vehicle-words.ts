@@ -59,6 +59,18 @@ export function badgeOf(codes: readonly number[]): Badge {
 }
 
 /**
+ * The texts of a verdict without their codes, such as "Check Digit (9th position) does not calculate properly".
+ *
+ * @param text vPIC's, such as "1 - Check Digit ...; 14 - Unable to ..."
+ */
+export function remarksOf(text: string): readonly string[] {
+  return text
+    .split(/;\s*(?=\d+ - )/)
+    .map((remark) => remark.replace(/^\d+ - /, "").trim())
+    .filter((remark) => remark !== "");
+}
+
+/**
  * Where an answer comes from, such as "vPIC, 3 minutes ago" or "NHTSA's data of 17 Feb 2026".
  *
  * @param now ms since the epoch

@@ -8,7 +8,7 @@ interface VinFormProps {
   readonly text: string;
   readonly year: string;
   readonly yearField: RefObject<HTMLInputElement | null>;
-  /** Whether this VIN is asked at the moment. */
+  /** Whether this VIN is asked with this year at the moment. */
   readonly isAsking: boolean;
   readonly onText: (text: string) => void;
   readonly onYear: (year: string) => void;
@@ -24,6 +24,7 @@ export function VinForm(props: VinFormProps): VNode {
   const submit = (event: Event): void => {
     event.preventDefault();
     if (check.state === "good" && yearFault === undefined && !isAsking) {
+      hideTouchKeyboard();
       onSubmit(check.vin, year);
     }
   };
@@ -75,7 +76,12 @@ export function VinForm(props: VinFormProps): VNode {
           onInput={({ currentTarget }) => onYear(currentTarget.value.trim())}
         />
       </div>
-      <button class="primary" disabled={isAsking || check.state !== "good" || yearFault !== undefined}>
+      {/* A disabled button would lose the focus of who presses it by keyboard. */}
+      <button
+        class="primary"
+        disabled={check.state !== "good" || yearFault !== undefined}
+        aria-disabled={isAsking ? true : undefined}
+      >
         {isAsking ? "Looking up" : "Look up"}
       </button>
       <div id="vin-check" class="check" aria-live="polite">
@@ -87,13 +93,13 @@ export function VinForm(props: VinFormProps): VNode {
 
 function CheckLine({ check, onText }: { check: VinCheck; onText: (text: string) => void }): VNode {
   if (check.state === "empty") {
-    return <p>Type a VIN, or paste one anywhere on this page.</p>;
+    return <p>Type a VIN, or paste one or many anywhere on this page.</p>;
   }
   if (check.state === "partial") {
     return <p>{check.words}</p>;
   }
   if (check.state === "good") {
-    return <p class={check.isDoubtful ? "doubtful" : "right"}>{check.words}</p>;
+    return <p class={check.tone}>{check.words}</p>;
   }
   const { words, meant } = check;
   return (
@@ -106,6 +112,14 @@ function CheckLine({ check, onText }: { check: VinCheck; onText: (text: string) 
       )}
     </p>
   );
+}
+
+/** It would cover the answer. */
+function hideTouchKeyboard(): void {
+  const field = document.activeElement;
+  if (field instanceof HTMLInputElement && matchMedia("(pointer: coarse)").matches) {
+    field.blur();
+  }
 }
 
 function selectionLength({ selectionStart, selectionEnd }: HTMLInputElement): number {

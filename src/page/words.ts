@@ -50,6 +50,11 @@ export function numberInWords(value: number): string {
   return value.toLocaleString("en-US");
 }
 
+/** A number per second, such as "0.4", "12" or "1,204". */
+export function rateInWords(value: number): string {
+  return value >= 100 ? numberInWords(Math.round(value)) : value.toFixed(1).replace(/\.0$/, "");
+}
+
 /** A number and its noun, such as "1 row" or "2,000 rows". */
 export function counted(count: number, noun: string, plural = `${noun}s`): string {
   return `${numberInWords(count)} ${count === 1 ? noun : plural}`;

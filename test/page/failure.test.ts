@@ -20,7 +20,11 @@ function errorOf(code: Code, message: string, reason?: string, retrySeconds?: bi
 test.each([
   [errorOf(Code.Unauthenticated, "no", "TOKEN_MISSING"), "token", /needs a token/],
   [errorOf(Code.Unauthenticated, "no", "TOKEN_UNKNOWN"), "token", /unknown or has expired/],
-  [errorOf(Code.PermissionDenied, "the token lacks the scope export", "SCOPE_MISSING"), "scope", /scope export/],
+  [
+    errorOf(Code.PermissionDenied, 'the token lacks the scope "export"; contact the operator', "SCOPE_MISSING"),
+    "scope",
+    /^The token lacks the scope "export"; contact the operator\.$/,
+  ],
   [errorOf(Code.NotFound, "no source knows", "VIN_NOT_DECODED"), "not-decoded", /^No source knows\.$/],
   [errorOf(Code.ResourceExhausted, "slow", "RATE_LIMITED", 3n), "limited", /rate limit.*in 3 seconds/],
   [errorOf(Code.ResourceExhausted, "slow", "OVERLOADED", 1n), "limited", /busy.*in 1 second\./],
@@ -39,6 +43,13 @@ test.each([
 
 test("a VIN that no source knows may have a likely VIN", () => {
   expect(toFailure(errorOf(Code.NotFound, "unknown", "VIN_NOT_DECODED")).likelyVin).toBe("1XPWD40X1ED215307");
+});
+
+test.each([
+  ["RATE_LIMITED", "The rate limit of the service is reached."],
+  ["OVERLOADED", "The service is busy."],
+])("for %s there is also a sentence without the delay", (reason, sentence) => {
+  expect(toFailure(errorOf(Code.ResourceExhausted, "slow", reason, 3n)).cause).toBe(sentence);
 });
 
 test("the delay that the service asks for is kept", () => {

@@ -77,6 +77,12 @@ test("calls are counted by method and code, over all protocols", () => {
   ]);
 });
 
+test("a single reading has no calls per second", () => {
+  const reading = readingOf(0, `grpc_server_handled_total{${LOOKUP},grpc_code="OK"} 3`);
+
+  expect(callsOf(reading, reading)).toEqual([{ method: "Lookup", code: "OK", total: 3, perSecond: undefined }]);
+});
+
 test("the names are those of the service's own metrics", async () => {
   const metrics = someMetrics();
   const before = readingOf(0, await metrics.render());

@@ -40,7 +40,7 @@ test("a VIN in the address is looked up, and its text is never markup", async ()
 test("the page asks for a token when one is needed, and then continues the look-up with it", async () => {
   await using directory = await temporaryDirectory();
   const tokens = join(directory.path, "tokens");
-  await writeFile(tokens, `reader ${digestOf("vs_reader")} lookup\n`);
+  await writeFile(tokens, `reader ${digestOf("vs_reader")} lookup\nremover ${digestOf("vs_remover")} remove\n`);
   await using guarded = await startTestApp({ env: { AUTH_TOKENS_FILE: tokens } });
   await using open = await openPage(browser, guarded.httpAddress);
   const { page } = open;
@@ -51,11 +51,15 @@ test("the page asks for a token when one is needed, and then continues the look-
   await page.keyboard.type("vs_wrong");
   await page.keyboard.press("Enter");
   await page.waitForSelector("text=unknown or has expired");
+  await page.fill("[name=token]", "vs_remover");
+  await page.press("[name=token]", "Enter");
+  await page.waitForSelector("text=The token lacks the scope");
   await page.fill("[name=token]", "vs_reader");
   await page.keyboard.press("Enter");
   await page.waitForSelector("article h2");
 
   expect(asksAtFirst).toBe(false);
+  expect(await page.evaluate("document.activeElement.id")).toBe("panel-look-up");
   expect(await page.innerText("article h2")).toMatch(/^2014 PETERBILT/);
   expect(await page.evaluate("JSON.stringify([localStorage.length, sessionStorage.length, document.cookie])")).toBe(
     '[0,0,""]',

@@ -11,8 +11,6 @@ export interface PageOptions {
   /** The text after the `#`. */
   readonly fragment?: string;
   readonly protocol?: "Connect" | "gRPC-Web";
-  readonly theme?: (typeof THEMES)[number];
-  readonly size?: (typeof SIZES)[number];
   /** Whether a test moves the page's clock. Default: it runs by itself. */
   readonly hasOwnClock?: boolean;
 }
@@ -29,11 +27,11 @@ export interface OpenPage extends AsyncDisposable {
 export async function openPage(
   browser: Browser,
   address: string,
-  { fragment = "", protocol, theme = "light", size = "desk", hasOwnClock = false }: PageOptions = {},
+  { fragment = "", protocol, hasOwnClock = false }: PageOptions = {},
 ): Promise<OpenPage> {
   const context = await browser.newContext({
-    viewport: VIEWPORTS[size],
-    colorScheme: theme,
+    viewport: VIEWPORTS.desk,
+    colorScheme: "light",
     permissions: ["clipboard-read", "clipboard-write"],
     acceptDownloads: true,
   });

@@ -34,7 +34,11 @@ for (const state of STATES.filter(({ name }) => name.includes(part))) {
     for (const size of SIZES) {
       await open.page.emulateMedia({ colorScheme: theme });
       await open.page.setViewportSize(VIEWPORTS[size]);
-      await open.page.screenshot({ path: join(directory, `${state.name}-${theme}-${size}.png`), fullPage: true });
+      await open.page.screenshot({
+        path: join(directory, `${state.name}-${theme}-${size}.png`),
+        fullPage: true,
+        animations: "disabled",
+      });
     }
   }
   process.stdout.write(`${state.name}\n`);

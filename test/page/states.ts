@@ -12,6 +12,8 @@ export interface State {
   readonly hasTokens?: boolean;
   /** Whether the page's clock stands still unless the state moves it. */
   readonly hasOwnClock?: boolean;
+  /** Whether it takes a minute and has nothing in it that another state has not. */
+  readonly isLong?: boolean;
   readonly show?: (page: Page) => Promise<unknown>;
 }
 
@@ -167,7 +169,7 @@ const LOOK_UP_STATES: readonly State[] = [
     show: async (page) => {
       await lookedUp(VIN.fresh)(page);
       await giveToken(page, "vs_remove");
-      await page.waitForSelector("text=does not allow");
+      await page.waitForSelector("text=lacks the scope");
     },
   },
 ];
@@ -272,6 +274,7 @@ const SERVICE_STATES: readonly State[] = [
     name: "service-ten-minutes",
     fragment: "#service",
     hasOwnClock: true,
+    isLong: true,
     show: (page) => readFigures(page, 310),
   },
   {

@@ -2,7 +2,14 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
 import { LookupResponseSchema, Source } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-import { badgeOf, freshnessInWords, headlineOf, partsOf, sourceInWords } from "../../src/page/vehicle-words.ts";
+import {
+  badgeOf,
+  freshnessInWords,
+  headlineOf,
+  partsOf,
+  remarksOf,
+  sourceInWords,
+} from "../../src/page/vehicle-words.ts";
 
 const NOON = Date.UTC(2026, 5, 1, 12);
 const vehicle = create(LookupResponseSchema, {
@@ -20,6 +27,13 @@ test("the headline has year, make and model, and the body class beside it", () =
 
 test("unknown values leave no gap in the headline", () => {
   expect(headlineOf(create(LookupResponseSchema, { make: "FORD" }))).toEqual({ name: "FORD", body: "" });
+});
+
+test("the texts of a verdict are told apart", () => {
+  const text = "0 - VIN decoded clean. Check Digit is correct; 8 - No detailed data; 14 - Some; unknown.";
+
+  expect(remarksOf(text)).toEqual(["VIN decoded clean. Check Digit is correct", "No detailed data", "Some; unknown."]);
+  expect(remarksOf("")).toEqual([]);
 });
 
 test("a VIN has three parts", () => {

@@ -3,7 +3,7 @@ import { Code } from "@connectrpc/connect";
 import type { Failure } from "../failure.ts";
 import { toFailure } from "../failure.ts";
 import { keyOf, type Query } from "../query.ts";
-import { badgeOf } from "../vehicle-words.ts";
+import { badgeOf, remarksOf } from "../vehicle-words.ts";
 import { toSentence } from "../words.ts";
 
 /** What became of one query. */
@@ -21,8 +21,8 @@ export type Outcome =
 /** What the run does at the moment. */
 export type Phase =
   | { readonly kind: "running" }
-  /** The rate limit is waited out. */
-  | { readonly kind: "pausing"; readonly sentence: string; readonly resumesAt: number }
+  /** Waits as long as the service asks. */
+  | { readonly kind: "pausing"; readonly cause: string; readonly resumesAt: number }
   | { readonly kind: "stopped" }
   /** Not all were answered. */
   | { readonly kind: "broken"; readonly failure: Failure }
@@ -118,7 +118,7 @@ export class BatchRun {
       }
       const pauseMs = failure.retryAfterMs ?? DEFAULT_PAUSE_MS;
       const { now = Date.now, wait } = this.#options;
-      this.#enter({ kind: "pausing", sentence: failure.sentence, resumesAt: now() + pauseMs });
+      this.#enter({ kind: "pausing", cause: failure.cause ?? failure.sentence, resumesAt: now() + pauseMs });
       try {
         await wait(pauseMs, signal);
       } catch {
@@ -190,11 +190,11 @@ function toOutcome({ result, errorInfo }: BatchLookupResponse): Outcome {
     return { state: "vehicle", vehicle: result.value };
   }
   const { code = 0, message = "The service gave no reason" } = result.value ?? {};
-  // The message names the VIN, which stands beside it.
+  // The message names the VIN, which stands beside it, and says that it is not decoded, as the badge does.
   const notDecoded = errorInfo?.reason === "VIN_NOT_DECODED" ? errorInfo.metadata["text"] : undefined;
   return {
     state: "failed",
-    sentence: toSentence(notDecoded === undefined ? message : `No source knows this VIN: ${notDecoded}`),
+    sentence: notDecoded === undefined ? toSentence(message) : remarksOf(notDecoded).map(toSentence).join(" "),
     likelyVin: errorInfo?.metadata["likely_vin"] ?? "",
     isTransient: code === UNAVAILABLE,
   };

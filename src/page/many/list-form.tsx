@@ -138,18 +138,18 @@ function Report({ list, onUsesYears, onStart }: ReportProps): VNode {
       <h2>
         {counted(queries.length, "VIN")} <span class="body-class">in {counted(list.rows.length, "row")}</span>
       </h2>
+      {list.yearColumn !== undefined && (
+        <YearChoice name={list.columns[list.yearColumn] ?? ""} isChosen={list.usesYears} onChoice={onUsesYears} />
+      )}
+      <button type="button" class="primary" disabled={queries.length === 0} onClick={() => onStart(list)}>
+        Look up {queries.length > 0 ? counted(queries.length, "VIN") : ""}
+      </button>
       <ul class="notes">
         {reportOn(list).map((sentence) => (
           <li key={sentence}>{sentence}</li>
         ))}
       </ul>
-      {list.yearColumn !== undefined && (
-        <YearChoice name={list.columns[list.yearColumn] ?? ""} isChosen={list.usesYears} onChoice={onUsesYears} />
-      )}
       {faulty.length > 0 && <Faults rows={faulty} />}
-      <button type="button" class="primary" disabled={queries.length === 0} onClick={() => onStart(list)}>
-        Look up {queries.length > 0 ? counted(queries.length, "VIN") : ""}
-      </button>
     </>
   );
 }

@@ -3,6 +3,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { View } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { useAnnounce } from "../announce.tsx";
 import { toFields } from "../query.ts";
+import { wantsToken } from "../failure.ts";
 import type { Session } from "../session.ts";
 import { counted, numberInWords } from "../words.ts";
 import { BatchRun } from "./batch-run.ts";
@@ -57,10 +58,17 @@ export function Many({ session, pasted }: ManyProps): VNode {
     setStarted({ list, run });
     void start(run);
   };
+  const hadStarted = useRef(false);
+  useEffect(() => {
+    if (hadStarted.current && started === undefined) {
+      document.getElementById("list")?.focus();
+    }
+    hadStarted.current = started !== undefined;
+  }, [started]);
   // What lacked its token goes on with the token.
   useEffect(() => {
     const phase = started?.run.phase;
-    if (started !== undefined && phase?.kind === "broken" && phase.failure.kind === "token" && session.token !== "") {
+    if (started !== undefined && phase?.kind === "broken" && wantsToken(phase.failure) && session.token !== "") {
       void start(started.run);
     }
   }, [session.token]);

@@ -17,7 +17,7 @@ const COLUMNS: readonly (readonly [key: SortKey, name: string])[] = [
 ];
 /** Rows drawn above and below what is seen, so that a quick scroll shows no gap. */
 const SPARE_ROWS = 12;
-const ROW_PX = { wide: 44, narrow: 68 };
+const ROW_PX = { wide: 44, narrow: 80 };
 const NARROW = "(max-width: 48rem)";
 
 interface ResultTableProps {
@@ -70,7 +70,7 @@ export function ResultTable({ list, outcomeOf, order, sorting, onSort }: ResultT
           );
         })}
       </div>
-      {order.length === 0 && <p class="hint none">No row to show.</p>}
+      {order.length === 0 && <p class="hint none">No problems.</p>}
     </div>
   );
 }
@@ -123,16 +123,18 @@ function Row({ row, outcome, position, topPx }: RowProps): VNode {
       </div>
       {outcome.state === "failed" ? (
         <div role="cell" class="cell wide" aria-colspan={2} title={sentence}>
-          {likely !== "" && (
-            <>
-              Likely{" "}
-              <a class="vin" href={linkTo(likely, row.modelYear)}>
-                {likely}
-              </a>
-              .{" "}
-            </>
-          )}
-          {sentence}
+          <span>
+            {likely !== "" && (
+              <>
+                Likely{" "}
+                <a class="vin" href={linkTo(likely, row.modelYear)}>
+                  {likely}
+                </a>
+                .{" "}
+              </>
+            )}
+            {sentence}
+          </span>
         </div>
       ) : (
         <>
@@ -154,7 +156,11 @@ function Row({ row, outcome, position, topPx }: RowProps): VNode {
 function StateBadge({ row, outcome }: { row: ListRow; outcome: Outcome }): VNode {
   if (outcome.state === "vehicle") {
     const { tone, words } = badgeOf(outcome.vehicle.verdict?.codes ?? []);
-    return <span class={`badge ${tone}`}>{words}</span>;
+    return (
+      <span class={`badge ${tone}`} title={words}>
+        {words}
+      </span>
+    );
   }
   if (outcome.state === "waiting") {
     return <span class="hint">Waiting</span>;

@@ -1,7 +1,8 @@
 import type { VNode } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { saveFile } from "../clipboard.ts";
 import { CopyButton } from "../copy-button.tsx";
+import { wantsToken } from "../failure.ts";
 import type { Query } from "../query.ts";
 import { TokenForm } from "../token-form.tsx";
 import { counted, numberInWords, waitInWords } from "../words.ts";
@@ -30,23 +31,16 @@ export function Results({ list, run, onToken, onGoOn, onBack }: ResultsProps): V
   const outcomeOf = (query: Query): Outcome => run.outcomeOf(query);
   const problems = list.rows.filter((row) => isProblem(outcomeOfRow(row, outcomeOf))).length;
   const order = orderRows(list, outcomeOf, sorting, onlyProblems);
-  const isRunning = run.phase.kind === "running" || run.phase.kind === "pausing";
   return (
     <div class="results">
       <Progress run={run} />
-      {run.phase.kind === "broken" && run.phase.failure.kind === "token" ? (
+      {needsToken(run.phase) ? (
         <TokenForm reason={run.phase.failure.sentence} onToken={onToken} />
       ) : (
         <PhaseLine phase={run.phase} />
       )}
       <div class="row controls">
-        {isRunning ? (
-          <button type="button" onClick={() => run.stop()}>
-            Stop
-          </button>
-        ) : (
-          <GoOnButton run={run} onGoOn={onGoOn} />
-        )}
+        <RunButton run={run} onGoOn={onGoOn} />
         <button type="button" onClick={onBack}>
           Change the list
         </button>
@@ -80,27 +74,38 @@ export function Results({ list, run, onToken, onGoOn, onBack }: ResultsProps): V
 
 function Progress({ run }: { run: BatchRun }): VNode {
   const { total, answered, failed } = run.counts;
+  const heading = useRef<HTMLHeadingElement>(null);
+  // The button that started the run has gone.
+  useEffect(() => heading.current?.focus(), []);
   const words = `${numberInWords(answered)} of ${numberInWords(total)}${failed === 0 ? "" : `, ${numberInWords(failed)} failed`}`;
   return (
     <div class="progress">
-      <h2>{words}</h2>
+      <h2 ref={heading} tabIndex={-1}>
+        {words}
+      </h2>
       <progress max={Math.max(total, 1)} value={answered} aria-label="Answered" />
     </div>
   );
 }
 
-function GoOnButton({ run, onGoOn }: { run: BatchRun; onGoOn: () => void }): VNode | null {
+/** Stops or continues. It is one button, so that it keeps the focus. */
+function RunButton({ run, onGoOn }: { run: BatchRun; onGoOn: () => void }): VNode | null {
   const { total, answered } = run.counts;
-  const open = run.open.length;
-  if (open === 0) {
+  const isRunning = run.phase.kind === "running" || run.phase.kind === "pausing";
+  const open = isRunning ? 0 : run.open.length;
+  if (!isRunning && (open === 0 || needsToken(run.phase))) {
     return null;
   }
-  const label = answered === total ? `Try ${counted(open, "VIN")} again` : `Continue with ${counted(open, "VIN")}`;
+  const verb = answered === total ? `Try ${counted(open, "VIN")} again` : `Continue with ${counted(open, "VIN")}`;
   return (
-    <button type="button" class="primary" onClick={onGoOn}>
-      {label}
+    <button type="button" class={isRunning ? "" : "primary"} onClick={isRunning ? () => run.stop() : onGoOn}>
+      {isRunning ? "Stop" : verb}
     </button>
   );
+}
+
+function needsToken(phase: Phase): phase is Phase & { readonly kind: "broken" } {
+  return phase.kind === "broken" && wantsToken(phase.failure);
 }
 
 function PhaseLine({ phase }: { phase: Phase }): VNode | null {
@@ -109,7 +114,9 @@ function PhaseLine({ phase }: { phase: Phase }): VNode | null {
     return (
       <p class="waiting" role="status">
         <span class="dot" aria-hidden="true" />
-        <span>The rate limit of the service is reached. It continues in {waitInWords(phase.resumesAt - now)}.</span>
+        <span>
+          {phase.cause} The run continues in {waitInWords(phase.resumesAt - now)}.
+        </span>
       </p>
     );
   }

@@ -1,5 +1,6 @@
 import type { VNode } from "preact";
-import { numberInWords } from "../words.ts";
+import { breakable } from "../breakable.tsx";
+import { numberInWords, rateInWords } from "../words.ts";
 import { callsOf } from "./figures.ts";
 import type { History } from "./use-figures.ts";
 
@@ -24,9 +25,9 @@ export function CallTable({ history }: { history: History }): VNode | null {
             <tr key={`${method} ${code}`}>
               <th scope="row">{method}</th>
               <td>
-                <span class={code === "OK" ? "badge good" : "badge plain"}>{code}</span>
+                <span class={code === "OK" ? "badge good" : "badge plain"}>{breakable(code, "_")}</span>
               </td>
-              <td>{perSecond.toFixed(1)}</td>
+              <td>{perSecond === undefined ? "–" : rateInWords(perSecond)}</td>
               <td>{numberInWords(total)}</td>
             </tr>
           ))}

@@ -34,7 +34,8 @@ export interface CallCount {
   readonly method: string;
   readonly code: string;
   readonly total: number;
-  readonly perSecond: number;
+  /** Undefined when there is only one reading. */
+  readonly perSecond: number | undefined;
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -77,7 +78,7 @@ export function callsOf(before: Reading, now: Reading): CallCount[] {
     const labels = { grpc_service: SERVICE, grpc_method: method, grpc_code: code };
     const total = sumOf(now.metrics, "grpc_server_handled_total", labels);
     const earlier = sumOf(before.metrics, "grpc_server_handled_total", labels);
-    return { method, code, total, perSecond: Math.max(0, total - earlier) / seconds };
+    return { method, code, total, perSecond: seconds > 0 ? Math.max(0, total - earlier) / seconds : undefined };
   });
   return counts.toSorted((one, other) => other.total - one.total);
 }

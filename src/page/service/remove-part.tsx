@@ -17,7 +17,7 @@ export function RemovePart({ session }: { session: Session }): VNode {
 
   const ask = (event: Event): void => {
     event.preventDefault();
-    if (vin !== "") {
+    if (vin !== "" && !isRemoving) {
       setOutcome(undefined);
       dialog.current?.showModal();
     }
@@ -52,7 +52,7 @@ export function RemovePart({ session }: { session: Session }): VNode {
           aria-invalid={check.state === "wrong"}
           onInput={({ currentTarget }) => setText(currentTarget.value)}
         />
-        <button class="danger" disabled={vin === "" || isRemoving}>
+        <button class="danger" disabled={vin === ""} aria-disabled={isRemoving ? true : undefined}>
           Remove …
         </button>
       </form>
@@ -71,7 +71,7 @@ export function RemovePart({ session }: { session: Session }): VNode {
           <button type="button" class="danger" onClick={() => void remove()}>
             Remove it
           </button>
-          <button type="button" onClick={() => dialog.current?.close()}>
+          <button type="button" autoFocus onClick={() => dialog.current?.close()}>
             Keep it
           </button>
         </div>

@@ -6,7 +6,7 @@ import { CallTable } from "./call-table.tsx";
 import { ExportPart } from "./export-part.tsx";
 import { Plots } from "./plots.tsx";
 import { RemovePart } from "./remove-part.tsx";
-import { CacheTile, HitTile, SnapshotTile, VpicTile } from "./tiles.tsx";
+import { CacheTile, HitTile, ServiceTile, VpicTile } from "./tiles.tsx";
 import { useFigures } from "./use-figures.ts";
 
 /** How often the contents of the cache are asked for, in ms. */
@@ -29,7 +29,7 @@ export function Service({ session, isShown }: { session: Session; isShown: boole
     <div class="service">
       {isLost && (
         <p class="notice bad" role="alert">
-          The service does not answer. The figures below are from before.
+          The service does not answer.{history !== undefined && " The figures below are from before."}
         </p>
       )}
       {isShown && status?.access.refusal !== undefined && (
@@ -39,7 +39,7 @@ export function Service({ session, isShown }: { session: Session; isShown: boole
         <CacheTile status={status} />
         <HitTile reading={history?.latest} />
         <VpicTile reading={history?.latest} figures={history?.figures} isSource={status?.sources.includes("vpic")} />
-        <SnapshotTile status={status} reading={history?.latest} />
+        <ServiceTile status={status} reading={history?.latest} />
       </div>
       <Plots figures={history?.figures ?? []} />
       {history !== undefined && <CallTable history={history} />}
@@ -54,11 +54,11 @@ export function Service({ session, isShown }: { session: Session; isShown: boole
 
 function Scopes({ status }: { status: ServiceStatus }): VNode | null {
   const { caller = "", scopes } = status.access;
-  const all = { lookup: "look vehicles up", remove: "remove entries", export: "export the cache" };
+  const all = { lookup: "look up vehicles", remove: "remove entries", export: "export the cache" };
   const missing = Object.entries(all).flatMap(([scope, words]) => (scopes.includes(scope) ? [] : [words]));
   return missing.length === 0 ? null : (
     <p class="hint">
-      The token “{caller}” does not allow to {missing.join(" or to ")}.
+      The token “{caller}” may not {missing.join(" or ")}.
     </p>
   );
 }
@@ -69,5 +69,5 @@ function refusalInWords(refusal: string): string {
   }
   return refusal === "TOKEN_UNKNOWN"
     ? "This token is unknown or has expired."
-    : "This service has tokens. The figures are for everyone; to remove entries or to export, enter a token.";
+    : "Enter a token to remove entries or to export the cache. The figures are shown without one.";
 }

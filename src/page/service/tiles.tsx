@@ -99,14 +99,14 @@ export function VpicTile({ reading, figures, isSource }: VpicTileProps): VNode {
         ["Running", gauge("vehicle_vpic_running_requests")],
         ["Waiting", gauge("vehicle_vpic_waiting_requests")],
         ["VINs being gathered", gauge("vehicle_vpic_gathering_vins")],
-        ["Usual answer", median === undefined ? "–" : secondsInWords(median)],
+        ["Median latency", median === undefined ? "–" : secondsInWords(median)],
       ]}
     />
   );
 }
 
-/** The data of the snapshot, and the version. */
-export function SnapshotTile({
+/** The version, the data of the snapshot, and the processes. */
+export function ServiceTile({
   status,
   reading,
 }: {
@@ -118,11 +118,11 @@ export function SnapshotTile({
   const { state, dataDate } = status?.snapshot ?? {};
   return (
     <Tile
-      title="Snapshot"
-      value={dataDate === undefined ? "–" : dateInWords(dataDate)}
+      title="Version"
+      value={status?.version ?? "–"}
       rows={[
-        ["State", state === undefined ? "not a source" : (STATES[state] ?? state)],
-        ["Version of the service", status?.version ?? "–"],
+        ["Snapshot", status === undefined ? "–" : state === undefined ? "not a source" : (STATES[state] ?? state)],
+        ["Its data", dataDate === undefined ? "–" : dateInWords(dataDate)],
         ["Processes", status === undefined ? "–" : numberInWords(status.workers)],
         ["Running for", startedAt === 0 ? "–" : spanInWords(Date.now() - startedAt)],
         [

@@ -3,7 +3,7 @@ import type { Figures, Reading } from "./figures.ts";
 import { figuresOf } from "./figures.ts";
 import { parseMetrics } from "./prometheus.ts";
 
-/** How often the metrics are read, in ms. */
+/** The time from one reading to the next request, in ms. */
 const READ_EVERY_MS = 2_000;
 /** How long figures are kept, in ms. */
 const KEPT_MS = 600_000;
@@ -44,9 +44,20 @@ export function useFigures(isShown: boolean): { readonly history: History | unde
         setLost(true);
       }
     };
-    void read();
-    const timer = setInterval(() => void read(), READ_EVERY_MS);
-    return () => clearInterval(timer);
+    // The next request waits for the answer: two readings that a slow service answers at once would show a false peak.
+    let isOver = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const keepReading = async (): Promise<void> => {
+      await read();
+      if (!isOver) {
+        timer = setTimeout(() => void keepReading(), READ_EVERY_MS);
+      }
+    };
+    void keepReading();
+    return () => {
+      isOver = true;
+      clearTimeout(timer);
+    };
   }, [isOn]);
   return { history, isLost };
 }
