@@ -18,7 +18,7 @@ export interface StoreContents {
   readonly bytes: number;
 }
 
-/** The index for sweeping has all of these columns, so that no entry is read: a million take about 50 ms. */
+/** The index for sweeping has all of these columns, so no entry is read. A million entries take about 50 ms. */
 const COUNT_ENTRIES = `select source, is_negative, count(*) as entries, min(decoded_at) as oldest
   from vehicles group by source, is_negative order by source desc, is_negative`;
 

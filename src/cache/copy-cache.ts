@@ -57,8 +57,8 @@ interface Connection extends AsyncDisposable {
 }
 
 /**
- * Copies a cache to another database, which is created or completed. Rows that are there already are compared, not
- * written again, so that a copy that was killed continues. No service may use the databases meanwhile.
+ * Copies a cache to another database, which is created if it does not exist. Rows that the target already has are not
+ * written again, so an interrupted copy can be resumed. No service may use either database during the copy.
  *
  * @throws CopyError when the source does not exist, the target is newer, or the copy differs from the source.
  */
@@ -102,21 +102,21 @@ async function assertNotNewer(reader: Connection, writer: Connection): Promise<v
   if (!migrations.every(([name]) => MIGRATION_NAMES.includes(String(name)))) {
     throw new CopyError("TO was created by a newer version of the service");
   }
-  const [newest, newestThere] = await Promise.all(
-    [reader, writer].map(async (place) => {
-      const [row] = await place.query("select max(decoded_at) from vehicles", []);
+  const [newest, newestInTarget] = await Promise.all(
+    [reader, writer].map(async (connection) => {
+      const [row] = await connection.query("select max(decoded_at) from vehicles", []);
       return Number(row?.[0] ?? 0);
     }),
   );
-  if ((newestThere ?? 0) > (newest ?? 0)) {
+  if ((newestInTarget ?? 0) > (newest ?? 0)) {
     throw new CopyError("TO has entries that are newer than those of FROM");
   }
 }
 
-async function* readBatches(place: Connection, table: Table): AsyncGenerator<readonly Row[]> {
+async function* readBatches(connection: Connection, table: Table): AsyncGenerator<readonly Row[]> {
   let after: readonly Cell[] | undefined;
   for (;;) {
-    const rows = await readAfter(place, table, after);
+    const rows = await readAfter(connection, table, after);
     if (rows.length === 0) {
       return;
     }
@@ -126,24 +126,24 @@ async function* readBatches(place: Connection, table: Table): AsyncGenerator<rea
 }
 
 async function readAfter(
-  place: Connection,
+  connection: Connection,
   { name, columns, key }: Table,
   after: readonly Cell[] | undefined,
 ): Promise<Row[]> {
-  const keys = [`vin ${place.binary}`, ...key.slice(1)].join(", ");
+  const keys = [`vin ${connection.binary}`, ...key.slice(1)].join(", ");
   const condition = after === undefined ? "" : `where (${keys}) > (${placeholders(key.length)})`;
-  const rows = await place.query(
+  const rows = await connection.query(
     `select ${columns.join(", ")} from ${name} ${condition} order by ${keys} limit ${ROWS_PER_BATCH}`,
     after ?? [],
   );
   return rows.map(toCells);
 }
 
-/** Writes the rows that the target does not have, or has otherwise. */
-async function writeMissing(place: Connection, table: Table, rows: readonly Row[]): Promise<void> {
+/** Writes the rows that are missing in the target or differ there. */
+async function writeMissing(connection: Connection, table: Table, rows: readonly Row[]): Promise<void> {
   const { name, columns, key } = table;
   const vins = [...new Set(rows.map(([vin]) => vin ?? null))];
-  const present = await place.query(
+  const present = await connection.query(
     `select ${columns.join(", ")} from ${name} where vin in (${placeholders(vins.length)})`,
     vins,
   );
@@ -152,7 +152,7 @@ async function writeMissing(place: Connection, table: Table, rows: readonly Row[
   if (missing.length > 0) {
     const lines = missing.map((_, index) => `(${placeholders(columns.length, index * columns.length)})`);
     const changes = columns.slice(key.length).map((column) => `${column} = excluded.${column}`);
-    await place.query(
+    await connection.query(
       `insert into ${name} (${columns.join(", ")}) values ${lines.join(", ")}
       on conflict (${key.join(", ")}) do update set ${changes.join(", ")}`,
       missing.flat(),
@@ -160,20 +160,20 @@ async function writeMissing(place: Connection, table: Table, rows: readonly Row[
   }
 }
 
-async function inspect(place: Connection, signal: AbortSignal): Promise<CopyResult> {
+async function inspect(connection: Connection, signal: AbortSignal): Promise<CopyResult> {
   const hash = createHash("sha256");
   for (const table of [REMOVALS, VEHICLES]) {
-    for await (const rows of readBatches(place, table)) {
+    for await (const rows of readBatches(connection, table)) {
       signal.throwIfAborted();
       hash.update(JSON.stringify(rows));
     }
   }
-  const [vehicles, removals] = [await count(place, VEHICLES), await count(place, REMOVALS)];
+  const [vehicles, removals] = [await count(connection, VEHICLES), await count(connection, REMOVALS)];
   return { vehicles, removals, checksum: hash.digest("hex") };
 }
 
-async function count(place: Connection, { name }: Table): Promise<number> {
-  const [row] = await place.query(`select count(*) from ${name}`, []);
+async function count(connection: Connection, { name }: Table): Promise<number> {
+  const [row] = await connection.query(`select count(*) from ${name}`, []);
   return Number(row?.[0]);
 }
 

@@ -6,11 +6,11 @@ const BUSY_SQLITE = /^SQLITE_BUSY/;
 /** Undefined table, undefined column, invalid schema name. */
 const LOST_POSTGRES = new Set(["42P01", "42703", "3F000"]);
 const LOCK_NOT_AVAILABLE = "55P03";
-/** A lock was not available in time, a deadlock, or a transaction that saw an older state than it must change. */
+/** A lock timeout, a deadlock, or a serialization failure. */
 const TRANSIENT_POSTGRES = new Set([LOCK_NOT_AVAILABLE, "40P01", "40001"]);
-/** An object of these names exists: another replica ran the same migration. */
+/** The object exists already: another replica has run the same migration. */
 const MIGRATED_MEANWHILE = new Set(["42P07", "42701", "23505"]);
-/** A prepared statement is missing, or exists already: the connection is not the server's. */
+/** A prepared statement is missing or exists already: the connection leads to a pooler, not to the server. */
 const FOREIGN_STATEMENT = new Set(["26000", "42P05"]);
 
 /** Whether a SQLite file has become unusable, so that waiting does not help. */
@@ -51,7 +51,9 @@ export function isPostgresPooled(error: unknown): boolean {
   return chainOf(error).some((link) => FOREIGN_STATEMENT.has(driverCodeOf(link)));
 }
 
-/** Reasons for which PostgreSQL refuses a connection or the tables until somebody corrects something. */
+/**
+ * Why PostgreSQL refuses a connection or the tables, by error code. Retrying does not help until the operator fixes it.
+ */
 const REFUSALS: Readonly<Record<string, string>> = {
   "28P01": "PostgreSQL refuses the password",
   "28000": "PostgreSQL refuses the user",
@@ -60,7 +62,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
   "42501": "the user lacks a right; it needs CONNECT on the database, and USAGE and CREATE on the schema",
 };
 
-/** What somebody must correct before PostgreSQL can be used; undefined when waiting may help. */
+/** What the operator must fix before PostgreSQL can be used; undefined when retrying may help. */
 export function findPostgresRefusal(error: unknown): string | undefined {
   return chainOf(error)
     .map((link) => REFUSALS[driverCodeOf(link)])

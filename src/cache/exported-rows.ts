@@ -5,8 +5,8 @@ import { postgresOptions, type PostgresPool, type PostgresSession } from "./post
 import type { VehicleColumn } from "./vehicle-entity.ts";
 
 /**
- * The stored columns of an exported vehicle, in the order of {@link ExportedRow}. Their type checks them against the
- * entity: loading MikroORM takes longer than a small export.
+ * The stored columns of an exported vehicle, in the order of {@link ExportedRow}. They are written out, and only their
+ * type is checked against the entity, because loading MikroORM takes longer than a small export.
  */
 export const EXPORTED_COLUMNS = [
   "vin",
@@ -35,11 +35,11 @@ type RowOf<Columns extends readonly ExportedColumn[]> = {
 };
 
 /**
- * Every vehicle of the cache at one moment. Read it quickly and dispose of it: while it is open, the database keeps the
- * state of that moment, and SQLite cannot reuse its write-ahead log.
+ * A consistent snapshot of all vehicles in the cache. Read it quickly and dispose of it: while it is open, the database
+ * must keep the old state, and SQLite cannot reuse its write-ahead log.
  */
 export interface ExportedRows extends AsyncDisposable {
-  /** That moment, in ms since the epoch. */
+  /** The time of the snapshot, in ms since the epoch. */
   readonly snapshotTime: number;
   /** About the size of the table in the database: an upper bound for most file formats. */
   readonly estimatedBytes: number;
@@ -138,8 +138,8 @@ function countCharacters(row: ExportedRow): number {
 }
 
 /**
- * Does not block readers or writers. When everything is moved, the next write restarts the log. A full disk prevents
- * the move, but not reading.
+ * Moves the write-ahead log into the database, without blocking readers or writers. When all of it has been moved, the
+ * next write restarts the log. A full disk prevents the move, but not reading.
  */
 function moveLogIntoDatabase(database: Database.Database): void {
   try {

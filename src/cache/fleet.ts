@@ -28,7 +28,7 @@ const COUNT_EVERY_MS = 10_000;
 const MAX_PROBE_MS = 5 * 60_000;
 const MAX_VINS = 200;
 
-/** What SQLite and PostgreSQL write differently. */
+/** The SQL that differs between SQLite and PostgreSQL. */
 interface Dialect {
   /** In us since the epoch, by the database's clock. */
   readonly now: string;
@@ -57,8 +57,8 @@ const TAKE = statement(
   ({ now, later }) => `update fleet_budget set spent_until = ${later}(spent_until, ${now}) + $1
     where id = 1 and spent_until <= ${now} + $2 returning ${now} + $3 - spent_until`,
 );
-/** $1, $2: window. A time beyond it means that the clock was set back, and is cut. */
-const LEFT = statement(
+/** $1, $2: window. A time beyond the window means that the clock was set back; it is cut to the window. */
+const REMAINING = statement(
   ({ now, earlier }) => `update fleet_budget set spent_until = ${earlier}(spent_until, ${now} + $1)
     where id = 1 returning ${now} + $2 - spent_until`,
 );
@@ -72,7 +72,7 @@ const PROBE = statement(
     where id = 1 and not probe_at between ${now} and ${now} + ${MAX_PROBE_MS * US_PER_MS} returning id`,
 );
 const END_PROBING = statement(() => "update fleet_budget set probe_at = 0 where id = 1");
-/** $1: holder, $2: VINs. Returns those that are the holder's now. */
+/** $1: holder, $2: VINs. Returns the VINs that the holder has now. */
 const LEASE = statement(
   ({ now, listed }) => `insert into fleet_leases (vin, holder, expires_at)
     select value, $1, ${now} + ${LEASE_MS * US_PER_MS} from ${listed("$2")} where true order by value
@@ -88,21 +88,21 @@ const RENEW = statement(
 const RELEASE = statement(
   ({ listed }) => `delete from fleet_leases where holder = $1 and vin in (select value from ${listed("$2")})`,
 );
-const APPEAR = statement(
+const ANNOUNCE = statement(
   ({ now }) => `insert into fleet_members (id, seen_at) values ($1, ${now})
     on conflict (id) do update set seen_at = excluded.seen_at`,
 );
-const FORGET = [
+const DELETE_EXPIRED = [
   statement(({ now }) => `delete from fleet_members where seen_at < ${now} - ${MEMBER_MS * US_PER_MS}`),
   statement(({ now }) => `delete from fleet_leases where expires_at < ${now} - ${MEMBER_MS * US_PER_MS}`),
 ];
 const COUNT = statement(() => "select count(*) from fleet_members");
 
-/** The processes that share a cache, coordinated through its database alone. */
+/** Coordinates the processes that share a cache, through the cache's database alone. */
 export class DatabaseFleet implements Fleet, Disposable {
   readonly #database: FleetDatabase;
   readonly #id = randomUUID();
-  /** One statement after the other, so that none overtakes another for the same VIN. */
+  /** Runs one statement at a time, so that statements for the same VIN stay in order. */
   readonly #leases = new ReadQueue<LeaseRequest, boolean>({
     maxKeys: MAX_VINS,
     maxRunning: 1,
@@ -130,10 +130,10 @@ export class DatabaseFleet implements Fleet, Disposable {
         await sleep(POLL_MS, signal);
       }
     } catch (error) {
-      this.#leave(vin);
+      this.#release(vin);
       throw error;
     }
-    return () => this.#leave(vin);
+    return () => this.#release(vin);
   }
 
   async takeRequest(rate: RequestRate): Promise<number> {
@@ -143,25 +143,25 @@ export class DatabaseFleet implements Fleet, Disposable {
     if (left !== undefined) {
       return Math.floor(left / stepUs);
     }
-    const leftNow = await this.#read(LEFT, [windowUs, windowUs]);
-    if (leftNow === undefined) {
+    const remaining = await this.#read(REMAINING, [windowUs, windowUs]);
+    if (remaining === undefined) {
       throw new StoreUnavailableError("the cache database has lost the budget");
     }
-    return -Math.max(1, Math.ceil((stepUs - leftNow) / US_PER_MS));
+    return -Math.max(1, Math.ceil((stepUs - remaining) / US_PER_MS));
   }
 
   async drainBudget(rate: RequestRate): Promise<void> {
     const { stepUs, windowUs } = toTimes(rate);
-    await this.#tryTo(DRAIN, [windowUs - stepUs]);
+    await this.#tryToRun(DRAIN, [windowUs - stepUs]);
   }
 
   async mayProbe(intervalMs: number): Promise<boolean> {
-    const rows = await this.#tryTo(PROBE, [Math.ceil(intervalMs * US_PER_MS)]);
+    const rows = await this.#tryToRun(PROBE, [Math.ceil(intervalMs * US_PER_MS)]);
     return rows === undefined || rows.length > 0;
   }
 
   async endProbing(): Promise<void> {
-    await this.#tryTo(END_PROBING, []);
+    await this.#tryToRun(END_PROBING, []);
   }
 
   /** Ends the renewal of leases, which then expire. */
@@ -169,18 +169,18 @@ export class DatabaseFleet implements Fleet, Disposable {
     clearInterval(this.#renewal);
   }
 
-  /** Without the database, each process asks for itself. */
+  /** True without the database: each process then asks vPIC on its own. */
   async #isLeased(vin: Vin): Promise<boolean> {
     return this.#leases.read({ vin, isWanted: true }).catch(() => true);
   }
 
-  #leave(vin: Vin): void {
+  #release(vin: Vin): void {
     const others = (this.#callers.get(vin) ?? 1) - 1;
     if (others > 0) {
       this.#callers.set(vin, others);
     } else {
       this.#callers.delete(vin);
-      // If it fails, the lease expires.
+      // If this fails, the lease expires.
       this.#leases.read({ vin, isWanted: false }).catch(() => undefined);
     }
   }
@@ -203,7 +203,7 @@ export class DatabaseFleet implements Fleet, Disposable {
 
   async #renew(): Promise<void> {
     if (this.#callers.size > 0) {
-      await this.#tryTo(RENEW, [this.#id, JSON.stringify([...this.#callers.keys()])]);
+      await this.#tryToRun(RENEW, [this.#id, JSON.stringify([...this.#callers.keys()])]);
     }
   }
 
@@ -211,9 +211,9 @@ export class DatabaseFleet implements Fleet, Disposable {
     const now = performance.now();
     if (now - this.#countedAt >= COUNT_EVERY_MS) {
       this.#countedAt = now;
-      await this.#database.coordinate(APPEAR, [this.#id]);
-      for (const forget of FORGET) {
-        await this.#database.coordinate(forget, []);
+      await this.#database.coordinate(ANNOUNCE, [this.#id]);
+      for (const deletion of DELETE_EXPIRED) {
+        await this.#database.coordinate(deletion, []);
       }
       this.#size = Math.max(1, (await this.#read(COUNT, [])) ?? 1);
     }
@@ -225,7 +225,7 @@ export class DatabaseFleet implements Fleet, Disposable {
     return row === undefined ? undefined : Number(row[0]);
   }
 
-  async #tryTo(query: FleetStatement, values: readonly (string | number)[]): Promise<unknown[][] | undefined> {
+  async #tryToRun(query: FleetStatement, values: readonly (string | number)[]): Promise<unknown[][] | undefined> {
     return this.#database.coordinate(query, values).catch(() => undefined);
   }
 }

@@ -11,11 +11,11 @@ const TABLES = ["vehicles", "vehicle_removals", "fleet_budget", "fleet_leases", 
 
 /** How long a replica waits for another one that migrates. */
 const REPLICA_TIMEOUT_MS = 10_000;
-/** Changing a table must wait for its readers, such as an export, and all later readers wait behind that. */
+/** How long a migration waits for readers of a table, such as an export. Meanwhile, later readers wait behind it. */
 const READERS_TIMEOUT_MS = 50;
 /** Longer than any migration takes. */
 const QUERY_TIMEOUT_MS = 600_000;
-/** Replicas that create the first tables at once disturb each other. */
+/** Replicas that create the first tables at the same time make each other fail. */
 const ATTEMPTS = 5;
 
 type Run = (text: string, values?: readonly unknown[]) => Promise<unknown[][]>;
@@ -24,7 +24,7 @@ type Run = (text: string, values?: readonly unknown[]) => Promise<unknown[][]>;
  * Runs the missing migrations in one transaction, one replica at a time: it locks the record of the first migration.
  * MikroORM's own migrator uses a second connection and changes the session.
  *
- * @throws the driver's error when a running export does not let a table be changed now.
+ * @throws the driver's error when a running export blocks the change of a table.
  */
 export async function migratePostgres(orm: MikroORM, pool: PostgresPool): Promise<void> {
   for (let attempt = 1; ; attempt++) {

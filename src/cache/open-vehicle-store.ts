@@ -25,7 +25,7 @@ export interface VehicleStoreOptions {
    * five times as long. On SQLite, a put waits only for exports and for locks of other processes. Default: 100 on
    * PostgreSQL, 50 on SQLite.
    */
-  readonly patienceMs?: number | undefined;
+  readonly readTimeoutMs?: number | undefined;
 }
 
 /** The cache. Its reads and writes never fail a Lookup; only `remove` and `ping` throw StoreUnavailableError. */
@@ -36,7 +36,7 @@ export interface OpenVehicleStore extends VehicleStore, FleetDatabase, AsyncDisp
   contents(): Promise<StoreContents | undefined>;
   /** For metrics. */
   faults(): StoreFaults;
-  /** Whether the database answers, as far as is known. It is pinged every second. */
+  /** Whether the database answered the latest read or ping. It is pinged every second. */
   readonly isUp: boolean;
   /** See ResilientStore. */
   faultReporter(): (fault: unknown) => void;
@@ -57,10 +57,10 @@ function reasonOf(error: unknown): string {
 }
 
 const PING_EVERY_MS = 1_000;
-const PATIENCES_PER_PUT = 5;
-const SQLITE = { reopenAfterMs: 10_000, retryWritesAfterMs: 10_000, patienceMs: 50 };
-// A server comes back suddenly, and retrying does it no harm.
-const POSTGRES = { reopenAfterMs: 1_000, retryWritesAfterMs: 1_000, patienceMs: 100 };
+const PUT_TIMEOUT_FACTOR = 5;
+const SQLITE = { reopenAfterMs: 10_000, retryWritesAfterMs: 10_000, readTimeoutMs: 50 };
+// A server may be back at any moment, and frequent retries do not harm it.
+const POSTGRES = { reopenAfterMs: 1_000, retryWritesAfterMs: 1_000, readTimeoutMs: 100 };
 
 /**
  * Opens the cache. If its database cannot be opened, the store is empty and opening is retried.
@@ -71,8 +71,8 @@ const POSTGRES = { reopenAfterMs: 1_000, retryWritesAfterMs: 1_000, patienceMs: 
 export async function openVehicleStore(options: VehicleStoreOptions): Promise<OpenVehicleStore> {
   const { databaseUrl, databasePool = 10, logger, now = Date.now, elapsedMs = () => performance.now() } = options;
   const location = parseDatabaseUrl(databaseUrl);
-  const { patienceMs: readPatienceMs = location.kind === "sqlite" ? SQLITE.patienceMs : POSTGRES.patienceMs } = options;
-  const putPatienceMs = PATIENCES_PER_PUT * readPatienceMs;
+  const { readTimeoutMs = location.kind === "sqlite" ? SQLITE.readTimeoutMs : POSTGRES.readTimeoutMs } = options;
+  const putTimeoutMs = PUT_TIMEOUT_FACTOR * readTimeoutMs;
   const shared = { logger, elapsedMs, pingEveryMs: PING_EVERY_MS };
   const store =
     location.kind === "sqlite"
@@ -80,14 +80,13 @@ export async function openVehicleStore(options: VehicleStoreOptions): Promise<Op
           ...shared,
           ...SQLITE,
           isLost: isSqliteLost,
-          open: () => openSqliteStore({ path: location.path, logger, now, putPatienceMs }),
+          open: () => openSqliteStore({ path: location.path, logger, now, putTimeoutMs }),
         })
       : new ResilientStore({
           ...shared,
           ...POSTGRES,
           isLost: isPostgresLost,
-          open: () =>
-            openPostgresStore({ url: location.url, databasePool, logger, now, readPatienceMs, putPatienceMs }),
+          open: () => openPostgresStore({ url: location.url, databasePool, logger, now, readTimeoutMs, putTimeoutMs }),
         });
   await store.open();
   try {

@@ -41,7 +41,7 @@ export interface PostgresPool {
   /** A connection on which the query fails is destroyed. */
   query(query: PostgresQuery): Promise<{ readonly rows: unknown[][] }>;
   connect(): Promise<PostgresSession>;
-  /** The number of connections that nobody uses. */
+  /** The number of idle connections. */
   readonly idleCount: number;
 }
 
@@ -65,7 +65,10 @@ export function hasPgBouncer(url: string): boolean {
   return new URL(url).searchParams.get("pgbouncer") === "true";
 }
 
-/** Destroys the connection after any failure, which ends its transaction and releases its locks. */
+/**
+ * Runs work in a transaction. After any failure the connection is destroyed, which ends the transaction and releases
+ * its locks.
+ */
 export async function inTransaction<Result>(
   pool: PostgresPool,
   begin: string,
@@ -85,8 +88,8 @@ export async function inTransaction<Result>(
 }
 
 /**
- * Destroys the connections that nobody uses. When a server loses its power, each of them would have to fail before a
- * query reaches the standby that takes over its address.
+ * Destroys the idle connections. After a server has lost its power, each of them would have to fail before a query
+ * reaches the standby that takes over its address.
  */
 export async function destroyIdle(pool: PostgresPool): Promise<void> {
   const sessions = await Promise.allSettled(Array.from({ length: pool.idleCount }, () => pool.connect()));
@@ -124,12 +127,12 @@ async function tlsOptions({ searchParams, hostname, port }: URL): Promise<Connec
   };
 }
 
-/** @param path `system`, or no path, stands for the authorities that Node trusts. */
+/** @param path null or `system` stands for the authorities that Node trusts. */
 async function readParameter(path: string | null): Promise<Buffer | undefined> {
   return path === null || path === "system" ? undefined : readFile(path);
 }
 
-/** Whether a server offers TLS. One that cannot be reached does not; the connection itself will report that. */
+/** Whether a server offers TLS. False if it cannot be reached: the connection itself will report that. */
 async function offersTls(host: string, port: number): Promise<boolean> {
   const socket = connect({ host, port });
   const expired = new AbortController();

@@ -59,8 +59,8 @@ interface Statement {
 
 /**
  * Locks the row of each VIN, in the order of the VINs, so that two transactions never deadlock. Adds missing rows with
- * the time 0, and keeps the generations. When a transaction has seen the state before it got the locks, as with
- * REPEATABLE READ, it fails here and is repeated.
+ * the time 0, and keeps the generations. At REPEATABLE READ, a transaction that saw the state before it got the locks
+ * fails here and is retried.
  */
 const LOCK = statement(`${INSERT_REMOVALS}
   select vin, ${generationOf("asked.vin")}, 0
@@ -84,12 +84,12 @@ export interface PostgresStoreOptions {
   /** The time in ms since the epoch. */
   readonly now: () => number;
   /** How long a read waits for the server, in ms. */
-  readonly readPatienceMs: number;
+  readonly readTimeoutMs: number;
   /** How long a put waits for the server, in ms. */
-  readonly putPatienceMs: number;
+  readonly putTimeoutMs: number;
 }
 
-/** The vehicles in one PostgreSQL database, reached directly or through PgBouncer. */
+/** The cache in a PostgreSQL database, reached directly or through PgBouncer. */
 export class PostgresStore implements DatabaseStore {
   readonly #orm: MikroORM;
   readonly #pool: PostgresPool;
@@ -114,7 +114,7 @@ export class PostgresStore implements DatabaseStore {
       full: new ReadQueue({ ...READS, read: (queries) => this.#readVehicles(queries, "full") }),
     };
     this.#generations = new ReadQueue({ ...READS, read: (vins) => this.#readGenerations(vins) });
-    this.#queue = new WriteQueue({ commit: (batch) => this.#write(batch), patienceMs: options.putPatienceMs });
+    this.#queue = new WriteQueue({ commit: (batch) => this.#write(batch), timeoutMs: options.putTimeoutMs });
     this.#putMany = insertMany(orm);
   }
 
@@ -149,7 +149,7 @@ export class PostgresStore implements DatabaseStore {
   async coordinate({ postgres }: FleetStatement, values: readonly (string | number)[]): Promise<unknown[][]> {
     const named = this.#fleet.get(postgres) ?? statement(postgres);
     this.#fleet.set(postgres, named);
-    return this.#query(named, values, this.#options.putPatienceMs);
+    return this.#query(named, values, this.#options.putTimeoutMs);
   }
 
   async ping(): Promise<void> {
@@ -173,7 +173,7 @@ export class PostgresStore implements DatabaseStore {
   async #readVehicles(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]> {
     const keys = queries.map(toKey);
     const values = [keys.map(([vin]) => vin), keys.map(([, hint]) => hint)];
-    const rows = await this.#query(FIND[view], values, this.#options.readPatienceMs);
+    const rows = await this.#query(FIND[view], values, this.#options.readTimeoutMs);
     const rowsByKey = new Map(rows.map((row) => [row.slice(0, KEY_COLUMNS.length).join(" "), row]));
     return queries.map((query, index) => {
       const row = rowsByKey.get(keys[index]?.join(" ") ?? "");
@@ -182,15 +182,15 @@ export class PostgresStore implements DatabaseStore {
   }
 
   async #readGenerations(vins: readonly Vin[]): Promise<number[]> {
-    const rows = await this.#query(GENERATIONS, [vins], this.#options.readPatienceMs);
+    const rows = await this.#query(GENERATIONS, [vins], this.#options.readTimeoutMs);
     return rows.map(([generation]) => Number(generation));
   }
 
-  async #query(work: Statement, values: readonly unknown[], patienceMs: number): Promise<unknown[][]> {
+  async #query(work: Statement, values: readonly unknown[], timeoutMs: number): Promise<unknown[][]> {
     return this.#persist(async () => {
-      const running = this.#pool.query({ ...this.#toQuery(work, values), query_timeout: patienceMs });
+      const running = this.#pool.query({ ...this.#toQuery(work, values), query_timeout: timeoutMs });
       // The query's own time-out starts only when it has a connection.
-      const { rows } = await withinPatience(running, patienceMs);
+      const { rows } = await withTimeout(running, timeoutMs);
       return rows;
     });
   }
@@ -236,7 +236,7 @@ export class PostgresStore implements DatabaseStore {
     return { name: this.#arePrepared ? name : undefined, text, values, rowMode: "array" };
   }
 
-  /** Repeats what failed because of another transaction, or because of prepared statements. */
+  /** Retries work that failed because of another transaction, or because of prepared statements. */
   async #persist<Result>(work: () => Promise<Result>): Promise<Result> {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -251,7 +251,7 @@ export class PostgresStore implements DatabaseStore {
           this.#arePrepared = false;
           this.#options.logger.info("a pooler shares PostgreSQL's connections; continuing without prepared statements");
         }
-        // Random, so that those which failed together do not meet again.
+        // Random, so that transactions that collided do not collide again.
         await sleep(Math.random() * MAX_PAUSE_MS);
       }
     }
@@ -260,14 +260,14 @@ export class PostgresStore implements DatabaseStore {
 
 /** Connects to PostgreSQL and creates missing tables. The database must exist. */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<PostgresStore> {
-  const { url, databasePool, logger, readPatienceMs } = options;
+  const { url, databasePool, logger, readTimeoutMs } = options;
   await using opened = new AsyncDisposableStack();
   const orm = await MikroORM.init({
     ...mikroOptions(logger),
     ...(await postgresOptions(url, {
       max: databasePool,
-      connectionTimeoutMillis: Math.max(CONNECT_TIMEOUT_MS, readPatienceMs),
-      query_timeout: Math.max(QUERY_TIMEOUT_MS, readPatienceMs),
+      connectionTimeoutMillis: Math.max(CONNECT_TIMEOUT_MS, readTimeoutMs),
+      query_timeout: Math.max(QUERY_TIMEOUT_MS, readTimeoutMs),
     })),
   });
   opened.defer(() => orm.close());
@@ -278,12 +278,12 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
 }
 
 /** @throws Error when the result takes too long. */
-async function withinPatience<Result>(result: Promise<Result>, patienceMs: number): Promise<Result> {
+async function withTimeout<Result>(result: Promise<Result>, timeoutMs: number): Promise<Result> {
   const { promise: tooLate, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
     // An answer that arrived while this process was busy still counts.
     setImmediate(reject, new Error("the database took too long to answer"));
-  }, patienceMs);
+  }, timeoutMs);
   try {
     return await Promise.race([result, tooLate]);
   } finally {

@@ -13,7 +13,7 @@ interface Waiting<Key, Result> {
   readonly reject: (error: unknown) => void;
 }
 
-/** Gathers the reads of one turn of the event loop into one query. */
+/** Combines the reads of one turn of the event loop into one query. */
 export class ReadQueue<Key, Result> {
   readonly #options: ReadQueueOptions<Key, Result>;
   readonly #waiting: Waiting<Key, Result>[] = [];
@@ -24,7 +24,7 @@ export class ReadQueue<Key, Result> {
     this.#options = options;
   }
 
-  /** @throws the error of the query, also while waiting behind one that fails. */
+  /** @throws the error of the query, or of a query that this read is waiting behind. */
   read(key: Key): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ key, resolve, reject });
@@ -53,7 +53,7 @@ export class ReadQueue<Key, Result> {
         batch[index]?.resolve(result);
       }
     } catch (error) {
-      // The database does not answer, so reads that wait are refused at once instead of query by query.
+      // The database does not answer, so all waiting reads fail at once, not one query after the other.
       [...batch, ...this.#waiting.splice(0)].forEach(({ reject }) => reject(error));
     } finally {
       this.#running--;

@@ -47,7 +47,7 @@ export interface ResilientStoreOptions {
   readonly elapsedMs: () => number;
 }
 
-/** At most one line in this time reports faults, in ms. */
+/** The minimum time between two log lines about faults, in ms. */
 const LOG_INTERVAL_MS = 10_000;
 
 /**
@@ -88,7 +88,7 @@ export class ResilientStore implements VehicleStore, FleetDatabase, AsyncDisposa
     return { reads: this.#reads.count, writes: this.#writes.count, removals: this.#removals.count };
   }
 
-  /** Whether the database answers, as far as is known. */
+  /** Whether the database answered the latest read or ping. */
   get isUp(): boolean {
     return this.#store !== undefined && !this.#areReadsPaused;
   }
@@ -108,7 +108,7 @@ export class ResilientStore implements VehicleStore, FleetDatabase, AsyncDisposa
     };
   }
 
-  // Reads are frequent. On SQLite, each is a single function call without a promise, a closure or a clock.
+  // Reads are frequent. On SQLite, each is a single function call: no promise, no closure, no reading of the clock.
   find(query: VehicleQuery, view: View): CachedVehicle | undefined | Promise<CachedVehicle | undefined> {
     const store = this.#readable();
     if (store === undefined) {
@@ -164,7 +164,7 @@ export class ResilientStore implements VehicleStore, FleetDatabase, AsyncDisposa
     }
   }
 
-  /** What the cache holds; undefined when the database does not answer. Not counted as a read. */
+  /** Figures of the cache; undefined when the database does not answer. A failure is not counted as a fault. */
   async contents(): Promise<StoreContents | undefined> {
     try {
       return await this.#store?.contents();
@@ -216,7 +216,7 @@ export class ResilientStore implements VehicleStore, FleetDatabase, AsyncDisposa
    */
   async ping(): Promise<void> {
     try {
-      this.#pinging ??= this.#askDatabase().finally(() => {
+      this.#pinging ??= this.#pingNow().finally(() => {
         this.#pinging = undefined;
       });
       await this.#pinging;
@@ -281,7 +281,7 @@ export class ResilientStore implements VehicleStore, FleetDatabase, AsyncDisposa
     }
   }
 
-  /** Starts replacing a lost database, unless that has just been done. */
+  /** Starts to replace a lost database, unless it was replaced a moment ago. */
   #recover(store: DatabaseStore, fault: unknown): void {
     const { isLost, logger, elapsedMs } = this.#options;
     if (this.#store !== store || !isLost(fault) || !this.#isLongSince(this.#replacedAt)) {
@@ -304,7 +304,7 @@ export class ResilientStore implements VehicleStore, FleetDatabase, AsyncDisposa
     this.ping().catch(() => undefined);
   }
 
-  async #askDatabase(): Promise<void> {
+  async #pingNow(): Promise<void> {
     if (this.#store === undefined && this.#isLongSince(this.#triedAt)) {
       this.#opening ??= this.#tryToOpen();
     }

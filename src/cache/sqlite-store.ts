@@ -27,11 +27,11 @@ import { type Put, type WriteBatch, type WriteOutcome, WriteQueue } from "./writ
  */
 const PRAGMAS = ["synchronous = NORMAL", "trusted_schema = OFF"];
 
-/** SQLite's own wait for another process's lock would block the event loop, so we wait between turns. */
+/** SQLite's own wait for a lock would block the event loop, so the code below waits and retries. */
 const BUSY_TIMEOUT_MS = 0;
 const BUSY_PAUSE_MS = 5;
 /** How long a write waits for the lock. Puts fail sooner. */
-const BUSY_PATIENCE_MS = 1_000;
+const LOCK_TIMEOUT_MS = 1_000;
 
 /** Attempts to open a file that other processes are also opening, and the pause between them. */
 const OPENING_ATTEMPTS = 20;
@@ -48,10 +48,10 @@ export interface SqliteStoreOptions {
   /** The time in ms since the epoch. */
   readonly now: () => number;
   /** How long a put waits for room in the log or another process's lock, in ms. */
-  readonly putPatienceMs: number;
+  readonly putTimeoutMs: number;
 }
 
-/** The vehicles in one SQLite file. Statements are prepared once, on the connection that MikroORM holds. */
+/** The cache in a SQLite file. Statements are prepared once, on MikroORM's connection. */
 export class SqliteStore implements DatabaseStore {
   readonly #orm: MikroORM;
   readonly #client: Database;
@@ -77,7 +77,7 @@ export class SqliteStore implements DatabaseStore {
     this.#file = file;
     this.#budget = new WalBudget(client);
     this.#options = options;
-    this.#queue = new WriteQueue({ commit: (batch) => this.#write(batch), patienceMs: options.putPatienceMs });
+    this.#queue = new WriteQueue({ commit: (batch) => this.#write(batch), timeoutMs: options.putTimeoutMs });
     this.#find = { basic: prepareFind(client, "basic"), full: prepareFind(client, "full") };
     this.#findMany = { basic: prepareFindMany(client, "basic"), full: prepareFindMany(client, "full") };
     this.#generation = client.prepare<[string], number>(`select ${generationOf("?")}`).pluck(true);
@@ -151,7 +151,7 @@ export class SqliteStore implements DatabaseStore {
     if (!(await this.#budget.waitForRoom())) {
       return 0;
     }
-    return whenFree(() => sweep(this.#orm.em.fork(), cutoffs, limit, this.#options.now()));
+    return whenUnlocked(() => sweep(this.#orm.em.fork(), cutoffs, limit, this.#options.now()));
   }
 
   contents(): Promise<StoreContents> {
@@ -169,7 +169,7 @@ export class SqliteStore implements DatabaseStore {
       }
       return prepared.raw(true).all(...values);
     };
-    return whenFree(write, this.#options.putPatienceMs);
+    return whenUnlocked(write, this.#options.putTimeoutMs);
   }
 
   async ping(): Promise<void> {
@@ -195,8 +195,8 @@ export class SqliteStore implements DatabaseStore {
   }
 
   async #write({ puts, removals }: WriteBatch): Promise<WriteOutcome> {
-    const isRoomy = puts.length === 0 || (await this.#budget.waitForRoom());
-    return whenFree(() => this.#inTransaction(isRoomy ? puts : [], removals));
+    const hasRoom = puts.length === 0 || (await this.#budget.waitForRoom());
+    return whenUnlocked(() => this.#inTransaction(hasRoom ? puts : [], removals));
   }
 
   #inTransaction(puts: readonly Put[], removals: readonly Vin[]): WriteOutcome {
@@ -229,22 +229,22 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Sqli
   const { path, logger, now } = options;
   const identity = identify(path);
   if (isEmpty(path) && existsSync(`${path}-wal`)) {
-    // The file was emptied, because a new file gets its first page before its log.
+    // The file must have been emptied, because SQLite writes the first page of a new file before its log.
     logQuarantine(await quarantine(path, identity, now()), logger);
   }
   try {
-    return await openPatiently(options);
+    return await openWhenUnlocked(options);
   } catch (error) {
     if (!isSqliteLost(error)) {
       throw error;
     }
     logger.error("the cache database is unusable; replacing it", { err: error });
     logQuarantine(await quarantine(path, identity, now()), logger);
-    return openPatiently(options);
+    return openWhenUnlocked(options);
   }
 }
 
-async function openPatiently(options: SqliteStoreOptions): Promise<SqliteStore> {
+async function openWhenUnlocked(options: SqliteStoreOptions): Promise<SqliteStore> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await SqliteStore.open(options);
@@ -263,16 +263,16 @@ function logQuarantine(path: string | undefined, logger: Logger): void {
   }
 }
 
-/** Writes as soon as no other process holds the lock. */
-async function whenFree<Result>(
+/** Writes, and retries while another process holds the lock. */
+async function whenUnlocked<Result>(
   write: () => Result | Promise<Result>,
-  patienceMs: number = BUSY_PATIENCE_MS,
+  timeoutMs: number = LOCK_TIMEOUT_MS,
 ): Promise<Result> {
   for (let waitedMs = 0; ; waitedMs += BUSY_PAUSE_MS) {
     try {
       return await write();
     } catch (error) {
-      if (!isSqliteBusy(error) || waitedMs >= patienceMs) {
+      if (!isSqliteBusy(error) || waitedMs >= timeoutMs) {
         throw error;
       }
       await setTimeout(BUSY_PAUSE_MS);

@@ -14,24 +14,27 @@ export function generationOf(vin: string): string {
     0)`;
 }
 
-/** Begins a put; what follows selects the cells in the order of the columns. */
+/** The start of a put. Append a select of the cells, in the order of the columns. */
 export const INSERT_VEHICLES = `insert into vehicles (${ALL_COLUMNS.join(", ")})`;
 
-/** Ends a put: a decode of the snapshot never replaces one of vPIC. */
+/** The end of a put: a decode of the snapshot never replaces one of vPIC. */
 export const UNLESS_OUTRANKED = `on conflict (${KEY_COLUMNS.join(", ")}) do update set
   ${ALL_COLUMNS.slice(KEY_COLUMNS.length)
     .map((column) => `${column} = excluded.${column}`)
     .join(", ")}
   where excluded.source = 'vpic' or vehicles.source <> 'vpic'`;
 
-/** Begins the record of a removal; what follows selects VIN, generation and time. */
+/** The start of recording a removal. Append a select of VIN, generation and time. */
 export const INSERT_REMOVALS = "insert into vehicle_removals (vin, generation, removed_at)";
 
-/** Ends the record of a removal. */
+/** The end of recording a removal. */
 export const OR_RENEW =
   "on conflict (vin) do update set generation = excluded.generation, removed_at = excluded.removed_at";
 
-/** Show that the database answers and has our tables. The first gives the generation of VINs without a record. */
+/**
+ * Queries that fail unless the database answers and has our tables. The first gives the generation of VINs without a
+ * record.
+ */
 export const PING = [
   "select generation from vehicle_removals where vin = ''",
   "select vin from vehicles limit 0",

@@ -48,8 +48,8 @@ const AT = {
 const LATEST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 /**
- * Version 0.1.0 stored attributes of any size, and a batch of such rows does not fit into memory. vPIC's rows have 4 KB.
- * The limit leaves room for all that the vPIC source lets through, written as JSON.
+ * Version 0.1.0 stored attributes of any size, and a batch of such rows does not fit into memory. vPIC's rows have 4
+ * KB. The limit is above the largest attributes that the vPIC source accepts, as JSON.
  */
 const MAX_ATTRIBUTES_BYTES = 262_144;
 
@@ -88,8 +88,8 @@ export function toRow(query: VehicleQuery, decode: Decode): Cell[] {
 }
 
 /**
- * The entry of a row. Undefined if the row does not have this key or is damaged in a way that the database cannot see:
- * this is a miss, and the next decode replaces the row.
+ * The entry of a row. Undefined if the row does not have this key, or is damaged in a way that the database does not
+ * notice. The read is then a miss, and the next decode replaces the row.
  */
 export function fromRow(query: VehicleQuery, row: readonly unknown[]): CachedVehicle | undefined {
   const make = row[AT.make];

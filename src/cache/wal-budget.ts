@@ -7,27 +7,28 @@ export interface WalBudgetOptions {
   /** Maximum size of the write-ahead log for ordinary writes. Default: 32 MiB. */
   readonly maxBytes?: number;
   /** How long a write may wait for room. Default: 200 ms. */
-  readonly patienceMs?: number;
+  readonly timeoutMs?: number;
 }
 
 const DEFAULT_MAX_BYTES = 32 * 1_048_576;
-const DEFAULT_PATIENCE_MS = 200;
+const DEFAULT_TIMEOUT_MS = 200;
 const POLL_MS = 10;
 
 /**
- * Keeps SQLite's write-ahead log small. While an export reads a snapshot, in this process or another, SQLite cannot
- * reuse the log and every write makes it longer. Writes that can wait or be dropped ask here first.
+ * Limits the size of SQLite's write-ahead log. While an export reads a snapshot, in this process or another, SQLite
+ * cannot reuse the log, so every write makes it longer. Call {@link waitForRoom} before writes that can wait or be
+ * dropped.
  */
 export class WalBudget {
   readonly #client: Database;
   readonly #maxBytes: number;
-  readonly #patienceMs: number;
+  readonly #timeoutMs: number;
 
   /** @param client the connection that writes. */
   constructor(client: Database, options: WalBudgetOptions = {}) {
     this.#client = client;
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
-    this.#patienceMs = options.patienceMs ?? DEFAULT_PATIENCE_MS;
+    this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     // SQLite truncates the file when it restarts the log, so that its size shows whether there is room.
     client.pragma(`journal_size_limit = ${Math.floor(this.#maxBytes / 2)}`);
   }
@@ -39,7 +40,7 @@ export class WalBudget {
    */
   async waitForRoom(): Promise<boolean> {
     for (let waitedMs = 0; !this.#hasRoom(); waitedMs += POLL_MS) {
-      if (waitedMs >= this.#patienceMs) {
+      if (waitedMs >= this.#timeoutMs) {
         return false;
       }
       await setTimeout(POLL_MS);

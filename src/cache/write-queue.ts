@@ -27,7 +27,7 @@ export interface WriteQueueOptions {
   /** Commits a batch: removals first, so that no put of the same batch undoes one. */
   readonly commit: (batch: WriteBatch) => Promise<WriteOutcome>;
   /** How long puts wait for a commit before they fail, in ms. Removals wait until it ends. */
-  readonly patienceMs: number;
+  readonly timeoutMs: number;
 }
 
 /** More rows would block the event loop, and make other processes on the same file wait for its lock. */
@@ -41,7 +41,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Gathers the writes of one turn of the event loop, and commits one batch after the other. */
+/** Combines the writes of one turn of the event loop into batches, and commits one batch at a time. */
 export class WriteQueue {
   readonly #options: WriteQueueOptions;
   #waiting: Waiting[] = [];
@@ -102,14 +102,14 @@ export class WriteQueue {
     const puts = batch.filter(isPut);
     const removals = batch.filter(isRemoval);
     let isDone = false;
-    const patience = setTimeout(() => {
-      // A commit that ended while this process was busy counts: its result is read first.
+    const timer = setTimeout(() => {
+      // If the commit ended while this process was busy, its result is handled first.
       setImmediate(() => {
         if (!isDone) {
-          this.#giveUpPuts(puts);
+          this.#failPuts(puts);
         }
       });
-    }, this.#options.patienceMs);
+    }, this.#options.timeoutMs);
     try {
       const { stored, removed } = await this.#options.commit({
         puts: puts.map(({ write }) => write),
@@ -121,15 +121,15 @@ export class WriteQueue {
       batch.forEach(({ reject }) => reject(error));
     } finally {
       isDone = true;
-      clearTimeout(patience);
+      clearTimeout(timer);
     }
   }
 
-  #giveUpPuts(underWay: readonly Waiting[]): void {
+  #failPuts(running: readonly Waiting[]): void {
     const error = new Error("the database took too long to commit");
-    const given = [...underWay, ...this.#waiting.filter(isPut)];
+    const failed = [...running, ...this.#waiting.filter(isPut)];
     this.#waiting = this.#waiting.filter(isRemoval);
-    given.forEach(({ reject }) => reject(error));
+    failed.forEach(({ reject }) => reject(error));
   }
 }
 

@@ -133,7 +133,7 @@ await using server = await PostgresServer.start();
 await using shared = await openVehicleStore({
   databaseUrl: await server.createDatabase("bench"),
   logger: silentLogger,
-  patienceMs: 10_000,
+  readTimeoutMs: 10_000,
 });
 const sharedRemovals = await shared.removalsOf(decoyVin);
 for (let index = 0; index < ROWS; index += PUTS_AT_ONCE) {

@@ -129,7 +129,7 @@ async function download(client: Client<typeof VehicleService>): Promise<Download
 async function rewrite(table: VehicleTable, rows: number, rewrites: number): Promise<void> {
   await using exports = await openExports(table);
   table.database.pragma("busy_timeout = 50");
-  const budget = new WalBudget(table.database, { patienceMs: 120_000 });
+  const budget = new WalBudget(table.database, { timeoutMs: 120_000 });
   const update = table.database.prepare("update vehicles set make = 'CHANGED', decoded_at = ? where vin = ?");
   const startedAt = performance.now();
   let logPeak = 0;

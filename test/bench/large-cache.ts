@@ -54,7 +54,7 @@ export async function createPostgresCache(server: PostgresServer, rows: number):
 }
 
 async function createWithOneRow(databaseUrl: string): Promise<void> {
-  await using store = await openVehicleStore({ databaseUrl, logger: silentLogger, patienceMs: 10_000 });
+  await using store = await openVehicleStore({ databaseUrl, logger: silentLogger, readTimeoutMs: 10_000 });
   const vin = parseVin(CACHED_VIN);
   await store.put({ vin }, truckOf(vin, { decodedAt: Date.now() }), await store.removalsOf(vin));
 }

@@ -15,7 +15,7 @@ describe.each([
   test("are counted by source and by whether they were decoded, with the oldest and the size", async () => {
     await using directory = await temporaryDirectory();
     const databaseUrl = await createUrl(directory.path);
-    await using vehicles = await openVehicleStore({ databaseUrl, logger: silentLogger, patienceMs: 10_000 });
+    await using vehicles = await openVehicleStore({ databaseUrl, logger: silentLogger, readTimeoutMs: 10_000 });
     const empty = await vehicles.contents();
     const changes = [
       { decodedAt: NOON },

@@ -24,7 +24,7 @@ async function newUrl(kind: string): Promise<string> {
 }
 
 function open(databaseUrl: string) {
-  return openVehicleStore({ databaseUrl, logger: silentLogger, now: () => NOON, patienceMs: 10_000 });
+  return openVehicleStore({ databaseUrl, logger: silentLogger, now: () => NOON, readTimeoutMs: 10_000 });
 }
 
 /** A cache with 1,200 vehicles, a hint, odd texts and a removal. */

@@ -34,7 +34,7 @@ async function newPlace(kind: "sqlite" | "postgres"): Promise<Place> {
 }
 
 function openStore({ url }: Place) {
-  return openVehicleStore({ databaseUrl: url, logger: silentLogger, now: () => NOON, patienceMs: 10_000 });
+  return openVehicleStore({ databaseUrl: url, logger: silentLogger, now: () => NOON, readTimeoutMs: 10_000 });
 }
 
 async function readAll(batches: AsyncIterable<readonly ExportedRow[]>): Promise<ExportedRow[]> {

@@ -23,7 +23,7 @@ describe.each(["closed", "silent"] as const)("when a standby takes over and the 
     const { pathname } = new URL(await primary.createDatabase("failover"));
     const databaseUrl = `postgres://postgres@127.0.0.1:${address.port}${pathname}`;
     vehicles = stack.use(
-      await openVehicleStore({ databaseUrl, logger: silentLogger, now: () => NOON, patienceMs: 5_000 }),
+      await openVehicleStore({ databaseUrl, logger: silentLogger, now: () => NOON, readTimeoutMs: 5_000 }),
     );
     return () => stack.disposeAsync();
   });

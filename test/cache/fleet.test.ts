@@ -42,7 +42,7 @@ describe.each(["sqlite", "postgres"] as const)("processes that share a cache in 
   let second: DatabaseFleet;
 
   async function openStore(): Promise<OpenVehicleStore> {
-    return opened.use(await openVehicleStore({ databaseUrl, logger: silentLogger, patienceMs: 10_000 }));
+    return opened.use(await openVehicleStore({ databaseUrl, logger: silentLogger, readTimeoutMs: 10_000 }));
   }
 
   beforeEach(async () => {

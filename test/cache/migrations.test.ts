@@ -54,7 +54,7 @@ async function newDatabase(kind: "sqlite" | "postgres") {
       const rows = await orm.em.execute<{ generation: number | string }[]>(selectGeneration(vin));
       return Number(rows[0]?.generation);
     },
-    openStore: () => openVehicleStore({ databaseUrl, logger: silentLogger, now: () => NOON, patienceMs: 10_000 }),
+    openStore: () => openVehicleStore({ databaseUrl, logger: silentLogger, now: () => NOON, readTimeoutMs: 10_000 }),
     [Symbol.asyncDispose]: () => orm.close(),
   };
 }
@@ -205,7 +205,7 @@ test("in postgres, columns are added when an export of version 0.1.0 has ended, 
     databaseUrl: database.databaseUrl,
     logger: silentLogger,
     elapsedMs: () => elapsed,
-    patienceMs: 10_000,
+    readTimeoutMs: 10_000,
   });
   const opened = new AbortController();
   void opening.finally(() => opened.abort());

@@ -28,7 +28,7 @@ afterAll(async () => {
 
 /** The store through PgBouncer. On a busy machine a healthy server may take long. */
 function open(databaseUrl: string, now: () => number = () => NOON, logger = new MemoryLogger()) {
-  return openVehicleStore({ databaseUrl, logger, now, patienceMs: 10_000 });
+  return openVehicleStore({ databaseUrl, logger, now, readTimeoutMs: 10_000 });
 }
 
 describe.each(["read committed", "repeatable read"])("at the isolation level %s", (isolation) => {

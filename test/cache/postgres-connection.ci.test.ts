@@ -78,7 +78,7 @@ async function freePort(): Promise<number> {
 async function tryToOpen(databaseUrl: string): Promise<{ readonly answers: boolean; readonly log: string }> {
   const lines: string[] = [];
   const logger = createLogger("debug", { write: (line) => lines.push(line) });
-  const fault = await pingOnce({ databaseUrl, logger, patienceMs: 10_000 }).catch((error: unknown) => error);
+  const fault = await pingOnce({ databaseUrl, logger, readTimeoutMs: 10_000 }).catch((error: unknown) => error);
   logger.error("ping", { err: fault });
   return { answers: fault === undefined, log: lines.join("") };
 }

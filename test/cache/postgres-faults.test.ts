@@ -31,7 +31,7 @@ let databaseUrl: string;
 let logger: MemoryLogger;
 let elapsed: number;
 /** On a busy machine a healthy server may take long. */
-let patienceMs: number;
+let readTimeoutMs: number;
 
 beforeAll(async () => {
   server = await PostgresServer.start();
@@ -43,11 +43,11 @@ beforeEach(async () => {
   databaseUrl = await server.createDatabase(`faults_${databases++}`);
   logger = new MemoryLogger();
   elapsed = 0;
-  patienceMs = 10_000;
+  readTimeoutMs = 10_000;
 });
 
 function open(): Promise<OpenVehicleStore> {
-  return openVehicleStore({ databaseUrl, logger, now: () => NOON, elapsedMs: () => elapsed, patienceMs });
+  return openVehicleStore({ databaseUrl, logger, now: () => NOON, elapsedMs: () => elapsed, readTimeoutMs });
 }
 
 async function untilItAnswers(vehicles: OpenVehicleStore): Promise<void> {
@@ -224,7 +224,7 @@ describe("a PostgreSQL server that falls silent", () => {
     proxy = await FreezingProxy.start(server.socketPath);
     directUrl = databaseUrl;
     databaseUrl = `postgres://postgres@127.0.0.1:${proxy.port}${new URL(databaseUrl).pathname}`;
-    patienceMs = 200;
+    readTimeoutMs = 200;
   });
 
   afterEach(() => proxy[Symbol.asyncDispose]());

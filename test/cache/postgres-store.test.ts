@@ -27,7 +27,7 @@ describeVehicleStore("PostgreSQL", async () => {
   );
   let time = NOON;
   return {
-    open: () => openVehicleStore({ databaseUrl, logger: silentLogger, now: () => time, patienceMs: 10_000 }),
+    open: () => openVehicleStore({ databaseUrl, logger: silentLogger, now: () => time, readTimeoutMs: 10_000 }),
     setTime: (now) => {
       time = now;
     },

@@ -30,10 +30,10 @@ beforeEach(async () => {
 
 afterEach(() => rm(directory, { recursive: true }));
 
-function open(patienceMs?: number): Promise<OpenVehicleStore> {
+function open(readTimeoutMs?: number): Promise<OpenVehicleStore> {
   return openVehicleStore({
     databaseUrl: `sqlite:${path}`,
-    patienceMs,
+    readTimeoutMs,
     logger,
     now: () => NOON,
     elapsedMs: () => elapsed,

@@ -52,7 +52,7 @@ test("there is room while the log is small", async () => {
 
 test("writes that ask first keep the log within its limit, however long a reader pins it", async () => {
   await using database = await openLoggedDatabase();
-  const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 0 });
+  const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, timeoutMs: 0 });
   database.pin();
 
   let refused = 0;
@@ -70,7 +70,7 @@ test("writes that ask first keep the log within its limit, however long a reader
 
 test("a waiting write continues when the reader is done", async () => {
   await using database = await openLoggedDatabase();
-  const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 10_000 });
+  const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, timeoutMs: 10_000 });
   database.pin();
   database.write(40);
   const waiting = budget.waitForRoom();
@@ -80,9 +80,9 @@ test("a waiting write continues when the reader is done", async () => {
   expect(await waiting).toBe(true);
 });
 
-test("a write is refused when its patience ends", async () => {
+test("a write is refused when it waits too long", async () => {
   await using database = await openLoggedDatabase();
-  const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 50 });
+  const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, timeoutMs: 50 });
   database.pin();
   database.write(40);
 
@@ -93,7 +93,7 @@ test("a write is refused when its patience ends", async () => {
 
 test("a log that is large as a file but holds nothing unsaved has room", async () => {
   await using database = await openLoggedDatabase();
-  const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, patienceMs: 0 });
+  const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, timeoutMs: 0 });
   database.pin();
   database.write(40);
   database.unpin();

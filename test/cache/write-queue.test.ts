@@ -17,7 +17,7 @@ function recordingQueue(): { readonly queue: WriteQueue; readonly batches: Write
     batches.push(batch);
     return { stored: batch.puts.map(() => true), removed: batch.removals.map(() => true) };
   };
-  return { queue: new WriteQueue({ commit, patienceMs: 10_000 }), batches };
+  return { queue: new WriteQueue({ commit, timeoutMs: 10_000 }), batches };
 }
 
 test("writes of one turn are committed together", async () => {
@@ -52,7 +52,7 @@ test("a key that is put twice, or a VIN that is removed twice, is left for the n
 test("each write gets its own result", async () => {
   const queue = new WriteQueue({
     commit: async () => ({ stored: [false, true], removed: [true, false] }),
-    patienceMs: 10_000,
+    timeoutMs: 10_000,
   });
   const [first = VIN, second = VIN] = someVins(2);
 
@@ -76,7 +76,7 @@ test("a failed commit fails its own writes, but no later ones", async () => {
       }
       return { stored: puts.map(() => true), removed: [] };
     },
-    patienceMs: 10_000,
+    timeoutMs: 10_000,
   });
 
   const failed = await Promise.allSettled([queue.put(putOf()), queue.remove(VIN)]);
@@ -93,7 +93,7 @@ test("while a commit hangs, all puts fail and removals wait", async () => {
       await committing.promise;
       return { stored: [], removed: removals.map(() => true) };
     },
-    patienceMs: 1,
+    timeoutMs: 1,
   });
   const puts = someVins(300).map((vin) => queue.put(putOf(vin)));
   const removal = queue.remove(VIN);

@@ -94,7 +94,7 @@ export class VehicleTable implements AsyncDisposable {
 async function createEmptyDatabase(): Promise<Buffer> {
   await using directory = await temporaryDirectory();
   const path = join(directory.path, FILE_NAME);
-  const store = await SqliteStore.open({ path, logger: silentLogger, now: Date.now, putPatienceMs: 0 });
+  const store = await SqliteStore.open({ path, logger: silentLogger, now: Date.now, putTimeoutMs: 0 });
   // Closing moves the write-ahead log into the file.
   await store[Symbol.asyncDispose]();
   return readFile(path);

@@ -15,7 +15,7 @@ process.on("message", (task: RecordingTask | "begin") => {
 });
 
 async function record({ databaseUrl, ...options }: RecordingTask): Promise<void> {
-  await using vehicles = await openVehicleStore({ databaseUrl, logger: silentLogger, patienceMs: PATIENCE_MS });
+  await using vehicles = await openVehicleStore({ databaseUrl, logger: silentLogger, readTimeoutMs: PATIENCE_MS });
   const begin = once(process, "message");
   process.send?.([]);
   await begin;
