@@ -210,7 +210,8 @@ test("a process that is killed during an export leaves no file", async () => {
 });
 
 test("rows that change or are removed during an export are exported as they were at one moment", async () => {
-  await using table = await tableOf(30_000);
+  const count = 50_000;
+  await using table = await tableOf(count);
   await using exports = await openExports(table);
   const creating = exports.create("client", noAbort());
   const done = creating.then(() => true);
@@ -218,8 +219,8 @@ test("rows that change or are removed during an export are exported as they were
   const update = table.database.prepare("update vehicles set make = 'CHANGED' where vin = ?");
   const remove = table.database.prepare("delete from vehicles where vin = ?");
   let changed = 0;
-  while (changed < 30_000 && !(await Promise.race([done, nextTurn()]))) {
-    for (const end = Math.min(changed + 16, 30_000); changed < end; changed++) {
+  while (changed < count && !(await Promise.race([done, nextTurn()]))) {
+    for (const end = Math.min(changed + 16, count); changed < end; changed++) {
       (changed % 3 === 0 ? remove : update).run(vin(changed));
     }
   }
@@ -228,7 +229,7 @@ test("rows that change or are removed during an export are exported as they were
 
   const rows = await readVinsAndMakes(await collect(file.read()));
   const boundary = Number(rows.find((row) => row.endsWith("PETERBILT"))?.slice(8, 17));
-  const expected = Array.from({ length: 30_000 }, (_, index) => index)
+  const expected = Array.from({ length: count }, (_, index) => index)
     .filter((index) => index >= boundary || index % 3 !== 0)
     .map((index) => `${vin(index)} ${index < boundary ? "CHANGED" : "PETERBILT"}`);
   expect(rows).toEqual(expected);
