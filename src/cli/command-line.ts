@@ -15,7 +15,7 @@ export const COMMANDS: Readonly<Record<string, { readonly summary: string; reado
     load: async () => (await import("./lookup.ts")).lookupCommand,
   },
   decode: {
-    summary: "decode a table of VINs: CSV, text, JSON lines or Parquet",
+    summary: "decode a table of VINs: CSV, TSV, text, JSON lines or Parquet",
     load: async () => (await import("./decode.ts")).decodeCommand,
   },
   remove: {
@@ -31,7 +31,7 @@ export const COMMANDS: Readonly<Record<string, { readonly summary: string; reado
     load: async () => (await import("./copy.ts")).copyCommand,
   },
   snapshot: {
-    summary: "check a file for SNAPSHOT_PATH without a service",
+    summary: "check a file of NHTSA's data for SNAPSHOT_PATH",
     load: async () => (await import("./snapshot.ts")).snapshotCommand,
   },
   health: {
@@ -39,7 +39,7 @@ export const COMMANDS: Readonly<Record<string, { readonly summary: string; reado
     load: async () => (await import("./health.ts")).healthCommand,
   },
   token: {
-    summary: "make a token for AUTH_TOKENS_FILE",
+    summary: "make a token that lets a caller in, for AUTH_TOKENS_FILE",
     load: async () => (await import("./token.ts")).tokenCommand,
   },
 };
@@ -88,5 +88,6 @@ function formatHelp(): string {
 
 ${lines.join("\n")}
 
-vehicle-service COMMAND --help shows the arguments of a command, with examples.`;
+vehicle-service COMMAND --help shows the arguments of a command, with examples. In a
+checkout, begin each command with npx.`;
 }

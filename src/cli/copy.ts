@@ -10,11 +10,14 @@ const QUIET = { debug: () => undefined, info: () => undefined, warn: () => undef
 export const copyCommand: Command = {
   help: `usage: vehicle-service copy FROM TO
 
-Copies every vehicle and every record of a removal from one cache database to another,
-compares the two, and prints their number and checksum. FROM and TO are as DATABASE_URL:
-sqlite:path/to/file.db or postgres://user:password@host:port/database. A password may
-also come from PGPASSWORD. Stop the services that use them first. A copy that was
-interrupted continues when it is started again. TO must not have newer entries.
+Copies a cache to another database, compares the two, and prints the number of vehicles,
+the number of recorded removals, and a checksum.
+
+  FROM, TO  URLs of databases, as for DATABASE_URL: sqlite:path/to/file.db or
+            postgres://user:password@host:port/database. PGPASSWORD may have the password
+
+Stop the services that use FROM or TO first. To continue an interrupted copy, start it
+again. The command refuses a TO with entries that are newer than all of FROM.
 
 examples:
   vehicle-service copy sqlite:data/vehicles.db postgres://vehicles@db/vehicles

@@ -7,7 +7,7 @@ import { openDecoder } from "./decoder.ts";
 import { PartFile } from "./part-file.ts";
 import { count, ProgressLine } from "./progress-line.ts";
 import { CSV, TerminalFormat } from "../table/row-format.ts";
-import { readServiceArguments, SERVICE_HELP, SERVICE_OPTIONS } from "./service-client.ts";
+import { readOptionalService, SERVICE_HELP, SERVICE_OPTIONS } from "./service-client.ts";
 import type { Table } from "../table/table.ts";
 import { openTable } from "./open-table.ts";
 import { chooseColumns } from "../table/vehicle-columns.ts";
@@ -28,28 +28,33 @@ const INTERRUPTED = 130;
 export const decodeCommand: Command = {
   help: `usage: vehicle-service decode [options] IN [OUT]
 
-  IN   CSV, TSV, text with one VIN per line, JSON lines (.jsonl, .ndjson), Parquet, or -
-       for standard input
-  OUT  a name that ends in .csv, .jsonl or .parquet, or - for CSV on standard output.
-       Without OUT, a table on a terminal and CSV elsewhere
+Decodes a table of VINs of any size.
 
-  --column NAME       the column with the VINs. Without it, the column is found by its
-                      name or its content
-  --year-column NAME  a column with the model years that you know for certain
-  --columns LIST      the columns to add, separated by commas, such as make,EngineCylinders
-  --full              add all attributes of vPIC, one column each
-  --resume            continue OUT after an interruption
-  --address ADDRESS   ask a running service: a URL for Connect, or host:port for gRPC
-                      without TLS. Without it, this process decodes, with the cache and
-                      the sources that the service's environment variables set
-${SERVICE_HELP.replaceAll(/^( {2}--\S+ \S+) /gm, "$1  ").replaceAll(/^ {21}/gm, "                      ")}
+  IN   a file: CSV, TSV, text with one VIN per line, JSON lines (.jsonl, .ndjson) or
+       Parquet. Or - for standard input, which cannot be Parquet
+  OUT  a file that ends in .csv, .jsonl, .ndjson or .parquet. Or - for CSV on standard
+       output. Without OUT, the command prints a table on a terminal, and CSV elsewhere
 
-OUT has one row for each row of IN, in the same order: your columns, then ours, and in
-the last column, error, why a row was not decoded. If you have a column of the same
-name as one of ours, ours begins with vpic_.
+  --column NAME       the column with the VINs. Without it, the command finds the column
+                      by its name or its content
+  --year-column NAME  a column with model years that you know for certain
+  --columns LIST      the columns to add instead of the usual ones: names separated by
+                      commas, such as make,EngineCylinders. docs/command-line.md lists
+                      the usual columns, docs/attributes.md the attributes
+  --full              add the usual columns and all attributes, one column each
+  --resume            continue an interrupted run that had the same arguments
+  --address ADDRESS   ask a running service: a URL such as http://127.0.0.1:8080, or
+                      host:port for gRPC without TLS
+${SERVICE_HELP}
 
-OUT is named OUT.part until it is complete. Ctrl-C leaves OUT.part; run the same command
-with --resume to continue it.
+Without --address, the command decodes by itself. It uses the cache and the sources that
+a service with the same environment variables would use.
+
+OUT has one row for each row of IN, in the same order. Your columns come first, then the
+added ones. The last column, error, says why a row was not decoded. If an added column has
+the name of one of yours, it begins with vpic_.
+
+Until it is complete, OUT is named OUT.part. Ctrl-C leaves OUT.part for --resume.
 
 examples:
   vehicle-service decode vins.csv decoded.csv
@@ -66,8 +71,8 @@ exit codes: 0 every row decoded, 1 some rows have an error, 2 the command could 
     if (inputPath === undefined || rest.length > 0) {
       throw new UsageError("expected IN and, optionally, OUT");
     }
-    const { address, full = false, resume = false } = values;
-    const service = address === undefined ? undefined : readServiceArguments(values, address);
+    const { full = false, resume = false } = values;
+    const service = readOptionalService(values);
     const table = await openTable(inputPath, process.stdin);
     const vinColumn = columnOfVins(table, values.column);
     const yearName = values["year-column"];

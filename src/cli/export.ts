@@ -18,15 +18,18 @@ const OPTIONS = { vins: { type: "string" }, column: { type: "string" }, ...SERVI
 export const exportCommand: Command = {
   help: `usage: vehicle-service export [options] OUT.parquet
 
-  --vins FILE        keep only the VINs of this table: CSV, text, JSON lines, Parquet, or
-                     - for standard input. The whole cache is downloaded all the same
-  --column NAME      its column with the VINs. Without it, the column is found by its
-                     name or its content
-  --address ADDRESS  a URL for Connect, or host:port for gRPC without TLS
-                     (default: ${DEFAULT_ADDRESS})
+Downloads the cache of a running service as one Parquet file.
+
+  --vins FILE         keep only the VINs of this table: CSV, TSV, text with one VIN per
+                      line, JSON lines or Parquet. Or - for standard input. The service
+                      still sends its whole cache
+  --column NAME       the column with the VINs. Without it, the command finds the column
+                      by its name or its content
+  --address ADDRESS   the service: a URL, or host:port for gRPC without TLS
+                      (default: ${DEFAULT_ADDRESS})
 ${SERVICE_HELP}
 
-The file is named OUT.parquet.part until it is complete.
+Until it is complete, the file is named OUT.parquet.part.
 
 examples:
   vehicle-service export vehicles.parquet

@@ -14,11 +14,12 @@ const REACHABLE: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", ":
 export const healthCommand: Command = {
   help: `usage: vehicle-service health
 
-Asks the service on this machine whether it is ready: /readyz on HTTP_PORT. Uses the
-environment variables of the service. Does not check the certificate.
+Asks the service on this machine whether it is ready, at /readyz. Takes its address from
+the environment variables of the service, such as HTTP_PORT. Accepts any certificate.
 
 examples:
   vehicle-service health
+  HTTP_PORT=9000 vehicle-service health
 
 exit codes: 0 ready, 1 not ready, 2 wrong arguments or configuration`,
   options: {},

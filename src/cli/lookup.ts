@@ -5,7 +5,7 @@ import { LookupResponseSchema, Source } from "#gen/vehicle/v1/vehicle_service_pb
 import type { Command } from "./command.ts";
 import { parseArguments, untilInterrupted, UsageError } from "./command.ts";
 import { openDecoder } from "./decoder.ts";
-import { readServiceArguments, SERVICE_HELP, SERVICE_OPTIONS } from "./service-client.ts";
+import { readOptionalService, SERVICE_HELP, SERVICE_OPTIONS } from "./service-client.ts";
 
 const OPTIONS = {
   ...SERVICE_OPTIONS,
@@ -18,15 +18,18 @@ const OPTIONS = {
 export const lookupCommand: Command = {
   help: `usage: vehicle-service lookup [options] VIN
 
-  --full             also show the attributes
-  --model-year YEAR  the model year, when you know it for certain
-  --json             print JSON even on a terminal
-  --address ADDRESS  ask a running service: a URL for Connect, or host:port for gRPC
-                     without TLS. Without it, this process decodes, with the cache and
-                     the sources that the service's environment variables set
+Decodes one VIN. Prints a line for each value on a terminal, and the JSON of the RPC
+Lookup elsewhere.
+
+  --full              also print the attributes
+  --model-year YEAR   the model year, if you know it for certain
+  --json              print JSON on a terminal, too
+  --address ADDRESS   ask a running service: a URL such as http://127.0.0.1:8080, or
+                      host:port for gRPC without TLS
 ${SERVICE_HELP}
 
-Prints a card on a terminal, and the JSON of the RPC Lookup on one line elsewhere.
+Without --address, the command decodes by itself. It uses the cache and the sources that
+a service with the same environment variables would use.
 
 examples:
   vehicle-service lookup 1XPWD40X1ED215307
@@ -41,9 +44,9 @@ exit codes: 0 decoded, 1 not decoded, 2 the command could not run`,
     if (vin === undefined || rest.length > 0) {
       throw new UsageError("expected one VIN");
     }
-    const { address, full = false, json = false } = values;
+    const { full = false, json = false } = values;
     const query = { vin, modelYear: parseModelYear(values["model-year"]) };
-    const service = address === undefined ? undefined : readServiceArguments(values, address);
+    const service = readOptionalService(values);
     await using decoder = await openDecoder(service);
     const [answer] = await decoder.decode([query], full ? "full" : "basic", untilInterrupted());
     if (answer === undefined || "fault" in answer) {

@@ -4,7 +4,7 @@ import type { Command } from "./command.ts";
 import { parseArguments, untilInterrupted, UsageError } from "./command.ts";
 import { openDecoder } from "./decoder.ts";
 import { count, ProgressLine } from "./progress-line.ts";
-import { readServiceArguments, SERVICE_HELP, SERVICE_OPTIONS } from "./service-client.ts";
+import { readOptionalService, SERVICE_HELP, SERVICE_OPTIONS } from "./service-client.ts";
 import { readVins } from "./open-table.ts";
 
 const OPTIONS = {
@@ -22,14 +22,19 @@ export const removeCommand: Command = {
   help: `usage: vehicle-service remove [options] VIN...
        vehicle-service remove [options] --from FILE
 
-  --from FILE        a table with the VINs, as for decode, but not standard input
-  --column NAME      its column with the VINs. Without it, the column is found by its
-                     name or its content
-  --yes              remove the VINs of a file without asking
-  --address ADDRESS  ask a running service: a URL for Connect, or host:port for gRPC
-                     without TLS. Without it, this process opens the cache that the
-                     service's environment variables set
+Removes VINs from the cache. The next lookup of such a VIN asks the sources again.
+
+  --from FILE         a table with the VINs: CSV, TSV, text with one VIN per line, JSON
+                      lines or Parquet. The command asks before it removes them
+  --column NAME       the column with the VINs. Without it, the command finds the column
+                      by its name or its content
+  --yes               do not ask
+  --address ADDRESS   ask a running service: a URL such as http://127.0.0.1:8080, or
+                      host:port for gRPC without TLS
 ${SERVICE_HELP}
+
+Without --address, the command opens the cache that a service with the same environment
+variables would use.
 
 examples:
   vehicle-service remove 1XPWD40X1ED215307
@@ -45,10 +50,13 @@ confirmed`,
     if ((from === undefined) === (positionals.length === 0)) {
       throw new UsageError("expected either VINs or --from FILE");
     }
+    if (values.column !== undefined && from === undefined) {
+      throw new UsageError("--column needs --from");
+    }
     if (from === "-") {
       throw new UsageError("--from: expected a file, not standard input");
     }
-    const service = address === undefined ? undefined : readServiceArguments(values, address);
+    const service = readOptionalService(values);
     let total = 0;
     for await (const _ of vinsOf(values, positionals)) {
       total++;

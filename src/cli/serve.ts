@@ -6,8 +6,8 @@ import { parseArguments, UsageError } from "./command.ts";
 export const serveCommand: Command = {
   help: `usage: vehicle-service serve
 
-Runs the service on 127.0.0.1:50051 and 127.0.0.1:8080, as npm start does. Environment
-variables change its settings; docs/configuration.md describes them.
+Runs the service on 127.0.0.1:50051 and 127.0.0.1:8080 until Ctrl-C, as npm start does.
+Environment variables change its settings; docs/configuration.md lists them.
 
 examples:
   vehicle-service serve

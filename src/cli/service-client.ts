@@ -17,12 +17,12 @@ export const SERVICE_OPTIONS = {
 } as const;
 
 /** Their help, after `--address`. */
-export const SERVICE_HELP = `  --token-file FILE  file with the secret of a token, and nothing else
-  --token TOKEN      the secret itself; other users of this machine can see it in the
-                     list of processes
-  --ca FILE          PEM file with the certificate authority to trust, for https
-  --cert FILE        PEM file with the client certificate, for https
-  --key FILE         PEM file with the private key of the client certificate`;
+export const SERVICE_HELP = `  --token-file FILE   a file with the secret of a token, and nothing else
+  --token TOKEN       the secret itself. Other users of this machine can see it, so
+                      --token-file is safer
+  --ca FILE           for https: the certificate authority to trust, as a PEM file
+  --cert FILE         for https: the certificate of this client, as a PEM file
+  --key FILE          for https: the private key of that certificate, as a PEM file`;
 
 /** Where the service is and how to call it. */
 export interface ServiceArguments {
@@ -44,6 +44,23 @@ interface TlsArguments {
 }
 
 type ServiceValues = { readonly [Name in keyof typeof SERVICE_OPTIONS]?: string | undefined };
+
+/**
+ * For commands that need no service.
+ *
+ * @returns undefined without an address.
+ * @throws UsageError that names the wrong option.
+ */
+export function readOptionalService(values: ServiceValues): ServiceArguments | undefined {
+  if (values.address !== undefined) {
+    return readServiceArguments(values, values.address);
+  }
+  const name = Object.keys(SERVICE_OPTIONS).find((option) => option in values);
+  if (name !== undefined) {
+    throw new UsageError(`--${name} needs --address`);
+  }
+  return undefined;
+}
 
 /** @throws UsageError that names the wrong option. */
 export function readServiceArguments(values: ServiceValues, address: string): ServiceArguments {

@@ -28,11 +28,13 @@ const EXAMPLES = [
 export const snapshotCommand: Command = {
   help: `usage: vehicle-service snapshot check FILE
 
+Says whether the service can use FILE as its snapshot (SNAPSHOT_PATH). Prints what FILE
+holds, and decodes some VINs with it.
+
   FILE  NHTSA's monthly vPICList_lite_YYYY_MM.plain.zip, the .sql in it, or a SQLite
         file with the schema of the embedded copy, gzipped or not
 
-Unpacks FILE as the service does, but in a temporary directory (TMPDIR), says what it
-holds, and decodes some VINs.
+FILE is unpacked in a temporary directory (TMPDIR), and deleted there at the end.
 
 examples:
   vehicle-service snapshot check vPICList_lite_2026_10.plain.zip

@@ -7,12 +7,12 @@ import { makeToken, TOKEN_OPTIONS } from "./make-token.ts";
 export const tokenCommand: Command = {
   help: `usage: vehicle-service token NAME SCOPE... [--expires WHEN]
 
-  NAME            ${NAME_RULE}
-  SCOPE           ${SCOPES.join(", ")}; one or more
-  --expires WHEN  ${EXPIRY_RULE.replace(" or ", " or\n                  ")}
+Makes a token. Writes a line for AUTH_TOKENS_FILE to standard output, and the secret for
+the caller to standard error. The secret is shown only once.
 
-Writes a line for AUTH_TOKENS_FILE to standard output, and the secret to standard error.
-The secret is shown only once.
+  NAME            ${NAME_RULE}
+  SCOPE           what the caller may do: ${SCOPES.join(", ")}; one or more
+  --expires WHEN  ${EXPIRY_RULE.replace(" or ", " or\n                  ")}
 
 examples:
   vehicle-service token billing lookup export --expires 2027-12-31 >> tokens

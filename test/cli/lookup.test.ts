@@ -46,6 +46,7 @@ test("a malformed VIN is explained", async () => {
 test.each([
   [[], "expected one VIN"],
   [[VIN, "--model-year", "14"], "--model-year: expected a year such as 2014, not 14"],
+  [[VIN, "--token-file", "secret"], "--token-file needs --address"],
   [[VIN, "--address", "nonsense"], "--address: expected a URL or host:port, not nonsense"],
 ])("the arguments %j are refused: %s", async (args, fault) => {
   await expect(lookupCommand.run(args)).rejects.toThrow(new UsageError(fault));
