@@ -25,39 +25,19 @@ const MAX_BEGUN_TOGETHER = 16;
  * number of calls, and so memory and waiting time. This is the only place that sheds load.
  */
 export class CallQueue {
+  /** How many calls run or wait. */
+  inFlight = 0;
+  /** How many calls were refused a slot since the start. */
+  refused = 0;
   readonly #maxCalls: number;
   readonly #turnMs: number;
   readonly #now: () => number;
-  /** Lines whose calls hold slots. */
-  readonly #holders = new Set<Line>();
+  readonly #lines = new Set<Line>();
   /** Lines whose next call may begin, each once. */
   readonly #ready: Line[] = [];
-  #inFlight = 0;
-  #refused = 0;
-  /** Whether calls wait, or have begun in this turn of the event loop. */
-  #isRunning = false;
+  /** Undefined when no call has begun in this turn of the event loop, and none waits. */
+  #turnEndsAt: number | undefined;
   #isTakingTurn = false;
-  #turnEndsAt = 0;
-
-  readonly #endTurn = (): void => {
-    this.#isRunning = this.#ready.length > 0;
-    if (this.#isRunning) {
-      // After the event loop has checked its sockets.
-      setImmediate(this.#takeTurn);
-    }
-  };
-  /** Begins waiting calls, a few at a time, so that the work they start counts towards the turn as well. */
-  readonly #takeTurn = (): void => {
-    this.#turnEndsAt = this.#now() + this.#turnMs;
-    this.#isTakingTurn = true;
-    let begun = 0;
-    do {
-      this.#ready.shift()?.beginNext();
-      begun++;
-    } while (begun < MAX_BEGUN_TOGETHER && this.#ready.length > 0 && this.#now() < this.#turnEndsAt);
-    this.#isTakingTurn = false;
-    this.#endTurn();
-  };
 
   constructor({ maxCalls = 2_048, turnMs = 8, now = () => performance.now() }: CallQueueOptions = {}) {
     this.#maxCalls = maxCalls;
@@ -65,46 +45,40 @@ export class CallQueue {
     this.#now = now;
   }
 
-  /** The number of calls that run or wait. */
-  get inFlight(): number {
-    return this.#inFlight;
-  }
-
-  /** The number of calls that were refused a slot since the start. */
-  get refused(): number {
-    return this.#refused;
-  }
-
   /**
-   * Takes a slot for a call of a connection; returns false when there is none. {@link leave} gives it back. When all
-   * slots are taken, the connection with the most loses one to a connection with fewer, so that no connection can keep
-   * others out.
+   * Takes a slot for a call of a line; returns false when there is none. When all are taken, the line with the most
+   * gives one to a line with fewer, so that no connection can keep others out.
    */
   enter(line: Line): boolean {
-    if (this.#inFlight >= this.#maxCalls && !this.#takeFromFullest(line)) {
-      this.#refused++;
+    if (this.inFlight >= this.#maxCalls && !this.#takeFromFullest(line)) {
+      this.refused++;
       return false;
     }
-    this.#inFlight++;
-    this.#holders.add(line);
+    this.inFlight++;
+    this.#lines.add(line);
     return true;
   }
 
-  /** Gives back the slot of a call. */
   leave(line: Line): void {
-    this.#inFlight--;
+    this.inFlight--;
     if (line.places === 0) {
-      this.#holders.delete(line);
+      this.#lines.delete(line);
     }
   }
 
-  /**
-   * Called by a line that has become ready. Its call begins at once, unless other calls wait or the time for beginning
-   * calls in this turn of the event loop is used up.
-   */
+  #takeFromFullest(other: Line): boolean {
+    let fullest = other;
+    for (const line of this.#lines) {
+      fullest = line.places > fullest.places ? line : fullest;
+    }
+    const hasTaken = fullest.places > other.places + 1 && fullest.makeWay();
+    this.refused += hasTaken ? 1 : 0;
+    return hasTaken;
+  }
+
+  /** Begins the next call of a line: at once, unless others wait or this turn of the event loop is used up. */
   schedule(line: Line): void {
-    if (!this.#isRunning) {
-      this.#isRunning = true;
+    if (this.#turnEndsAt === undefined) {
       this.#turnEndsAt = this.#now() + this.#turnMs;
       setImmediate(this.#endTurn);
     } else if (this.#isTakingTurn || this.#ready.length > 0 || this.#now() >= this.#turnEndsAt) {
@@ -114,72 +88,77 @@ export class CallQueue {
     line.beginNext();
   }
 
-  #takeFromFullest(other: Line): boolean {
-    let fullest = other;
-    for (const line of this.#holders) {
-      fullest = line.places > fullest.places ? line : fullest;
+  /** Begins waiting calls, a few at a time, so that the work they start counts towards the turn as well. */
+  readonly #takeTurn = (): void => {
+    const endsAt = this.#now() + this.#turnMs;
+    this.#turnEndsAt = endsAt;
+    this.#isTakingTurn = true;
+    let begun = 0;
+    do {
+      this.#ready.shift()?.beginNext();
+      begun++;
+    } while (begun < MAX_BEGUN_TOGETHER && this.#ready.length > 0 && this.#now() < endsAt);
+    this.#isTakingTurn = false;
+    this.#endTurn();
+  };
+
+  readonly #endTurn = (): void => {
+    if (this.#ready.length > 0) {
+      // After the event loop has checked its sockets.
+      setImmediate(this.#takeTurn);
+    } else {
+      this.#turnEndsAt = undefined;
     }
-    const hasTaken = fullest.places > other.places + 1 && fullest.makeWay();
-    this.#refused += hasTaken ? 1 : 0;
-    return hasTaken;
-  }
+  };
 }
 
 /** The calls of one connection, in the order in which they came. */
 export class Line {
+  /** How many slots its calls hold. */
+  places = 0;
   readonly #queue: CallQueue;
   readonly #maxBegun: number;
   readonly #waiting: Waiting[] = [];
   /** Calls with a slot that have not begun, whether or not their requests have arrived. */
   readonly #unbegun = new Map<Waiting, Placed>();
-  #places = 0;
   #begun = 0;
   #isReady = false;
 
-  /** @param maxBegun maximum number of running calls of this connection. Default: no separate limit. */
+  /** @param maxBegun maximum number of running calls. Default: no separate limit. */
   constructor(queue: CallQueue, maxBegun = Infinity) {
     this.#queue = queue;
     this.#maxBegun = maxBegun;
   }
 
-  /** The number of slots that its calls hold. */
-  get places(): number {
-    return this.#places;
-  }
-
-  /** Takes one of the queue's slots for a call that has not begun; returns false when there is none. */
+  /** Takes a slot for a call that has not begun; returns false when there is none. {@link leave} gives it back. */
   enter(call: Placed): boolean {
     if (!this.#queue.enter(this)) {
       return false;
     }
-    this.#places++;
+    this.places++;
     this.#unbegun.set(call, call);
     return true;
   }
 
-  /** Gives back the slot of a call. */
   leave(call: Placed): void {
-    this.#places--;
+    this.places--;
     this.#unbegun.delete(call);
     this.#queue.leave(this);
   }
 
-  /** For the queue: makes one of its calls give its slot to another connection; returns false when all have begun. */
+  /** For the queue: makes one of its calls give its slot to another line; returns false when all have begun. */
   makeWay(): boolean {
-    for (const call of this.#unbegun.values()) {
-      call.makeWay();
-      return true;
-    }
-    return false;
+    const [call] = this.#unbegun.values();
+    call?.makeWay();
+    return call !== undefined;
   }
 
-  /** Begins a call when its turn comes. The caller must call {@link done} once it is answered. */
+  /** Begins a call when its turn comes. The caller must call {@link done} once it is answered or its client has gone. */
   push(call: Waiting): void {
     this.#waiting.push(call);
     this.#schedule();
   }
 
-  /** Call this when a running call is answered or its client has gone. */
   done(): void {
     this.#begun--;
     this.#schedule();
