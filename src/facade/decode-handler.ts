@@ -3,11 +3,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { AccessGuard, Caller } from "../access/access-guard.ts";
 import type { Call } from "../rpc/call.ts";
-import type { ServedMethod } from "../rpc/methods.ts";
 import type { LookupCounter } from "../rpc/vehicle-handlers.ts";
 import type { Exchange } from "../server/exchange.ts";
 import { answerStream, chunksOf } from "../server/exchange.ts";
-import { answerAsCall, findMethod } from "../server/plain-call.ts";
+import { createCallHandler } from "../server/plain-call.ts";
 import type { PlainHandler } from "../server/router.ts";
 import type { CallHost } from "../server/served-call.ts";
 import type { Decoder } from "../table/decode-table.ts";
@@ -20,7 +19,6 @@ import { CSV, JSONL } from "../table/row-format.ts";
 import { TableError } from "../table/table.ts";
 import { chooseColumns } from "../table/vehicle-columns.ts";
 import { columnOfVins, indexOfColumn } from "../table/vin-column.ts";
-import type { AuditLogger } from "../telemetry/logger.ts";
 import { InvalidFieldError } from "../vehicle/errors.ts";
 import type { VehicleLookup } from "../vehicle/vehicle-lookup.ts";
 import { AnswerSpool } from "./answer-spool.ts";
@@ -28,10 +26,7 @@ import { AnswerSpool } from "./answer-spool.ts";
 export interface DecodeHandlerOptions {
   readonly lookup: VehicleLookup;
   readonly guard: AccessGuard;
-  /** The served methods. The rule of BatchLookup also applies here. */
-  readonly methods: readonly ServedMethod[];
   readonly host: CallHost;
-  readonly logger: AuditLogger;
   readonly counter: LookupCounter;
   /** For answers that the client does not read yet. */
   readonly directory: string;
@@ -56,16 +51,14 @@ const FORMATS: Readonly<Record<string, TextFormat>> = {
  * rate is slowed down, not refused.
  */
 export function createDecodeHandler(options: DecodeHandlerOptions): PlainHandler {
-  const method = findMethod(options.methods, "BatchLookup");
-  const { host, logger } = options;
-  return {
+  return createCallHandler({
+    host: options.host,
+    method: "BatchLookup",
+    procedure: "POST /decode",
     maxMs: Infinity,
     watchesArrival: true,
-    answer: (exchange) =>
-      answerAsCall(exchange, { host, logger, method, procedure: "POST /decode" }, (call, caller) =>
-        decode(exchange, call, caller, options),
-      ),
-  };
+    answer: (exchange, call, caller) => decode(exchange, call, caller, options),
+  });
 }
 
 async function decode(exchange: Exchange, call: Call, caller: Caller, options: DecodeHandlerOptions): Promise<void> {
@@ -102,7 +95,7 @@ async function decode(exchange: Exchange, call: Call, caller: Caller, options: D
   const format = answerFormat(exchange.headers.accept, table.format);
   const local = createLocalDecoder(
     options.lookup,
-    { requestId: call.id, procedure: "POST /decode", logger: options.logger },
+    { requestId: call.id, procedure: "POST /decode", logger: options.host.logger },
     options.counter,
   );
   await spool.write(format.head(columns));

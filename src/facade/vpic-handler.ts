@@ -1,14 +1,12 @@
 import type { AccessGuard } from "../access/access-guard.ts";
 import type { Call } from "../rpc/call.ts";
 import type { ErrorDescription } from "../rpc/describe-error.ts";
-import type { ServedMethod } from "../rpc/methods.ts";
 import { LARGEST_BATCH, parseModelYear } from "../rpc/request-fields.ts";
 import type { Exchange } from "../server/exchange.ts";
 import { answerBytes, answerStream, chunksOf } from "../server/exchange.ts";
-import { answerAsCall, findMethod } from "../server/plain-call.ts";
+import { createCallHandler } from "../server/plain-call.ts";
 import type { PlainHandler } from "../server/router.ts";
 import type { CallHost } from "../server/served-call.ts";
-import type { AuditLogger } from "../telemetry/logger.ts";
 import { InvalidFieldError } from "../vehicle/errors.ts";
 import type { VpicAnswer, VpicDecoder, VpicQuestion } from "./vpic-decoder.ts";
 import { formatCsv, formatJson, toLongRows } from "./vpic-rows.ts";
@@ -16,10 +14,7 @@ import { formatCsv, formatJson, toLongRows } from "./vpic-rows.ts";
 export interface VpicHandlerOptions {
   readonly decoder: VpicDecoder;
   readonly guard: AccessGuard;
-  /** The served methods. The rules of Lookup and BatchLookup also apply here. */
-  readonly methods: readonly ServedMethod[];
   readonly host: CallHost;
-  readonly logger: AuditLogger;
   /** Wall clock, ms since the epoch. */
   readonly now: () => number;
 }
@@ -36,28 +31,25 @@ type Format = "json" | "csv";
 
 /** Serves `GET /api/vehicles/DecodeVinValues/{vin}`, `DecodeVin` and their extended forms, as vPIC does. */
 export function createVpicLookupHandler(options: VpicHandlerOptions): PlainHandler {
-  const method = findMethod(options.methods, "Lookup");
-  const { host, logger } = options;
-  return {
-    maxMs: method.rule.maxTimeoutMs,
-    answer: (exchange) =>
-      answerAsCall(exchange, { host, logger, method, procedure: "GET /api/vehicles", answerError }, (call) =>
-        answerOne(exchange, call, options),
-      ),
-  };
+  return createCallHandler({
+    host: options.host,
+    method: "Lookup",
+    procedure: "GET /api/vehicles",
+    answerError,
+    answer: (exchange, call) => answerOne(exchange, call, options),
+  });
 }
 
 /** Serves `POST /api/vehicles/DecodeVINValuesBatch/`, with as many VINs as BatchLookup takes. */
 export function createVpicBatchHandler(options: VpicHandlerOptions): PlainHandler {
-  const method = findMethod(options.methods, "BatchLookup");
-  const { host, logger } = options;
-  return {
-    maxMs: method.rule.maxTimeoutMs,
-    answer: (exchange) =>
-      answerAsCall(exchange, { host, logger, method, procedure: "POST /api/vehicles", answerError }, (call, caller) =>
-        answerBatch(exchange, call, options, (more) => options.guard.charge(caller, more)),
-      ),
-  };
+  return createCallHandler({
+    host: options.host,
+    method: "BatchLookup",
+    procedure: "POST /api/vehicles",
+    answerError,
+    answer: (exchange, call, caller) =>
+      answerBatch(exchange, call, options, (more) => options.guard.charge(caller, more)),
+  });
 }
 
 async function answerOne(exchange: Exchange, call: Call, { decoder, now }: VpicHandlerOptions): Promise<void> {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable, Writable } from "node:stream";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/call.ts";
 import type { Line } from "./call-queue.ts";
 
 /** Headers of an answer, by name in lower case. */
@@ -14,49 +15,59 @@ export interface Peer {
 }
 
 /** One HTTP request and its answer, over HTTP/1.1 or HTTP/2. Everything except gRPC uses it. */
-export interface Exchange {
-  readonly isHttp2: boolean;
+export abstract class Exchange {
+  abstract readonly isHttp2: boolean;
   readonly method: string;
   /** As sent, up to the question mark; not normalised, so that only one spelling reaches a route. */
   readonly path: string;
   /** As sent, from the question mark on; empty when there is none. */
   readonly query: string;
   readonly headers: IncomingHttpHeaders;
-  /** The Host header or `:authority`, as sent; undefined when missing or sent twice. */
-  readonly host: string | undefined;
   readonly requestId: string;
   readonly peer: Peer;
-  readonly request: Readable;
-  readonly response: Writable;
-  /** Whether the whole request has arrived. */
-  readonly hasArrived: boolean;
-  readonly hasAnswered: boolean;
-  /** The status of the answer; undefined before there is one. */
-  readonly status: number | undefined;
-  /** Whether the answer has been sent or its client has gone. */
-  readonly isClosed: boolean;
-  /** Bytes of the answer's body so far. */
-  writtenBytes: number;
-  /** Bytes of the body that the client has not taken yet. */
-  readonly pendingBytes: number;
   /** Headers to add to any answer to this request. */
-  readonly extraHeaders: AnswerHeaders;
-  writeHead(status: number, headers: AnswerHeaders): void;
+  readonly extraHeaders: AnswerHeaders = {};
+  /** The status of the answer; undefined before there is one. */
+  status: number | undefined;
+  /** Bytes of the answer's body so far. */
+  writtenBytes = 0;
+
+  /** @param target as sent, with the query */
+  constructor(method: string | undefined, target: string | undefined, headers: IncomingHttpHeaders, peer: Peer) {
+    this.method = method ?? "";
+    [this.path, this.query] = splitTarget(target ?? "");
+    this.headers = headers;
+    this.requestId = requestIdOf(headers[REQUEST_ID_HEADER]);
+    this.peer = peer;
+  }
+
+  abstract readonly request: Readable;
+  abstract readonly response: Writable;
+  /** The Host header or `:authority`, as sent; undefined when missing or sent twice. */
+  abstract readonly host: string | undefined;
+  /** Whether the whole request has arrived. */
+  abstract readonly hasArrived: boolean;
+  abstract readonly hasAnswered: boolean;
+  /** Whether the answer has been sent or its client has gone. */
+  abstract readonly isClosed: boolean;
+  /** Bytes of the body that the client has not taken yet. */
+  abstract readonly pendingBytes: number;
+  abstract writeHead(status: number, headers: AnswerHeaders): void;
   /** Closes an HTTP/1.1 connection after this answer. An HTTP/2 connection stays open for its other streams. */
-  endConnection(): void;
+  abstract endConnection(): void;
   /** Reads and discards the rest of an answered request, so that the connection can be reused. */
-  discardRest(): void;
+  abstract discardRest(): void;
   /** Aborts the answer: resets the stream or closes the connection. */
-  cut(): void;
+  abstract cut(): void;
   /** Calls the listener once, when {@link isClosed} becomes true. */
-  onClose(listener: () => void): void;
+  abstract onClose(listener: () => void): void;
 }
 
 /** Proxies may send the whole URL as the target. */
 const ORIGIN = /^https?:\/\/[^/?#\\]+(?=\/)/i;
 
 /** Splits a request's target into the path and the query with its question mark. */
-export function splitTarget(sent: string): [path: string, query: string] {
+function splitTarget(sent: string): [path: string, query: string] {
   const target = sent.replace(ORIGIN, "");
   const mark = target.indexOf("?");
   return mark === -1 ? [target, ""] : [target.slice(0, mark), target.slice(mark)];

@@ -1,24 +1,18 @@
 import { Code } from "@connectrpc/connect";
-import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { ExportSpool } from "../export/export-spool.ts";
 import type { ExportFile } from "../export/export-file.ts";
 import type { VehicleExports } from "../export/vehicle-exports.ts";
 import type { Call } from "../rpc/call.ts";
-import type { ServedMethod } from "../rpc/methods.ts";
-import type { AuditLogger } from "../telemetry/logger.ts";
 import type { CallHost } from "./served-call.ts";
 import type { AnswerHeaders, Exchange } from "./exchange.ts";
 import { answerStream } from "./exchange.ts";
-import { answerAsCall, findMethod } from "./plain-call.ts";
+import { createCallHandler } from "./plain-call.ts";
 import type { PlainHandler } from "./router.ts";
 
 export interface ExportHandlerOptions {
   readonly exports: VehicleExports;
   readonly spool: ExportSpool;
-  /** The served methods. The rule of Export also applies here. */
-  readonly methods: readonly ServedMethod[];
   readonly host: CallHost;
-  readonly logger: AuditLogger;
 }
 
 /**
@@ -29,15 +23,13 @@ export interface ExportHandlerOptions {
  * an export.
  */
 export function createExportHandler(options: ExportHandlerOptions): PlainHandler {
-  const method = findMethod(options.methods, VehicleService.method.export.name);
-  const { host, logger } = options;
-  return {
-    maxMs: method.rule.maxTimeoutMs,
-    answer: (exchange) =>
-      answerAsCall(exchange, { host, logger, method, procedure: "GET /export.parquet" }, (call, { name }) =>
-        wantsKeptFile(exchange) ? sendKept(exchange, name, call, options) : sendNew(exchange, name, call, options),
-      ),
-  };
+  return createCallHandler({
+    host: options.host,
+    method: "Export",
+    procedure: "GET /export.parquet",
+    answer: (exchange, call, { name }) =>
+      wantsKeptFile(exchange) ? sendKept(exchange, name, call, options) : sendNew(exchange, name, call, options),
+  });
 }
 
 async function sendNew(

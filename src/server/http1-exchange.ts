@@ -1,46 +1,31 @@
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
-import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/call.ts";
-import type { AnswerHeaders, Exchange, Peer } from "./exchange.ts";
-import { splitTarget } from "./exchange.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { REQUEST_ID_HEADER } from "../rpc/call.ts";
+import type { AnswerHeaders, Peer } from "./exchange.ts";
+import { Exchange } from "./exchange.ts";
 
 /** Maximum number of bytes of an answered request that are read and discarded. */
 const MAX_DISCARDED_BYTES = 1024 * 1024;
 
 /** A request over HTTP/1.1. */
-export class Http1Exchange implements Exchange {
+export class Http1Exchange extends Exchange {
   readonly isHttp2 = false;
-  readonly method: string;
-  readonly path: string;
-  readonly query: string;
-  readonly requestId: string;
-  readonly peer: Peer;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly extraHeaders: AnswerHeaders = {};
-  status: number | undefined;
-  writtenBytes = 0;
   readonly #closeListeners: (() => void)[] = [];
   #isClosed = false;
 
   constructor(request: IncomingMessage, response: ServerResponse, peer: Peer) {
-    this.method = request.method ?? "";
-    [this.path, this.query] = splitTarget(request.url ?? "");
-    this.requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]);
-    this.peer = peer;
+    super(request.method, request.url, request.headers, peer);
     this.request = request;
     this.response = response;
     response.once("close", () => this.close());
   }
 
-  get headers(): IncomingHttpHeaders {
-    return this.request.headers;
-  }
-
   get host(): string | undefined {
-    const { rawHeaders, headers } = this.request;
+    const { rawHeaders } = this.request;
     // Node uses the first of several Host headers; a proxy may use another.
     const isHost = (text: string, index: number): boolean => index % 2 === 0 && text.toLowerCase() === "host";
-    return rawHeaders.findIndex(isHost) === rawHeaders.findLastIndex(isHost) ? headers.host : undefined;
+    return rawHeaders.findIndex(isHost) === rawHeaders.findLastIndex(isHost) ? this.headers.host : undefined;
   }
 
   get hasArrived(): boolean {

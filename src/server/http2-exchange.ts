@@ -1,33 +1,20 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 import { constants, sensitiveHeaders } from "node:http2";
-import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/call.ts";
-import type { AnswerHeaders, Exchange, Peer } from "./exchange.ts";
-import { splitTarget } from "./exchange.ts";
+import { REQUEST_ID_HEADER } from "../rpc/call.ts";
+import type { AnswerHeaders, Peer } from "./exchange.ts";
+import { Exchange } from "./exchange.ts";
 
 /** A request over HTTP/2 that is not gRPC. */
-export class Http2Exchange implements Exchange {
+export class Http2Exchange extends Exchange {
   readonly isHttp2 = true;
-  readonly method: string;
-  readonly path: string;
-  readonly query: string;
-  readonly headers: IncomingHttpHeaders;
-  readonly requestId: string;
-  readonly peer: Peer;
   readonly request: ServerHttp2Stream;
   readonly response: ServerHttp2Stream;
-  readonly extraHeaders: AnswerHeaders = {};
-  status: number | undefined;
-  writtenBytes = 0;
   #hasArrived: boolean;
 
   /** @param stream has a listener for errors */
   constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer) {
-    this.method = headers[":method"]?.toString() ?? "";
-    [this.path, this.query] = splitTarget(headers[":path"]?.toString() ?? "");
-    this.headers = headers;
-    this.requestId = requestIdOf(headers[REQUEST_ID_HEADER]);
-    this.peer = peer;
+    super(headers[":method"]?.toString(), headers[":path"]?.toString(), headers, peer);
     this.request = stream;
     this.response = stream;
     this.#hasArrived = stream.endAfterHeaders;

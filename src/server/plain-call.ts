@@ -6,34 +6,48 @@ import { Call } from "../rpc/call.ts";
 import type { ErrorDescription } from "../rpc/describe-error.ts";
 import { describeError } from "../rpc/describe-error.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
-import type { AuditLogger } from "../telemetry/logger.ts";
 import { onBehalfOf } from "../telemetry/request-context.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerText } from "./exchange.ts";
+import type { PlainHandler } from "./router.ts";
 import type { CallHost } from "./served-call.ts";
 
-export interface PlainCallOptions {
+export interface CallHandlerOptions {
   readonly host: CallHost;
-  readonly logger: AuditLogger;
-  /** The method whose rule applies: scope, audit, time limits. */
-  readonly method: ServedMethod;
+  /** The method whose rule applies, such as `Export`: scope, audit, time limits. */
+  readonly method: string;
   /** For the log, such as `GET /export.parquet`. */
   readonly procedure: string;
+  /** Gives the answer. What it throws is answered, unless an answer has begun; then the answer is cut. */
+  readonly answer: (exchange: Exchange, call: Call, caller: Caller) => Promise<void>;
   /** Answers an error. Default: one line of text. */
   readonly answerError?: (exchange: Exchange, error: ErrorDescription) => void;
+  /** How long an answer may take, in ms. Default: as long as the method. */
+  readonly maxMs?: number;
+  /** See {@link PlainHandler}. */
+  readonly watchesArrival?: boolean;
 }
 
 /**
- * Answers a plain HTTP request as a call of a method: with its access rule, its rate, its audit and the error table.
+ * Creates a handler that answers plain HTTP requests as calls of a method: with its access rule, its rate, its audit and
+ * the error table.
  *
- * @param answer gives the answer. What it throws is answered, unless an answer has begun; then the answer is cut.
+ * @throws Error when the method is not served
  */
-export async function answerAsCall(
-  exchange: Exchange,
-  options: PlainCallOptions,
-  answer: (call: Call, caller: Caller) => Promise<void>,
-): Promise<void> {
-  const { host, method } = options;
+export function createCallHandler(options: CallHandlerOptions): PlainHandler {
+  const method = options.host.methods.find(({ spec }) => spec.method.name === options.method);
+  if (method === undefined) {
+    throw new Error(`the ${options.method} RPC is not served`);
+  }
+  return {
+    maxMs: options.maxMs ?? method.rule.maxTimeoutMs,
+    watchesArrival: options.watchesArrival ?? false,
+    answer: (exchange) => answerAsCall(exchange, method, options),
+  };
+}
+
+async function answerAsCall(exchange: Exchange, method: ServedMethod, options: CallHandlerOptions): Promise<void> {
+  const { host, answer } = options;
   const call = new Call({
     method,
     protocol: "http",
@@ -43,34 +57,23 @@ export async function answerAsCall(
     timeoutMs: undefined,
     onEnd: host.onCallEnd,
   });
-  // The request has already had its turn.
-  call.begunAt = call.startedAt;
   host.onCallStart(call);
   exchange.onClose(() => endCall(exchange, call));
   try {
-    await onBehalfOf(call.id, () => answer(call, admit(call, options)));
+    await onBehalfOf(call.id, () => answer(exchange, call, admit(call, host)));
   } catch (error) {
     failCall(exchange, call, error, options);
   }
 }
 
-/** The method with this name, such as `Export`. @throws Error when it is not served. */
-export function findMethod(methods: readonly ServedMethod[], name: string): ServedMethod {
-  const method = methods.find(({ spec }) => spec.method.name === name);
-  if (method === undefined) {
-    throw new Error(`the ${name} RPC is not served`);
-  }
-  return method;
-}
-
-function admit(call: Call, { host, logger }: PlainCallOptions): Caller {
+function admit(call: Call, host: CallHost): Caller {
   const refusal = host.gate(call);
   if (refusal !== undefined) {
     throw refusal;
   }
   const { rule } = call.method;
   if (rule.isAudited === true) {
-    auditCall(call, logger);
+    auditCall(call, host.logger);
   }
   if (call.caller === undefined) {
     throw new Error("the gate let a call in without its caller");
@@ -99,8 +102,9 @@ function endCall({ response, status = 0 }: Exchange, call: Call): void {
   }
 }
 
-function failCall(exchange: Exchange, call: Call, error: unknown, options: PlainCallOptions): void {
-  const { logger, procedure, answerError = answerAsText } = options;
+function failCall(exchange: Exchange, call: Call, error: unknown, options: CallHandlerOptions): void {
+  const { procedure, answerError = answerAsText } = options;
+  const { logger } = options.host;
   if (exchange.isClosed || exchange.hasAnswered) {
     logger.info("answer ended early", { procedure, err: error });
     exchange.cut();

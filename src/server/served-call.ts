@@ -8,7 +8,7 @@ import { Call, contextValuesOf } from "../rpc/call.ts";
 import type { Gate } from "../rpc/interceptors.ts";
 import { describeTo } from "../rpc/interceptors.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
-import type { Logger } from "../telemetry/logger.ts";
+import type { AuditLogger } from "../telemetry/logger.ts";
 import type { Line, Placed } from "./call-queue.ts";
 import type { CallWatch, Watched } from "./call-watch.ts";
 import type { Peer } from "./exchange.ts";
@@ -20,7 +20,9 @@ export interface CallHost {
   readonly watch: CallWatch;
   /** The open calls of methods that run in the background. */
   readonly background: Set<ServedCall>;
-  readonly logger: Logger;
+  readonly logger: AuditLogger;
+  /** All served methods. */
+  readonly methods: readonly ServedMethod[];
   /** The prepared error for a call that finds no free slot. */
   readonly overloaded: ConnectError;
   /** Called for every call when its headers have arrived. */

@@ -3,7 +3,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import type { Call } from "../rpc/call.ts";
 import type { CallInterceptor, Gate } from "../rpc/interceptors.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
-import type { Logger } from "../telemetry/logger.ts";
+import type { AuditLogger } from "../telemetry/logger.ts";
 import type { CallHost, ServedCall } from "./served-call.ts";
 import { CallQueue } from "./call-queue.ts";
 import type { CallWatchOptions } from "./call-watch.ts";
@@ -29,7 +29,7 @@ export interface ServerOptions {
   /** Creates the plain HTTP routes, which may use the call host. Default: none. */
   readonly plain?: ((host: CallHost) => PlainRoutes) | undefined;
   readonly connections: ConnectionGate;
-  readonly logger: Logger;
+  readonly logger: AuditLogger;
   /** Maximum number of calls that run or wait. Default: 2,048. */
   readonly maxCalls?: number | undefined;
   readonly tls?: TlsCertificates | undefined;
@@ -65,6 +65,7 @@ export class Server implements AsyncDisposable {
       watch: this.#watch,
       background: this.#background,
       logger,
+      methods,
       overloaded,
       onCallStart: options.onCallStart ?? ignore,
       onCallEnd: options.onCallEnd ?? ignore,

@@ -85,9 +85,7 @@ async function start(rows: number, options: Options = {}, owner = stack): Promis
     await serve({
       logger,
       ...more,
-      plain: (host, methods) => ({
-        "GET /export.parquet": createExportHandler({ exports: vehicles, spool, methods, host, logger }),
-      }),
+      plain: (host) => ({ "GET /export.parquet": createExportHandler({ exports: vehicles, spool, host }) }),
     }),
   );
   return { ...server, url: `http://${server.address}${PATH}`, clock, created, table };

@@ -5,7 +5,7 @@ import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { AccessGuard } from "../../src/access/access-guard.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
 import { createGate, createInterceptors } from "../../src/rpc/interceptors.ts";
-import type { MethodRule, ServedMethod } from "../../src/rpc/methods.ts";
+import type { MethodRule } from "../../src/rpc/methods.ts";
 import { METHOD_RULES, servedMethods } from "../../src/rpc/methods.ts";
 import { createReflectionHandlers } from "../../src/rpc/reflection.ts";
 import type { CallHost } from "../../src/server/served-call.ts";
@@ -27,7 +27,7 @@ export interface ServeOptions extends Passed {
   readonly handlers?: VehicleHandlers;
   /** Deviations from the rules of all methods of VehicleService. */
   readonly rule?: Partial<MethodRule>;
-  readonly plain?: PlainRoutes | ((host: CallHost, methods: readonly ServedMethod[]) => PlainRoutes);
+  readonly plain?: PlainRoutes | ((host: CallHost) => PlainRoutes);
   readonly connections?: Partial<ConnectionLimits>;
   /** Whether callers need one of {@link someTokens}. Default: they do not. */
   readonly hasTokens?: boolean;
@@ -72,7 +72,7 @@ export async function serve({
     interceptors: createInterceptors({ guard, logger }),
     gate: createGate({ guard, logger }),
     connections: gate,
-    plain: (host) => (typeof plain === "function" ? plain(host, methods) : plain),
+    plain: (host) => (typeof plain === "function" ? plain(host) : plain),
     ...passed,
   });
   return { ...running, gate, port: Number(running.address.split(":")[1]) };
