@@ -1,8 +1,11 @@
 /** The signals that end a call early, with their reasons. */
 export interface Stop {
-  /** Ends the call at any time: no caller wants its result any more. */
+  /** Ends the call at any time, because no caller needs its result any more. */
   readonly signal: AbortSignal;
-  /** Ends the call while it waits for its turn; a request that was sent continues. Also aborted when `signal` is. */
+  /**
+   * Ends the call only while it waits for its turn; a request that has been sent continues. Also aborted when `signal`
+   * is.
+   */
   readonly whileWaiting: AbortSignal;
 }
 

@@ -19,7 +19,7 @@ export interface FailedAttempt {
 
 /** One attempt. It must be ended exactly once. */
 export interface BreakerPass {
-  /** `cancelled`: says nothing about vPIC, for example because the caller left. */
+  /** `cancelled`: the result says nothing about vPIC, for example because the caller left. */
   end(outcome: "answered" | "cancelled" | FailedAttempt): void;
 }
 
@@ -92,7 +92,7 @@ export class CircuitBreaker {
     return { end: (outcome) => this.#end(number, outcome) };
   }
 
-  /** Opens for this time, even if attempts succeed, because vPIC asked for a pause. */
+  /** Opens for this time because vPIC asked for a pause, even if attempts succeed. */
   openFor(durationMs: number, reason: VpicError): void {
     this.#reason = reason;
     this.#open(durationMs);
@@ -197,9 +197,9 @@ class AttemptWindow {
    * Whether at least 10 attempts ended and half of them failed, or at least 3 failed and none succeeded. Failures that
    * have a VIN in common count as one: that VIN may be the reason.
    *
-   * Refusals are faster than answers: of attempts that began together, the failed ones end first, which says nothing
-   * about the running ones. So the first rule counts undecided attempts as successes, and the second ignores attempts
-   * that began after an undecided one.
+   * Failures are often faster than answers: of attempts that began together, the failed ones end first, and the others
+   * may still succeed. So the first rule counts undecided attempts as successes, and the second ignores attempts that
+   * began after an undecided one.
    */
   get isFailing(): boolean {
     const succeeded = this.#ended.filter(({ failedVins }) => failedVins === undefined).length;
@@ -221,7 +221,8 @@ class AttemptWindow {
 }
 
 /**
- * The number of failures without a common VIN. The smallest requests come first, so that halves of one request count.
+ * The number of failures that have no VIN in common. Small requests are counted first, so that both halves of a split
+ * request count.
  */
 function countUnrelated(attempts: readonly EndedAttempt[]): number {
   const failures = attempts.flatMap(({ failedVins }) => (failedVins === undefined ? [] : [failedVins]));
@@ -255,7 +256,10 @@ export function withRefusal<I>(breaker: CircuitBreaker, call: Call<I>): Call<I> 
 /** Lets the processes of a fleet probe vPIC in turn. */
 export type Probes = Pick<Fleet, "mayProbe" | "endProbing">;
 
-/** Records every attempt, and refuses attempts while the breaker is open. Other processes may have the probe. */
+/**
+ * Records every attempt, and refuses attempts while the breaker is open. Sends no probe while another process of the
+ * fleet is probing.
+ */
 export function withCircuitBreaker(breaker: CircuitBreaker, call: Call<Batch>, probes?: Probes): Call<Batch> {
   return async (batch, stop) => {
     const pass = breaker.begin();
@@ -274,8 +278,8 @@ export function withCircuitBreaker(breaker: CircuitBreaker, call: Call<Batch>, p
         pass.end("cancelled");
         throw error;
       }
-      pass.end(error.isSignOfLife ? "answered" : { vins: batch.openVins, reason: error });
-      heedPause(breaker, error);
+      pass.end(error.showsVpicWorks ? "answered" : { vins: batch.openVins, reason: error });
+      pauseAsAsked(breaker, error);
       throw toRefused(breaker, error);
     }
   };
@@ -289,7 +293,7 @@ function toRefused(breaker: CircuitBreaker, error: VpicError): Error {
     : new SourceUnavailableError(refusal.message, { cause: error, retryAfterMs: refusal.retryAfterMs });
 }
 
-function heedPause(breaker: CircuitBreaker, error: VpicError): void {
+function pauseAsAsked(breaker: CircuitBreaker, error: VpicError): void {
   if (error.status === 403) {
     breaker.openFor(FORBIDDEN_PAUSE_MS, error);
   } else if (error.retryAfterMs !== undefined && error.retryAfterMs > MAX_WAITED_RETRY_AFTER_MS) {

@@ -27,18 +27,18 @@ export class ConcurrencyLimit {
   }
 
   /**
-   * Waits for a slot, which must be returned with `leave`.
+   * Waits for a slot, which must be returned with `release`.
    *
    * @throws SourceUnavailableError when too many calls are waiting; the reason of `signal` when aborted.
    */
-  async enter(signal: AbortSignal): Promise<void> {
+  async acquire(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.#running < this.#options.maxRunning) {
       this.#running += 1;
       return;
     }
     if (this.#waiting.size >= this.#options.maxWaiting) {
-      throw new SourceUnavailableError("too many requests wait for vPIC", { retryAfterMs: 10_000 });
+      throw new SourceUnavailableError("too many requests are waiting for vPIC", { retryAfterMs: 10_000 });
     }
     const { promise: turn, resolve } = Promise.withResolvers<undefined>();
     const go = (): void => resolve(undefined);
@@ -48,14 +48,14 @@ export class ConcurrencyLimit {
     } catch (error) {
       const isStillWaiting = this.#waiting.delete(go);
       if (!isStillWaiting) {
-        this.leave();
+        this.release();
       }
       throw error;
     }
   }
 
   /** Returns a slot, which goes to the first waiting call. */
-  leave(): void {
+  release(): void {
     const [next] = this.#waiting;
     if (next === undefined) {
       this.#running -= 1;
@@ -66,14 +66,14 @@ export class ConcurrencyLimit {
   }
 }
 
-/** Makes every call wait for a slot and hold it until the call is over. */
+/** Makes every call wait for a slot, which it holds until it ends. */
 export function withConcurrencyLimit<I>(limit: ConcurrencyLimit, call: Call<I>): Call<I> {
   return async (input, stop) => {
-    await limit.enter(stop.whileWaiting);
+    await limit.acquire(stop.whileWaiting);
     try {
       await call(input, stop);
     } finally {
-      limit.leave();
+      limit.release();
     }
   };
 }

@@ -4,12 +4,12 @@ import { MAX_PAUSE_MS, type RequestBudget, TokenBucket } from "./request-budget.
 
 /**
  * The request budget of all processes that share a cache. First come, first served within this process. Without the
- * database, this process uses its share of the budget, without a burst. A pause is for this process alone.
+ * database, this process uses its share of the budget, without a burst. A pause applies to this process only.
  */
 export class FleetBudget implements RequestBudget {
   readonly #fleet: Pick<Fleet, "takeRequest" | "drainBudget" | "size">;
   readonly #rate: RequestRate;
-  /** Settles when all earlier requests have their tokens or have left. */
+  /** Settles when all earlier requests have their tokens or were aborted. */
   #last: Promise<void> = Promise.resolve();
   #waiting = 0;
   #available: number;
@@ -41,7 +41,7 @@ export class FleetBudget implements RequestBudget {
     this.#waiting++;
     try {
       await waitFor(before, signal);
-      while (!(await this.#isTaken(signal))) {
+      while (!(await this.#tryToTake(signal))) {
         signal.throwIfAborted();
       }
     } finally {
@@ -56,8 +56,8 @@ export class FleetBudget implements RequestBudget {
     this.#wasPaused = true;
   }
 
-  /** Tries to take a request, and waits until the next try is worthwhile. */
-  async #isTaken(signal: AbortSignal): Promise<boolean> {
+  /** Tries to take a token. If that fails, waits until another try may succeed. */
+  async #tryToTake(signal: AbortSignal): Promise<boolean> {
     const pauseMs = this.#pausedUntil - performance.now();
     if (pauseMs > 0) {
       await sleep(pauseMs, signal);

@@ -23,7 +23,7 @@ export class Question {
   constructor(query: VehicleQuery, signal: AbortSignal) {
     this.query = query;
     this.answer = this.#settle.promise;
-    // A rejection that no caller waits for must not count as unhandled.
+    // Without this, a rejection that no caller awaits would count as unhandled.
     this.answer.catch(() => undefined);
     this.#signal = signal;
     this.#leave = () => {
@@ -159,7 +159,7 @@ export class Gatherer implements Disposable {
     this.#ask = ask;
   }
 
-  /** How many questions wait for others to share their request. */
+  /** How many questions wait for others to share a request. */
   get waiting(): number {
     return this.#waiting.length;
   }
@@ -187,14 +187,14 @@ export class Gatherer implements Disposable {
     }
   }
 
-  /** Whether every question has its answer, even if its request has not quite ended. */
+  /** Whether every question has its answer. The last request may not have ended yet. */
   get #isIdle(): boolean {
     return this.#waiting.length === 0 && this.#running.values().every((batch) => batch.openQuestions.length === 0);
   }
 
   #gather(): void {
     if (this.#waiting.length >= MAX_BATCH_SIZE) {
-      this.#leave();
+      this.#sendWaiting();
     }
     if (this.#waiting.length === 0) {
       clearTimeout(this.#timer);
@@ -203,14 +203,14 @@ export class Gatherer implements Disposable {
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined;
         while (this.#waiting.length > 0) {
-          this.#leave();
+          this.#sendWaiting();
         }
       }, GATHERING_MS);
     }
   }
 
-  /** Sends waiting questions, as many as fit into one request. */
-  #leave(): void {
+  /** Sends one request with as many waiting questions as fit into it. */
+  #sendWaiting(): void {
     this.#waiting = this.#waiting.filter((question) => question.isOpen && !this.#joinRunning(question));
     if (this.#waiting.length > 0) {
       const batch = new Batch();

@@ -7,7 +7,7 @@ import { withConcurrencyLimit } from "./concurrency-limit.ts";
 import type { Batch } from "./gatherer.ts";
 import type { RequestBudget } from "./request-budget.ts";
 import { withRequestBudget } from "./request-budget.ts";
-import type { RestingVins } from "./resting-vins.ts";
+import type { VinCooldown } from "./vin-cooldown.ts";
 import { withRetry } from "./retry.ts";
 import { withAttemptTimeout, withWaitingLimit } from "./time-limits.ts";
 import type { VpicErrorKind } from "./vpic-error.ts";
@@ -21,7 +21,7 @@ export interface VpicAttempt {
   /** The number of VINs in it. */
   readonly vins: number;
   readonly durationMs: number;
-  /** `cancelled`: no caller waited any more. */
+  /** `cancelled`: no caller was waiting for it any more. */
   readonly outcome: "answered" | "cancelled" | VpicErrorKind;
   /** The HTTP status, when it was the reason of a failure. */
   readonly status: number | undefined;
@@ -33,7 +33,7 @@ export interface Policies {
   readonly probes: Probes | undefined;
   readonly limit: ConcurrencyLimit;
   readonly budget: RequestBudget;
-  readonly resting: RestingVins;
+  readonly cooldown: VinCooldown;
   readonly attemptTimeoutMs: number;
   /** From 0 to below 1. */
   readonly random: () => number;
@@ -46,7 +46,7 @@ export interface Policies {
  * has a token is sent at once, so vPIC never receives more in any period than the budget allows.
  */
 export function withPolicies(
-  { breaker, probes, limit, budget, resting, attemptTimeoutMs, random, onAttempt, logger }: Policies,
+  { breaker, probes, limit, budget, cooldown, attemptTimeoutMs, random, onAttempt, logger }: Policies,
   ask: Call<Batch>,
 ): Call<Batch> {
   return withRefusal(
@@ -54,7 +54,7 @@ export function withPolicies(
     withWaitingLimit(
       WAITING_LIMIT_MS,
       withRetry(
-        { ...RETRY, random, onExhausted: ({ openVins }) => resting.add(openVins) },
+        { ...RETRY, random, onExhausted: ({ openVins }) => cooldown.add(openVins) },
         withCircuitBreaker(
           breaker,
           withConcurrencyLimit(

@@ -21,8 +21,8 @@ export interface RetryOptions {
  * Repeats a request after a transient failure. The pause before it is random (full jitter), so that requests that
  * failed together are not repeated together; its upper bound doubles each time. `Retry-After` is respected.
  *
- * A single VIN may fail a request of fifty. So a batch that has failed twice, or for a permanent reason, is split in
- * halves that are sent separately, until all other VINs are answered.
+ * A single VIN may fail a request of fifty. So a batch that has failed twice, or once for a permanent reason, is split
+ * into halves that are sent separately, until all other VINs are answered.
  */
 export function withRetry(options: RetryOptions, call: Call<Batch>): Call<Batch> {
   const attempt = async (batch: Batch, stop: Stop, number: number): Promise<void> => {
@@ -30,13 +30,13 @@ export function withRetry(options: RetryOptions, call: Call<Batch>): Call<Batch>
       await call(batch, stop);
     } catch (error) {
       if (!(error instanceof VpicError)) {
-        // The attempt failed and the circuit breaker allows no other, for example after a probe.
+        // The attempt failed and the circuit breaker allows no further one, for example after a probe.
         if (error instanceof SourceUnavailableError && error.cause instanceof VpicError) {
           options.onExhausted(batch);
         }
         throw error;
       }
-      const halves = mayBeOneVin(error, number) ? batch.split() : undefined;
+      const halves = mayBeDueToOneVin(error, number) ? batch.split() : undefined;
       if (halves === undefined && (!error.isTransient || number >= options.maxAttempts)) {
         options.onExhausted(batch);
         throw error;
@@ -54,13 +54,13 @@ export function withRetry(options: RetryOptions, call: Call<Batch>): Call<Batch>
   return async (batch, stop) => await attempt(batch, stop, 1);
 }
 
-/** Whether a single VIN may have failed the request. */
-function mayBeOneVin(error: VpicError, attempt: number): boolean {
+/** Whether a single VIN may be the reason that the request failed. */
+function mayBeDueToOneVin(error: VpicError, attempt: number): boolean {
   const isThrottled = error.status === 429;
   return !isThrottled && !error.partlyAnswered && (attempt > 1 || !error.isTransient);
 }
 
 function backOffMs({ maxAttempts, minDelayMs, maxDelayMs, random }: RetryOptions, attempt: number): number {
-  const upperEndMs = Math.max(minDelayMs, maxDelayMs / 2 ** Math.max(0, maxAttempts - 1 - attempt));
-  return minDelayMs + random() * (upperEndMs - minDelayMs);
+  const upperBoundMs = Math.max(minDelayMs, maxDelayMs / 2 ** Math.max(0, maxAttempts - 1 - attempt));
+  return minDelayMs + random() * (upperBoundMs - minDelayMs);
 }

@@ -3,8 +3,8 @@ import type { Call } from "./call.ts";
 import { VpicError } from "./vpic-error.ts";
 
 /**
- * Limits the time of one request, from the first byte sent to the last one received. A limit between two bytes is not
- * enough: an answer that arrives byte by byte would never reach it.
+ * Limits the time of one request, from the first byte sent to the last one received. An idle timeout is not enough: an
+ * answer that arrives byte by byte would never reach it.
  */
 export function withAttemptTimeout<I>(timeoutMs: number, call: Call<I>): Call<I> {
   return async (input, stop) => {

@@ -28,7 +28,7 @@ const MAX_ROW_BYTES = 64 * 1024;
  * the number of variables.
  *
  * @returns the rows of the known shape and size, in vPIC's order. Other rows are left out, not truncated: a row that is
- *   too large is foreign and must not replace a good answer.
+ *   too large does not come from vPIC and must not replace a good answer.
  * @throws VpicError when the body is not JSON of the known shape.
  */
 export function readRows(body: string): readonly VpicRow[] {
@@ -50,11 +50,11 @@ export function readRows(body: string): readonly VpicRow[] {
 export function findDecode(rows: readonly VpicRow[], vin: Vin, decodedAt: number): Decode | undefined {
   const row = rows.find((row) => row.VIN.trim().toUpperCase() === vin);
   const decode = row === undefined ? undefined : toDecode(row, vin, decodedAt);
-  return decode !== undefined && (isDecoded(decode) || saysWhyNot(decode.verdict)) ? decode : undefined;
+  return decode !== undefined && (isDecoded(decode) || hasReason(decode.verdict)) ? decode : undefined;
 }
 
 /** "Decoded clean" is not a reason for a row without a vehicle. */
-function saysWhyNot({ codes }: Verdict): boolean {
+function hasReason({ codes }: Verdict): boolean {
   return codes.length > 0 && !codes.includes(DECODED_CLEAN);
 }
 
@@ -77,7 +77,7 @@ function toVerdict(row: VpicRow): Verdict {
   const errorText = readText(row["ErrorText"]);
   return {
     codes: readErrorCodes(errorCode),
-    // Until 2019 the code's member also had the text.
+    // Until 2019, the member with the codes also had the text.
     text: errorText === "" && /\D{3}/.test(errorCode) ? errorCode : errorText,
     suggestedVin: readText(row["SuggestedVIN"]),
     possibleValues: readText(row["PossibleValues"]),

@@ -1,6 +1,6 @@
 /** Why one request to vPIC failed. */
 export type VpicErrorKind =
-  /** No connection, or it broke. */
+  /** The connection failed or broke. */
   | "network"
   /** No complete answer within the time limit. */
   | "timeout"
@@ -43,8 +43,8 @@ export class VpicError extends Error {
     return this.kind !== "status" || isTransientStatus(this.status);
   }
 
-  /** Whether it shows that vPIC works: the answer had the known shape, but not a row for each VIN. */
-  get isSignOfLife(): boolean {
+  /** Whether it shows that vPIC works: the answer had the known shape, but lacked a row for at least one VIN. */
+  get showsVpicWorks(): boolean {
     return this.kind === "missing-row";
   }
 }

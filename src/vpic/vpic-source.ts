@@ -15,7 +15,7 @@ import { withPolicies } from "./policies.ts";
 import type { RequestBudget } from "./request-budget.ts";
 import { FleetBudget } from "./fleet-budget.ts";
 import { TokenBucket } from "./request-budget.ts";
-import { RestingVins } from "./resting-vins.ts";
+import { VinCooldown } from "./vin-cooldown.ts";
 import { findDecode } from "./vpic-answer.ts";
 import type { VpicTransport } from "./vpic-client.ts";
 import { VpicClient } from "./vpic-client.ts";
@@ -37,7 +37,7 @@ export interface VpicPolicyOptions {
   readonly requestsPerSecond?: number;
   /** The burst size. Default: four seconds of the rate. */
   readonly burst?: number;
-  /** The processes that share the budget and probe vPIC in turn. Default: this process is alone. */
+  /** The processes that share the budget and probe vPIC in turn. Default: only this process. */
   readonly fleet?: Fleet | undefined;
   /** Time limit of one request as a whole. Default: 8 s, which a cold vPIC needs. */
   readonly attemptTimeoutMs?: number;
@@ -57,8 +57,8 @@ export interface VpicSourceOptions extends VpicPolicyOptions {
 }
 
 /**
- * Decodes with the live vPIC API. Gathers questions into few requests, and never sends more than vPIC allows. Does not
- * merge equal queries: callers of the same VIN are expected to share one decode.
+ * Decodes with the live vPIC API. Gathers queries into few requests, and never exceeds the request budget. Does not
+ * merge equal queries: callers that want the same VIN are expected to share one decode.
  */
 export class VpicSource implements VehicleSource, AsyncDisposable {
   readonly name = "vpic";
@@ -66,7 +66,7 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
   readonly #breaker: CircuitBreaker;
   readonly #limit = new ConcurrencyLimit({ maxRunning: MAX_RUNNING_REQUESTS, maxWaiting: MAX_WAITING_REQUESTS });
   readonly #budget: RequestBudget;
-  readonly #resting = new RestingVins();
+  readonly #cooldown = new VinCooldown();
   readonly #gatherer: Gatherer;
 
   constructor(options: VpicPolicyOptions, transport: VpicTransport) {
@@ -77,23 +77,23 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
     this.#breaker = new CircuitBreaker((state, reason) => {
       logChange(logger, state, reason);
       if (state === "closed") {
-        // Most likely these VINs failed because of the outage.
-        this.#resting.clear();
+        // These VINs probably failed because of the outage.
+        this.#cooldown.clear();
       }
     });
     const rate = { requestsPerSecond, burst };
     this.#budget = fleet === undefined ? new TokenBucket(rate) : new FleetBudget(fleet, rate);
-    const [breaker, limit, budget, resting] = [this.#breaker, this.#limit, this.#budget, this.#resting];
+    const [breaker, limit, budget, cooldown] = [this.#breaker, this.#limit, this.#budget, this.#cooldown];
     const ask = withPolicies(
-      { breaker, probes: fleet, limit, budget, resting, attemptTimeoutMs, random, onAttempt, logger },
+      { breaker, probes: fleet, limit, budget, cooldown, attemptTimeoutMs, random, onAttempt, logger },
       createAsk(transport, now),
     );
     this.#gatherer = new Gatherer(ask);
   }
 
   /**
-   * Rejects at once while the breaker is open or the VIN rests. Otherwise it may take tens of seconds; callers decide
-   * how long to wait.
+   * Rejects at once while the breaker is open or the VIN is in its cooldown. Otherwise it may take tens of seconds;
+   * callers decide how long to wait.
    */
   async decode(query: VehicleQuery, signal: AbortSignal): Promise<Decode> {
     signal.throwIfAborted();
@@ -107,7 +107,7 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
   }
 
   refusalOf(vin: Vin): SourceUnavailableError | undefined {
-    return this.#breaker.refusal ?? this.#resting.refusalOf(vin);
+    return this.#breaker.refusal ?? this.#cooldown.refusalOf(vin);
   }
 
   /** For metrics and health. */

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { SourceUnavailableError } from "../../src/vehicle/errors.ts";
 import type { Vin } from "../../src/vehicle/vin.ts";
 import type { Behaviour } from "../support/fake-vpic-behaviour.ts";
-import { RestingVins } from "../../src/vpic/resting-vins.ts";
+import { VinCooldown } from "../../src/vpic/vin-cooldown.ts";
 import { UNKNOWN_FACTS } from "../support/fake-vpic-answers.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 import { startVpic } from "./start-vpic.ts";
@@ -45,7 +45,7 @@ describe.concurrent.each([...FAULTS, SILENCE].map((fault) => [JSON.stringify(fau
       expect(await source.decode({ vin: FIRST }, never())).toMatchObject({ make: "PETERBILT" });
     });
 
-    test("is not sent again for a while, with a hint when to retry", async () => {
+    test("is not sent again for a while, and the error says when to retry", async () => {
       await using started = await startFailingForOne(fault);
       const { vpic, source } = started;
       await expect(source.decode({ vin: BAD }, never())).rejects.toBeInstanceOf(SourceUnavailableError);
@@ -67,7 +67,7 @@ test.concurrent.each(FAULTS.map((fault) => [JSON.stringify(fault), fault] as con
   async (_, fault) => {
     await using started = await startFailingForOne(fault);
     const { source } = started;
-    // The first one goes alone; the bad one is in the batch of the others.
+    // The first VIN is sent alone; the bad one is in the batch with the others.
     const decode = async (vin: Vin): Promise<Vin> => (await source.decode({ vin }, never())).vin;
 
     const decodes = [FIRST, BAD, ...OTHERS].map(decode);
@@ -79,7 +79,7 @@ test.concurrent.each(FAULTS.map((fault) => [JSON.stringify(fault), fault] as con
   },
 );
 
-describe("a resting VIN", () => {
+describe("a VIN in its cooldown", () => {
   beforeEach(() => {
     vi.useFakeTimers();
   });
@@ -89,26 +89,26 @@ describe("a resting VIN", () => {
   });
 
   test("is refused for 30 s after its last failure", () => {
-    const resting = new RestingVins();
-    resting.add([BAD]);
+    const cooldown = new VinCooldown();
+    cooldown.add([BAD]);
     vi.advanceTimersByTime(10_000);
-    resting.add([BAD]);
+    cooldown.add([BAD]);
 
     vi.advanceTimersByTime(29_999);
-    const before = resting.refusalOf(BAD);
+    const before = cooldown.refusalOf(BAD);
     vi.advanceTimersByTime(1);
 
     expect(before).toMatchObject({ name: "SourceUnavailableError", retryAfterMs: 1 });
-    expect(resting.refusalOf(BAD)).toBeUndefined();
+    expect(cooldown.refusalOf(BAD)).toBeUndefined();
   });
 
-  test("is forgotten early when 10,000 others rest", () => {
-    const resting = new RestingVins();
+  test("leaves it early when 10,000 others enter theirs", () => {
+    const cooldown = new VinCooldown();
     const vins = toVins(10_001);
 
-    resting.add(vins);
+    cooldown.add(vins);
 
-    expect(vins.filter((vin) => resting.refusalOf(vin) === undefined)).toEqual([BAD]);
+    expect(vins.filter((vin) => cooldown.refusalOf(vin) === undefined)).toEqual([BAD]);
   });
 });
 

@@ -20,7 +20,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** VINs that no attempt has had yet. */
+/** VINs that no attempt has used yet. */
 let vins: Vin[];
 
 /** Ends an attempt: "+" is answered, "-" fails for a VIN of its own, "?" is cancelled. */
@@ -39,7 +39,7 @@ function attempt(breaker: CircuitBreaker, outcomes: string): void {
   }
 }
 
-/** Makes attempts that all fail, each with these VINs, given by number. */
+/** Makes attempts that all fail. Each has the VINs with these numbers. */
 function fail(breaker: CircuitBreaker, ...batches: readonly (readonly number[])[]): void {
   const known = toVins(100);
   for (const numbers of batches) {
@@ -73,7 +73,7 @@ describe("a breaker in a fleet", () => {
     },
   };
 
-  test("sends no probe while another process has it, and tells the others when its own is answered", async () => {
+  test("sends no probe while another process is probing, and tells the others when its own probe is answered", async () => {
     const breaker = openBreaker();
     let sent = 0;
     const call = withCircuitBreaker(breaker, async () => void sent++, probes);
@@ -301,7 +301,7 @@ describe("the breaker around calls", () => {
     },
   );
 
-  test("an answer of the known shape without the row is a sign of life", async () => {
+  test("an answer of the known shape without the row shows that vPIC works", async () => {
     const breaker = new CircuitBreaker();
     const call = withCircuitBreaker(breaker, failWith(new VpicError("missing-row", "")));
 

@@ -5,7 +5,7 @@ import { never } from "./vins.ts";
 
 const STOP = { signal: never(), whileWaiting: never() };
 
-/** Calls that the test ends by number, and which of them began. */
+/** Calls that record when they begin, and that the test ends by number. */
 class Calls {
   readonly begun: number[] = [];
   readonly #ends = new Map<number, PromiseWithResolvers<undefined>>();
@@ -78,11 +78,11 @@ test("a call that is aborted while waiting leaves its turn to the next", async (
 test("a call that is aborted at the moment of its turn returns the slot", async () => {
   const limit = new ConcurrencyLimit({ maxRunning: 1, maxWaiting: 5 });
   const caller = new AbortController();
-  await limit.enter(never());
-  const leaving = limit.enter(caller.signal);
+  await limit.acquire(never());
+  const leaving = limit.acquire(caller.signal);
 
   caller.abort(new Error("gone"));
-  limit.leave();
+  limit.release();
 
   await expect(leaving).rejects.toThrow("gone");
   expect([limit.running, limit.waiting]).toEqual([0, 0]);

@@ -4,7 +4,7 @@ import { never } from "./vins.ts";
 
 const RATE = { requestsPerSecond: 4, burst: 8 };
 
-/** A fleet of two processes whose answers a test gives. */
+/** A fleet of two processes whose answers the test supplies. */
 class ScriptedFleet {
   readonly size = 2;
   readonly answers: (number | Error)[] = [];

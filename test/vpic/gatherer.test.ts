@@ -15,7 +15,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A vPIC that answers when the test says so. */
+/** A vPIC whose answers the test triggers. */
 class Asked {
   readonly batches: Batch[] = [];
   readonly #ends: PromiseWithResolvers<undefined>[] = [];

@@ -7,7 +7,7 @@ import { never } from "./vins.ts";
 const STOP = { signal: never(), whileWaiting: never() };
 
 /** A budget that records how it is used. */
-class NotingBudget implements RequestBudget {
+class RecordingBudget implements RequestBudget {
   readonly available = 1;
   readonly waiting = 0;
   readonly pauses: number[] = [];
@@ -29,7 +29,7 @@ function failWith(failure: Error): () => Promise<void> {
 }
 
 test("every call takes from the budget, and may be ended while it waits", async () => {
-  const budget = new NotingBudget();
+  const budget = new RecordingBudget();
   const call = withRequestBudget(budget, async () => await Promise.resolve());
 
   await call("x", STOP);
@@ -38,7 +38,7 @@ test("every call takes from the budget, and may be ended while it waits", async 
 });
 
 test("a call that gets no token is not made", async () => {
-  const call = withRequestBudget(new NotingBudget(), failWith(new Error("made")));
+  const call = withRequestBudget(new RecordingBudget(), failWith(new Error("made")));
 
   const made = call("x", { ...STOP, whileWaiting: AbortSignal.abort(new Error("gone")) });
 
@@ -50,7 +50,7 @@ test.each([
   [new VpicError("status", "busy", { status: 429 }), []],
   [new Error("gone"), []],
 ])("after %s the budget pauses for %j ms", async (failure, expected) => {
-  const budget = new NotingBudget();
+  const budget = new RecordingBudget();
 
   await expect(withRequestBudget(budget, failWith(failure))("x", STOP)).rejects.toBe(failure);
 

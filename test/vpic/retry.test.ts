@@ -28,7 +28,7 @@ function batchOf(vins: readonly Vin[]): Batch {
 
 const SINGLE = batchOf(toVins(1));
 
-/** A call that fails with these errors in turn, then succeeds, and when it was made. */
+/** A call that fails with these errors in turn and then succeeds, and the times of its attempts. */
 function failWith(...failures: readonly Error[]) {
   const times: number[] = [];
   const left = [...failures];
@@ -107,7 +107,7 @@ test("an abort ends the pause at once and leaves no timer", async () => {
   expect([timersBefore, vi.getTimerCount(), times.length]).toEqual([1, 0, 1]);
 });
 
-/** A call that fails for every batch with one of these VINs, and the batches it was made with. */
+/** A call that fails for every batch with one of these VINs, and the batches that it received. */
 function failFor(bad: readonly Vin[], failure: Error) {
   const batches: (readonly Vin[])[] = [];
   const call = async (batch: Batch): Promise<void> => {

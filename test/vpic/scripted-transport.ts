@@ -5,7 +5,7 @@ import { VpicError } from "../../src/vpic/vpic-error.ts";
 import { toRow } from "../support/fake-vpic-answers.ts";
 import { sleep } from "./vins.ts";
 
-/** A vPIC without a network, so that minutes pass at once: it answers, fails or is silent. */
+/** A vPIC without a network, so that tests with fake timers need no real time. It answers, fails or is silent. */
 export class ScriptedTransport implements VpicTransport {
   /** Flaky: 3 of every 10 requests fail, as evenly as can be. */
   mode: "answering" | "failing" | "flaky" | "silent" = "answering";

@@ -6,7 +6,7 @@ import { never, toVins } from "./vins.ts";
 
 const [VIN = expect.fail(), OTHER_VIN = expect.fail()] = toVins(2);
 
-/** Faults that may pass: the request is repeated. */
+/** Transient faults: the request is retried. */
 const PASSING: readonly Behaviour[] = [
   { kind: "reset" },
   { kind: "silence" },
@@ -36,10 +36,10 @@ const PASSING: readonly Behaviour[] = [
   { kind: "redirect", location: "/api/elsewhere" },
 ];
 
-/** Faults that a repeated request does not fix. */
+/** Permanent faults: a retry does not help. */
 const LASTING: readonly Behaviour[] = [400, 401, 403, 404, 405, 410].map((status) => ({ kind: "status", status }));
 
-/** A short time limit where nothing else ends an attempt; the default for all others. */
+/** A short timeout where nothing else ends an attempt; otherwise the default. */
 const timeOf = ({ kind }: Behaviour): { readonly attemptTimeoutMs?: number } =>
   kind === "silence" || kind === "drip" ? { attemptTimeoutMs: 2_000 } : {};
 
@@ -66,7 +66,7 @@ describe.concurrent("a fault of vPIC", () => {
   );
 
   test.each(PASSING.map((behaviour) => [nameOf(behaviour), behaviour] as const))(
-    "%s that lasts is not an answer, and ends after four requests",
+    "%s every time is not an answer, and ends after four requests",
     async (_, fault) => {
       await using started = await startVpic({ respondWith: fault }, timeOf(fault));
       const { vpic, source } = started;

@@ -17,7 +17,7 @@ function createSource(transport: ScriptedTransport, options: Partial<VpicPolicyO
   return new VpicSource({ logger: new MemoryLogger(), random: () => 0, ...options }, transport);
 }
 
-/** The most requests beyond the budget in any stretch of time. */
+/** The largest number of requests above the budget in any period. */
 function overBudget(times: readonly number[], requestsPerSecond: number, burst: number): number {
   const excesses = times.flatMap((from, first) =>
     times
@@ -35,7 +35,7 @@ async function settle<Result>(promises: readonly Promise<Result>[]): Promise<Pro
 }
 
 describe("vPIC under load", () => {
-  test("1,000 VINs at once at 200 ms a call cost at most 25 requests, within the budget, each asked once", async () => {
+  test("1,000 VINs at once at 200 ms a call take at most 25 requests, within the budget, and each is asked for once", async () => {
     const transport = Object.assign(new ScriptedTransport(), { latencyMs: 200 });
     await using source = createSource(transport);
     const vins = toVins(1_000);
@@ -49,7 +49,7 @@ describe("vPIC under load", () => {
     expect(Math.max(...transport.vins.map(({ length }) => length))).toBe(50);
   });
 
-  test("a spent budget makes requests fuller, not more, and is never exceeded", async () => {
+  test("a spent budget leads to fuller requests, not to more of them, and is never exceeded", async () => {
     const transport = Object.assign(new ScriptedTransport(), { latencyMs: 0 });
     await using source = createSource(transport, { requestsPerSecond: 10, burst: 2 });
     const vins = toVins(300);

@@ -73,7 +73,7 @@ test.each([7_000, 60_000, 300_000])("after an outage of %s ms vPIC is in use aga
   expect(source.state().breaker).toBe("closed");
 });
 
-test("VINs that failed in an outage do not rest when vPIC is back", async () => {
+test("VINs that failed in an outage are sent again as soon as vPIC is back", async () => {
   const transport = new ScriptedTransport();
   transport.mode = "failing";
   await using source = createSource(transport);

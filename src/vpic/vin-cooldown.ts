@@ -1,23 +1,23 @@
 import { SourceUnavailableError } from "../vehicle/errors.ts";
 import type { Vin } from "../vehicle/vin.ts";
 
-const REST_MS = 30_000;
-/** Limits memory. Beyond it, the rest of the longest-resting VINs ends early. */
+const COOLDOWN_MS = 30_000;
+/** Limits memory. Beyond this number, the oldest cooldowns end early. */
 const MAX_VINS = 10_000;
 
 /**
- * VINs that vPIC failed to answer in every attempt. They are not sent again for 30 s, and the next source answers
- * instead.
+ * The VINs that vPIC has just failed to answer in every attempt. They are not sent again for 30 s; the next source
+ * answers instead.
  */
-export class RestingVins {
-  /** The end of each rest, on the monotonic clock, earliest first. */
+export class VinCooldown {
+  /** The end of each VIN's cooldown, on the monotonic clock, earliest first. */
   readonly #ends = new Map<Vin, number>();
 
   add(vins: readonly Vin[]): void {
     const now = performance.now();
     for (const vin of vins) {
       this.#ends.delete(vin);
-      this.#ends.set(vin, now + REST_MS);
+      this.#ends.set(vin, now + COOLDOWN_MS);
     }
     for (const [vin, end] of this.#ends) {
       if (end > now && this.#ends.size <= MAX_VINS) {
@@ -27,7 +27,7 @@ export class RestingVins {
     }
   }
 
-  /** Ends every rest. */
+  /** Ends every cooldown. */
   clear(): void {
     this.#ends.clear();
   }
