@@ -12,7 +12,17 @@ import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { ROOT } from "./documents.ts";
 
 /** What a clone has and the samples need. */
-const CLONED = ["LICENSE", "package.json", "package-lock.json", "buf.yaml", "tsconfig.json", "src", "proto", "gen"];
+const CLONED = [
+  "LICENSE",
+  "package.json",
+  "package-lock.json",
+  "buf.yaml",
+  "tsconfig.json",
+  "src",
+  "proto",
+  "gen",
+  "examples",
+];
 /** A user's path: without the programs that npm adds for its scripts. */
 const USER_PATH = (process.env["PATH"] ?? "")
   .split(delimiter)
