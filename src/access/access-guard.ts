@@ -37,7 +37,7 @@ export interface AccessGuardOptions {
    * Limits calls without a valid token, by address. Separate, so that these calls do not use up the limits of token
    * holders.
    */
-  readonly strangers: RateLimiter;
+  readonly anonymous: RateLimiter;
   /** Wall clock, ms since the epoch, for the expiry of tokens. Default: the system's. */
   readonly now?: () => number;
 }
@@ -53,27 +53,29 @@ const ALL_SCOPES: ReadonlySet<Scope> = new Set(SCOPES);
 const BEARER = /^bearer +([\w.~+/-]{1,512}=*)$/i;
 const TOKEN_MISSING: Refusal = { reason: "TOKEN_MISSING", retryAfterMs: 0 };
 const TOKEN_UNKNOWN: Refusal = { reason: "TOKEN_UNKNOWN", retryAfterMs: 0 };
-/** Enough for a client that has lost its token to notice, too little to guess tokens or to flood. */
-const STRANGERS_BURST = 100;
+/**
+ * Enough for a client to notice that its token is missing or wrong, too little to guess tokens or to flood the service.
+ */
+const ANONYMOUS_BURST = 100;
 
 /**
  * The rate of an address without a valid token, derived from the rate of a token. Applies when tokens are configured.
  */
-export function toStrangersRates({ perSecond, burst }: Rates): Rates {
-  return { perSecond: Math.min(perSecond, STRANGERS_BURST), burst: Math.min(burst, STRANGERS_BURST) };
+export function toAnonymousRates({ perSecond, burst }: Rates): Rates {
+  return { perSecond: Math.min(perSecond, ANONYMOUS_BURST), burst: Math.min(burst, ANONYMOUS_BURST) };
 }
 
 /** Authenticates callers and enforces their rates and scopes, for RPCs and plain HTTP alike. */
 export class AccessGuard {
   readonly #tokens: { readonly book: TokenBook } | undefined;
   readonly #limiter: RateLimiter;
-  readonly #strangers: RateLimiter;
+  readonly #anonymous: RateLimiter;
   readonly #now: () => number;
 
-  constructor({ tokens, limiter, strangers, now = Date.now }: AccessGuardOptions) {
+  constructor({ tokens, limiter, anonymous, now = Date.now }: AccessGuardOptions) {
     this.#tokens = tokens;
     this.#limiter = limiter;
-    this.#strangers = strangers;
+    this.#anonymous = anonymous;
     this.#now = now;
   }
 
@@ -95,7 +97,7 @@ export class AccessGuard {
     if (token !== undefined) {
       return this.#charge(token);
     }
-    const waitMs = this.#strangers.take(address);
+    const waitMs = this.#anonymous.take(address);
     if (waitMs > 0) {
       return rateLimited(waitMs);
     }
@@ -107,13 +109,13 @@ export class AccessGuard {
     return this.#tokens !== undefined && this.#tokenOf(this.#tokens.book, secretOf(authorization)) !== undefined;
   }
 
-  /** Charges an admitted caller for more than the one call, even if that leaves it in debt. */
+  /** Charges an admitted caller for more than one unit, even if that leaves it in debt. */
   charge(caller: Caller, more: number): void {
     this.#limiter.charge(caller.name, more);
   }
 
   /**
-   * Charges an admitted caller for more, unless its rate is exceeded.
+   * Charges an admitted caller for further units, unless its rate is exceeded.
    *
    * @returns 0 when it was charged; otherwise when to try again, in ms from now
    */

@@ -5,16 +5,16 @@ export type Charges = Readonly<Record<string, readonly (readonly [caller: string
 
 /** Carries charges between the processes of a service. */
 export interface ChargeExchange {
-  /** Sends what this process has charged to the others. */
+  /** Sends the charges of this process to the others. */
   publish(charges: Charges): void;
-  /** Receives what another process has charged. */
+  /** Receives the charges of another process. */
   subscribe(receive: (charges: Charges) => void): void;
 }
 
 /** How often charges are exchanged. In between, a caller may use its burst in each process. */
 const EXCHANGE_EVERY_MS = 100;
 
-/** Makes the limits hold for all processes together. Dispose of it to stop. */
+/** Makes the limits apply to all processes together. Dispose of the result to stop. */
 export function shareCharges(limiters: Readonly<Record<string, RateLimiter>>, exchange: ChargeExchange): Disposable {
   exchange.subscribe((charges) => {
     for (const [name, entries] of Object.entries(charges)) {

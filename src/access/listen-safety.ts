@@ -30,18 +30,18 @@ export function isOpenToAll({ host, hasTokens }: ListenSafety): boolean {
 }
 
 /**
- * Tells whether a request's host is allowed; undefined when every host is. Only loopback names are allowed when callers
- * need no tokens and anonymous access from elsewhere is off. With TLS every host is allowed, because the certificate
- * identifies the service.
+ * Creates a check of whether a request's host is allowed; undefined when every host is. Only loopback names are allowed
+ * when callers need no tokens and ALLOW_ANONYMOUS is off: this prevents DNS rebinding. With TLS every host is allowed,
+ * because the certificate identifies the service.
  */
-export function ownHosts(
+export function createHostCheck(
   { hasTokens, allowAnonymous }: ListenSafety,
   hasTls: boolean,
 ): ((host: string) => boolean) | undefined {
   return hasTokens || allowAnonymous || hasTls ? undefined : isLoopbackName;
 }
 
-/** Names under `localhost` count too: no foreign DNS server is asked for them. */
+/** Names under `localhost` count too, because no DNS server is asked for them. */
 function isLoopbackName(host: string): boolean {
   return isLoopback(host) || host.endsWith(".localhost");
 }

@@ -1,8 +1,8 @@
 import type { AuditLogger } from "../telemetry/logger.ts";
-import { AccessGuard, toStrangersRates } from "./access-guard.ts";
+import { AccessGuard, toAnonymousRates } from "./access-guard.ts";
 import type { ChargeExchange } from "./charge-exchange.ts";
 import { shareCharges } from "./charge-exchange.ts";
-import { isOpenToAll, ownHosts } from "./listen-safety.ts";
+import { isOpenToAll, createHostCheck } from "./listen-safety.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import { TokensFile } from "./tokens-file.ts";
 
@@ -48,16 +48,16 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
   const rates = { perSecond: requestsPerSecond, burst };
   const isShared = exchange !== undefined;
   const limiter = new RateLimiter({ ...rates, isShared });
-  const strangers = new RateLimiter({ ...toStrangersRates(rates), isShared });
+  const anonymous = new RateLimiter({ ...toAnonymousRates(rates), isShared });
   using stack = new DisposableStack();
   stack.use(tokens);
   if (isShared) {
-    stack.use(shareCharges({ limiter, strangers }, exchange));
+    stack.use(shareCharges({ limiter, anonymous }, exchange));
   }
   const running = stack.move();
   return {
-    guard: new AccessGuard({ tokens, limiter, strangers, now }),
-    isOwnHost: ownHosts(safety, hasTls),
+    guard: new AccessGuard({ tokens, limiter, anonymous, now }),
+    isOwnHost: createHostCheck(safety, hasTls),
     tokens,
     [Symbol.dispose]: () => running[Symbol.dispose](),
   };

@@ -68,7 +68,7 @@ export class RateLimiter {
     return waitMs;
   }
 
-  /** Charges an admitted caller for more, even if that leaves its bucket in debt. */
+  /** Charges an admitted caller for further units, even if that leaves its bucket in debt. */
   charge(caller: string, units: number): void {
     if (units > 0) {
       this.chargeFromElsewhere(caller, units);
@@ -81,14 +81,14 @@ export class RateLimiter {
     this.#set(caller, this.#fullAtOf(caller, this.#now()) + units * this.#msPerUnit);
   }
 
-  /** What was charged here since the last time, for the other processes. */
+  /** Returns the charges since the last call, for the other processes. */
   takeCharges(): [caller: string, units: number][] {
     const charges = Array.from(this.#charged ?? []);
     this.#charged?.clear();
     return charges;
   }
 
-  /** In bounded memory: callers that do not fit keep a limit for each process. */
+  /** Memory is bounded: callers that do not fit are limited in each process separately. */
   #collect(caller: string, units: number): void {
     const charged = this.#charged;
     if (charged === undefined) {

@@ -10,7 +10,7 @@ const MAKE_ONE = "make one with: npm run --silent token -- NAME SCOPE...";
 export class TokenBook {
   readonly #tokens: ReadonlyMap<string, Token>;
   /** Caches tokens by secret, at most one secret per token: the digest is the most expensive part of a check. */
-  readonly #shown = new Map<string, Token>();
+  readonly #bySecret = new Map<string, Token>();
 
   constructor(tokens: readonly Token[]) {
     this.#tokens = new Map(tokens.map((token) => [token.digest, token]));
@@ -31,11 +31,11 @@ export class TokenBook {
    * @param now wall clock, ms since the epoch
    */
   find(secret: string, now: number): Token | undefined {
-    let found = this.#shown.get(secret);
+    let found = this.#bySecret.get(secret);
     if (found === undefined) {
       found = this.#tokens.get(digestOf(secret));
       if (found !== undefined) {
-        this.#shown.set(secret, found);
+        this.#bySecret.set(secret, found);
       }
     }
     return found?.expiresAt === undefined || now < found.expiresAt ? found : undefined;

@@ -41,7 +41,7 @@ export class TokensFile implements Disposable {
       },
       onFault(error) {
         const faults = error instanceof TokensFileError ? error.faults : ["it failed unexpectedly"];
-        logger.error("AUTH_TOKENS_FILE is not usable; the previously loaded ones remain in use", { faults });
+        logger.error("AUTH_TOKENS_FILE is not usable; the previously loaded tokens remain in use", { faults });
       },
       pollMs,
     });

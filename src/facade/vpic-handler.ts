@@ -1,7 +1,7 @@
 import type { AccessGuard } from "../access/access-guard.ts";
 import type { Call } from "../rpc/call.ts";
 import type { ErrorDescription } from "../rpc/describe-error.ts";
-import { LARGEST_BATCH, parseModelYear } from "../rpc/request-fields.ts";
+import { MAX_BATCH_VINS, parseModelYear } from "../rpc/request-fields.ts";
 import type { Exchange } from "../server/exchange.ts";
 import { answerBytes, answerStream, chunksOf } from "../server/exchange.ts";
 import { createCallHandler } from "../server/plain-call.ts";
@@ -132,8 +132,8 @@ function readModelYear(text: string | undefined, now: number): number | undefine
 /** @param data `VIN,year;VIN;...`; years and the last semicolon may be missing. */
 function readData(data: string, now: number): VpicQuestion[] {
   const items = data.split(/[;\r\n]/).filter((item) => item.trim() !== "");
-  if (items.length === 0 || items.length > LARGEST_BATCH) {
-    throw new InvalidFieldError("data", `expected 1 to ${LARGEST_BATCH} VINs, separated by semicolons`);
+  if (items.length === 0 || items.length > MAX_BATCH_VINS) {
+    throw new InvalidFieldError("data", `expected 1 to ${MAX_BATCH_VINS} VINs, separated by semicolons`);
   }
   return items.map((item) => {
     const [vin = "", year] = item.split(",");

@@ -13,38 +13,38 @@ export interface WatchedFilesOptions<T> {
   /** How often the files are checked, in ms. Default: 1,000. A change takes effect within five checks. */
   readonly pollMs?: number | undefined;
   /** After this many checks in a row with changes, the files are read as they are. Default: 3. */
-  readonly maxRestlessLooks?: number | undefined;
+  readonly maxUnsettledChecks?: number | undefined;
 }
 
-const MAX_RESTLESS_LOOKS = 3;
+const MAX_UNSETTLED_CHECKS = 3;
 
 /**
  * The content of files, read again when they change.
  *
  * The files are polled, because notifications of the file system get lost when a file is replaced, behind symbolic
  * links such as those of Kubernetes, and on network file systems. A change is read once the files are the same in two
- * checks in a row, because files that belong together change one after the other. Files that never come to rest are
- * read anyway. After a fault, each check tries again.
+ * checks in a row, because files that belong together change one after the other. Files that keep changing are read
+ * anyway. After a fault, each check tries again.
  */
 export class WatchedFiles<T> implements Disposable {
   readonly #options: WatchedFilesOptions<T>;
-  readonly #maxRestlessLooks: number;
+  readonly #maxUnsettledChecks: number;
   readonly #timer: NodeJS.Timeout;
   #content: T;
   /** The state of the files when `content` was read. */
   #readState: string;
   #seenState: string;
-  #restlessLooks = 0;
-  #toldFault = "";
-  #isLooking = false;
+  #unsettledChecks = 0;
+  #reportedFault = "";
+  #isChecking = false;
 
   private constructor(options: WatchedFilesOptions<T>, content: T, state: string) {
     this.#options = options;
-    this.#maxRestlessLooks = options.maxRestlessLooks ?? MAX_RESTLESS_LOOKS;
+    this.#maxUnsettledChecks = options.maxUnsettledChecks ?? MAX_UNSETTLED_CHECKS;
     this.#content = content;
     this.#readState = state;
     this.#seenState = state;
-    this.#timer = setInterval(() => void this.#look(), options.pollMs ?? 1_000).unref();
+    this.#timer = setInterval(() => void this.#check(), options.pollMs ?? 1_000).unref();
   }
 
   /** Reads the files and starts watching them. Rejects with the error of `read`. */
@@ -61,29 +61,29 @@ export class WatchedFiles<T> implements Disposable {
 
   /** Whether the files have changed and cannot be used. */
   get isFaulty(): boolean {
-    return this.#toldFault !== "";
+    return this.#reportedFault !== "";
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
   }
 
-  async #look(): Promise<void> {
-    if (this.#isLooking) {
+  async #check(): Promise<void> {
+    if (this.#isChecking) {
       return;
     }
-    this.#isLooking = true;
+    this.#isChecking = true;
     try {
       const state = await stateOf(this.#options.paths);
-      this.#restlessLooks = state === this.#seenState ? 0 : this.#restlessLooks + 1;
+      this.#unsettledChecks = state === this.#seenState ? 0 : this.#unsettledChecks + 1;
       this.#seenState = state;
       if (state === this.#readState) {
-        this.#toldFault = "";
-      } else if (this.#restlessLooks === 0 || this.#restlessLooks >= this.#maxRestlessLooks) {
+        this.#reportedFault = "";
+      } else if (this.#unsettledChecks === 0 || this.#unsettledChecks >= this.#maxUnsettledChecks) {
         await this.#read(state);
       }
     } finally {
-      this.#isLooking = false;
+      this.#isChecking = false;
     }
   }
 
@@ -92,12 +92,12 @@ export class WatchedFiles<T> implements Disposable {
       const content = await this.#options.read();
       this.#content = content;
       this.#options.onChange(content);
-      this.#toldFault = "";
+      this.#reportedFault = "";
       this.#readState = state;
     } catch (error) {
       const fault = String(error);
-      if (fault !== this.#toldFault) {
-        this.#toldFault = fault;
+      if (fault !== this.#reportedFault) {
+        this.#reportedFault = fault;
         this.#options.onFault(error);
       }
     }

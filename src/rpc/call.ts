@@ -11,7 +11,9 @@ export const REQUEST_ID_HEADER = "x-request-id";
 
 const ACCEPTABLE = /^[\w.:-]{1,64}$/;
 
-/** The part that all new ids of this process share. A counter follows, because a random id for each call costs 1 us. */
+/**
+ * The prefix of all ids that this process creates. A counter follows it, because a random id for each call costs 1 us.
+ */
 const ID_PREFIX = randomUUID().slice(0, -12);
 let lastId = 0;
 
@@ -42,7 +44,7 @@ export interface CallInit {
   readonly onEnd?: (call: Call) => void;
 }
 
-/** What is noted of a Lookup, for the log. */
+/** Facts about a Lookup, for the log. */
 export interface LookupNotes {
   readonly vin: Vin;
   /** Undefined until there is one. */
@@ -74,7 +76,7 @@ export class Call {
   readonly deadlineAt: number;
   /** The caller; undefined until the call is admitted. */
   caller: Caller | undefined;
-  /** The VIN that it looks up, if that is what it does. */
+  /** Facts about its Lookup, if it is one. */
   lookup: LookupNotes | undefined;
   /** Whether the request was read and passed to the interceptors and the handler. */
   hasReachedHandler = false;

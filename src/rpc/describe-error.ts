@@ -8,7 +8,7 @@ import { detail, encode, errorInfo, retryInfo, typeNameOf } from "./error-detail
 import type { KnownError, ProtocolReason, Reason } from "./error-table.ts";
 import { ERROR_TABLE, isKnownError } from "./error-table.ts";
 
-/** The reasons of ConnectErrors without details, which reject requests that cannot be read. */
+/** The reasons of ConnectErrors without details. These errors reject requests that cannot be parsed. */
 const REASON_OF_CODE: Readonly<Partial<Record<Code, ProtocolReason>>> = {
   [Code.InvalidArgument]: "MALFORMED_REQUEST",
   [Code.ResourceExhausted]: "MESSAGE_TOO_LARGE",
@@ -36,7 +36,7 @@ export interface ErrorDescription {
   readonly httpStatus: number;
 }
 
-/** The request in which an error occurred, for the log and for the caller's questions. */
+/** The request in which an error occurred, for the log and the caller. */
 export interface ErrorContext {
   /** Empty before there is a request. */
   readonly requestId: string;
@@ -74,12 +74,12 @@ export function toConnectError(error: unknown, context: ErrorContext): ConnectEr
   }
   const { code, message, details, metadata } = describeError(error, context);
   // Lone surrogates cannot be encoded.
-  const told = new ConnectError(message.toWellFormed(), code, metadata);
-  told.details.push(...details);
+  const connectError = new ConnectError(message.toWellFormed(), code, metadata);
+  connectError.details.push(...details);
   if (context.requestId !== "") {
-    told.details.push(detail(RequestInfoSchema, { requestId: context.requestId }));
+    connectError.details.push(detail(RequestInfoSchema, { requestId: context.requestId }));
   }
-  return told;
+  return connectError;
 }
 
 /** Whether an error already has a RequestInfo. */

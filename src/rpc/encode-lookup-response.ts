@@ -12,10 +12,10 @@ const varintTag = (field: number): number => field * 8;
 const lengthTag = (field: number): number => field * 8 + 2;
 
 /**
- * Encodes the answer of a Lookup as protobuf, from its last field to its first: a length stands before what it measures.
- * Takes a tenth of the time of protobuf-es, which was a fifth of a cached Lookup.
+ * Encodes the answer of a Lookup as protobuf, from its last field to its first: a length stands before what it
+ * measures. Ten times as fast as protobuf-es, which took a fifth of the time of a cached Lookup.
  *
- * @param room how many bytes to leave free before the message
+ * @param room the number of bytes to leave free before the message
  */
 export function encodeLookupResponse(message: LookupResponse, room: number): Buffer {
   const { decodeTime, verdict } = message;

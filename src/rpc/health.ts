@@ -29,8 +29,8 @@ export function createHealthService(services: readonly string[]): HealthService 
     }
   }
 
-  /** Waits until something changes or the watcher's call ends, whichever comes first. */
-  async function changeOrEndOf(signal: AbortSignal): Promise<void> {
+  /** Waits until the status changes or the watcher's call ends. */
+  async function waitForChange(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const wake = (): void => resolve();
     watchers.add(wake);
@@ -44,7 +44,7 @@ export function createHealthService(services: readonly string[]): HealthService 
     handlers: {
       check({ service }) {
         if (!names.has(service)) {
-          throw new ConnectError("unknown service; List names those that are served", Code.NotFound);
+          throw new ConnectError("unknown service; call List for the names of those that are served", Code.NotFound);
         }
         return { status };
       },
@@ -52,17 +52,17 @@ export function createHealthService(services: readonly string[]): HealthService 
       list: () => ({ statuses: Object.fromEntries([...names].map((name) => [name, { status }])) }),
 
       async *watch({ service }, { signal }) {
-        let told: ServingStatus | undefined;
+        let reported: ServingStatus | undefined;
         for (;;) {
           const current = names.has(service) ? status : ServingStatus.SERVICE_UNKNOWN;
-          if (current !== told) {
-            told = current;
+          if (current !== reported) {
+            reported = current;
             yield { status: current };
           } else if (isStopping) {
             throw new ConnectError("the service is shutting down", Code.Unavailable);
           } else {
             signal.throwIfAborted();
-            await changeOrEndOf(signal);
+            await waitForChange(signal);
           }
         }
       },

@@ -25,8 +25,8 @@ const STREAMS_RETRY_AFTER_MS = 10_000;
 export type Gate = (call: Call) => ConnectError | undefined;
 
 /**
- * Identifies callers, charges them for one call, and limits the open streams of callers without a token. Logs from
- * which addresses calls were refused.
+ * Identifies callers, charges them for one call, and limits the open streams of callers without a token. Logs the
+ * addresses of refused callers.
  */
 export function createGate({ guard, logger }: InterceptorsOptions): Gate {
   const openStreams = new Map<string, number>();
@@ -109,8 +109,8 @@ function answersOf<T>(call: Call, messages: AsyncIterable<T>, fail: (error: unkn
 }
 
 /**
- * Logs an audit line at the end of every call whose rule asks for one. Refused callers leave none, or anyone could fill
- * the log. Callers without the scope do leave one.
+ * Logs an audit line at the end of every call whose rule asks for one. Calls refused at the gate are not audited,
+ * because they could fill the log. Calls refused for lack of a scope are.
  */
 function createAuditInterceptor(logger: AuditLogger): CallInterceptor {
   return (next) => (request) => {
@@ -133,7 +133,7 @@ function createAccessInterceptor(guard: AccessGuard): CallInterceptor {
     const { scope, costOf } = method.rule;
     if (caller === undefined) {
       if (scope !== "open") {
-        throw new Error("a call reached its handler past the gate");
+        throw new Error("a call reached its handler without passing the gate");
       }
       return next(request);
     }

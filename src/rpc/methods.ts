@@ -6,7 +6,7 @@ import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { BatchLookupRequestSchema, RemoveRequestSchema, VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { Scope } from "../access/token.ts";
-import { LARGEST_BATCH } from "./request-fields.ts";
+import { MAX_BATCH_VINS } from "./request-fields.ts";
 
 /** The rule of a method: what it requires of callers, and the limits of one call. */
 export interface MethodRule {
@@ -21,9 +21,9 @@ export interface MethodRule {
   readonly isAudited?: true;
   /** The VIN for the audit line, as sent. */
   readonly vinOf?: (request: unknown) => string | undefined;
-  /** Maximum number of open streams of callers without a token, in all. Default: no separate limit. */
+  /** Maximum number of open streams of all callers without a token together. Default: no separate limit. */
   readonly maxOpenWithoutToken?: number;
-  /** Whether its calls may last indefinitely and mostly wait. They do not count as calls in flight. */
+  /** Whether its calls may last indefinitely and are idle most of the time. They do not count as calls in flight. */
   readonly isBackground?: true;
   /** The largest request message, as sent and after decompression. Larger ones are RESOURCE_EXHAUSTED. */
   readonly maxRequestBytes: number;
@@ -51,7 +51,7 @@ const KIB = 1024;
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 
-const usual = {
+const DEFAULTS = {
   maxRequestBytes: 4 * KIB,
   maxResponseBytes: 4 * KIB * KIB,
   defaultTimeoutMs: 10 * SECOND_MS,
@@ -60,27 +60,27 @@ const usual = {
 };
 
 const vehicleRules: Rules<typeof VehicleService> = {
-  lookup: { ...usual, scope: "lookup" },
+  lookup: { ...DEFAULTS, scope: "lookup" },
   batchLookup: {
-    ...usual,
+    ...DEFAULTS,
     scope: "lookup",
-    // A larger batch is refused before any of its VINs is looked up, but the whole request is read.
+    // A larger batch is refused before any lookup, but costs as much as the largest one, because all of it was read.
     costOf: (request) =>
       isMessage(request, BatchLookupRequestSchema)
-        ? Math.min(request.vins.length + request.queries.length, LARGEST_BATCH)
+        ? Math.min(request.vins.length + request.queries.length, MAX_BATCH_VINS)
         : 1,
     maxRequestBytes: 256 * KIB,
     defaultTimeoutMs: 5 * MINUTE_MS,
     maxTimeoutMs: 5 * MINUTE_MS,
   },
   remove: {
-    ...usual,
+    ...DEFAULTS,
     scope: "remove",
     isAudited: true,
     vinOf: (request) => (isMessage(request, RemoveRequestSchema) ? request.vin : undefined),
   },
   export: {
-    ...usual,
+    ...DEFAULTS,
     scope: "export",
     isAudited: true,
     defaultTimeoutMs: 10 * MINUTE_MS,
@@ -91,11 +91,11 @@ const vehicleRules: Rules<typeof VehicleService> = {
 };
 
 const healthRules: Rules<typeof Health> = {
-  check: { ...usual, scope: "open" },
-  list: { ...usual, scope: "open" },
+  check: { ...DEFAULTS, scope: "open" },
+  list: { ...DEFAULTS, scope: "open" },
   // Clients watch for as long as they are connected.
   watch: {
-    ...usual,
+    ...DEFAULTS,
     scope: "open",
     maxOpenWithoutToken: 64,
     isBackground: true,
@@ -106,7 +106,7 @@ const healthRules: Rules<typeof Health> = {
 
 const reflectionRules: Rules<typeof ServerReflection> = {
   serverReflectionInfo: {
-    ...usual,
+    ...DEFAULTS,
     scope: "any",
     maxOpenWithoutToken: 64,
     isBackground: true,

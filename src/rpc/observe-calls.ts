@@ -71,7 +71,7 @@ export function observeCalls(
   };
 }
 
-/** The times are how long the call waited for each part, in ms; those of parts that it did not use are absent. */
+/** Times are in ms: how long the call waited for each part. Parts that it did not use are absent. */
 function fieldsOf(call: Call, durationMs: number): LogFields {
   const { code, lookup } = call;
   return {

@@ -10,7 +10,7 @@ import { parseVin } from "../vehicle/vin.ts";
 const FIRST_MODEL_YEAR = 1980;
 const MODEL_YEARS_AHEAD = 2;
 /** How many VINs a batch may have. */
-export const LARGEST_BATCH = 5_000;
+export const MAX_BATCH_VINS = 5_000;
 
 /** The fields of a query, as sent. */
 interface QueryFields {
@@ -20,8 +20,9 @@ interface QueryFields {
 
 /**
  * @param now ms since the epoch.
- * @param path where the fields stand in the request, such as `queries[3].`. Default: in the request itself.
- * @throws InvalidFieldError when the VIN is malformed, or the model year is set and not from 1980 to two years from now.
+ * @param path prefix of the field names in errors, such as `queries[3].`. Default: none.
+ * @throws InvalidFieldError when the VIN is malformed, or the model year is set and not from 1980 to two years from
+ *   now.
  */
 export function parseQuery({ vin, modelYear }: QueryFields, now: number, path = ""): VehicleQuery {
   return { vin: parseVin(vin, `${path}vin`), modelYear: parseModelYear(modelYear, now, `${path}model_year`) };
@@ -104,12 +105,12 @@ export function parseBatch({ vins, queries }: BatchLookupRequest, now: number): 
 
 function checkBatchSize(field: string, size: number): void {
   if (size === 0) {
-    throw new InvalidFieldError(field, `at least one VIN is required, and at most ${LARGEST_BATCH}`);
+    throw new InvalidFieldError(field, `at least one VIN is required, and at most ${MAX_BATCH_VINS}`);
   }
-  if (size > LARGEST_BATCH) {
+  if (size > MAX_BATCH_VINS) {
     throw new InvalidFieldError(
       field,
-      `${size} VINs are too many for one batch; send at most ${LARGEST_BATCH} at a time`,
+      `${size} VINs are too many for one batch; send at most ${MAX_BATCH_VINS} at a time`,
     );
   }
 }

@@ -20,8 +20,8 @@ import { isErrorInfo } from "./error-details.ts";
 const SOURCES: Readonly<Record<SourceName, Source>> = { vpic: Source.VPIC, snapshot: Source.SNAPSHOT };
 
 /**
- * The message for a vehicle; attributes are only in the full view. A complete message, because completing one with
- * `create` costs more than all the rest.
+ * The message for a vehicle; attributes are only in the full view. Sets every field, because `create`, which would set
+ * the missing ones, costs more than everything else here.
  */
 export function toLookupResponse({ vehicle, cached, stale }: LookupResult, view: View): LookupResponse {
   const { verdict } = vehicle;

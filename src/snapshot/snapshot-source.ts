@@ -137,7 +137,7 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
       onFault: (error) => this.#fail(error),
       pollMs: this.#options.pollMs,
       // Half a file is of no use, and a download may take minutes.
-      maxRestlessLooks: Infinity,
+      maxUnsettledChecks: Infinity,
     });
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { AccessGuard, isRefusal, requireScope, toStrangersRates } from "../../src/access/access-guard.ts";
+import { AccessGuard, isRefusal, requireScope, toAnonymousRates } from "../../src/access/access-guard.ts";
 import { ScopeMissingError } from "../../src/access/errors.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
 import { TokenBook } from "../../src/access/token-book.ts";
@@ -18,7 +18,7 @@ function guardWith(secrets: readonly string[] | undefined, rates = { perSecond: 
   return new AccessGuard({
     tokens: tokens === undefined ? undefined : { book: new TokenBook(tokens) },
     limiter: new RateLimiter({ ...rates, now }),
-    strangers: new RateLimiter({ ...toStrangersRates(rates), now }),
+    anonymous: new RateLimiter({ ...toAnonymousRates(rates), now }),
     now,
   });
 }
@@ -62,7 +62,7 @@ describe("admission", () => {
     expect(isRefusal(outcome)).toBe(true);
   });
 
-  test("gives an address a burst of 100 without a valid token, and takes nothing from tokens", () => {
+  test("gives an address a burst of 100 without a valid token, apart from the rates of tokens", () => {
     const guard = guardWith(["a"], { perSecond: 1_000, burst: 10_000 });
     const reasonOf = (authorization: string | undefined, address = ADDRESS): string => {
       const outcome = guard.admit(authorization, address);
@@ -96,7 +96,7 @@ test.each([
     { perSecond: 5, burst: 20 },
   ],
 ])("with rates of %j, calls without a valid token have %j", (rates, expected) => {
-  expect(toStrangersRates(rates)).toEqual(expected);
+  expect(toAnonymousRates(rates)).toEqual(expected);
 });
 
 test("a caller without the scope is refused", () => {

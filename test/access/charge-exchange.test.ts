@@ -11,7 +11,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Processes that hear of each other's charges. */
+/** Processes that exchange charges. */
 class Processes {
   readonly published: Charges[] = [];
   readonly #receivers: ((charges: Charges) => void)[] = [];
@@ -69,7 +69,7 @@ test("calls and batches of both processes count together", () => {
   expect([admitted(one, "a"), admitted(other, "a")]).toEqual([5, 5]);
 });
 
-test("a charge is told once, and never back to where it came from", () => {
+test("a charge is sent once, and never back to the process that it came from", () => {
   const processes = new Processes();
   const [one, other] = [processes.limiter(), processes.limiter()];
 

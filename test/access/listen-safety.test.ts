@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { findListenFault, isOpenToAll, ownHosts } from "../../src/access/listen-safety.ts";
+import { findListenFault, isOpenToAll, createHostCheck } from "../../src/access/listen-safety.ts";
 
 const anonymous = { hasTokens: false, allowAnonymous: false };
 
@@ -9,7 +9,7 @@ test.each(["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", "localhost"])("%
 });
 
 test.each(["0.0.0.0", "::", "192.0.2.1", "::ffff:192.0.2.1", "example.com", "localhost.example.com"])(
-  "%s without tokens is a fault that names the remedies, unless it is allowed",
+  "%s without tokens is a fault that says what to set, unless it is allowed",
   (host) => {
     expect(findListenFault({ ...anonymous, host })).toMatch(/^HOST: .*AUTH_TOKENS_FILE.*ALLOW_ANONYMOUS=true/);
     expect(findListenFault({ ...anonymous, host, allowAnonymous: true })).toBeUndefined();
@@ -29,5 +29,5 @@ test.each([
   ["everyone wanted", { hasTokens: false, allowAnonymous: true }, false],
   ["TLS", anonymous, true],
 ])("requests may be for any host with %s", (_case, safety, hasTls) => {
-  expect(ownHosts({ ...safety, host: "127.0.0.1" }, hasTls)).toBeUndefined();
+  expect(createHostCheck({ ...safety, host: "127.0.0.1" }, hasTls)).toBeUndefined();
 });

@@ -58,7 +58,7 @@ function callersWith(secret: string, app: TestApp): TlsCallers {
   return new TlsCallers(app, VIN, { ca: disk.ca, secret });
 }
 
-/** What becomes of one call of every caller. */
+/** The outcomes of one call by every caller. */
 async function outcomesOf({ lookups }: TlsCallers): Promise<ReadonlySet<string>> {
   return new Set(await Promise.all(Object.values(lookups).map(outcomeOf)));
 }
@@ -68,7 +68,7 @@ async function outcomeOf(call: MakeCall): Promise<string> {
     await call();
     return "ok";
   } catch (error) {
-    // grpc-js has errors of its own, with the same codes.
+    // grpc-js has its own errors, with the same codes.
     const code = error instanceof Error && "code" in error ? Number(error.code) : ConnectError.from(error).code;
     return Code[code] ?? "unknown";
   }
@@ -76,7 +76,9 @@ async function outcomeOf(call: MakeCall): Promise<string> {
 
 const all = (outcome: string): ReadonlySet<string> => new Set([outcome]);
 
-/** The ways in which the file may be changed. Each gives the path, with the first text in it, and how to change it. */
+/**
+ * Ways to change the file. Each writes the first text, and returns the path and a function that writes the next one.
+ */
 const WAYS: Readonly<
   Record<string, (folder: string, text: string) => Promise<[string, (text: string) => Promise<void>]>>
 > = {
@@ -163,7 +165,7 @@ describe("when the tokens file is changed", () => {
   );
 
   test.concurrent(
-    "to something unusable, every token stays valid, and the log has an error",
+    "into something unusable, every token stays valid, and the log has an error",
     async () => {
       const path = join(directory.path, "unusable");
       await writeFile(path, line("kept"));
@@ -190,7 +192,7 @@ describe("when the tokens file is changed", () => {
   );
 
   test.concurrent(
-    "to one without tokens, every caller is refused, and the log has a warning",
+    "into one without tokens, every caller is refused, and the log has a warning",
     async () => {
       const path = join(directory.path, "empty");
       await writeFile(path, line("removed"));
@@ -211,7 +213,7 @@ describe("when the tokens file is changed", () => {
 });
 
 test.concurrent(
-  "a token is refused from the moment at which it expires, on open connections too, and no other call fails",
+  "a token is refused from the moment it expires, on open connections too, and no other call fails",
   async () => {
     const path = join(directory.path, "expiring");
     await writeFile(path, line("kept") + line("expiring", new Date(NOW + 60_000).toISOString()));

@@ -17,10 +17,10 @@ import { openHttp1, openHttp2, type Wire, type WireOptions } from "./wire.ts";
 
 const [VIN = ""] = manyVins(1);
 
-/** A scope, any token at all, or not even that. */
+/** What a method requires: a scope, any valid token, or nothing. */
 type Rule = Scope | "a token" | "nothing";
 
-/** What each method asks for, written down apart from the code that sees to it. */
+/** What each method requires, written down independently of the code that enforces it. */
 const RULES: Readonly<Record<string, Rule>> = {
   "vehicle.v1.VehicleService/Lookup": "lookup",
   "vehicle.v1.VehicleService/BatchLookup": "lookup",
@@ -42,7 +42,7 @@ const PLAIN_RULES: Readonly<Record<string, Rule>> = {
   "/readyz": "nothing",
 };
 
-/** Requests that are answered, if their caller may make them. */
+/** Valid requests. */
 const MESSAGES: Readonly<Record<string, JsonObject>> = {
   "vehicle.v1.VehicleService/Lookup": { vin: VIN },
   "vehicle.v1.VehicleService/BatchLookup": { vins: [VIN] },
@@ -51,7 +51,7 @@ const MESSAGES: Readonly<Record<string, JsonObject>> = {
 
 interface Credential {
   readonly authorization?: string | string[];
-  /** What it allows, or why it allows nothing. */
+  /** The scopes that it gives, or why it is refused. */
   readonly means: readonly Scope[] | "TOKEN_MISSING" | "TOKEN_UNKNOWN";
 }
 
@@ -86,10 +86,10 @@ const TOKENS = [
   `expired ${digestOf("vs_expired")} lookup,remove,export 2026-01-01`,
 ];
 
-/** Other ways to write a good token. Exports are dear: theirs are left out. */
+/** Other ways to write a valid token. They are not tried on exports, which are slow. */
 const SPELLINGS = new Set(["a scheme in lower case", "a scheme in upper case", "two headers, the first one good"]);
 
-/** Enough where another wire shows how headers are read. */
+/** Enough where another port or protocol already covers the parsing of the header. */
 const FEW = new Set([
   "no header",
   "an unknown token",
@@ -109,7 +109,7 @@ function credentialsFor(name: string, extent: Extent): [string, Credential][] {
 type WireName = keyof typeof WIRES;
 type Apps = Readonly<Record<"open" | "secure", TestApp>>;
 
-/** Each connection comes from an address of its own: callers without a token have a rate by address. */
+/** Each connection has its own source address, because callers without a token are limited by address. */
 let connections = 0;
 const wireOptions = (ca: string): WireOptions => ({ ca, localAddress: `127.0.1.${++connections}` });
 
@@ -133,7 +133,7 @@ const nothing: Serves = () => false;
 /** What HTTP/1.1 can carry. */
 const noBidi: Serves = ({ methodKind }) => methodKind !== "bidi_streaming";
 
-/** What is served where, and how thoroughly it is tried. */
+/** What is served where, and how thoroughly it is tested. */
 const MATRIX: readonly (readonly [keyof typeof PROTOCOLS, WireName, Extent, Serves])[] = [
   ["gRPC", "the gRPC port", "all credentials", everything],
   ["gRPC", "the gRPC port with TLS", "few credentials", everything],

@@ -16,11 +16,11 @@ import { startTestApp, type TestApp } from "../support/test-app.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const [VIN = ""] = manyVins(1);
-/** Too slow for a bucket to fill while a test runs. */
+/** So slow that a bucket does not refill during a test. */
 const RATE = { RATE_LIMIT_PER_SECOND: "0.01", RATE_LIMIT_BURST: "2" };
 const protocols = ["grpc", "grpc-web", "connect"] as const;
 
-/** Requests that are no messages of Lookup, by protocol. */
+/** Requests that cannot be parsed, by protocol. Each returns the code of the answer. */
 const unreadable: Readonly<Record<string, (app: TestApp, headers: Record<string, string>) => Promise<unknown>>> = {
   async gRPC({ grpcAddress }, headers) {
     using client = new EchoHttp2(grpcAddress);
@@ -69,7 +69,7 @@ function post(
 
 const running = new AsyncDisposableStack();
 let app: TestApp;
-/** The same without limits that could be reached. */
+/** The same without limits. */
 let unhurried: TestApp;
 
 beforeAll(async () => {
@@ -100,7 +100,7 @@ async function getStatus(
   });
 }
 
-/** In a header of an answer that is nothing but an error, else in the trailers within its body. */
+/** Reads the status from the headers of a trailers-only answer, otherwise from the trailers in its body. */
 async function grpcWebStatus(response: Response): Promise<string | undefined> {
   return response.headers.get("grpc-status") ?? /grpc-status: (\d+)/.exec(await response.text())?.[1];
 }
@@ -124,7 +124,7 @@ describe.each(Object.entries(unreadable))("a request over %s that cannot be read
   });
 });
 
-// Connect quotes the name in its error, and compresses long ones.
+// Connect quotes the name in its error, and compresses long names.
 test.each([
   ["application/json", "content-encoding", "Lookup", /"code":"unauthenticated"/],
   ["application/connect+json", "connect-content-encoding", "BatchLookup", /"code":"unauthenticated"/],
@@ -147,7 +147,7 @@ test.each([
 });
 
 describe("a caller that exceeds the rate of its token", () => {
-  test.each(protocols)("is told over %s when to come again", async (protocol) => {
+  test.each(protocols)("is told over %s when to retry", async (protocol) => {
     const client = clientOf(app, protocol);
     await client.lookup({ vin: VIN }, bearer(protocol));
     await client.lookup({ vin: VIN }, bearer(protocol));
@@ -162,7 +162,7 @@ describe("a caller that exceeds the rate of its token", () => {
     expect(other.vin).toBe(VIN);
   });
 
-  test("is told by status and header on plain HTTP, where an export counts as a call", async () => {
+  test("is told so on plain HTTP by status and header; an export counts as a call", async () => {
     const get = () => fetch(`http://${app.httpAddress}/export.parquet`, bearer("plain"));
     const served = [await get(), await get()];
     await Promise.all(served.map((response) => response.bytes()));
@@ -175,7 +175,7 @@ describe("a caller that exceeds the rate of its token", () => {
     expect(await refused.text()).toBe("rate limit exceeded\n");
   });
 
-  test("is told by status and header by Connect over plain HTTP", async () => {
+  test("is told so by Connect over plain HTTP by status and header", async () => {
     const lookup = () =>
       fetch(`http://${app.httpAddress}/vehicle.v1.VehicleService/Lookup`, {
         method: "POST",
@@ -192,7 +192,7 @@ describe("a caller that exceeds the rate of its token", () => {
     expect(await refused.json()).toMatchObject({ code: "resource_exhausted" });
   });
 
-  test("has its Exports counted too", async () => {
+  test("is also charged for Exports", async () => {
     const client = clientOf(app);
     await Array.fromAsync(client.export({}, bearer("export")));
     await Array.fromAsync(client.export({}, bearer("export")));
@@ -202,20 +202,20 @@ describe("a caller that exceeds the rate of its token", () => {
     expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "RATE_LIMITED" }]);
   });
 
-  test("has its batches counted by their VINs, into debt", async () => {
+  test("is charged for each VIN of a batch, even into debt", async () => {
     const client = clientOf(app);
 
     const answers = await Array.fromAsync(client.batchLookup({ vins: manyVins(11) }, bearer("batch")));
     const error = await errorOf(client.lookup({ vin: VIN }, bearer("batch")));
 
     expect(answers).toHaveLength(11);
-    // 9 of debt, and the one that is asked for, at 100 s each; told in whole minutes.
+    // A debt of 9 units and the unit of this call, at 100 s each, rounded up to whole minutes.
     expect(Number(error.metadata.get("retry-after"))).toBeGreaterThan(990);
     expect(Number(error.metadata.get("retry-after"))).toBeLessThanOrEqual(1_020);
   });
 });
 
-test("callers without a valid token have a rate by address on both ports together, and take none from tokens", async () => {
+test("callers without a valid token have one rate for each address on both ports, apart from the rates of tokens", async () => {
   const ask = (address: string, localAddress: string): Promise<number | undefined> =>
     getStatus({ httpAddress: address }, "/export.parquet", localAddress);
 

@@ -100,7 +100,7 @@ test("finds a token by its secret", () => {
   expect(book.find("secret", EXPIRY)).toBe(ci);
 });
 
-test.each(["Secret", "secret ", "", digestOf("secret")])("knows no token of the secret %j", (secret) => {
+test.each(["Secret", "secret ", "", digestOf("secret")])("finds no token for the secret %j", (secret) => {
   const book = new TokenBook([ci]);
 
   expect(book.find(secret, 0)).toBeUndefined();

@@ -82,7 +82,7 @@ describe("a changed tokens file takes effect", () => {
 });
 
 describe("a tokens file that becomes unusable", () => {
-  test("leaves the tokens in use, and the log names the line without quoting the file", async () => {
+  test("leaves the previous tokens in use, and the log names the line without quoting the file", async () => {
     using file = await open(line("old"));
 
     await writeFile(path, `${line("new")}broken vs_secret lookup`);

@@ -70,7 +70,7 @@ function parse(json: string): ConnectFault & { readonly error?: ConnectFault } {
   return JSON.parse(json);
 }
 
-/** Whether an answer is one that has no end, and has begun. */
+/** Whether an endless answer has begun. */
 function isBegun({ name }: DescMethod, body: Buffer): boolean {
   return name === "Watch" && body.byteLength > 0;
 }

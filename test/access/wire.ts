@@ -11,14 +11,14 @@ export interface WireRequest {
   /** Several values are sent as several headers. */
   readonly headers: Readonly<Record<string, string | string[]>>;
   readonly body: Buffer;
-  /** The answer has no end: it is left as soon as it has begun. */
+  /** The answer is endless: the request is cancelled as soon as the answer has begun. */
   readonly isEndless?: boolean;
 }
 
 /** An answer as it came over the wire. */
 export interface WireAnswer {
   readonly status: number;
-  /** Headers, and trailers over them. */
+  /** Headers and trailers. Trailers win. */
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
 }
@@ -26,18 +26,18 @@ export interface WireAnswer {
 export interface WireOptions {
   /** The authority of the service's certificate, as PEM. */
   readonly ca: string;
-  /** Where the connection comes from. */
+  /** The source address of the connection. */
   readonly localAddress: string;
 }
 
-/** One connection to a listener, without any idea of what an RPC is. */
+/** One connection to a listener. It knows nothing of RPCs. */
 export interface Wire extends Disposable {
   send(request: WireRequest): Promise<WireAnswer>;
 }
 
 /** HTTP/2 at an address with its scheme, from the first byte or by ALPN. */
 export function openHttp2(url: string, { ca, localAddress }: WireOptions): Wire {
-  // Others than Node's client may send headers twice that should come once.
+  // Clients other than Node's may send a header twice that should occur once.
   const options = { ca, localAddress, strictSingleValueFields: false };
   const session = connect(url, options);
   return {
@@ -92,7 +92,7 @@ export function openHttp1(url: string, { ca, localAddress }: WireOptions): Wire 
   };
 }
 
-/** What comes first, or everything when that is nothing. */
+/** The first chunk of the body; empty when the body is. */
 async function beginningOf(response: IncomingMessage): Promise<Buffer> {
   for await (const chunk of response) {
     return chunk;

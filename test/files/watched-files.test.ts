@@ -36,7 +36,7 @@ async function watch(): Promise<WatchedFiles<string>> {
   });
 }
 
-test("what could not be read for a passing reason is read although the files do not change again", async () => {
+test("after a transient fault the files are read again, even if they do not change again", async () => {
   using files = await watch();
   let isOutOfDescriptors = true;
   read = async () => (isOutOfDescriptors ? Promise.reject(new Error("EMFILE")) : readFile(path, "utf8"));
@@ -50,7 +50,7 @@ test("what could not be read for a passing reason is read although the files do 
   expect(changes).toEqual(["second"]);
 });
 
-test("a fault that was mended without a trace is told again when it comes back", async () => {
+test("a fault that is fixed and then comes back is reported again", async () => {
   using _ = await watch();
   let fault: Error | undefined = new Error("unusable");
   read = async () => (fault === undefined ? "usable" : Promise.reject(fault));
@@ -65,7 +65,7 @@ test("a fault that was mended without a trace is told again when it comes back",
   await eventually(() => expect(faults).toHaveLength(2));
 });
 
-test("a file that is written all the time is read all the same", async () => {
+test("a file that is written all the time is read anyway", async () => {
   using files = await watch();
   const successor = join(directory.path, "successor");
   const enough = new AbortController();

@@ -16,7 +16,7 @@ function aCall(name: string, requestId: string): Call {
   return call;
 }
 
-test.each(["warn", "error", "silent"] as const)("who has removed what is written at the level %s", (level) => {
+test.each(["warn", "error", "silent"] as const)("a Remove is audited even at the log level %s", (level) => {
   const lines: unknown[] = [];
   const logger = createLogger(level, { write: (line) => lines.push(JSON.parse(line)) });
   const [removal, exported] = [aCall("Remove", "r1"), aCall("Export", "r2")];

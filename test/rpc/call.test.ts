@@ -17,9 +17,9 @@ function aCall(init: Partial<CallInit> = {}, rule = {}): Call {
 
 describe("the deadline of a call", () => {
   test.each([
-    ["the usual one when the client gives none", undefined, 1_000],
+    ["the default when the client sets none", undefined, 1_000],
     ["the client's", 1_500, 1_500],
-    ["the latest one when the client's is later", 5_000, 2_000],
+    ["the maximum when the client's is later", 5_000, 2_000],
   ])("is %s", (_which, timeoutMs, expected) => {
     const call = aCall({ timeoutMs }, { defaultTimeoutMs: 1_000, maxTimeoutMs: 2_000 });
 
@@ -36,7 +36,7 @@ describe("the signal of a call", () => {
     expect(call.signal.aborted).toBe(false);
   });
 
-  test.each([true, false])("tells why the call was cut, asked for before: %s", (isAskedBefore) => {
+  test.each([true, false])("says why the call was cut short (created before: %s)", (isAskedBefore) => {
     const call = aCall();
     const before = isAskedBefore ? call.signal : undefined;
 
@@ -46,7 +46,7 @@ describe("the signal of a call", () => {
     expect(before?.reason).toBe(isAskedBefore ? REASON : undefined);
   });
 
-  test.each([true, false])("is aborted when the call has ended, asked for before: %s", (isAskedBefore) => {
+  test.each([true, false])("is aborted when the call has ended (created before: %s)", (isAskedBefore) => {
     const call = aCall();
     const before = isAskedBefore ? call.signal : undefined;
 
@@ -96,16 +96,16 @@ describe("a cut", () => {
 
 describe("the end of a call", () => {
   test("is reported once, to listeners first", () => {
-    const told: unknown[] = [];
-    const call = aCall({ onEnd: (ended) => told.push(["host", ended.code, ended.hasEnded]) });
-    call.onEnd((code) => told.push(["first", code]));
-    call.onEnd((code) => told.push(["second", code]));
+    const calls: unknown[] = [];
+    const call = aCall({ onEnd: (ended) => calls.push(["host", ended.code, ended.hasEnded]) });
+    call.onEnd((code) => calls.push(["first", code]));
+    call.onEnd((code) => calls.push(["second", code]));
 
     call.end(Code.NotFound);
     call.end(undefined);
     call.cancel();
 
-    expect(told).toEqual([
+    expect(calls).toEqual([
       ["first", Code.NotFound],
       ["second", Code.NotFound],
       ["host", Code.NotFound, true],

@@ -133,7 +133,7 @@ describe("the error table", () => {
     ["an error", new Error(SECRET)],
     ["a fault of a source, which is not for callers", new SourceUnavailableError(SECRET)],
     ["another error with a reason", Object.assign(new Error(SECRET), { reason: "RATE_LIMITED" })],
-    ["what is no error", { message: SECRET }],
+    ["a value that is not an error", { message: SECRET }],
   ])("tells nothing of %s but one neutral sentence with the request id, and logs it once", (_what, error) => {
     const logger = new MemoryLogger();
     const context = contextWith(logger);
@@ -253,12 +253,12 @@ describe("a prepared refusal", () => {
   test("is already encoded, and never changed for one call", () => {
     const error = preparedRefusal({ reason: "RATE_LIMITED", retryAfterMs: 5_000 });
 
-    const told = toConnectError(error, contextWith());
+    const same = toConnectError(error, contextWith());
 
-    expect(told).toBe(error);
-    expect(told.findDetails(RequestInfoSchema)).toEqual([]);
+    expect(same).toBe(error);
+    expect(same.findDetails(RequestInfoSchema)).toEqual([]);
     const encoded = { value: expect.any(Uint8Array), debug: expect.anything() };
-    expect(told.details).toEqual([
+    expect(same.details).toEqual([
       { type: ErrorInfoSchema.typeName, ...encoded },
       { type: RetryInfoSchema.typeName, ...encoded },
     ]);

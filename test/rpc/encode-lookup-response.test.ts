@@ -48,7 +48,7 @@ const response = record(
   { requiredKeys: [] },
 );
 
-test("the answer of a Lookup is encoded byte for byte as protobuf-es encodes it, behind the free room", () => {
+test("the answer of a Lookup is encoded byte for byte as by protobuf-es, after the bytes left free", () => {
   assert(
     property(response, nat(8), (fields, room) => {
       const message = create(LookupResponseSchema, fields);

@@ -32,7 +32,7 @@ interface Watching {
   readonly messages: AsyncIterator<HealthCheckResponse>;
 }
 
-/** A Watch that has told the first status. */
+/** A Watch that has reported its first status. */
 async function watch({ client }: Harness, service: string): Promise<Watching> {
   const messages = client.watch({ service })[Symbol.asyncIterator]();
   return { first: await statusOf(messages.next()), messages };

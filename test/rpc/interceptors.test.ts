@@ -132,14 +132,14 @@ describe("the rate of a caller", () => {
     expect(later.vin).toBe(VIN);
   });
 
-  test("is charged for the longest batch by one that is longer, though none of its VINs is looked up", async () => {
+  test("is charged for the largest batch by a larger one, although none of its VINs is looked up", async () => {
     await using stub = await startGuardedStub({ burst: 2 });
     const client = clientOf(stub);
 
     await Array.fromAsync(client.batchLookup({ vins: Array.from({ length: 9_000 }, () => "") }, options));
     const error = await errorOf(client.lookup({ vin: VIN }, options));
 
-    // Ten a second, of which two were there; told in whole minutes.
+    // The burst of 2 is used, and the rest of 5,000 units takes 500 s, which is rounded up to whole minutes.
     expect(error.findDetails(RetryInfoSchema)).toMatchObject([{ retryDelay: { seconds: 540n } }]);
   });
 
@@ -212,16 +212,16 @@ test("the audit never has a malformed VIN", async () => {
 
 test.each([
   ["leaves", "Canceled"],
-  ["stays and reads nothing", "Aborted"],
+  ["reads nothing", "Aborted"],
 ])(
-  "the audit of an export says so when a reader for whom much waits %s, and nothing is an error",
+  "the audit of an export says when its reader %s while data waits for it, and no error is logged",
   async (how, code) => {
     await using stub = await startGuardedStub({ limits: { watch: { stallTimeoutMs: 100, lookMs: 5 } } });
     stub.service.exportsGoOn = true;
     using client = new EchoHttp2(stub.address);
     const stream = client.open("/vehicle.v1.VehicleService/Export", bearer("all"));
     stream.end(frame());
-    // The rest of the first window stays with the client, unread, and everything else with the service.
+    // The rest of the first window is in the client, unread, and everything else in the service.
     await vi.waitFor(() => expect(stream.readableLength).toBeGreaterThan(0), 20_000);
 
     if (how === "leaves") {

@@ -87,7 +87,7 @@ test("every call is counted once, at its true end, by kind, method, protocol and
     count(`server_stream Export ${protocol} Unauthenticated`);
   }
 
-  // Malformed requests, over gRPC and Connect, and what is no call at all.
+  // Malformed requests, over gRPC and Connect, and a request that is not a call.
   using raw = new EchoHttp2(app.grpcAddress);
   const lookup = "/vehicle.v1.VehicleService/Lookup";
   await raw.call(lookup, frame(Buffer.from([0xff])), GOOD.headers);
@@ -106,7 +106,7 @@ test("every call is counted once, at its true end, by kind, method, protocol and
   await raw.call(lookup, frame(), { ...GOOD.headers, ":method": "PUT" });
   await (await fetch(`http://${app.httpAddress}${lookup}`, { method: "PUT", body: "" })).text();
 
-  // A stream that is open has started, and has not been handled.
+  // An open stream counts as started, but not as handled.
   const watching = raw.open("/grpc.health.v1.Health/Watch");
   watching.end(frame());
   await once(watching, "data");

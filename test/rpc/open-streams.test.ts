@@ -34,7 +34,7 @@ afterEach(async () => {
 async function start(tokens: typeof someTokens | undefined): Promise<{ server: TestServer; client: EchoHttp2 }> {
   const logger = new MemoryLogger();
   const limiter = new RateLimiter({ perSecond: 1_000, burst: 1_000 });
-  const guard = new AccessGuard({ tokens, limiter, strangers: limiter, now: () => TOKENS_NOW });
+  const guard = new AccessGuard({ tokens, limiter, anonymous: limiter, now: () => TOKENS_NOW });
   const health = createHealthService([]);
   const reflection = createReflectionHandlers([Health]);
   const methods = servedMethods([
@@ -42,7 +42,7 @@ async function start(tokens: typeof someTokens | undefined): Promise<{ server: T
     createServiceImplSpec<typeof ServerReflection>(ServerReflection, reflection.v1),
   ]);
   const interceptors = createInterceptors({ guard, logger });
-  // Streams that wait take no place.
+  // Streams that wait take no slot.
   const server = running.use(
     await startTestServer(methods, { interceptors, gate: createGate({ guard, logger }), maxCalls: 1 }),
   );

@@ -77,7 +77,7 @@ function setUp(store = new MemoryStore(), transportOptions: { readonly useBinary
   const onSourceFault = (): void => undefined;
   const lookup = new VehicleLookup({ store, sources: [source], freshness, patienceMs: 2_000, onSourceFault, now });
   const limiter = new RateLimiter({ perSecond: 1, burst: 1 });
-  const guard = new AccessGuard({ tokens: undefined, limiter, strangers: limiter });
+  const guard = new AccessGuard({ tokens: undefined, limiter, anonymous: limiter });
   const outcomes: string[] = [];
   const onLookup = (result: string, by: string): void => void outcomes.push(`${result} ${by}`);
   const handlers = createVehicleHandlers({ lookup, exports, logger, now, onLookup });

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { ownHosts } from "../../src/access/listen-safety.ts";
+import { createHostCheck } from "../../src/access/listen-safety.ts";
 import { answerText } from "../../src/server/exchange.ts";
 import type { PlainHandler } from "../../src/server/router.ts";
 import { eventually } from "../support/eventually.ts";
@@ -36,7 +36,7 @@ beforeAll(async () => {
       },
       "GET /slow": { maxMs: 50, answer: () => new Promise(() => {}) },
     },
-    isOwnHost: ownHosts({ host: "127.0.0.1", hasTokens: false, allowAnonymous: false }, false),
+    isOwnHost: createHostCheck({ host: "127.0.0.1", hasTokens: false, allowAnonymous: false }, false),
     connections: { maxNewPerAddress: Infinity, maxOpenPerAddress: Infinity },
   });
 });

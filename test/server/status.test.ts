@@ -11,7 +11,7 @@ let server: Served;
 
 function guardWith(tokens: typeof someTokens | undefined): AccessGuard {
   const limiter = (): RateLimiter => new RateLimiter({ perSecond: 1, burst: 100 });
-  return new AccessGuard({ tokens, limiter: limiter(), strangers: limiter(), now: () => TOKENS_NOW });
+  return new AccessGuard({ tokens, limiter: limiter(), anonymous: limiter(), now: () => TOKENS_NOW });
 }
 
 beforeAll(async () => {

@@ -39,7 +39,7 @@ export async function startGuardedStub(options: GuardedStubOptions = {}): Promis
   const guard = new AccessGuard({
     tokens,
     limiter: new RateLimiter(rates),
-    strangers: new RateLimiter(rates),
+    anonymous: new RateLimiter(rates),
     now: () => TOKENS_NOW,
   });
   const logger = new MemoryLogger();

@@ -63,7 +63,7 @@ export async function serve({
   const guard = new AccessGuard({
     tokens: hasTokens ? someTokens : undefined,
     limiter: limiter(),
-    strangers: limiter(),
+    anonymous: limiter(),
     now: () => TOKENS_NOW,
   });
   const gate = new ConnectionGate({ limits: connections, logger });

@@ -69,7 +69,7 @@ export async function startTestServer(
   };
   const unlimited = { maxOpen: Infinity, maxOpenPerAddress: Infinity, maxNewPerAddress: Infinity };
   const limiter = new RateLimiter({ perSecond: 1_000_000, burst: 1_000_000 });
-  const guard = new AccessGuard({ tokens: undefined, limiter, strangers: limiter });
+  const guard = new AccessGuard({ tokens: undefined, limiter, anonymous: limiter });
   const server = new Server({
     methods,
     interceptors: createInterceptors({ guard, logger }),

@@ -42,7 +42,7 @@ export interface BatchRunOptions {
 }
 
 /** The most that one call takes. */
-const LARGEST_BATCH = 5_000;
+const MAX_BATCH_VINS = 5_000;
 const DEFAULT_PAUSE_MS = 1_000;
 const WAITING: Outcome = { state: "waiting" };
 const UNAVAILABLE = Code.Unavailable as number;
@@ -90,8 +90,8 @@ export class BatchRun {
       this.#set(query, WAITING);
     }
     this.#enter({ kind: "running" });
-    for (let start = 0; start < open.length && this.#phase.kind === "running"; start += LARGEST_BATCH) {
-      await this.#sendAll(open.slice(start, start + LARGEST_BATCH), ask, controller.signal);
+    for (let start = 0; start < open.length && this.#phase.kind === "running"; start += MAX_BATCH_VINS) {
+      await this.#sendAll(open.slice(start, start + MAX_BATCH_VINS), ask, controller.signal);
     }
     if (this.#controller === controller && this.#phase.kind === "running") {
       this.#enter({ kind: "done" });
