@@ -37,7 +37,7 @@ describe("the tokens file", () => {
 
   test.each([
     ["a missing field", `ci ${DIGEST}`, /^line 1: it has 2 fields/],
-    ["a field too many", `ci ${DIGEST} lookup 2027-01-01 x`, /^line 1: it has 5 fields/],
+    ["one field too many", `ci ${DIGEST} lookup 2027-01-01 x`, /^line 1: it has 5 fields/],
     ["a name that looks like an address", `10.0.0.1 ${DIGEST} lookup`, /^line 1: the first field is not a valid name/],
     ["a secret instead of its SHA-256", "ci vs_secret lookup", /^line 1: the second field is not a SHA-256/],
     ["a scope that does not exist", `ci ${DIGEST} lookup,write`, /^line 1: the third field .* lookup, remove, export/],
@@ -71,7 +71,7 @@ describe("the tokens file", () => {
     expect(tokens).toMatchObject([{ name: "ci" }]);
   });
 
-  test.each(["\u2028", "\u2029", "\u0085", "\r", "\u00A0"])("has no fields separated by %j", (separator) => {
+  test.each(["\u2028", "\u2029", "\u0085", "\r", "\u00A0"])("does not separate fields at %j", (separator) => {
     expect(faultsOf(`ci ${DIGEST} lookup${separator}ops ${OTHER_DIGEST} lookup`)).not.toEqual([]);
     expect(faultsOf(`ci ${DIGEST}${separator}lookup`)).toEqual([expect.stringMatching(/^line 1: /)]);
   });
@@ -80,7 +80,7 @@ describe("the tokens file", () => {
     expect(parseTokens(`\uFEFFci ${DIGEST} lookup\r\n`)).toMatchObject([{ name: "ci" }]);
   });
 
-  test("is written in the form in which it is read", () => {
+  test("can be parsed again after it was formatted", () => {
     const text = `ci ${DIGEST} lookup,remove 2027-01-01T08:00:00.000Z`;
 
     const lines = parseTokens(text).map(formatToken);
