@@ -75,6 +75,8 @@ export interface Overrides {
   readonly stallTimeoutMs?: number;
   /** Time limits of connections and requests, and how often they are checked. */
   readonly limits?: ServerLimits;
+  /** How long a Lookup waits for the database, in ms. Default: see `openVehicleStore`. */
+  readonly databaseTimeoutMs?: number;
   /** This process as one of several; undefined when it serves alone. */
   readonly worker?: Worker | undefined;
 }
@@ -118,6 +120,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       },
       now,
       processes,
+      databaseTimeoutMs: overrides.databaseTimeoutMs,
     }),
   );
   const latestContents = inBackground(COUNT_EVERY_MS, () => store.contents());

@@ -23,13 +23,15 @@ export interface OpenLookupOptions {
   readonly now?: () => number;
   /** See {@link openSources}. */
   readonly processes?: number;
+  /** How long a Lookup waits for the database, in ms. Default: see {@link openVehicleStore}. */
+  readonly databaseTimeoutMs?: number | undefined;
 }
 
 /** Opens the configured cache and sources. */
 export async function openLookup(config: Config, options: OpenLookupOptions): Promise<OpenLookup> {
-  const { logger, onVpicAttempt = () => {}, now = Date.now, processes } = options;
+  const { logger, onVpicAttempt = () => {}, now = Date.now, processes, databaseTimeoutMs: readTimeoutMs } = options;
   await using opening = new AsyncDisposableStack();
-  const store = opening.use(await openVehicleStore({ ...config, logger, now }));
+  const store = opening.use(await openVehicleStore({ ...config, logger, now, readTimeoutMs }));
   const fleet = opening.use(new DatabaseFleet(store));
   const sources = opening.use(openSources(config, logger, onVpicAttempt, now, fleet, processes));
   const lookup = new VehicleLookup({

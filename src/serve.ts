@@ -1,7 +1,7 @@
 import cluster from "node:cluster";
 import { setTimeout as pause } from "node:timers/promises";
 import { startApp } from "./app.ts";
-import type { App, ListeningAddresses } from "./app.ts";
+import type { App, ListeningAddresses, Overrides } from "./app.ts";
 import { openVehicleStore } from "./cache/open-vehicle-store.ts";
 import { ConfigError, loadConfig } from "./config.ts";
 import type { Config } from "./config.ts";
@@ -17,8 +17,12 @@ import { Workers } from "./workers.ts";
 /** How long workers wait for the file of SNAPSHOT_PATH to be unpacked before they start. */
 const UNPACKING_PATIENCE_MS = 10_000;
 
-/** Runs the service until a signal stops it. A failure to start is reported and sets the exit code to 1. */
-export async function serve(process: NodeJS.Process): Promise<void> {
+/**
+ * Runs the service until a signal stops it. A failure to start is reported and sets the exit code to 1.
+ *
+ * @param overrides parts that tests replace
+ */
+export async function serve(process: NodeJS.Process, overrides: Overrides = {}): Promise<void> {
   const config = readConfiguration(process);
   if (config === undefined) {
     return;
@@ -32,7 +36,7 @@ export async function serve(process: NodeJS.Process): Promise<void> {
   const worker = Worker.current();
   const base = worker === undefined ? null : { worker: worker.number };
   const logger = createLogger(logLevel, terminal, base, logVins);
-  await run(process, config, logger, worker);
+  await run(process, config, { ...overrides, logger, worker });
   worker?.leave();
 }
 
@@ -110,17 +114,15 @@ async function prepare(
   return snapshot;
 }
 
-async function run(
-  process: NodeJS.Process,
-  config: Config,
-  logger: AuditLogger,
-  worker: Worker | undefined,
-): Promise<void> {
+type LoggingOverrides = Overrides & { readonly logger: AuditLogger };
+
+async function run(process: NodeJS.Process, config: Config, overrides: LoggingOverrides): Promise<void> {
+  const { logger, worker } = overrides;
   // A signal during the start stops the app as soon as it runs.
   const stopRequested = nextSignal(process);
   let app: App;
   try {
-    app = await start(config, logger, worker);
+    app = await start(config, overrides);
   } catch (error) {
     reportNoStart(process, logger, error);
     return;
@@ -137,9 +139,10 @@ async function run(
 }
 
 /** As one of several workers, the app gets its connections from the primary. */
-async function start(config: Config, logger: AuditLogger, worker: Worker | undefined): Promise<App> {
+async function start(config: Config, overrides: LoggingOverrides): Promise<App> {
+  const { logger, worker } = overrides;
   await using starting = new AsyncDisposableStack();
-  const app = starting.use(await startApp(config, { logger, worker }));
+  const app = starting.use(await startApp(config, overrides));
   if (worker === undefined) {
     logListening(logger, config, { ...(await app.listen()), dataDate: app.dataDate() });
   } else {

@@ -5,6 +5,7 @@ import { text as readText } from "node:stream/consumers";
 import type { AskedVin, VpicFacts } from "./fake-vpic-answers.ts";
 import type { Behaviour } from "./fake-vpic-behaviour.ts";
 import { answerWith } from "./fake-vpic-behaviour.ts";
+import { stamp } from "./stamp.ts";
 
 /** A complete request that the fake received. */
 export interface ReceivedRequest {
@@ -19,6 +20,10 @@ export interface ReceivedRequest {
   readonly asked: readonly AskedVin[];
   /** Identifies the connection. */
   readonly clientPort: number | undefined;
+  /** When it arrived, in ms since the epoch. */
+  readonly receivedAt: number;
+  /** When it was answered, in ms since the epoch. Undefined until then, and when its client left before. */
+  answeredAt: number | undefined;
 }
 
 /** Returns how to treat a request. Undefined means that it is answered. */
@@ -108,6 +113,7 @@ export class FakeVpic implements AsyncDisposable {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const receivedAt = stamp();
     const body = await readText(request);
     const path = request.url ?? "";
     const method = request.method ?? "";
@@ -121,7 +127,12 @@ export class FakeVpic implements AsyncDisposable {
       vins: asked.map(({ vin }) => vin),
       asked,
       clientPort: request.socket.remotePort,
+      receivedAt,
+      answeredAt: undefined,
     };
+    response.once("finish", () => {
+      received.answeredAt = stamp();
+    });
     if (!asked.some(({ vin }) => vin === OWN_QUESTION)) {
       this.requests.push(received);
     }

@@ -30,8 +30,8 @@ export class ServiceProcess implements AsyncDisposable {
   /** `host:port`, once listening. */
   httpAddress = "";
 
-  private constructor(env: Readonly<Record<string, string>>, checkout = ROOT) {
-    this.#child = spawn(process.execPath, [...nodeFlagsOf(checkout), "src/main.ts"], {
+  private constructor(env: Readonly<Record<string, string>>, checkout = ROOT, entry = "src/main.ts") {
+    this.#child = spawn(process.execPath, [...nodeFlagsOf(checkout), entry], {
       cwd: checkout,
       env: { PATH: process.env["PATH"], GRPC_PORT: "0", HTTP_PORT: "0", ...env },
       stdio: ["ignore", "pipe", "pipe"],
@@ -47,9 +47,14 @@ export class ServiceProcess implements AsyncDisposable {
    * Starts it and waits until it listens. Ports are free ones unless given.
    *
    * @param checkout directory of the version to start. Default: this one.
+   * @param entry the file that starts it. Default: that of `npm start`.
    */
-  static async start(env: Readonly<Record<string, string>>, checkout?: string): Promise<ServiceProcess> {
-    const service = new ServiceProcess(env, checkout);
+  static async start(
+    env: Readonly<Record<string, string>>,
+    checkout?: string,
+    entry?: string,
+  ): Promise<ServiceProcess> {
+    const service = new ServiceProcess(env, checkout, entry);
     const isListening = await service.#readLogUntilListening();
     if (!isListening) {
       throw new Error(`the service did not start: ${service.stderr} ${JSON.stringify(service.log)}`);

@@ -6,7 +6,7 @@ import { VehicleLookup } from "../../src/vehicle/vehicle-lookup.ts";
 import { decodeOf, someVins } from "../support/vehicle-samples.ts";
 import { seeded } from "./seeded.ts";
 
-/** A Lookup that was answered, or a Remove that was acknowledged. Times are in ns on a clock that all processes share. */
+/** A Lookup that was answered, or a Remove that was acknowledged. Times are from a clock that all processes share. */
 export interface Step {
   readonly kind: "lookup" | "remove";
   readonly process: string;
