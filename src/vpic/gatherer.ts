@@ -18,6 +18,8 @@ export class Question {
   readonly #whenLeft = new Set<(reason: unknown) => void>();
   readonly #leave: () => void;
   #isSettled = false;
+  /** The latest request with it. */
+  #request: Promise<unknown> | undefined;
 
   /** @param signal aborted when the caller leaves. */
   constructor(query: VehicleQuery, signal: AbortSignal) {
@@ -38,6 +40,17 @@ export class Question {
   /** Whether it still needs an answer. */
   get isOpen(): boolean {
     return !this.#isSettled && !this.#signal.aborted;
+  }
+
+  /** Notes the request that it is sent in. */
+  sendIn(request: Promise<unknown>): void {
+    this.#request = request;
+  }
+
+  /** Resolves when it is settled and no request has it any more. */
+  async ended(): Promise<void> {
+    await Promise.allSettled([this.answer]);
+    await Promise.allSettled([this.#request]);
   }
 
   /** Notifies when the caller leaves before there is an answer. */

@@ -4,6 +4,7 @@ import type { SourceUnavailableError } from "../vehicle/errors.ts";
 import type { Fleet } from "../vehicle/fleet.ts";
 import type { Decode, VehicleQuery, VehicleSource } from "../vehicle/vehicle.ts";
 import type { Vin } from "../vehicle/vin.ts";
+import { waitFor } from "../vehicle/wait-for.ts";
 import type { Call } from "./call.ts";
 import type { BreakerState } from "./circuit-breaker.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
@@ -68,6 +69,8 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
   readonly #budget: RequestBudget;
   readonly #cooldown = new VinCooldown();
   readonly #gatherer: Gatherer;
+  /** Settles when vPIC no longer answers for the VIN. */
+  readonly #asked = new Map<Vin, Promise<void>>();
 
   constructor(options: VpicPolicyOptions, transport: VpicTransport) {
     this.#transport = transport;
@@ -93,17 +96,29 @@ export class VpicSource implements VehicleSource, AsyncDisposable {
 
   /**
    * Rejects at once while the breaker is open or the VIN is in its cooldown. Otherwise it may take tens of seconds;
-   * callers decide how long to wait.
+   * callers decide how long to wait. When aborted, it rejects at the end of the request if that has other VINs, too:
+   * until then, vPIC must not be asked for the VIN again.
    */
   async decode(query: VehicleQuery, signal: AbortSignal): Promise<Decode> {
+    const { vin } = query;
+    for (let asked = this.#asked.get(vin); asked !== undefined; asked = this.#asked.get(vin)) {
+      await waitFor(asked, signal);
+    }
     signal.throwIfAborted();
-    const refusal = this.refusalOf(query.vin);
+    const refusal = this.refusalOf(vin);
     if (refusal !== undefined) {
       throw refusal;
     }
     const question = new Question(query, signal);
+    const ended = question.ended();
+    this.#asked.set(vin, ended);
     this.#gatherer.submit(question);
-    return await question.answer;
+    try {
+      return await question.answer;
+    } finally {
+      await ended;
+      this.#asked.delete(vin);
+    }
   }
 
   refusalOf(vin: Vin): SourceUnavailableError | undefined {
@@ -144,7 +159,9 @@ function createAsk(transport: VpicTransport, now: () => number): Call<Batch> {
     batch.markSent();
     const asked = batch.openQuestions;
     const queries = asked.map(({ query }) => query);
-    const rows = await transport.fetchRows(queries, signal);
+    const request = transport.fetchRows(queries, signal);
+    asked.forEach((question) => question.sendIn(request));
+    const rows = await request;
 
     let answered = 0;
     for (const question of asked) {

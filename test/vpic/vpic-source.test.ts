@@ -193,3 +193,27 @@ test("when the only caller leaves, the request is cancelled", async () => {
   expect(await outcome.promise).toBe("cancelled");
   expect(source.state()).toMatchObject({ breaker: "closed", runningRequests: 0 });
 });
+
+test("a VIN that vPIC still answers, for a caller who left, is neither sent again nor given up before", async () => {
+  const answer = Promise.withResolvers<void>();
+  await using started = await startVpic({
+    respondWith: ({ number }) => (number <= 2 ? { kind: "answer", until: answer.promise } : undefined),
+  });
+  const { vpic, source } = started;
+  const [first = VIN, left = VIN, shared = VIN, other = VIN] = toVins(4);
+  const caller = new AbortController();
+  const order: string[] = [];
+  const decodes = [source.decode({ vin: first }, never()), source.decode({ vin: shared }, never())];
+  const leaving = source.decode({ vin: left }, caller.signal).catch(() => order.push("given up"));
+  await expect.poll(() => vpic.requests.length).toBe(2);
+
+  caller.abort(new Error("gone"));
+  const again = source.decode({ vin: left }, never());
+  await source.decode({ vin: other }, never());
+  order.push("vPIC answers");
+  answer.resolve();
+  await Promise.all([...decodes, leaving, again]);
+
+  expect(order).toEqual(["vPIC answers", "given up"]);
+  expect(vpic.requests.map(({ vins }) => vins)).toEqual([[first], [shared, left], [other], [left]]);
+});
