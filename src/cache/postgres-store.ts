@@ -4,7 +4,7 @@ import { MikroORM } from "@mikro-orm/postgresql";
 import type { Logger } from "../telemetry/logger.ts";
 import type { CachedVehicle, Decode, SweepCutoffs, VehicleQuery, View } from "../vehicle/vehicle.ts";
 import type { Vin } from "../vehicle/vin.ts";
-import { readContents, type StoreContents } from "./contents.ts";
+import { readPostgresContents, type StoreContents } from "./contents.ts";
 import { isPostgresLockTimeout, isPostgresPooled, isPostgresTransient } from "./database-errors.ts";
 import type { FleetStatement } from "./fleet.ts";
 import { migratePostgres } from "./migrate-postgres.ts";
@@ -42,8 +42,6 @@ const LIMITS = `set local statement_timeout = 500; set local lock_timeout = 100;
 const BEGIN = `begin; ${LIMITS}`;
 /** Fails on a standby. Until it becomes the primary, it may not have seen the latest removals. */
 const PING_TEXT = ["begin read write", LIMITS, ...PING, "commit"].join("; ");
-
-const SIZE = "select pg_total_relation_size('vehicles') as bytes";
 
 /** Each holder keeps a VIN's lock for a millisecond, but on a busy machine several may wait for it. */
 const LOCK_ATTEMPTS = 5;
@@ -143,7 +141,7 @@ export class PostgresStore implements DatabaseStore {
   }
 
   contents(): Promise<StoreContents> {
-    return readContents(this.#orm.em.fork(), SIZE);
+    return inTransaction(this.#pool, BEGIN, readPostgresContents);
   }
 
   async coordinate({ postgres }: FleetStatement, values: readonly (string | number)[]): Promise<unknown[][]> {

@@ -7,7 +7,7 @@ import type { Database, Statement } from "better-sqlite3";
 import type { Logger } from "../telemetry/logger.ts";
 import type { CachedVehicle, Decode, SweepCutoffs, VehicleQuery, View } from "../vehicle/vehicle.ts";
 import type { Vin } from "../vehicle/vin.ts";
-import { readContents, type StoreContents } from "./contents.ts";
+import { readSqliteContents, type StoreContents } from "./contents.ts";
 import { isSqliteBusy, isSqliteLost } from "./database-errors.ts";
 import { mikroOptions } from "./mikro-options.ts";
 import type { DatabaseStore } from "./resilient-store.ts";
@@ -36,8 +36,6 @@ const LOCK_TIMEOUT_MS = 1_000;
 /** Attempts to open a file that other processes are also opening, and the pause between them. */
 const OPENING_ATTEMPTS = 20;
 const OPENING_PAUSE_MS = 50;
-
-const SIZE = "select page_count * page_size as bytes from pragma_page_count(), pragma_page_size()";
 
 /** Reads are synchronous. After this many rows, 1 to 2 ms, other work gets its turn. */
 const ROWS_PER_TURN = 256;
@@ -155,7 +153,7 @@ export class SqliteStore implements DatabaseStore {
   }
 
   contents(): Promise<StoreContents> {
-    return readContents(this.#orm.em.fork(), SIZE);
+    return readSqliteContents(this.#client);
   }
 
   coordinate({ sqlite }: FleetStatement, values: readonly (string | number)[]): Promise<unknown[][]> {

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import Database from "better-sqlite3";
 import { describe, expect, test } from "vitest";
 import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
 import { createSharedDatabase } from "../support/shared.ts";
@@ -37,4 +38,30 @@ describe.each([
     ]);
     expect(full?.bytes).toBeGreaterThan(1_000);
   });
+});
+
+test("a large SQLite file is counted in several turns of the event loop, with all entries of one moment", async () => {
+  await using directory = await temporaryDirectory();
+  const path = join(directory.path, "vehicles.db");
+  await using vehicles = await openVehicleStore({ databaseUrl: `sqlite:${path}`, logger: silentLogger });
+  const file = new Database(path);
+  file.exec(`with recursive series (n) as (select 1 union all select n + 1 from series where n < 25001)
+    insert into vehicles select n, 0, '', '', '', '', 'vpic', n % 2, ${NOON} - n / 20000, '', '', '', '', '', '{}', '', ''
+    from series`);
+  file.close();
+  let turns = 0;
+  const onTurn = (): void => {
+    turns++;
+    immediate = setImmediate(onTurn);
+  };
+  let immediate = setImmediate(onTurn);
+
+  const contents = await vehicles.contents();
+  clearImmediate(immediate);
+
+  expect(contents?.entries).toEqual([
+    { source: "vpic", isNegative: false, count: 12_500, oldestAt: NOON - 1 },
+    { source: "vpic", isNegative: true, count: 12_501, oldestAt: NOON - 1 },
+  ]);
+  expect(turns).toBeGreaterThanOrEqual(4);
 });

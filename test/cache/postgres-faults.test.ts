@@ -192,6 +192,20 @@ describe("a PostgreSQL server", () => {
     await orm.close();
   });
 
+  test("does not count entries for longer than a transaction may take", async () => {
+    await using vehicles = await open();
+    const orm = await connect(databaseUrl);
+
+    await orm.em.fork().transactional(async (holder) => {
+      await holder.execute("lock table vehicles in access exclusive mode");
+      expect(await vehicles.contents()).toBeUndefined();
+      expect(await holder.execute("select pid from pg_locks where not granted")).toEqual([]);
+    });
+
+    expect(await vehicles.contents()).toMatchObject({ entries: [] });
+    await orm.close();
+  });
+
   test("that restarts five times under 16 callers serves them all again and keeps no transaction or lock of theirs", async () => {
     await using vehicles = await open();
     const stop = new AbortController();
