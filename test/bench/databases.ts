@@ -44,6 +44,7 @@ interface Contender {
   readonly database: string;
   readonly rows: number;
   readonly service: Service;
+  readonly warmUp: () => Promise<void>;
   readonly measured: Measurement[];
 }
 
@@ -56,7 +57,7 @@ const contenders: Contender[] = [];
 for (const rows of values.rows.map(Number)) {
   for (const database of values.database) {
     const startedAt = performance.now();
-    const { databaseUrl, bytesPerRow } =
+    const { databaseUrl, bytesPerRow, warmUp } =
       database === "sqlite"
         ? await createSqliteCache(join(path, `${rows}.db`), rows)
         : await createPostgresCache(server, rows);
@@ -64,7 +65,7 @@ for (const rows of values.rows.map(Number)) {
     console.log(`${database}, ${rows} rows: ${bytesPerRow.toFixed(0)} bytes a row, made in ${tookS} s`);
     const service = owned.use(await Service.start({ dataDir: join(path, "data"), databaseUrl }));
     await assertCached(service, rows);
-    contenders.push({ database, rows, service, measured: [] });
+    contenders.push({ database, rows, service, warmUp, measured: [] });
   }
 }
 
@@ -102,6 +103,7 @@ async function measure({ service, rows }: Contender): Promise<Measurement> {
 
 const loadBefore = loadavg()[0]?.toFixed(1);
 for (const contender of contenders) {
+  await contender.warmUp();
   await measure(contender);
 }
 for (let round = 1; round <= Number(values.rounds); round++) {

@@ -1,4 +1,7 @@
+import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
+import { Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import Database from "better-sqlite3";
 import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
 import { ALL_COLUMNS } from "../../src/cache/vehicle-row.ts";
@@ -13,6 +16,8 @@ export interface LargeCache {
   readonly databaseUrl: string;
   /** Of the table and its indexes. */
   readonly bytesPerRow: number;
+  /** Reads all of it, so that it is in memory if it fits. */
+  readonly warmUp: () => Promise<void>;
 }
 
 const ROWS_PER_TRANSACTION = 100_000;
@@ -23,6 +28,7 @@ export async function createSqliteCache(path: string, rows: number): Promise<Lar
   const databaseUrl = `sqlite:${path}`;
   await createWithOneRow(databaseUrl);
   const database = new Database(path);
+  database.pragma("journal_mode = OFF");
   database.pragma("synchronous = OFF");
   database.pragma(`cache_size = -${SQLITE_PAGES_IN_MEMORY_KB}`);
   for (let first = 0; first < rows; first += ROWS_PER_TRANSACTION) {
@@ -32,10 +38,14 @@ export async function createSqliteCache(path: string, rows: number): Promise<Lar
       ${copiesOf("series")}`,
     );
   }
-  database.pragma("wal_checkpoint(TRUNCATE)");
+  database.pragma("journal_mode = WAL");
   database.close();
   const { size } = await stat(path);
-  return { databaseUrl, bytesPerRow: size / rows };
+  return {
+    databaseUrl,
+    bytesPerRow: size / rows,
+    warmUp: () => pipeline(createReadStream(path), new Writable({ write: (_chunk, _encoding, done) => done() })),
+  };
 }
 
 export async function createPostgresCache(server: PostgresServer, rows: number): Promise<LargeCache> {
@@ -50,7 +60,15 @@ export async function createPostgresCache(server: PostgresServer, rows: number):
   await orm.em.execute("vacuum (analyze) vehicles");
   const [size]: { bytes: string }[] = await orm.em.execute("select pg_total_relation_size('vehicles') as bytes");
   await orm.close();
-  return { databaseUrl, bytesPerRow: Number(size?.bytes) / rows };
+  return {
+    databaseUrl,
+    bytesPerRow: Number(size?.bytes) / rows,
+    warmUp: async () => {
+      const warming = await connect(databaseUrl);
+      await warming.em.execute("select max(octet_length(attributes)) from vehicles");
+      await warming.close();
+    },
+  };
 }
 
 async function createWithOneRow(databaseUrl: string): Promise<void> {
