@@ -13,7 +13,7 @@ export class ExportLimitError extends DomainError {
   }
 }
 
-/** The disk has no room for the export. The cache is not affected. */
+/** There is not enough disk space for the export. The cache is not affected. */
 export class ExportStorageError extends DomainError {
   override readonly name = "ExportStorageError";
   readonly reason = "NO_ROOM_FOR_EXPORT";

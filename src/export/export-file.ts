@@ -5,7 +5,10 @@ import type { WrittenFile } from "./export-worker.ts";
 
 const CHUNK_BYTES = 65_536;
 
-/** A finished Parquet file without a name. Any number of readers may read it at once; disposing deletes it. */
+/**
+ * A finished Parquet file that has no name in its directory. Any number of readers may read it at once. Dispose of it
+ * to delete it.
+ */
 export class ExportFile implements AsyncDisposable {
   readonly #handle: FileHandle;
   readonly #onDelete: () => void;
@@ -20,7 +23,7 @@ export class ExportFile implements AsyncDisposable {
   readonly snapshotTime: number;
 
   /**
-   * @param handle owned from now on.
+   * @param handle closed when this is disposed.
    * @param onDelete called once, when the file is deleted.
    */
   constructor(handle: FileHandle, { rowCount, sizeBytes, snapshotTime }: WrittenFile, onDelete: () => void) {

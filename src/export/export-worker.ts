@@ -29,7 +29,8 @@ export interface WrittenFile {
 }
 
 /**
- * The one message that the worker sends. It has the code separately, because errors lose theirs on the way.
+ * The one message that the worker sends. It has the error's code as a member, because errors lose their code when they
+ * are sent to another thread.
  *
  * `unreadable`: the cache could not be read; `code` is the database's error code. `failed`: anything else.
  */
@@ -83,7 +84,7 @@ async function* batchesOf(rows: ExportedRows): AsyncGenerator<readonly ExportedR
   }
 }
 
-/** @throws ExportStorageError when a directory's file system would be left with less than `keepFreeBytes`. */
+/** @throws ExportStorageError when less than `keepFreeBytes` would remain free on the directory's disk. */
 function ensureRoom(directory: string, neededBytes: number, keepFreeBytes: number): void {
   const { bavail, bsize } = statfsSync(directory);
   const freeBytes = bavail * bsize;
@@ -111,7 +112,7 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
-/** When processors are busy, lookups come first. */
+/** Lets lookups go first when the processors are busy. */
 const NICENESS = 5;
 
 // On Linux this sets the priority of the thread alone; elsewhere it would set that of the whole process.

@@ -5,7 +5,10 @@ import type { WriteJob, WriteReport, WrittenFile } from "./export-worker.ts";
 
 const WORKER = new URL("export-worker.ts", import.meta.url);
 
-/** Many times the needs of a row group. Without a limit, garbage would grow with the machine's memory. */
+/**
+ * Many times what a row group needs. Without limits, the more memory the machine has, the more garbage the thread would
+ * keep.
+ */
 const HEAP_LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 };
 
 /**
@@ -61,5 +64,5 @@ function errorOf(report: Exclude<WriteReport, { kind: "written" }>): Error {
 }
 
 function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error("not an error", { cause: thrown });
+  return thrown instanceof Error ? thrown : new Error("the value thrown is not an Error", { cause: thrown });
 }

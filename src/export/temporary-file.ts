@@ -36,8 +36,8 @@ export async function openTemporaryFile(directory: string): Promise<FileHandle> 
 }
 
 /**
- * Removes names left behind by processes that were killed between creating a file and unlinking it. Another process that
- * is about to unlink its file is not affected: it has the file open and no longer needs the name.
+ * Removes names left behind by processes that were killed between creating a file and unlinking it. A process that is
+ * about to unlink its own file is not affected: the file is open, so its name is no longer needed.
  */
 export async function removeLeftovers(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });

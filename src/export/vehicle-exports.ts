@@ -11,7 +11,7 @@ export interface VehicleExportsOptions {
   readonly location: DatabaseLocation;
   /** The directory for files while they are written and read. Created when missing. */
   readonly directory: string;
-  /** The origin that is written into files. */
+  /** The name and version of the service, which are written into the files. */
   readonly service: string;
   readonly version: string;
   readonly logger: Logger;
@@ -21,7 +21,7 @@ export interface VehicleExportsOptions {
   readonly onWritten?: (file: ExportFile) => void;
   /** Default: 2 exports per client and 4 in all at once. */
   readonly limits?: ExportLimits;
-  /** How many processes export: each may run its part of the limits. Default: 1. */
+  /** The number of processes that export. The limits are divided between them. Default: 1. */
   readonly processes?: number;
   /** The free space that an export must leave on the disk for the cache. Default: 128 MiB. */
   readonly keepFreeBytes?: number;
@@ -54,7 +54,10 @@ export class VehicleExports implements AsyncDisposable {
     });
   }
 
-  /** Creates the directory and removes files left by a killed process. Never fails; later exports would. */
+  /**
+   * Creates the directory and removes files left by a killed process. Never fails: if the directory is unusable,
+   * exports fail later.
+   */
   static async start(options: VehicleExportsOptions): Promise<VehicleExports> {
     try {
       await removeLeftovers(options.directory);
@@ -110,11 +113,11 @@ export class VehicleExports implements AsyncDisposable {
     }
   }
 
-  // One export at a time, to limit memory and processor use, and to let the database empty its log in between.
+  // One export at a time: this limits the use of memory and processors, and lets the database empty its log in between.
   #writeInTurn(signal: AbortSignal, onDelete?: () => void): Promise<ExportFile> {
     const turn = this.#lastTurn;
     const writing = waitFor(turn, signal).then(() => this.#writeFile(signal, onDelete));
-    // The result is dropped, because each turn would otherwise retain the one before it.
+    // Resolves to nothing: with its result, each turn would retain the one before it.
     this.#lastTurn = Promise.allSettled([turn, writing]).then(noop);
     return writing;
   }

@@ -9,14 +9,14 @@ import { SCHEMA, VehicleColumns } from "./vehicle-columns.ts";
  * nothing.
  */
 const ROWS_PER_GROUP = 61_440;
-/** Limits the memory. */
+/** Limits the memory, together with the number of rows. */
 const CHARACTERS_PER_GROUP = 8 * 1_048_576;
 const PAGE_BYTES = 1_048_576;
 /** A truncated bound is correct but not exact. The default of 16 would truncate VINs. */
 const BOUND_BYTES = 32;
 const FLUSH_BYTES = 1_048_576;
 
-/** The file's own description. */
+/** What the file says about its origin. */
 export interface FileOrigin {
   readonly service: string;
   readonly version: string;
@@ -58,7 +58,7 @@ export class VehicleWriter {
     }
   }
 
-  /** Writes the remaining rows and the footer. A file without rows is valid, too. */
+  /** Writes the remaining rows and the footer. A file without rows is valid. */
   async finish(): Promise<{ readonly rowCount: number; readonly sizeBytes: number }> {
     await this.#writeGroup();
     const { service, version, snapshotTime } = this.#origin;

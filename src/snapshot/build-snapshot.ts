@@ -18,7 +18,7 @@ const ISO_DATE_LENGTH = 10;
  * Converts NHTSA's database into the form for decoding.
  *
  * @param sourcePath NHTSA's database as SQLite. It may be changed, so pass a copy.
- * @param addPatterns takes the records of patterns, some at a time; see PatternRecords.
+ * @param addPatterns called with some of the records of patterns at a time; see PatternRecords.
  * @param rowsAtOnce see readPatterns.
  * @throws SnapshotError when the source is not such a database.
  */

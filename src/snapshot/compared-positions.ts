@@ -3,7 +3,7 @@ import { COMPARED_POSITIONS, type ValidCharacters } from "./valid-characters.ts"
 import { isCheckDigitRight, isSmallMaker } from "./vin-characters.ts";
 import type { Item } from "./winners.ts";
 
-/** What comparing a VIN with the characters that NHTSA allows says about it. Texts are empty when there is nothing. */
+/** The result of comparing a VIN with the characters that NHTSA allows. Texts are empty when nothing was found. */
 export interface Comparison {
   /** One of the codes 2 to 5, or none. */
   readonly codes: readonly ErrorCode[];
@@ -20,7 +20,7 @@ interface WrongPosition {
   readonly possible: string;
 }
 
-/** When nothing is compared. */
+/** The result when no position is compared. */
 export const NOT_COMPARED: Comparison = { codes: [], suggestedVin: "", possibleValues: "", unusedPositions: "" };
 
 const WRONG = "!";
@@ -71,7 +71,7 @@ function correct(vin: string, wrong: readonly WrongPosition[]): Omit<Comparison,
     : { codes: [4], suggestedVin, possibleValues };
 }
 
-/** NHTSA takes every vehicle for a light one here. */
+/** NHTSA treats every vehicle as a light one here. */
 function isAccepted(vin: string): boolean {
   return isCheckDigitRight(vin, true);
 }

@@ -66,7 +66,7 @@ function compare(data: SnapshotData, { vin, wmi }: Subject, { year }: Attempt, i
     : NOT_COMPARED;
 }
 
-/** Adds what NHTSA knows by make, model, type and year, where the VIN's own patterns say nothing. */
+/** Adds the values that NHTSA has for the make, model, type and year, where the VIN's own patterns give none. */
 function addSpecs(
   data: SnapshotData,
   wmi: Wmi,
@@ -101,7 +101,7 @@ function addDefaults(data: SnapshotData, wmi: Wmi, items: Item[], conversions: r
   }
 }
 
-/** Notes, of which there may be several, have no weight. */
+/** Notes have no weight, because there may be several. */
 function weigh(
   data: SnapshotData,
   items: readonly Item[],

@@ -69,7 +69,10 @@ function isDecodable(year: number, latestYear: number): boolean {
   return year >= EARLIEST_YEAR && year <= latestYear;
 }
 
-/** The year of the other cycle, when the implied one seems sure but NHTSA has patterns only for the other. */
+/**
+ * The year of the other cycle if the implied one is conclusive but NHTSA has patterns only for the other; else the
+ * implied one.
+ */
 function correctCycle(data: SnapshotData, wmi: Wmi | undefined, implied: ImpliedYear, latestYear: number): number {
   const other = implied.isConclusive ? yearOfOtherCycle(implied.year, latestYear) : undefined;
   if (wmi === undefined || other === undefined) {
@@ -89,7 +92,8 @@ function scoreFor(
   { codes, weight, patternCount, findings }: Pass,
   namedYear: number | undefined,
 ): Comparable {
-  // If data is missing, code 14 says little: a year without a model loses to the other one, unless the caller named it.
+  // With incomplete data, code 14 says little, so it is ignored when the caller names a year. Otherwise it counts: a
+  // year without a model loses to the other one.
   const errors = isComplete || namedYear === undefined ? codes : codes.filter((code) => code !== 14);
   const bonus = namedYear !== undefined && findings.year === namedYear ? NAMED_YEAR_BONUS : 0;
   return [weightOf(errorCodes, errors), weight, patternCount, (findings.year ?? 0) + bonus];

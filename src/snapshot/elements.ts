@@ -47,10 +47,10 @@ function readTable(source: Database.Database, table: string): Labels {
     )
     .raw()
     .all();
-  return new Map(rows.map(([id, name]) => [id, todaysLabel(table, name)]));
+  return new Map(rows.map(([id, name]) => [id, currentLabel(table, name)]));
 }
 
 /** NHTSA's current name for a row of a look-up table. Newer databases already have it. */
-export function todaysLabel(table: string, name: string): string {
+export function currentLabel(table: string, name: string): string {
   return RENAMED_LABELS[table]?.[name] ?? name;
 }

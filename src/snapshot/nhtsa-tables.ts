@@ -74,7 +74,7 @@ export const BODY_CLASSES = {
   ]),
 } as const;
 
-/** vPIC's value of a variable that only other kinds of vehicles have. */
+/** vPIC's value for a variable that does not apply to this kind of vehicle. */
 export const NOT_APPLICABLE = "Not Applicable";
 
 /** A value that NHTSA assumes for a whole vehicle type. */
@@ -89,8 +89,8 @@ export interface Default {
 const LIGHTEST_GVWR = "10";
 
 /**
- * NHTSA's default values for a vehicle type (its table DefaultValue). Defaults of "Not Applicable" are left out, unless
- * they count when two passes are compared.
+ * NHTSA's default values for a vehicle type (its table DefaultValue). Defaults of "Not Applicable" are left out, except
+ * those whose weight counts when two passes are compared.
  */
 export const DEFAULTS: Readonly<Record<number, readonly Default[]>> = {
   [VEHICLE_TYPE.motorcycle]: [{ elementId: ELEMENT.gvwr, attributeId: LIGHTEST_GVWR }],

@@ -3,7 +3,7 @@
  * of allowed characters.
  */
 export interface PatternKeys {
-  /** The steps of key i are those from `stepStart[i]` to before `stepStart[i + 1]`. */
+  /** The steps of key i begin at `stepStart[i]` and end before `stepStart[i + 1]`. */
   readonly stepStart: Uint32Array;
   /** Each step is one test: the index of a set in the members, times {@link POSITIONS}, plus a position in the key. */
   readonly steps: Uint32Array;
@@ -44,7 +44,7 @@ export class KeyCollector {
 
   /** The index of a key; undefined when no VIN can match it. */
   placeOf(keys: string): number | undefined {
-    // Patterns with the same keys mostly follow each other.
+    // Most patterns with the same keys are adjacent.
     if (keys !== this.#lastKeys) {
       this.#lastKeys = keys;
       this.#lastPlace = this.#findPlace(keys);
@@ -87,7 +87,7 @@ export class KeyCollector {
     const positions = keys.match(POSITION) ?? [];
     const steps: number[] = [];
     for (const [position, text] of positions.entries()) {
-      // NHTSA compares with LIKE, where an underscore outside brackets is any character, too.
+      // NHTSA compares with LIKE, where an underscore outside brackets also stands for any character.
       if (text === "*" || text === "_" || (position === BAR && text.includes("|"))) {
         continue;
       }
@@ -120,7 +120,7 @@ export class KeyMatcher {
     this.#keys = keys;
   }
 
-  /** Sets the VIN of the matches that follow. */
+  /** Sets the VIN that {@link matches} tests. */
   setVin(vin: string): void {
     for (let i = 0; i < KEY_LENGTH; i++) {
       this.#characters[i] = characterPlace(vin.charCodeAt(FIRST_POSITION + i));

@@ -1,4 +1,4 @@
-/** A record: when the pattern was changed (a number of eight bytes), its attribute and its id (of four bytes each). */
+/** A record: when the pattern was changed (a double), its attribute and its id (32-bit integers). */
 export const RECORD_BYTES = 16;
 const DOUBLES_PER_RECORD = RECORD_BYTES / Float64Array.BYTES_PER_ELEMENT;
 const WORDS_PER_RECORD = RECORD_BYTES / Uint32Array.BYTES_PER_ELEMENT;
@@ -65,8 +65,8 @@ export class PatternRows {
 }
 
 /**
- * Groups patterns by schema, and within a schema by keys. Takes the patterns of some schemas at a time and hands their
- * records on, so that only these are in memory.
+ * Groups patterns by schema, and within a schema by keys. Takes the patterns of some schemas at a time and passes their
+ * records on, so that no others are in memory.
  */
 export class PatternGrouper {
   readonly #add: (records: Uint8Array) => void;
@@ -83,9 +83,9 @@ export class PatternGrouper {
   #count = 0;
 
   /**
-   * @param size the number of patterns, at most.
-   * @param sizeAtOnce the number of those that are taken together, at most.
-   * @param add takes the records. They are valid only during the call.
+   * @param size maximum number of patterns.
+   * @param sizeAtOnce maximum number of patterns in one call of {@link take}.
+   * @param add called with the records. They are valid only during the call.
    */
   constructor(schemaCount: number, size: number, sizeAtOnce: number, add: (records: Uint8Array) => void) {
     this.#add = add;
@@ -94,12 +94,12 @@ export class PatternGrouper {
     this.#order = new Float64Array(sizeAtOnce);
     this.#starts = new Uint32Array(schemaCount + 1);
     this.#groupStart = new Uint32Array(schemaCount + 1);
-    // Memory is used only for groups that there are.
+    // The system provides memory only for the parts that are written, so the unused ends cost nothing.
     this.#keys = new Uint32Array(size);
     this.#patternStart = new Uint32Array(size + 1);
   }
 
-  /** Takes all patterns of the schemas from those taken so far to before `schemaEnd`. */
+  /** Takes all patterns of the next schemas, up to but not including `schemaEnd`. */
   take(rows: PatternRows, schemaEnd: number): void {
     this.#sort(rows);
     let record = 0;
@@ -139,8 +139,8 @@ export class PatternGrouper {
   }
 
   /**
-   * Sorts rows by schema, key and place, each as one number: its key times the number of rows, plus its place. Those of
-   * schema i end before `starts[i]` then.
+   * Sorts rows by schema, key and index. A row is sorted as one number: its key times the number of rows, plus its
+   * index. Afterwards, the rows of schema i end before `starts[i]`.
    */
   #sort({ count, schema, key }: PatternRows): void {
     const ends = this.#starts.fill(0);

@@ -15,7 +15,7 @@ const PUBLIC_SCHEMAS = `
 /** Candidates are ordered by id. The ids of engine models start here, after those of all plain patterns. */
 const ENGINE_MODEL_IDS_FROM = 2 ** 30;
 const ROWS_PER_CHUNK = 2_000;
-/** More patterns are read in several passes, to bound the memory. */
+/** More patterns are read in several passes, to limit the memory. */
 const ROWS_AT_ONCE = 1_000_000;
 
 interface SourcePattern {
@@ -30,9 +30,9 @@ interface SourcePattern {
 /**
  * The patterns of public variables and schemas that a VIN can match.
  *
- * @param schemaPlaces the schemas' indexes, ascending as the ids are.
- * @param addPatterns takes the records of patterns, portion by portion.
- * @param rowsAtOnce more patterns are read in portions of this size, at least one schema at a time. Default: 1,000,000.
+ * @param schemaPlaces the index of each schema by its id. Both are ascending.
+ * @param addPatterns called with the records of patterns, portion by portion.
+ * @param rowsAtOnce the size of a portion, which has at least one schema. Default: 1,000,000.
  * @returns also when the last of them was changed, in seconds since the epoch.
  */
 export function readPatterns(
@@ -56,7 +56,7 @@ export function readPatterns(
   for (const portion of portions) {
     rows.count = 0;
     for (const { id, elementId, attributeId, changedOn, schemaId, keys: text } of patternsOf(source, portion)) {
-      // What a VIN may have at a position follows from all patterns, also those that are not decoded.
+      // The allowed characters follow from all patterns, including those that are not decoded.
       characters.add(schemaPlaces.get(schemaId), text);
       const schema = publicPlaces.get(schemaId);
       const isGiven = ELEMENTS_NOT_FROM_PATTERNS.has(elementId);

@@ -11,7 +11,7 @@ import {
 import type { SnapshotContent } from "./snapshot-content.ts";
 import { givenItem, type Item } from "./winners.ts";
 
-/** What NHTSA states apart from patterns. */
+/** NHTSA's rules other than patterns. */
 type Rules = Pick<SnapshotContent, "defaults" | "descriptors" | "exceptedVins" | "errorCodes">;
 
 /** In NHTSA's tables, 0 stands for a look-up table's value that does not apply. */
@@ -41,7 +41,7 @@ export function readRules(
   };
 }
 
-/** The same for a database that lacks these tables. */
+/** The rules for a database that lacks these tables. */
 export function embeddedRules(labels: ReadonlyMap<number, Labels>): Rules {
   const defaults = Object.entries(DEFAULTS).map(([vehicleTypeId, values]): [number, Item[]] => [
     Number(vehicleTypeId),

@@ -61,7 +61,7 @@ function readModels(
 }
 
 /**
- * Reads the table twice, so that its values, which are many, are in memory only as the result.
+ * Reads the table twice: its many values are then written straight into the result, and are in memory once.
  *
  * @param ids the patterns in the order of their schemas.
  */
@@ -80,7 +80,8 @@ function readPatterns(
       valueCounts[place] = (valueCounts[place] ?? 0) + (attribute === undefined ? 0 : 1);
       continue;
     }
-    // No vehicle is known to have a value of a private variable, and NHTSA counts a key stated twice as missing once.
+    // No vehicle can match these patterns: private variables are never decoded, and NHTSA expects two matches for a key
+    // that is stated twice.
     const key = `${place} ${elementId} ${attributeId.toLowerCase()}`;
     if (attribute === undefined || seen.has(key)) {
       impossible.add(place);
@@ -140,7 +141,7 @@ function* rowsOf(
   }
 }
 
-/** Where each owner's rows begin when all are put one after the other, and the end of the last. */
+/** The start of each owner's rows when the rows of all owners are concatenated, and the end of the last. */
 function totalsOf(counts: readonly number[]): Uint32Array {
   let total = 0;
   return Uint32Array.from([0, ...counts.map((count) => (total += count))]);

@@ -1,6 +1,6 @@
 import type Database from "better-sqlite3";
 import { printed, type Texts } from "./attributes.ts";
-import { todaysLabel } from "./elements.ts";
+import { currentLabel } from "./elements.ts";
 import type { SnapshotContent } from "./snapshot-content.ts";
 
 const OPEN_END = 2999;
@@ -39,7 +39,7 @@ export function readWmis(
       ORDER BY w.Id`)
     .all();
   const upper = (name: string | null): number => texts.placeOf(printed((name ?? "").toUpperCase()));
-  const vehicleType = (name: string | null): number => upper(name === null ? null : todaysLabel("VehicleType", name));
+  const vehicleType = (name: string | null): number => upper(name === null ? null : currentLabel("VehicleType", name));
   const ids = rows.map(({ id }) => id);
   const { schemaPlaces, start, ...links } = readLinks(source, ids);
   const makes = readMakes(source, new Set(ids));

@@ -29,8 +29,8 @@ export interface FormulaPattern extends EngineModelPattern {
 
 /**
  * NHTSA's data in the form for decoding: the content of the unpacked file. Most of it is stored in columns, and rows
- * are identified by their index. Where rows of one table belong to a row of another, those of row i are `start[i]` to
- * before `start[i + 1]`.
+ * are identified by their index. Where rows of one table belong to a row of another, those of row i begin at `start[i]`
+ * and end before `start[i + 1]`.
  */
 export interface SnapshotContent extends PatternGroups {
   /**
@@ -61,7 +61,7 @@ export interface SnapshotContent extends PatternGroups {
   /** World manufacturer identifiers. */
   readonly wmis: {
     readonly code: readonly string[];
-    /** When NHTSA makes it public, in ms since the epoch; NaN when it is not to be. */
+    /** When NHTSA makes it public, in ms since the epoch; NaN when it stays private. */
     readonly availableOn: Float64Array;
     readonly vehicleTypeId: Uint8Array;
     readonly vehicleType: Uint32Array;
@@ -82,7 +82,7 @@ export interface SnapshotContent extends PatternGroups {
     readonly yearFrom: Uint16Array;
     readonly yearTo: Uint16Array;
   };
-  /** What {@link ValidCharacters} needs; empty when the data is not complete. */
+  /** The input of {@link ValidCharacters}; empty when the data is not complete. */
   readonly characters: Uint32Array;
   readonly patterns: PatternRecords;
   readonly keys: PatternKeys;

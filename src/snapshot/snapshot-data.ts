@@ -16,7 +16,7 @@ export interface Make {
 export interface Wmi extends Make {
   /** Its index in the data. */
   readonly place: number;
-  /** When NHTSA makes it public, in ms since the epoch; NaN when it is not to be. */
+  /** When NHTSA makes it public, in ms since the epoch; NaN when it stays private. */
   readonly availableOn: number;
   readonly vehicleTypeId: number;
   readonly vehicleType: string;
@@ -30,7 +30,7 @@ const FORMULA_PRIORITY = 100;
 /** Below everything that a VIN's own patterns give. */
 const SPEC_PRIORITY = -100;
 
-/** What an item takes from its pattern and the keys. */
+/** The members that an item takes from its pattern and the pattern's keys. */
 type PatternFacts = Pick<Item, "changedOn" | "id" | "keyRank" | "positions">;
 
 /** The data, with the look-ups that decoding needs. */
@@ -60,7 +60,7 @@ export class SnapshotData {
     }
   }
 
-  /** How much there is of what; for people. */
+  /** The number of rows of each kind, for the command line. */
   counts(): Readonly<Record<string, number>> {
     const { elements, wmis, schemas, patterns, models, specs } = this.#content;
     return {
@@ -129,7 +129,10 @@ export class SnapshotData {
     return { ...this.#toItem(attribute, FORMULA_PRIORITY, { changedOn, id, keyRank: 0, positions }), value };
   }
 
-  /** The values that belong to an engine model, found by its name in any case. They rank by the key that gave the name. */
+  /**
+   * The values that belong to an engine model, found by its name in any case. They have the rank of the key that gave
+   * the name.
+   */
   engineModelPatterns(engine: Item): Item[] {
     const patterns = this.#content.engineModels.get(engine.attributeId.trim().toLowerCase()) ?? [];
     const { keyRank, positions } = engine;
@@ -166,7 +169,9 @@ export class SnapshotData {
     return Array.from(wmiMakes.subarray(at(wmis.makeStart, wmi.place), at(wmis.makeStart, wmi.place + 1)));
   }
 
-  /** The characters that NHTSA allows at each position for this identifier and year. Without a year, all are. */
+  /**
+   * The characters that NHTSA allows at each position for this identifier and year. Without a year, all are allowed.
+   */
   validCharacters(wmi: Wmi, year: number | undefined): ValidCharacters {
     const { characters, links } = this.#content;
     const schemas = year === undefined ? [] : this.#linksOf(wmi, year).map((link) => at(links.schema, link));

@@ -37,7 +37,7 @@ export class SnapshotError extends Error {
   }
 }
 
-/** The file was replaced or written to while it was unpacked. Once it is at rest, it is unpacked again. */
+/** The file was replaced or written to while it was unpacked. It is unpacked again once it has stopped changing. */
 export class SourceChangedError extends SnapshotError {
   constructor(options?: ErrorOptions) {
     super("database", "it changed while it was unpacked", options);

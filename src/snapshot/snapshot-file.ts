@@ -22,15 +22,15 @@ interface Body {
 /** Increase it whenever the content or the way it is built changes. Unpacked files of another version are rebuilt. */
 const VERSION = 5;
 /**
- * The header: eight characters, the version, the checksum of everything after it, the offset of the frame, and how many
- * bytes the records of patterns have, which come next.
+ * The header: eight characters, the version, the checksum of everything after it, the offset of the frame, and the size
+ * of the pattern records in bytes. The pattern records follow it.
  */
 const MAGIC = "VINDATA1";
 const VERSION_AT = 8;
 const CHECKSUM_AT = 12;
 const FRAME_AT = 16;
 const PATTERN_BYTES_AT = 20;
-const HEADING_BYTES = 24;
+const HEADER_BYTES = 24;
 /** Columns are used in place, so numbers of eight bytes must begin at a multiple of eight. */
 const ALIGNMENT = 8;
 const COLUMN_TYPES = [Uint8Array, Uint16Array, Uint32Array, Float64Array] as const;
@@ -38,10 +38,10 @@ const COLUMN_TYPES = [Uint8Array, Uint16Array, Uint32Array, Float64Array] as con
 type Column = InstanceType<(typeof COLUMN_TYPES)[number]>;
 
 /**
- * Writes the unpacked snapshot: the records of patterns, other columns, then a frame that refers to these. The file is
- * flushed to the disk at the end.
+ * Writes the unpacked snapshot: the pattern records, the other columns, then a frame that refers to these columns.
+ * Flushes the file to the disk at the end.
  *
- * @param build makes the content. It hands on the patterns first, which are written at once.
+ * @param build creates the content. It must pass on all pattern records first; they are written immediately.
  */
 export async function writeSnapshotFile(
   path: string,
@@ -55,25 +55,25 @@ export async function writeSnapshotFile(
     checksum = crc32(part, checksum);
     writeFileSync(file.fd, part);
   };
-  writeFileSync(file.fd, Buffer.alloc(HEADING_BYTES));
+  writeFileSync(file.fd, Buffer.alloc(HEADER_BYTES));
   const content = build((records) => {
     write(records);
     patternBytes += records.length;
   });
-  const serializer = new FrameSerializer(HEADING_BYTES + patternBytes);
+  const serializer = new FrameSerializer(HEADER_BYTES + patternBytes);
   serializer.writeHeader();
   serializer.writeValue({ stamp, content } satisfies Body);
   for (const part of serializer.columns.flatMap(toAlignedBytes)) {
     write(part);
   }
   write(serializer.releaseBuffer());
-  const heading = Buffer.alloc(HEADING_BYTES);
-  heading.write(MAGIC, "latin1");
-  heading.writeUInt32LE(VERSION, VERSION_AT);
-  heading.writeUInt32LE(checksum, CHECKSUM_AT);
-  heading.writeUInt32LE(serializer.frameAt, FRAME_AT);
-  heading.writeUInt32LE(patternBytes, PATTERN_BYTES_AT);
-  await file.write(heading, 0, HEADING_BYTES, 0);
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.write(MAGIC, "latin1");
+  header.writeUInt32LE(VERSION, VERSION_AT);
+  header.writeUInt32LE(checksum, CHECKSUM_AT);
+  header.writeUInt32LE(serializer.frameAt, FRAME_AT);
+  header.writeUInt32LE(patternBytes, PATTERN_BYTES_AT);
+  await file.write(header, 0, HEADER_BYTES, 0);
   await file.sync();
 }
 
@@ -85,13 +85,13 @@ export async function openSnapshotFile(path: string, stamp: string): Promise<Ins
   } catch (error) {
     return { state: systemCodeOf(error) === "ENOENT" ? "absent" : "damaged" };
   }
-  if (bytes.length < HEADING_BYTES || bytes.toString("latin1", 0, VERSION_AT) !== MAGIC) {
+  if (bytes.length < HEADER_BYTES || bytes.toString("latin1", 0, VERSION_AT) !== MAGIC) {
     return { state: "damaged" };
   }
   if (bytes.readUInt32LE(VERSION_AT) !== VERSION) {
     return { state: "outdated" };
   }
-  if (bytes.readUInt32LE(CHECKSUM_AT) !== crc32(bytes.subarray(HEADING_BYTES))) {
+  if (bytes.readUInt32LE(CHECKSUM_AT) !== crc32(bytes.subarray(HEADER_BYTES))) {
     return { state: "damaged" };
   }
   const deserializer = new FrameDeserializer(bytes);
@@ -101,7 +101,7 @@ export async function openSnapshotFile(path: string, stamp: string): Promise<Ins
     return { state: "outdated" };
   }
   const patternCount = bytes.readUInt32LE(PATTERN_BYTES_AT) / RECORD_BYTES;
-  const patterns = new PatternRecords(bytes.buffer, bytes.byteOffset + HEADING_BYTES, patternCount);
+  const patterns = new PatternRecords(bytes.buffer, bytes.byteOffset + HEADER_BYTES, patternCount);
   return { state: "sound", data: new SnapshotData({ ...body.content, patterns }) };
 }
 

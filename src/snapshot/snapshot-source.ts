@@ -23,8 +23,8 @@ export interface SnapshotOptions {
    */
   readonly snapshotPath?: string | undefined;
   /**
-   * Whether another process unpacks it into the data directory. This one then only reads it, again whenever it is
-   * replaced. Default: no.
+   * Whether another process unpacks it into the data directory. This process then only reads it, and reads it again
+   * whenever it is replaced. Default: no.
    */
   readonly isUnpackedElsewhere?: boolean | undefined;
   /** How often that file is checked for changes, in ms. Default: 1,000. */
@@ -136,12 +136,12 @@ export class SnapshotSource implements VehicleSource, AsyncDisposable {
       onChange: () => undefined,
       onFault: (error) => this.#fail(error),
       pollMs: this.#options.pollMs,
-      // Half a file is of no use, and a download may take minutes.
+      // A partial file is useless, and a download may take minutes.
       maxUnsettledChecks: Infinity,
     });
   }
 
-  /** One after the other: decodes use the previous data meanwhile. */
+  /** Runs one after the other. Meanwhile, decodes use the previous data. */
   #prepareAgain(): Promise<void> {
     this.#failure = undefined;
     this.#preparation = this.#preparation.then(() => this.#prepare());

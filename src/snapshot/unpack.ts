@@ -38,7 +38,7 @@ export type UnpackMessage =
   | { readonly kind: "failed"; readonly culprit: Culprit; readonly reason: string };
 
 const PROCESS = new URL("./unpack-process.ts", import.meta.url);
-/** Collecting garbage more often takes a third less memory, and a quarter more time. */
+/** More frequent garbage collection takes a third less memory and a quarter more time. */
 const FLAGS_FOR_DUMPS = ["--max-semi-space-size=4", "--heap-growing-percent=15"];
 const TEMPORARY_MARK = ".part-";
 /** The unpacked file of version 0.1.0 and its temporary files. */
@@ -88,7 +88,7 @@ export async function unpackInProcess(job: UnpackJob, report: ReportStep, signal
   }
 }
 
-/** Starts the process. It sends each {@link UnpackMessage}, and is to be killed after the last. */
+/** Starts the process. It sends each {@link UnpackMessage}. Kill it after the last one. */
 export function startUnpackProcess(job: UnpackJob): ChildProcess {
   // Options of this process, such as `--eval`, may not be valid for a file.
   const execArgv = job.source.dumpName === undefined ? [] : FLAGS_FOR_DUMPS;

@@ -1,8 +1,8 @@
 import { membersOf } from "./pattern-keys.ts";
 
 /**
- * The positions of a VIN that are compared with what patterns allow: 4 to 8 and 11 to 14. Position 9 is the check digit,
- * and position 10 the year.
+ * The positions of a VIN that are compared with the characters in patterns: 4 to 8 and 11 to 14. Position 9 is the
+ * check digit, and position 10 the year.
  */
 export const COMPARED_POSITIONS = [4, 5, 6, 7, 8, 11, 12, 13, 14] as const;
 
@@ -24,14 +24,14 @@ interface Bits {
 }
 
 /**
- * Collects the characters that the patterns of each schema name, by position. NHTSA's file has them by WMI and year
- * (table WMIYearValidChars, 8.8 million rows). They are computed here instead, because some of those rows are outdated.
+ * Collects the characters that the patterns of each schema name at each position. NHTSA's file lists them by WMI and
+ * year (table WMIYearValidChars, 8.8 million rows), but some of those rows are outdated, so they are computed here.
  */
 export class CharacterCollector {
   /** For each schema and position, two words with a bit for each character. */
   readonly words: Uint32Array;
   readonly #schemaCount: number;
-  /** The keys that were added last. Patterns with the same keys mostly follow each other. */
+  /** The keys that were added last. Most patterns with the same keys are adjacent. */
   #keys = "";
   #bits: readonly Bits[] = [];
 
@@ -56,7 +56,10 @@ export class CharacterCollector {
   }
 }
 
-/** The characters that the patterns of any of some schemas name, by position. A position without any is free. */
+/**
+ * The characters that the patterns of these schemas name at each position. At a position for which they name none,
+ * every character is allowed.
+ */
 export class ValidCharacters {
   readonly #words = new Uint32Array(WORDS_PER_SCHEMA);
 
@@ -70,7 +73,7 @@ export class ValidCharacters {
 
   /** @param place an index of {@link COMPARED_POSITIONS}. */
   allows(place: number, character: string): boolean {
-    return this.#isFree(place) || this.#has(place, ALPHABET.indexOf(character));
+    return this.#allowsAny(place) || this.#has(place, ALPHABET.indexOf(character));
   }
 
   /** All characters of a position, in NHTSA's order. */
@@ -80,7 +83,7 @@ export class ValidCharacters {
       .join("");
   }
 
-  #isFree(place: number): boolean {
+  #allowsAny(place: number): boolean {
     return this.#words[place * WORDS] === 0 && this.#words[place * WORDS + 1] === 0;
   }
 
@@ -93,15 +96,15 @@ function bitsOf(keys: string): Bits[] {
   const positions = keys.toUpperCase().match(POSITION) ?? [];
   return positions.flatMap((text, index) => {
     const place = COMPARED_POSITIONS.findIndex((position) => position === index + FIRST_POSITION);
-    const bits = Array.from(namedBy(text), (character) => ALPHABET.indexOf(character)).filter((bit) => bit >= 0);
+    const bits = Array.from(charactersOf(text), (character) => ALPHABET.indexOf(character)).filter((bit) => bit >= 0);
     return place < 0
       ? []
       : bits.map((bit) => ({ word: place * WORDS + Math.floor(bit / BITS), bits: 1 << (bit % BITS) }));
   });
 }
 
-/** The characters that one position of a key names. NHTSA takes a range to be without I, O and Q, but not a list. */
-function namedBy(text: string): string {
+/** The characters that one position of a key names. To NHTSA, a range does not contain I, O and Q; a list may. */
+function charactersOf(text: string): string {
   if (text === "#") {
     return "0123456789";
   }

@@ -1,7 +1,7 @@
 /**
- * Further values by make, model, vehicle type and year, in columns. Rows are identified by their index, and where rows
- * of one table belong to a row of another, those of row i are `start[i]` to before `start[i + 1]`. A pattern's values
- * apply to a vehicle that has all its keys.
+ * Further values by make, model, vehicle type and year, in columns. Rows are identified by their index. Where rows of
+ * one table belong to a row of another, those of row i begin at `start[i]` and end before `start[i + 1]`. A pattern's
+ * values apply to a vehicle that has all its keys.
  */
 export interface SpecColumns {
   /** The schemas of each model, by the model's id. */
@@ -10,7 +10,7 @@ export interface SpecColumns {
   readonly schemas: {
     readonly makeId: Uint32Array;
     readonly vehicleTypeId: Uint8Array;
-    /** Without years, a schema is for all. */
+    /** A schema without years applies to every year. */
     readonly yearStart: Uint32Array;
     readonly year: Uint16Array;
     readonly patternStart: Uint32Array;
@@ -26,7 +26,7 @@ export interface SpecColumns {
   };
 }
 
-/** What decides which schemas apply. */
+/** The properties of a vehicle that decide which schemas apply. */
 export interface SpecSubject {
   readonly modelId: number;
   /** The makes of the WMI. */
@@ -78,7 +78,7 @@ export function findSpecs(
   return found;
 }
 
-/** Whether the first value wins over the second. NHTSA leaves it open which of equally new ones does. */
+/** Whether the first value wins over the second. NHTSA does not define which of equally new ones wins. */
 export function isNewerSpec(a: SpecValue, b: SpecValue): boolean {
   return a.changedOn > b.changedOn || (a.changedOn === b.changedOn && a.patternId > b.patternId);
 }

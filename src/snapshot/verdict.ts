@@ -105,7 +105,10 @@ export function weightOf(meanings: Meanings, codes: readonly ErrorCode[]): numbe
   return codes.reduce<number>((sum, code) => sum + (meanings.get(code)?.weight ?? 0), 0);
 }
 
-/** The verdict as text. Suggests corrections only if all data is there: otherwise it does not say what is possible. */
+/**
+ * The verdict as text. Suggests corrections only with complete data: incomplete data does not say which characters are
+ * possible.
+ */
 export function toVerdict(
   { isComplete, errorCodes }: Pick<SnapshotData, "isComplete" | "errorCodes">,
   codes: readonly ErrorCode[],

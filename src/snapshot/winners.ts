@@ -15,13 +15,16 @@ export interface Item {
   readonly changedOn: number;
   /** The rank of the pattern's keys in NHTSA's order; the lowest wins. */
   readonly keyRank: number;
-  /** The positions that the keys restrict, as bits: bit i for the position i of the key, so bit 0 is a VIN's fourth. */
+  /**
+   * The positions that the keys restrict, as bits: bit i stands for position i of the key, so bit 0 is the fourth
+   * character of a VIN.
+   */
   readonly positions: number;
   /** The pattern's id; the lowest wins. */
   readonly id: number;
 }
 
-/** An item that comes from the WMI, the year or a default, not from a pattern. Nothing is weaker. */
+/** An item that comes from the WMI, the year or a default, not from a pattern. It loses against every other item. */
 export function givenItem(elementId: number, attributeId: string, value: string): Item {
   return {
     elementId,

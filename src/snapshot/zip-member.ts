@@ -60,7 +60,7 @@ export async function findZipMember(path: string, ending: string): Promise<ZipMe
   if ((flags & ENCRYPTED) !== 0 || (method !== STORED && method !== DEFLATED)) {
     throw new SnapshotError(
       "database",
-      `${basename(path)}: ${entry.name} is encrypted or packed by another method than deflate; unpack it yourself`,
+      `${basename(path)}: ${entry.name} is encrypted or compressed with a method other than deflate; unpack it yourself`,
     );
   }
   if (entry.packedBytes === 0) {
@@ -104,7 +104,7 @@ async function findContent(path: string, { headerAt, name }: ZipMember): Promise
   await using file = await open(path, "r");
   const header = await readAt(file, headerAt, LOCAL_HEADER_BYTES, basename(path));
   if (header.readUInt32LE(0) !== LOCAL_HEADER) {
-    throw new SnapshotError("database", `${basename(path)}: the heading of ${name} is damaged`);
+    throw new SnapshotError("database", `${basename(path)}: the header of ${name} is damaged`);
   }
   return headerAt + LOCAL_HEADER_BYTES + header.readUInt16LE(26) + header.readUInt16LE(28);
 }

@@ -49,7 +49,7 @@ export interface DecodeTableOptions {
 
 /** Rows decoded together. */
 const CHUNK_ROWS = 1_000;
-/** Chunks decoded at a time, so that a slow VIN does not hold up all others. */
+/** Chunks decoded at the same time, so that a slow VIN does not hold up all others. */
 const CHUNKS_AT_A_TIME = 2;
 
 interface DecodedRow {
@@ -60,15 +60,15 @@ interface DecodedRow {
 /**
  * Decodes rows and writes one for each, in the same order. Keeps a few thousand rows in memory.
  *
- * @throws the reason of the signal when aborted. The rows written until then are whole and without a gap.
+ * @throws the reason of the signal when aborted. The rows written until then are complete and have no gaps.
  */
 export async function decodeTable(options: DecodeTableOptions): Promise<Counts> {
   const { rows, signal, write, onProgress } = options;
   let { rows: done, failed } = options.earlier;
-  const underWay: Promise<DecodedRow[]>[] = [];
+  const running: Promise<DecodedRow[]>[] = [];
 
   async function writeNext(): Promise<void> {
-    const decoded = (await underWay.shift()) ?? [];
+    const decoded = (await running.shift()) ?? [];
     await write(decoded.map(({ cells }) => cells));
     done += decoded.length;
     failed += decoded.filter(({ hasFailed }) => hasFailed).length;
@@ -78,14 +78,14 @@ export async function decodeTable(options: DecodeTableOptions): Promise<Counts> 
   for (let chunk = await nextChunk(rows); chunk.length > 0; chunk = await nextChunk(rows)) {
     signal.throwIfAborted();
     const decoding = decodeChunk(chunk, options);
-    // It is awaited later. Until then, its failure is not unhandled.
+    // It is awaited later. Without this, an earlier failure would count as an unhandled rejection.
     decoding.catch(() => {});
-    underWay.push(decoding);
-    if (underWay.length === CHUNKS_AT_A_TIME) {
+    running.push(decoding);
+    if (running.length === CHUNKS_AT_A_TIME) {
       await writeNext();
     }
   }
-  while (underWay.length > 0) {
+  while (running.length > 0) {
     await writeNext();
   }
   return { rows: done, failed };

@@ -17,7 +17,7 @@ export const JSONL: RowFormat = {
     `${JSON.stringify(Object.fromEntries(columns.map((name, index) => [name, toJsonValue(cells[index])])))}\n`,
 };
 
-const WIDEST_CELL = 40;
+const MAX_CELL_WIDTH = 40;
 
 /** A table for a terminal. The widths of its columns are those of the first rows. */
 export class TerminalFormat implements RowFormat {
@@ -26,7 +26,7 @@ export class TerminalFormat implements RowFormat {
   constructor(columns: readonly string[], firstRows: readonly (readonly unknown[])[]) {
     this.#widths = columns.map((name, index) => {
       const lengths = firstRows.map((cells) => toText(cells[index]).length);
-      return Math.min(Math.max(name.length, ...lengths), WIDEST_CELL);
+      return Math.min(Math.max(name.length, ...lengths), MAX_CELL_WIDTH);
     });
   }
 
@@ -57,7 +57,7 @@ export function toText(cell: unknown): string {
   return value === null ? "" : typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** A cell as JSON can have it. Times become ISO 8601, and integers that JSON's readers would round become strings. */
+/** A cell as a JSON value. Times become ISO 8601, and integers that JSON's readers would round become strings. */
 export function toJsonValue(cell: unknown): unknown {
   if (typeof cell === "bigint") {
     return cell >= Number.MIN_SAFE_INTEGER && cell <= Number.MAX_SAFE_INTEGER ? Number(cell) : String(cell);

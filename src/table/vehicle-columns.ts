@@ -13,8 +13,8 @@ interface VehicleColumn {
 
 const VIN: VehicleColumn = { name: "vin", valueOf: ({ vin }) => vin };
 
-/** The columns without `--columns`. */
-const USUAL: readonly VehicleColumn[] = [
+/** The columns that are added by default, without `--columns`. */
+const DEFAULT_COLUMNS: readonly VehicleColumn[] = [
   { name: "make", valueOf: ({ make }) => make },
   { name: "model", valueOf: ({ model }) => model },
   { name: "model_year", valueOf: ({ modelYear }) => modelYear },
@@ -71,12 +71,13 @@ export interface AddedColumns {
 }
 
 /**
- * Chooses the columns to add. A name that the user's table has already begins with `vpic_`.
+ * Chooses the columns to add. If the user's table already has a column of that name, the new one gets the prefix
+ * `vpic_`.
  *
  * @throws TableError when a name is unknown.
  */
 export function chooseColumns({ full, names }: ColumnChoice, usersColumns: readonly string[]): AddedColumns {
-  const chosen = names === undefined ? USUAL : names.split(",").map((name) => findColumn(name.trim()));
+  const chosen = names === undefined ? DEFAULT_COLUMNS : names.split(",").map((name) => findColumn(name.trim()));
   const columns = full ? [...chosen, ...ATTRIBUTES.filter((column) => !chosen.includes(column))] : chosen;
   const taken = new Set(usersColumns);
   const free = [...columns.map(({ name }) => name), ERROR].map((name) => {
@@ -91,7 +92,7 @@ export function chooseColumns({ full, names }: ColumnChoice, usersColumns: reado
 }
 
 function findColumn(name: string): VehicleColumn {
-  const all = [VIN, ...USUAL, ...ATTRIBUTES];
+  const all = [VIN, ...DEFAULT_COLUMNS, ...ATTRIBUTES];
   const column = all.find((each) => each.name === name);
   if (column === undefined) {
     const known = all.map((each) => each.name);

@@ -381,7 +381,7 @@ describe("a zip file cannot be used", () => {
     [
       "is encrypted",
       zip([{ ...file, isEncrypted: true }]),
-      `${ZIP_NAME}: ${NAME} is encrypted or packed by another method than deflate; unpack it yourself`,
+      `${ZIP_NAME}: ${NAME} is encrypted or compressed with a method other than deflate; unpack it yourself`,
     ],
   ])("when it %s", async (_, content, expected) => {
     expect(await reasonAgainst(ZIP_NAME, content)).toContain(expected);

@@ -9,7 +9,7 @@ import { manyVins } from "../support/real-vins.ts";
 
 type Queries = Parameters<Decoder["decode"]>[0];
 
-/** A decoder that knows every VIN without a blank at the beginning. */
+/** A decoder that knows every VIN that does not begin with a space. */
 class ScriptedDecoder implements Decoder {
   readonly queries: Queries[number][] = [];
   /** Called before each answer. */
@@ -83,7 +83,7 @@ test("a row that fails keeps its cells and says why", async () => {
   expect(written[1]).toEqual([" B", "", "it begins with a blank"]);
 });
 
-test("years are read in the forms of spreadsheets and Parquet", async () => {
+test("years are read as spreadsheets and Parquet write them", async () => {
   const { written, queries } = await decode(
     [
       ["A", "2014"],
@@ -122,7 +122,7 @@ test("an interruption leaves whole chunks of rows without a gap", async () => {
   expect(written.map(([vin]) => vin)).toEqual(vins.slice(0, 1_000));
 });
 
-test("a name that the user has already begins with vpic_", () => {
+test("a column whose name the user's table has already gets the prefix vpic_", () => {
   const { names } = chooseColumns({ full: false, names: "vin,make,Doors" }, ["vin", "error", "vpic_error"]);
 
   expect(names).toEqual(["vpic_vin", "make", "Doors", "vpic_vpic_error"]);
