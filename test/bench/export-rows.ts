@@ -3,6 +3,14 @@ import type { TestRow } from "../export/vehicle-table.ts";
 const VINS_PER_PATTERN = 50;
 const ATTRIBUTE_COUNT = 55;
 const DAY_MS = 86_400_000;
+const CLEAN = {
+  verdictCodes: "0",
+  verdictText: "0 - VIN decoded clean. Check Digit (9th position) is correct",
+};
+const WRONG_CHECK_DIGIT = {
+  verdictCodes: "1,14",
+  verdictText: "1 - Check Digit (9th position) does not calculate properly; 14 - Unable to provide information",
+};
 
 /**
  * Fresh rows, as in a cache of fleets: about fifty consecutive VINs share their 55 attributes, each of about 30
@@ -24,7 +32,7 @@ export function* benchRows(count: number, distinct: boolean): Generator<TestRow>
       bodyClass: `Body class ${pattern % 60}`,
       source: "vpic",
       decodedAt: startedAt - ((index * 977) % DAY_MS),
-      verdictCodes: pattern % 5 === 0 ? "1,14" : "0",
+      ...(pattern % 5 === 0 ? WRONG_CHECK_DIGIT : CLEAN),
       attributes,
     };
   }
