@@ -36,6 +36,7 @@ import { createLogger } from "./telemetry/logger.ts";
 import type { AuditLogger, Logger } from "./telemetry/logger.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 import { inBackground } from "./telemetry/in-background.ts";
+import { openTracing, traceAttempt } from "./tracing.ts";
 import { startSweeper } from "./vehicle/sweeper.ts";
 import { VERSION } from "./version.ts";
 import type { Worker } from "./worker.ts";
@@ -112,8 +113,10 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
   const { store, sources, lookup } = starting.use(
     await openLookup(config, {
       logger,
-      onVpicAttempt({ outcome, durationMs }) {
+      onVpicAttempt(attempt) {
+        const { outcome, durationMs } = attempt;
         metrics.askedVpic(outcome, durationMs / 1_000);
+        traceAttempt(attempt, config.vpic.url);
         if (outcome === "answered") {
           readiness.noteAnswer();
         }
@@ -188,10 +191,13 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       onChange: (isReady) => health.setServing(isReady),
     }),
   );
+  const observer = observeCalls(metrics, logger, config.logSlowCallsMs);
+  const tracing =
+    config.openTelemetry && starting.use(await openTracing(config.openTelemetry, { metrics, logger, hasTls }));
   const server: Server = starting.use(
     new Server({
       methods,
-      interceptors: createInterceptors({ guard, logger }),
+      interceptors: [...(tracing?.interceptors ?? []), ...createInterceptors({ guard, logger })],
       gate: createGate({ guard, logger }),
       overloaded: preparedRefusal({ reason: "OVERLOADED", retryAfterMs: 1_000 }),
       connections,
@@ -200,7 +206,7 @@ export async function startApp(config: Config, overrides: Overrides = {}): Promi
       origins: config.access.origins,
       isOwnHost,
       logger,
-      ...observeCalls(metrics, logger, config.logSlowCallsMs),
+      ...(tracing === undefined ? observer : tracing.observe(observer)),
       plain: (host) => ({
         "GET /": createPageHandler(),
         "POST /decode": createDecodeHandler({

@@ -3,6 +3,9 @@ import { isIP } from "node:net";
 /** Parses the text of a variable. @throws Error that says what is expected, without the text. */
 export type ValueParser<T> = (text: string) => T;
 
+/** Returns the value of a variable, from its text or its default. */
+export type VariableReader = <T>(name: string, defaultText: string, parse: ValueParser<T>) => T;
+
 const UNITS_MS: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1_000,
@@ -46,6 +49,15 @@ export function parsePositiveNumber(text: string): number {
   const value = Number(text);
   if (!(value > 0 && Number.isFinite(value))) {
     throw new Error("expected a number greater than 0");
+  }
+  return value;
+}
+
+/** A number from 0 to 1. */
+export function parseShare(text: string): number {
+  const value = Number(text);
+  if (!(value >= 0 && value <= 1)) {
+    throw new Error("expected a number from 0 to 1");
   }
   return value;
 }

@@ -3,7 +3,8 @@ import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { findListenFault } from "./access/listen-safety.ts";
 import { parseDatabaseUrl } from "./cache/database-url.ts";
-import type { ValueParser } from "./config-values.ts";
+import { readOpenTelemetry } from "./config-open-telemetry.ts";
+import type { ValueParser, VariableReader } from "./config-values.ts";
 import {
   listOf,
   oneOf,
@@ -19,6 +20,7 @@ import type { AllowedOrigins } from "./server/cors.ts";
 import { parseOrigins } from "./server/cors.ts";
 import { LOG_LEVELS, LOG_VINS } from "./telemetry/logger.ts";
 import type { LogLevel, LogVins } from "./telemetry/logger.ts";
+import type { OpenTelemetrySettings } from "./telemetry/open-telemetry-settings.ts";
 import type { FreshnessPolicy } from "./vehicle/freshness.ts";
 import type { SourceName } from "./vehicle/vehicle.ts";
 import { parseVpicUrl } from "./vpic/vpic-client.ts";
@@ -53,6 +55,8 @@ export interface Config {
   readonly logSlowCallsMs: number;
   /** How much of a VIN the log may have. */
   readonly logVins: LogVins;
+  /** Undefined when OpenTelemetry is off. */
+  readonly openTelemetry: OpenTelemetrySettings | undefined;
   /** How long calls are still taken after a signal to stop, while health reports it. */
   readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;
@@ -89,9 +93,6 @@ export class ConfigError extends Error {
     this.faults = faults;
   }
 }
-
-/** Returns the value of a variable, from its text or its default. */
-export type VariableReader = <T>(name: string, defaultText: string, parse: ValueParser<T>) => T;
 
 /**
  * Reads the configuration from environment variables. An empty variable counts as unset. A name with the prefix
@@ -189,6 +190,7 @@ export function readConfig(read: VariableReader): Config {
     logLevel: read("LOG_LEVEL", "info", oneOf(LOG_LEVELS)),
     logSlowCallsMs: read("LOG_SLOW_CALLS", "1s", parseDuration),
     logVins: read("LOG_VINS", "partial", oneOf(LOG_VINS)),
+    openTelemetry: readOpenTelemetry(read),
     shutdownDelayMs: read("SHUTDOWN_DELAY", "0s", parseDuration),
     shutdownGraceMs: read("SHUTDOWN_GRACE", "10s", parseDuration),
     workers: read("WORKERS", "1", parseWorkers),
@@ -237,7 +239,7 @@ const LIKE_A_URL = /[@/?=]/;
  * value may also have been meant for another variable.
  */
 function foundOf(name: string, text: string): string {
-  return name.startsWith("DATABASE_URL") || name.endsWith("_URL") || LIKE_A_URL.test(text)
+  return name.startsWith("DATABASE_URL") || name.endsWith("_URL") || name.endsWith("_ENDPOINT") || LIKE_A_URL.test(text)
     ? ""
     : `found ${JSON.stringify(text)}; `;
 }

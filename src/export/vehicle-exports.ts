@@ -1,5 +1,6 @@
 import type { DatabaseLocation } from "../cache/database-url.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { toFault, tracedRequest } from "../telemetry/request-context.ts";
 import { StoreUnavailableError } from "../vehicle/errors.ts";
 import { waitFor } from "../vehicle/wait-for.ts";
 import { ExportFailedError, ExportLimitError } from "./errors.ts";
@@ -102,12 +103,18 @@ export class VehicleExports implements AsyncDisposable {
   async #write(signal: AbortSignal, onDelete?: () => void): Promise<ExportFile> {
     const writing = this.#writeInTurn(AbortSignal.any([signal, this.#stop.signal]), onDelete);
     this.#writing.add(writing);
+    const traced = tracedRequest();
+    const startedAt = performance.now();
     try {
       const file = await writing;
+      traced?.addPart({ name: "export", startedAt });
       const { rowCount, sizeBytes } = file;
       this.#options.logger.info("export written", { rowCount, sizeBytes });
       this.#options.onWritten?.(file);
       return file;
+    } catch (error) {
+      traced?.addPart({ name: "export", startedAt, fault: toFault(error) });
+      throw error;
     } finally {
       this.#writing.delete(writing);
     }

@@ -1,4 +1,5 @@
 import type { LookupCounter } from "../rpc/vehicle-handlers.ts";
+import { partListenerOf } from "../rpc/vehicle-handlers.ts";
 import { lookupBatch } from "../vehicle/batch-lookup.ts";
 import { SourceUnavailableError, VinNotDecodedError } from "../vehicle/errors.ts";
 import { SingleFlight } from "../vehicle/single-flight.ts";
@@ -77,6 +78,7 @@ export class VpicDecoder {
       view: "full",
       timeoutMs,
       signal,
+      onPart: partListenerOf(),
     });
     for await (const answer of batch) {
       const index = complete[answer.index]?.index ?? 0;

@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
 import type { ContextValues } from "@connectrpc/connect";
 import { Code, ConnectError, createContextKey, createContextValues } from "@connectrpc/connect";
 import type { Caller } from "../access/access-guard.ts";
+import type { RequestContext, TracedRequest } from "../telemetry/request-context.ts";
 import type { LookupPart, LookupResult } from "../vehicle/vehicle-lookup.ts";
 import type { Vin } from "../vehicle/vin.ts";
 import type { ServedMethod } from "./methods.ts";
@@ -38,6 +40,12 @@ export interface CallInit {
   readonly address: string;
   /** The header, as sent. */
   readonly authorization: string | undefined;
+  /** The headers, for tracing. Default: none. */
+  readonly headers?: IncomingHttpHeaders;
+  /** The request, such as `GET /export.parquet`. Default: the method's name. */
+  readonly procedure?: string;
+  /** The status of a plain request's answer; undefined before there is one. */
+  readonly httpStatus?: () => number | undefined;
   /** The client's time limit, in ms; undefined when it sets none. */
   readonly timeoutMs: number | undefined;
   /** Called once, when the call has ended. */
@@ -52,6 +60,9 @@ export interface LookupNotes {
   /** How long the caller waited for each part, in ms. */
   readonly waitedMs: Readonly<Partial<Record<LookupPart, number>>>;
 }
+
+const NO_HEADERS: IncomingHttpHeaders = {};
+const NO_STATUS = (): undefined => undefined;
 
 type EndListener = (code: Code | undefined) => void;
 
@@ -68,6 +79,10 @@ export class Call {
   readonly id: string;
   readonly address: string;
   readonly authorization: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+  /** The method or the plain request, for log and traces. */
+  readonly procedure: string;
+  readonly httpStatus: () => number | undefined;
   /** When its headers arrived, in ms on the monotonic clock. */
   readonly startedAt: number = performance.now();
   /** When its turn came, on the same clock; undefined before that. */
@@ -78,6 +93,10 @@ export class Call {
   caller: Caller | undefined;
   /** Facts about its Lookup, if it is one. */
   lookup: LookupNotes | undefined;
+  /** Undefined when it is not traced. */
+  traced: TracedRequest | undefined;
+  /** How many messages of a stream the handler has given. */
+  givenMessages = 0;
   /** Whether the request was read and passed to the interceptors and the handler. */
   hasReachedHandler = false;
   /** Whether the request message was compressed. */
@@ -89,13 +108,17 @@ export class Call {
   #hasEnded = false;
   #code: Code | undefined;
 
-  constructor({ method, protocol, requestId, address, authorization, timeoutMs, onEnd }: CallInit) {
+  constructor(init: CallInit) {
+    const { method, protocol, requestId, address, authorization, timeoutMs, onEnd } = init;
     const { defaultTimeoutMs, maxTimeoutMs } = method.rule;
     this.method = method;
     this.protocol = protocol;
     this.id = requestId;
     this.address = address;
     this.authorization = authorization;
+    this.headers = init.headers ?? NO_HEADERS;
+    this.procedure = init.procedure ?? method.name;
+    this.httpStatus = init.httpStatus ?? NO_STATUS;
     this.deadlineAt = this.startedAt + Math.min(timeoutMs ?? defaultTimeoutMs, maxTimeoutMs);
     this.#onEnd = onEnd;
   }
@@ -124,6 +147,11 @@ export class Call {
   /** The final code; undefined for success and before the end. */
   get code(): Code | undefined {
     return this.#code;
+  }
+
+  /** For {@link onBehalfOf}. */
+  get context(): RequestContext {
+    return this.traced ?? this.id;
   }
 
   /** The time left, in ms; negative when the deadline has passed. */

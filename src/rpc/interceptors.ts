@@ -59,7 +59,7 @@ export function createGate({ guard, logger }: InterceptorsOptions): Gate {
 
 /** Converts an error to the one that the caller receives. */
 export function describeTo(call: Call, error: unknown, logger: Logger): ConnectError {
-  return toConnectError(error, { requestId: call.id, procedure: call.method.name, logger });
+  return toConnectError(error, { requestId: call.id, procedure: call.procedure, logger });
 }
 
 /** Maps errors by the error table. Lines logged during the call have its request id. */
@@ -73,7 +73,7 @@ function createCallInterceptor(logger: Logger): CallInterceptor {
     const observe = (response: AnyResponse): AnyResponse =>
       response.stream ? { ...response, message: answersOf(call, response.message, fail) } : response;
     try {
-      const response = onBehalfOf(call.id, () => next(request));
+      const response = onBehalfOf(call.context, () => next(request));
       return response instanceof Promise ? response.then(observe).catch(fail) : observe(response);
     } catch (error) {
       return fail(error);
@@ -89,12 +89,16 @@ function answersOf<T>(call: Call, messages: AsyncIterable<T>, fail: (error: unkn
   return {
     [Symbol.asyncIterator]() {
       const source = messages[Symbol.asyncIterator]();
+      const count = (result: IteratorResult<T>): IteratorResult<T> => {
+        call.givenMessages += result.done === true ? 0 : 1;
+        return result;
+      };
       const leave = (): void => {
         // Not awaited: it would never resolve for a generator that hangs.
-        onBehalfOf(call.id, () => source.return?.())?.catch(() => {});
+        onBehalfOf(call.context, () => source.return?.())?.catch(() => {});
       };
       return {
-        next: () => onBehalfOf(call.id, () => source.next()).catch(fail),
+        next: () => onBehalfOf(call.context, () => source.next()).then(count, fail),
         async return() {
           leave();
           return { done: true, value: undefined };

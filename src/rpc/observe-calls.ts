@@ -58,10 +58,11 @@ export function observeCalls(
       const { code } = call;
       const durationMs = call.elapsedMs();
       if (call.protocol !== "http") {
-        metrics.callEnded(labelsOf(call), code === undefined ? "OK" : Code[code], durationMs / 1_000);
+        const sentMessages = isUnary(call) ? Number(code === undefined) : call.givenMessages;
+        metrics.callEnded(labelsOf(call), code === undefined ? "OK" : Code[code], durationMs / 1_000, sentMessages);
       }
       const isFault = OWN_FAULTS.has(code) && call.method.rule.isBackground !== true;
-      const isSlow = durationMs >= slowMs && call.method.spec.kind === "unary";
+      const isSlow = durationMs >= slowMs && isUnary(call);
       if (isFault || isSlow) {
         logger.info(isFault ? "call failed" : "call was slow", fieldsOf(call, durationMs));
       } else if (logger.isDebug) {
@@ -71,11 +72,15 @@ export function observeCalls(
   };
 }
 
+function isUnary({ method }: Call): boolean {
+  return method.spec.kind === "unary";
+}
+
 /** Times are in ms: how long the call waited for each part. Parts that it did not use are absent. */
 function fieldsOf(call: Call, durationMs: number): LogFields {
   const { code, lookup } = call;
   return {
-    procedure: call.method.name,
+    procedure: call.procedure,
     protocol: call.protocol,
     requestId: call.id,
     caller: call.caller?.name ?? call.address,

@@ -2,10 +2,17 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { LookupResponse, VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { VehicleExports } from "../export/vehicle-exports.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { toFault, tracedRequest } from "../telemetry/request-context.ts";
 import { lookupBatch } from "../vehicle/batch-lookup.ts";
 import { VinNotDecodedError } from "../vehicle/errors.ts";
 import type { SourceName, VehicleQuery, View } from "../vehicle/vehicle.ts";
-import type { LookupPart, LookupRequest, LookupResult, VehicleLookup } from "../vehicle/vehicle-lookup.ts";
+import type {
+  LookupPart,
+  LookupRequest,
+  LookupResult,
+  PartListener,
+  VehicleLookup,
+} from "../vehicle/vehicle-lookup.ts";
 import type { Vin } from "../vehicle/vin.ts";
 import { parseVin } from "../vehicle/vin.ts";
 import type { Call, LookupNotes } from "./call.ts";
@@ -92,6 +99,7 @@ export function createVehicleHandlers({
         maxAgeMs,
         timeoutMs: callOf(context.values).timeoutMs(),
         signal: context.signal,
+        onPart: partListenerOf(),
       });
 
       const rowOptions = {
@@ -160,14 +168,26 @@ class CallLookup implements LookupRequest, LookupNotes {
     return this.#call.signal;
   }
 
-  onPart(part: LookupPart, startedAt: number): void {
+  onPart(part: LookupPart, startedAt: number, error?: unknown): void {
     this.waitedMs[part] = (this.waitedMs[part] ?? 0) + performance.now() - startedAt;
+    if (this.#call.traced !== undefined) {
+      partListenerOf(this.#call.traced)?.(part, startedAt, error);
+    }
   }
 
   noteResult(result: LookupResult): LookupResult {
     this.result = result;
     return result;
   }
+}
+
+/** Adds the parts of lookups to a call that is traced. Default: the one on whose behalf this code runs. */
+export function partListenerOf(traced = tracedRequest()): PartListener | undefined {
+  return (
+    traced &&
+    ((name, startedAt, error) =>
+      traced.addPart({ name, startedAt, fault: error === undefined ? undefined : toFault(error) }))
+  );
 }
 
 function outcomeOf({ cached, stale }: LookupResult): LookupOutcome {

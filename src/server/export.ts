@@ -54,11 +54,11 @@ async function sendKept(
 
 async function send(exchange: Exchange, call: Call, file: ExportFile): Promise<void> {
   const { status, headers, body, code } = answerRequest(exchange, file);
-  if (code !== undefined) {
-    call.end(code);
-  }
   if (body === undefined) {
     exchange.writeHead(status, headers);
+    if (code !== undefined) {
+      call.end(code);
+    }
     exchange.response.end();
     exchange.discardRest();
   } else {

@@ -54,13 +54,16 @@ async function answerAsCall(exchange: Exchange, method: ServedMethod, options: C
     requestId: exchange.requestId,
     address: exchange.peer.address,
     authorization: exchange.headers.authorization,
+    headers: exchange.headers,
+    procedure: options.procedure,
+    httpStatus: () => exchange.status,
     timeoutMs: undefined,
     onEnd: host.onCallEnd,
   });
   host.onCallStart(call);
   exchange.onClose(() => endCall(exchange, call));
   try {
-    await onBehalfOf(call.id, () => answer(exchange, call, admit(call, host)));
+    await onBehalfOf(call.context, () => answer(exchange, call, admit(call, host)));
   } catch (error) {
     failCall(exchange, call, error, options);
   }

@@ -73,6 +73,7 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
       requestId,
       address: peer.address,
       authorization: headers.authorization,
+      headers,
       timeoutMs,
       onEnd: host.onCallEnd,
     });

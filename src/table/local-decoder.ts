@@ -4,6 +4,7 @@ import type { ErrorContext } from "../rpc/describe-error.ts";
 import { describeError } from "../rpc/describe-error.ts";
 import { parseQuery } from "../rpc/request-fields.ts";
 import type { LookupCounter } from "../rpc/vehicle-handlers.ts";
+import { partListenerOf } from "../rpc/vehicle-handlers.ts";
 import { toLookupResponse } from "../rpc/vehicle-messages.ts";
 import { lookupBatch } from "../vehicle/batch-lookup.ts";
 import type { VehicleLookup } from "../vehicle/vehicle-lookup.ts";
@@ -20,6 +21,7 @@ export function createLocalDecoder(lookup: VehicleLookup, errors: ErrorContext, 
         queryAt: (index) => parseQuery(queries[index] ?? { vin: "" }, now),
         view,
         signal,
+        onPart: partListenerOf(),
       });
       for await (const answer of batch) {
         if ("result" in answer) {

@@ -12,20 +12,35 @@ export interface CallLabels {
   readonly protocol: string;
 }
 
-const CALL_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
-
-/** Calls of one kind. */
-interface CallCount {
-  readonly labels: Readonly<Record<string, string>>;
-  /**
-   * Since the last scrape, like the counts by code: incrementing a Counter for each call would cost several times as
-   * much.
-   */
-  started: number;
-  readonly handled: Map<string, number>;
+/** How calls of one kind lasted that ended with one code. */
+export interface CallDurations {
+  readonly labels: CallLabels;
+  /** As in Go, such as `OK` or `InvalidArgument`. */
+  readonly code: string;
   /** The number of calls in each bucket of {@link CALL_SECONDS}, not cumulative; the last entry counts longer calls. */
+  readonly buckets: readonly number[];
+  /** The sum of their durations. */
+  readonly seconds: number;
+}
+
+/** The upper bounds of the buckets, in seconds. */
+export const CALL_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/**
+ * Calls of one kind. Numbers of calls and messages are those since the last scrape: incrementing a Counter for each
+ * call would cost several times as much.
+ */
+interface CallCount {
+  readonly named: Readonly<Record<string, string>>;
+  started: number;
+  sentMessages: number;
+  readonly ended: Map<string, EndedCount>;
+}
+
+interface EndedCount extends CallDurations {
   readonly buckets: number[];
   seconds: number;
+  calls: number;
 }
 
 /** Counts calls under the names of go-grpc-middleware, because existing dashboards use them. */
@@ -40,7 +55,7 @@ export class CallMetrics {
         registers: [],
         collect() {
           for (const count of counts.values()) {
-            this.inc(count.labels, count.started);
+            this.inc(count.named, count.started);
             count.started = 0;
           }
         },
@@ -51,11 +66,23 @@ export class CallMetrics {
         ...describe("grpc_server_handled_total"),
         registers: [],
         collect() {
-          for (const { labels, handled } of counts.values()) {
-            for (const [code, count] of handled) {
-              this.inc({ ...labels, grpc_code: code }, count);
-              handled.set(code, 0);
+          for (const { named, ended } of counts.values()) {
+            for (const [code, count] of ended) {
+              this.inc({ ...named, grpc_code: code }, count.calls);
+              count.calls = 0;
             }
+          }
+        },
+      }),
+    );
+    registry.registerMetric(
+      new Counter({
+        ...describe("grpc_server_msg_sent_total"),
+        registers: [],
+        collect() {
+          for (const count of counts.values()) {
+            this.inc(count.named, count.sentMessages);
+            count.sentMessages = 0;
           }
         },
       }),
@@ -66,13 +93,28 @@ export class CallMetrics {
     this.#count(labels).started++;
   }
 
-  ended(labels: CallLabels, code: string, seconds: number): void {
+  ended(labels: CallLabels, code: string, seconds: number, sentMessages: number): void {
     const count = this.#count(labels);
-    count.handled.set(code, (count.handled.get(code) ?? 0) + 1);
-    count.seconds += seconds;
+    count.sentMessages += sentMessages;
+    let ended = count.ended.get(code);
+    if (ended === undefined) {
+      const buckets = Array.from({ length: CALL_SECONDS.length + 1 }, () => 0);
+      ended = { labels, code, buckets, seconds: 0, calls: 0 };
+      count.ended.set(code, ended);
+    }
+    ended.calls++;
+    ended.seconds += seconds;
     const fitting = CALL_SECONDS.findIndex((bound) => seconds <= bound);
     const bucket = fitting === -1 ? CALL_SECONDS.length : fitting;
-    count.buckets[bucket] = (count.buckets[bucket] ?? 0) + 1;
+    ended.buckets[bucket] = (ended.buckets[bucket] ?? 0) + 1;
+  }
+
+  /** Since the start. */
+  durations(): readonly CallDurations[] {
+    return this.#counts
+      .values()
+      .flatMap(({ ended }) => ended.values())
+      .toArray();
   }
 
   /**
@@ -81,18 +123,19 @@ export class CallMetrics {
   seconds(): object {
     const { name, help, aggregator } = describe("grpc_server_handling_seconds");
     const values: MetricValueWithName<string>[] = [];
-    for (const { labels, buckets, seconds } of this.#counts.values()) {
+    for (const { named: labels, ended } of this.#counts.values()) {
+      const byCode = [...ended.values()];
       let total = 0;
-      for (const [index, count] of buckets.entries()) {
-        total += count;
+      for (let bucket = 0; bucket <= CALL_SECONDS.length; bucket++) {
+        total += byCode.reduce((sum, { buckets }) => sum + (buckets[bucket] ?? 0), 0);
         values.push({
           metricName: `${name}_bucket`,
-          labels: { le: CALL_SECONDS[index] ?? "+Inf", ...labels },
+          labels: { le: CALL_SECONDS[bucket] ?? "+Inf", ...labels },
           value: total,
         });
       }
       values.push(
-        { metricName: `${name}_sum`, labels, value: seconds },
+        { metricName: `${name}_sum`, labels, value: byCode.reduce((sum, { seconds }) => sum + seconds, 0) },
         { metricName: `${name}_count`, labels, value: total },
       );
     }
@@ -108,8 +151,7 @@ export class CallMetrics {
         grpc_method: labels.method,
         rpc_protocol: labels.protocol,
       };
-      const buckets = Array.from({ length: CALL_SECONDS.length + 1 }, () => 0);
-      found = { labels: named, started: 0, handled: new Map(), buckets, seconds: 0 };
+      found = { named, started: 0, sentMessages: 0, ended: new Map() };
       this.#counts.set(labels, found);
     }
     return found;

@@ -46,6 +46,11 @@ const CALL = {
 export const METRICS = {
   grpc_server_started_total: { type: "counter", help: "calls started", labels: CALL },
   grpc_server_handled_total: { type: "counter", help: "calls ended, by code", labels: { ...CALL, grpc_code: CODES } },
+  grpc_server_msg_sent_total: {
+    type: "counter",
+    help: "messages sent by calls that have ended",
+    labels: CALL,
+  },
   grpc_server_handling_seconds: {
     type: "histogram",
     help: "duration of calls, from the request's headers to the end of the call",

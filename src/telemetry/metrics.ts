@@ -1,5 +1,5 @@
 import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { CallLabels } from "./call-metrics.ts";
+import type { CallDurations, CallLabels } from "./call-metrics.ts";
 import { CallMetrics } from "./call-metrics.ts";
 import type { MetricName } from "./metric-list.ts";
 import { describe, METRICS } from "./metric-list.ts";
@@ -63,8 +63,13 @@ export interface Metrics {
   render(): Promise<string>;
   read(): Promise<MetricsReading>;
   callStarted(labels: CallLabels): void;
-  /** @param code as in Go, such as `OK` or `InvalidArgument` */
-  callEnded(labels: CallLabels, code: string, seconds: number): void;
+  /**
+   * @param code as in Go, such as `OK` or `InvalidArgument`
+   * @param sentMessages how many messages the caller got
+   */
+  callEnded(labels: CallLabels, code: string, seconds: number, sentMessages: number): void;
+  /** How long calls took since the start, by their code. */
+  callDurations(): readonly CallDurations[];
   /**
    * @param result `fresh`, `stale`, `decoded`, `not_decoded` or `failed`
    * @param source the source that decoded it, or `none`
@@ -176,7 +181,8 @@ export function createMetrics(readers: MetricReaders): Metrics {
     render: async () => `${await registry.metrics()}\n${await renderSum([[calls.seconds()]])}`,
     read: async () => [...(await registry.getMetricsAsJSON()), calls.seconds()],
     callStarted: (labels) => calls.started(labels),
-    callEnded: (labels, code, seconds) => calls.ended(labels, code, seconds),
+    callEnded: (labels, code, seconds, sentMessages) => calls.ended(labels, code, seconds, sentMessages),
+    callDurations: () => calls.durations(),
     lookedUp(result, source) {
       const bySource = lookups.get(result) ?? new Map<string, number>();
       lookups.set(result, bySource);

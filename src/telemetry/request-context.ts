@@ -1,16 +1,59 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { toLoggedError } from "./logged-error.ts";
 
-const requestIds = new AsyncLocalStorage<string>();
+/** A finished part of the work for a request. */
+export interface RequestPart {
+  readonly name: string;
+  /** In ms on the monotonic clock. */
+  readonly startedAt: number;
+  /** On the same clock. Default: now. */
+  readonly endedAt?: number | undefined;
+  /** Whether it was a request to another service. */
+  readonly isClient?: boolean;
+  /** As the semantic conventions of OpenTelemetry name them. */
+  readonly attributes?: Readonly<Record<string, string | number | boolean>>;
+  /** A word for why it failed, and a sentence that is safe to show; undefined when it did not fail. */
+  readonly fault?: { readonly type: string; readonly message: string } | undefined;
+}
+
+/** A request that is traced. */
+export interface TracedRequest {
+  readonly requestId: string;
+  addPart(part: RequestPart): void;
+}
+
+/** The id of a request, or the request itself when it is traced. */
+export type RequestContext = string | TracedRequest;
+
+const requests = new AsyncLocalStorage<RequestContext>();
 
 /**
  * Runs work on behalf of a request. Every line that the work logs has the request's id, including those of later
  * asynchronous steps. Shared work belongs to the request that started it.
  */
-export function onBehalfOf<Result>(requestId: string, work: () => Result): Result {
-  return requestIds.run(requestId, work);
+export function onBehalfOf<Result>(request: RequestContext, work: () => Result): Result {
+  return requests.run(request, work);
 }
 
 /** The id of the request on whose behalf this code runs, if any. */
 export function currentRequestId(): string | undefined {
-  return requestIds.getStore();
+  const request = requests.getStore();
+  return typeof request === "string" ? request : request?.requestId;
+}
+
+/** The request on whose behalf this code runs, if it is traced. */
+export function tracedRequest(): TracedRequest | undefined {
+  const request = requests.getStore();
+  return typeof request === "string" ? undefined : request;
+}
+
+/** Why a part failed: as in the log, without what database drivers put into errors. */
+export function toFault(error: unknown): RequestPart["fault"] {
+  const logged = toLoggedError(error);
+  if (typeof logged === "string") {
+    return { type: "_OTHER", message: logged };
+  }
+  const { type, message, cause } = logged;
+  const reason = typeof cause === "object" ? `: ${cause.message}` : "";
+  return { type, message: message + reason };
 }

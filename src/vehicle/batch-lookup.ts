@@ -1,5 +1,5 @@
 import type { CachedVehicle, VehicleQuery, View } from "./vehicle.ts";
-import type { LookupRequest, LookupResult, VehicleLookup } from "./vehicle-lookup.ts";
+import type { LookupRequest, LookupResult, PartListener, VehicleLookup } from "./vehicle-lookup.ts";
 
 /** The queries of one batch, and the options for all of them. */
 export interface BatchRequest {
@@ -11,6 +11,8 @@ export interface BatchRequest {
   readonly maxAgeMs?: number | undefined;
   readonly timeoutMs?: number | undefined;
   readonly signal: AbortSignal;
+  /** See {@link LookupRequest}. */
+  readonly onPart?: PartListener | undefined;
 }
 
 /** A result, or the error that a Lookup would have thrown. */
@@ -59,8 +61,8 @@ async function* answerEach(lookup: VehicleLookup, request: BatchRequest): AsyncG
     const indexes = indexesByKey.get(keyOf(query));
     if (indexes === undefined) {
       indexesByKey.set(keyOf(query), [index]);
-      const { view, maxAgeMs, timeoutMs } = request;
-      requests.push({ query, view, maxAgeMs, timeoutMs, signal, keep: false });
+      const { view, maxAgeMs, timeoutMs, onPart } = request;
+      requests.push({ query, view, maxAgeMs, timeoutMs, signal, keep: false, onPart });
     } else {
       indexes.push(index);
     }

@@ -10,6 +10,12 @@ import type { Vin } from "./vin.ts";
 /** A part that a caller waits for. */
 export type LookupPart = "cache" | SourceName;
 
+/**
+ * @param startedAt when the part began, in ms on the monotonic clock.
+ * @param error why it had no answer; undefined when it had one, or the caller's patience ended.
+ */
+export type PartListener = (part: LookupPart, startedAt: number, error?: unknown) => void;
+
 /** A query and the caller's conditions. */
 export interface LookupRequest {
   readonly query: VehicleQuery;
@@ -22,13 +28,8 @@ export interface LookupRequest {
   readonly signal: AbortSignal;
   /** Whether the decode continues when the caller has gone. Default: true. */
   readonly keep?: boolean | undefined;
-  /**
-   * Called when the caller has waited for a part. Default: nothing.
-   *
-   * @param startedAt when it began, in ms on the monotonic clock.
-   * @param error why the part had no answer; undefined when it had one, or the caller's patience ended.
-   */
-  onPart?(part: LookupPart, startedAt: number, error?: unknown): void;
+  /** Called when the caller has waited for a part. Default: nothing. */
+  onPart?: PartListener | undefined;
 }
 
 /** A vehicle and where it came from. */
@@ -108,7 +109,9 @@ export class VehicleLookup {
   /** The cache's entries for the requests, in their order. All requests have the same view. */
   async readCache(requests: readonly LookupRequest[]): Promise<(CachedVehicle | undefined)[]> {
     const queries = requests.map((request) => request.query);
+    const startedAt = performance.now();
     const entries = await this.#options.store.findMany(queries, requests[0]?.view ?? "basic");
+    requests[0]?.onPart?.("cache", startedAt);
     return queries.map((query, index) => ofSameVin(query, entries[index]));
   }
 

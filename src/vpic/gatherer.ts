@@ -1,3 +1,5 @@
+import type { TracedRequest } from "../telemetry/request-context.ts";
+import { tracedRequest } from "../telemetry/request-context.ts";
 import { SourceUnavailableError } from "../vehicle/errors.ts";
 import type { Decode, VehicleQuery } from "../vehicle/vehicle.ts";
 import type { Vin } from "../vehicle/vin.ts";
@@ -13,6 +15,8 @@ const GATHERING_MS = 50;
 export class Question {
   readonly query: VehicleQuery;
   readonly answer: Promise<Decode>;
+  /** The request that it is for, if that is traced. */
+  readonly tracedRequest: TracedRequest | undefined = tracedRequest();
   readonly #signal: AbortSignal;
   readonly #settle: PromiseWithResolvers<Decode> = Promise.withResolvers<Decode>();
   readonly #whenLeft = new Set<(reason: unknown) => void>();

@@ -1,4 +1,5 @@
 import type { Logger } from "../telemetry/logger.ts";
+import type { TracedRequest } from "../telemetry/request-context.ts";
 import type { Call } from "./call.ts";
 import type { CircuitBreaker, Probes } from "./circuit-breaker.ts";
 import { withCircuitBreaker, withRefusal } from "./circuit-breaker.ts";
@@ -20,11 +21,17 @@ const RETRY = { maxAttempts: 4, minDelayMs: 100, maxDelayMs: 1_500 };
 export interface VpicAttempt {
   /** The number of VINs in it. */
   readonly vins: number;
+  /** On the monotonic clock. */
+  readonly startedAt: number;
   readonly durationMs: number;
   /** `cancelled`: no caller was waiting for it any more. */
   readonly outcome: "answered" | "cancelled" | VpicErrorKind;
   /** The HTTP status, when it was the reason of a failure. */
   readonly status: number | undefined;
+  /** Why it failed; undefined when it was answered. */
+  readonly error: Error | undefined;
+  /** The traced requests that it was for. */
+  readonly tracedRequests: ReadonlySet<TracedRequest>;
 }
 
 export interface Policies {
@@ -71,16 +78,20 @@ export function withPolicies(
 /** Reports every attempt, and logs those that failed. */
 function withReport(onAttempt: (attempt: VpicAttempt) => void, logger: Logger, call: Call<Batch>): Call<Batch> {
   return async (batch, stop) => {
-    const vins = batch.openVins.length;
+    const questions = batch.openQuestions;
+    const vins = questions.length;
+    const tracedRequests = new Set(questions.flatMap(({ tracedRequest }) => tracedRequest ?? []));
     const startedAt = performance.now();
-    const report = (outcome: VpicAttempt["outcome"], status?: number): void =>
-      onAttempt({ vins, durationMs: performance.now() - startedAt, outcome, status });
+    const report = (outcome: VpicAttempt["outcome"], error?: VpicError): void => {
+      const durationMs = performance.now() - startedAt;
+      onAttempt({ vins, startedAt, durationMs, outcome, status: error?.status, error, tracedRequests });
+    };
     try {
       await call(batch, stop);
       report("answered");
     } catch (error) {
       if (error instanceof VpicError) {
-        report(error.kind, error.status);
+        report(error.kind, error);
         logger.debug("a request to vPIC failed", { vins, kind: error.kind, status: error.status, err: error });
       } else {
         report("cancelled");

@@ -25,7 +25,7 @@ import { isMissed, toTable } from "./calls/report.ts";
 import type { Scale } from "./calls/scale.ts";
 import { FULL, SMOKE } from "./calls/scale.ts";
 import { measureSize } from "./calls/size.ts";
-import { measureConnect, measureGrpc, measureGrpcWeb } from "./calls/speed.ts";
+import { measureConnect, measureGrpc, measureGrpcWeb, measureTracing } from "./calls/speed.ts";
 import { measureWaitingCallers } from "./calls/waiting-callers.ts";
 
 const { values } = parseArgs({
@@ -50,6 +50,7 @@ const MEASUREMENTS: Readonly<Record<string, (processes: Processes) => Promise<Se
   grpc: (processes) => measureGrpc(processes, scale),
   connect: (processes) => measureConnect(processes, scale),
   "grpc-web": (processes) => measureGrpcWeb(processes, scale, before),
+  tracing: (processes) => measureTracing(processes, scale),
   waiting: (processes) => measureWaitingCallers(processes, scale),
   bursts: (processes) => measureBursts(processes, scale),
   overload: (processes) => measureOverload(processes, scale),

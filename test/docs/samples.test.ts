@@ -96,11 +96,11 @@ describe("the documentation", () => {
     expect([...commands, "npx node"]).toEqual(expect.arrayContaining(inline));
   });
 
-  test("uses the default ports on loopback, and PostgreSQL's", () => {
+  test("uses the default ports on loopback, PostgreSQL's and that of collectors", () => {
     const { grpcPort, httpPort } = loadConfig({});
     const ports = [...everything.matchAll(/(?:127\.0\.0\.1|localhost):(\d+)/g)].map(([, port]) => Number(port));
 
-    expect(new Set(ports)).toEqual(new Set([grpcPort, httpPort, 5432]));
+    expect(new Set(ports)).toEqual(new Set([grpcPort, httpPort, 5432, 4318]));
   });
 });
 

@@ -88,7 +88,7 @@ test("the names are those of the service's own metrics", async () => {
   const before = readingOf(0, await metrics.render());
   const labels = { type: "unary", service: "vehicle.v1.VehicleService", method: "Lookup", protocol: "grpc" };
   metrics.callStarted(labels);
-  metrics.callEnded(labels, "OK", 0.004);
+  metrics.callEnded(labels, "OK", 0.004, 1);
   metrics.lookedUp("fresh", "vpic");
   metrics.askedVpic("answered", 0.2);
 

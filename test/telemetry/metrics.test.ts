@@ -112,7 +112,7 @@ function metricsOf(inFlight: number, ...seconds: readonly number[]) {
   });
   for (const duration of seconds) {
     metrics.callStarted(LOOKUP);
-    metrics.callEnded(LOOKUP, "OK", duration);
+    metrics.callEnded(LOOKUP, "OK", duration, 1);
     metrics.lookedUp("fresh", "vpic");
     metrics.askedVpic("answered", duration);
   }

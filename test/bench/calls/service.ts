@@ -31,6 +31,8 @@ export interface ServiceOptions {
   readonly workers?: number | undefined;
   /** Default: a SQLite file of its own. */
   readonly databaseUrl?: string | undefined;
+  /** Further variables. Default: none. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
 }
 
 /** The service as a process of its own with everything on, its snapshot loaded and one vehicle in an empty cache. */
@@ -59,7 +61,7 @@ export class Service implements AsyncDisposable {
   }
 
   static async start(options: ServiceOptions): Promise<Service> {
-    const { dataDir, isSecured = false, checkout, workers = 1, databaseUrl } = options;
+    const { dataDir, isSecured = false, checkout, workers = 1, databaseUrl, env: given } = options;
     await using starting = new AsyncDisposableStack();
     const { path } = starting.use(await temporaryDirectory());
     const tokens = await writeTokens(path);
@@ -75,6 +77,7 @@ export class Service implements AsyncDisposable {
       WORKERS: String(workers),
       ...tokens.env,
       ...certificate?.env,
+      ...given,
     };
     const startedAt = performance.now();
     const process = starting.use(await ServiceProcess.start(env, checkout));

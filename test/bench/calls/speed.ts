@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { portOf } from "../../support/port-of.ts";
 import type { Contender, Throughput } from "./compare.ts";
 import { compare } from "./compare.ts";
 import { hasH2load, runH2load } from "./h2load.ts";
@@ -11,6 +14,7 @@ import type { Yardstick } from "./yardstick.ts";
 const GRPC_SHAPE = { connections: 4, callsEach: 16 };
 const CONNECT_SHAPE = { connections: 16, callsEach: 1 };
 const BEFORE = "the version before";
+const WITHOUT_TRACING = "the same without it";
 
 /** Compares a cached Lookup over gRPC with a grpc-js server and a bare HTTP/2 server. */
 export async function measureGrpc(processes: Processes, scale: Scale): Promise<Section[]> {
@@ -60,6 +64,41 @@ export async function measureGrpcWeb(
   const older = await processes.startService({ isSecured: true, checkout: before });
   const contenders = [own, contenderOf(BEFORE, older, older.target("gRPC-Web"), GRPC_SHAPE, generator)] as const;
   return [await compare(what, contenders, [{ yardstick: BEFORE, throughput: 2.5 }], scale)];
+}
+
+/** Compares a cached Lookup over gRPC with and without OpenTelemetry, which records 1 % of the calls. */
+export async function measureTracing(processes: Processes, scale: Scale): Promise<Section[]> {
+  const generator = await startGenerator(processes);
+  await using collector = await startCollector();
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+    OTEL_TRACES_SAMPLER: "parentbased_traceidratio",
+    OTEL_TRACES_SAMPLER_ARG: "0.01",
+  };
+  const [traced, plain] = [await processes.startService({ env }), await processes.startService()];
+  const contenders = [
+    contenderOf("with OpenTelemetry", traced, traced.target("gRPC"), GRPC_SHAPE, generator),
+    contenderOf(WITHOUT_TRACING, plain, plain.target("gRPC"), GRPC_SHAPE, generator),
+  ] as const;
+  const goals = [{ yardstick: WITHOUT_TRACING, throughput: 0.9, cpuToo: true }];
+  return [await compare("cached Lookup, gRPC, with OpenTelemetry and a sampler of 1 %", contenders, goals, scale)];
+}
+
+/** A collector on loopback that drops what it gets. */
+async function startCollector(): Promise<AsyncDisposable & { readonly url: string }> {
+  const server = createServer((request, response) => {
+    request.resume().on("end", () => response.setHeader("content-type", "application/json").end("{}"));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `http://127.0.0.1:${portOf(server)}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
 }
 
 /** Makes cached Lookups in a closed loop. */

@@ -1,0 +1,227 @@
+/**
+ * Traces the calls of a Connect server with OpenTelemetry. To use it elsewhere, copy this file: it needs only
+ * `@connectrpc/connect`, `@opentelemetry/api` and `@opentelemetry/semantic-conventions`.
+ *
+ * It follows the semantic conventions for RPC, version 1.45, and uses their stable names only.
+ *
+ * - Each call gets a span of kind SERVER, whose parent comes from the caller's `traceparent` and `tracestate`.
+ * - The span of a stream ends with its last message, or when its reader leaves.
+ * - The handler runs in the context of the span, so that spans which it starts are children.
+ * - An answer that is ready stays without a promise, and a call that is not sampled is passed on as it is.
+ */
+import type { StreamRequest, StreamResponse, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { codeToString } from "@connectrpc/connect/protocol-connect";
+import type { Attributes, Context, Span, TextMapPropagator, Tracer } from "@opentelemetry/api";
+import { context, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import {
+  ATTR_ERROR_TYPE,
+  ATTR_RPC_METHOD,
+  ATTR_RPC_STATUS_CODE,
+  ATTR_RPC_SYSTEM_NAME,
+  RPC_SYSTEM_NAME_VALUE_GRPC,
+} from "@opentelemetry/semantic-conventions";
+
+export interface OtelInterceptorOptions {
+  readonly tracer: Tracer;
+  /** Reads the caller's context, usually a `W3CTraceContextPropagator`. */
+  readonly propagator: TextMapPropagator;
+  /** Returns a header of the request. Default: from `request.header`. */
+  readonly headerOf?: (request: AnyRequest, name: string) => string | undefined;
+  /** When the request arrived, on the clock of `performance.now()`. Default: when the interceptor is called. */
+  readonly startedAt?: (request: AnyRequest) => number;
+  /** Called with each span that is recorded, before the handler. Default: nothing. */
+  readonly onSpan?: (request: AnyRequest, span: Span, spanContext: Context) => void;
+  /**
+   * Calls the listener at the end of the call, with its code, or undefined for success. Default: at the end of the
+   * handler's answer, because Connect does not tell interceptors when an answer has been sent.
+   */
+  readonly onEnd?: (request: AnyRequest, listener: (code: Code | undefined) => void) => void;
+}
+
+type AnyRequest = UnaryRequest | StreamRequest;
+type AnyResponse = UnaryResponse | StreamResponse;
+type Handle = (request: AnyRequest) => AnyResponse | Promise<AnyResponse>;
+
+/** Called with the outcome of the handler; a code of undefined is success. */
+type Done = (code: Code | undefined, message?: string) => void;
+
+/**
+ * Creates the interceptor. It belongs before all others, so that it sees the errors that callers get. For Connect's own
+ * handlers, whose functions return promises, wrap what it returns in an async function.
+ */
+export function createOtelInterceptor(options: OtelInterceptorOptions): (next: Handle) => Handle {
+  const { tracer, propagator, startedAt, onSpan, onEnd } = options;
+  const headerOf = options.headerOf ?? ((request, name) => request.header.get(name) ?? undefined);
+  const getter = { get: headerOf, keys: (request: AnyRequest) => [...request.header.keys()] };
+  return (next) => (request) => {
+    const parent = propagator.extract(ROOT_CONTEXT, request, getter);
+    const system = systemOf(headerOf(request, "content-type"));
+    const span = startCallSpan(tracer, parent, methodOf(request), system, startedAt?.(request));
+    if (!span.isRecording()) {
+      return next(request);
+    }
+    const spanContext = trace.setSpan(parent, span);
+    onSpan?.(request, span, spanContext);
+    let done: Done = (code, message) => endCallSpan(span, system, code, message);
+    if (onEnd === undefined) {
+      endWhenAborted(request, done);
+    } else {
+      let reason: string | undefined;
+      onEnd(request, (code) => endCallSpan(span, system, code, reason));
+      done = (_code, message) => {
+        reason = message;
+      };
+    }
+    return context.with(spanContext, () => observe(() => next(request), done, spanContext));
+  };
+}
+
+/** A client that leaves a stream does not always end its iterator. Calls with one answer end by themselves. */
+function endWhenAborted({ stream, signal }: AnyRequest, done: Done): void {
+  if (stream) {
+    const end = (): void => {
+      const { code, rawMessage } = ConnectError.from(signal.reason, Code.Canceled);
+      done(code, rawMessage);
+    };
+    signal.addEventListener("abort", end, { once: true });
+  }
+}
+
+/** Calls the handler, and reports its outcome. */
+function observe(
+  handle: () => AnyResponse | Promise<AnyResponse>,
+  done: Done,
+  spanContext: Context,
+): AnyResponse | Promise<AnyResponse> {
+  const fail = (error: unknown): never => {
+    const { code, rawMessage } = ConnectError.from(error);
+    done(code, rawMessage);
+    throw error;
+  };
+  const succeed = (response: AnyResponse): AnyResponse => {
+    if (response.stream) {
+      return { ...response, message: observeMessages(response.message, done, fail, spanContext) };
+    }
+    done(undefined);
+    return response;
+  };
+  try {
+    const response = handle();
+    return response instanceof Promise ? response.then(succeed, fail) : succeed(response);
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+/** The messages of a handler, each produced in the context of the span. */
+function observeMessages<T>(
+  messages: AsyncIterable<T>,
+  done: Done,
+  fail: (error: unknown) => never,
+  spanContext: Context,
+): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator]() {
+      const source = messages[Symbol.asyncIterator]();
+      const leave = async (value?: unknown): Promise<IteratorResult<T>> => {
+        done(Code.Canceled, "the reader left");
+        await context.with(spanContext, () => source.return?.());
+        return { done: true, value };
+      };
+      return {
+        async next() {
+          const result = await context.with(spanContext, () => source.next()).catch(fail);
+          if (result.done === true) {
+            done(undefined);
+          }
+          return result;
+        },
+        return: leave,
+        throw: async (error: unknown) => {
+          await leave();
+          throw error;
+        },
+      };
+    },
+  };
+}
+
+/** The codes that mean a fault of the server. The others are answers, such as NOT_FOUND. */
+const FAULTS: ReadonlySet<Code> = new Set([
+  Code.Unknown,
+  Code.DeadlineExceeded,
+  Code.Unimplemented,
+  Code.Internal,
+  Code.Unavailable,
+  Code.DataLoss,
+]);
+
+/** The `rpc.system.name` of Connect. The conventions list it, without a constant of the package. */
+const CONNECT = "connectrpc";
+
+/** The `rpc.system.name` of a request by its content type. gRPC-Web is gRPC. */
+export function systemOf(contentType: string | undefined): string {
+  return contentType?.startsWith("application/grpc") === true ? RPC_SYSTEM_NAME_VALUE_GRPC : CONNECT;
+}
+
+/** Such as `vehicle.v1.VehicleService/Lookup`. */
+function methodOf({ service, method }: AnyRequest): string {
+  return `${service.typeName}/${method.name}`;
+}
+
+/** The system's clock minus the monotonic one, in ms. */
+let epochOffsetMs = performance.timeOrigin;
+/** A greater difference means that the system's clock was set. */
+const MAX_CLOCK_DIFFERENCE_MS = 100;
+
+/**
+ * Converts a time of `performance.now()` to ms since the epoch. The SDK would convert it as well, but by a clock of whole
+ * milliseconds, and for each span anew, so that a part could begin before its call.
+ */
+export function toEpochMs(time: number): number {
+  const offset = Date.now() - performance.now();
+  if (Math.abs(offset - epochOffsetMs) > MAX_CLOCK_DIFFERENCE_MS) {
+    epochOffsetMs = offset;
+  }
+  return time + epochOffsetMs;
+}
+
+/** @param startedAt on the clock of `performance.now()`. Default: now. */
+export function startCallSpan(
+  tracer: Tracer,
+  parent: Context,
+  method: string,
+  system: string,
+  startedAt = performance.now(),
+): Span {
+  const attributes = { [ATTR_RPC_SYSTEM_NAME]: system, [ATTR_RPC_METHOD]: method };
+  return tracer.startSpan(method, { kind: SpanKind.SERVER, attributes, startTime: toEpochMs(startedAt) }, parent);
+}
+
+/** Ends a span with the outcome of its call. An ended span stays as it is. */
+export function endCallSpan(span: Span, system: string, code: Code | undefined, message: string | undefined): void {
+  if (span.isRecording()) {
+    span.setAttributes(outcomeAttributes(system, code));
+    if (code !== undefined && FAULTS.has(code)) {
+      span.setStatus({ code: SpanStatusCode.ERROR, ...(message !== undefined && { message }) });
+    }
+    span.end(toEpochMs(performance.now()));
+  }
+}
+
+/** The attributes that tell how a call ended, for spans and for the metric `rpc.server.call.duration`. */
+export function outcomeAttributes(system: string, code: Code | undefined): Attributes {
+  if (code === undefined) {
+    // Connect has no code for success.
+    return system === CONNECT ? {} : { [ATTR_RPC_STATUS_CODE]: "OK" };
+  }
+  const connectCode = codeToString(code);
+  const status = system === CONNECT ? connectCode : toGrpcCode(connectCode);
+  return { [ATTR_RPC_STATUS_CODE]: status, ...(FAULTS.has(code) && { [ATTR_ERROR_TYPE]: status }) };
+}
+
+/** Such as `DEADLINE_EXCEEDED`. */
+function toGrpcCode(connectCode: string): string {
+  return connectCode === "canceled" ? "CANCELLED" : connectCode.toUpperCase();
+}

@@ -1,0 +1,123 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { TextMapPropagator, Tracer } from "@opentelemetry/api";
+import { setGlobalErrorHandler, W3CTraceContextPropagator } from "@opentelemetry/core";
+import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-http";
+import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
+import type { Resource } from "@opentelemetry/resources";
+import {
+  defaultResource,
+  detectResources,
+  resourceAttributesEnvDetector,
+  resourceFromAttributes,
+  serviceInstanceIdDetector,
+  serviceNameEnvDetector,
+} from "@opentelemetry/resources";
+import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
+import type { Sampler } from "@opentelemetry/sdk-trace";
+import {
+  AlwaysOffSampler,
+  AlwaysOnSampler,
+  BatchSpanProcessor,
+  ParentBasedSampler,
+  TraceIdRatioBasedSampler,
+  TracerProvider,
+} from "@opentelemetry/sdk-trace";
+import { ATTR_SERVICE_NAME, ATTR_SERVICE_VERSION } from "@opentelemetry/semantic-conventions";
+import { toLoggedError } from "./logged-error.ts";
+import type { Logger } from "./logger.ts";
+import type { OpenTelemetrySettings } from "./open-telemetry-settings.ts";
+import type { OtlpMetricsOptions } from "./otlp-metrics.ts";
+import { OtlpMetrics } from "./otlp-metrics.ts";
+
+export interface OpenTelemetryOptions extends OtlpMetricsOptions {
+  readonly settings: OpenTelemetrySettings;
+  /** The version of the service. */
+  readonly version: string;
+  readonly logger: Pick<Logger, "warn">;
+}
+
+/** How long the service waits at its end until the last spans and metrics are sent. */
+const LAST_EXPORT_MS = 3_000;
+/** How often a failing export is logged. */
+const WARN_EVERY_MS = 60_000;
+
+/**
+ * Sends traces and metrics over OTLP, as JSON over HTTP. This module is loaded only when OpenTelemetry is on. It sets no
+ * global tracer, so libraries add no spans of their own, and no request to vPIC has a trace in its headers.
+ *
+ * The exporters read the other variables `OTEL_EXPORTER_OTLP_*` by themselves, such as those for headers and TLS.
+ */
+export class OpenTelemetry implements AsyncDisposable {
+  readonly tracer: Tracer;
+  readonly propagator: TextMapPropagator = new W3CTraceContextPropagator();
+  readonly #traces: TracerProvider;
+  readonly #metrics: MeterProvider;
+
+  constructor({ settings, version, logger, ...metrics }: OpenTelemetryOptions) {
+    const { endpoint, exportsTraces, exportsMetrics, metricIntervalMs } = settings;
+    const resource = createResource(version);
+    logFaults(logger);
+    this.#traces = new TracerProvider({
+      resource,
+      sampler: exportsTraces ? createSampler(settings) : new AlwaysOffSampler(),
+      spanProcessors: exportsTraces
+        ? [new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url: `${endpoint}/v1/traces` }) })]
+        : [],
+    });
+    this.tracer = this.#traces.getTracer("vehicle-service", version);
+    this.#metrics = new MeterProvider({
+      resource,
+      readers: exportsMetrics
+        ? [
+            new PeriodicExportingMetricReader({
+              exporter: new OTLPMetricExporter({ url: `${endpoint}/v1/metrics` }),
+              exportIntervalMillis: metricIntervalMs,
+              metricProducers: [new OtlpMetrics(metrics)],
+            }),
+          ]
+        : [],
+    });
+  }
+
+  /** Sends what has been recorded, if that is possible within a short time. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const sent = Promise.allSettled([this.#traces.shutdown(), this.#metrics.shutdown()]);
+    await Promise.race([sent, pause(LAST_EXPORT_MS, undefined, { ref: false })]);
+  }
+}
+
+/** What the exported data is about. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES add to it. */
+function createResource(version: string): Resource {
+  const own = { [ATTR_SERVICE_NAME]: "vehicle-service", [ATTR_SERVICE_VERSION]: version };
+  const detectors = [serviceInstanceIdDetector, resourceAttributesEnvDetector, serviceNameEnvDetector];
+  return defaultResource().merge(resourceFromAttributes(own)).merge(detectResources({ detectors }));
+}
+
+function createSampler({ sampler, samplerRatio }: OpenTelemetrySettings): Sampler {
+  const [isOn, isOff, byRatio] = [
+    new AlwaysOnSampler(),
+    new AlwaysOffSampler(),
+    new TraceIdRatioBasedSampler(samplerRatio),
+  ];
+  const samplers: Readonly<Record<OpenTelemetrySettings["sampler"], Sampler>> = {
+    always_on: isOn,
+    always_off: isOff,
+    traceidratio: byRatio,
+    parentbased_always_on: new ParentBasedSampler({ root: isOn }),
+    parentbased_always_off: new ParentBasedSampler({ root: isOff }),
+    parentbased_traceidratio: new ParentBasedSampler({ root: byRatio }),
+  };
+  return samplers[sampler];
+}
+
+/** Logs when traces or metrics cannot be sent. */
+function logFaults(logger: Pick<Logger, "warn">): void {
+  let warnedAt = -Infinity;
+  setGlobalErrorHandler((error) => {
+    const now = performance.now();
+    if (now - warnedAt >= WARN_EVERY_MS) {
+      warnedAt = now;
+      logger.warn("cannot send traces or metrics to OTEL_EXPORTER_OTLP_ENDPOINT", { err: toLoggedError(error) });
+    }
+  });
+}
