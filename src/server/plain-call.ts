@@ -60,6 +60,8 @@ async function answerAsCall(exchange: Exchange, method: ServedMethod, options: C
     timeoutMs: undefined,
     onEnd: host.onCallEnd,
   });
+  // The request has already had its turn.
+  call.begunAt = call.startedAt;
   host.onCallStart(call);
   exchange.onClose(() => endCall(exchange, call));
   try {
