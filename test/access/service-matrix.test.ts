@@ -39,6 +39,7 @@ const PLAIN_RULES: Readonly<Record<string, Rule>> = {
   "/export.parquet": "export",
   "/healthz": "nothing",
   "/metrics": "nothing",
+  "/openapi.json": "nothing",
   "/readyz": "nothing",
 };
 
