@@ -43,6 +43,7 @@ func main() {
 	if address == "" {
 		address = "127.0.0.1:50051"
 	}
+	// Newer versions of grpc-go have NewClient and insecure.NewCredentials for this, and keep these, too.
 	connection, err := grpc.Dial(address, grpc.WithInsecure(), grpc.WithDefaultServiceConfig(serviceConfig))
 	check(err)
 	defer connection.Close()
