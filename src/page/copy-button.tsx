@@ -16,7 +16,14 @@ export function CopyButton({ label, text }: { label: string; text: () => string 
     setTimeout(() => setOutcome(undefined), SHOWN_MS);
   };
   return (
-    <button type="button" class="small" onClick={() => void copy()} data-copied={outcome === "Copied"}>
+    <button
+      type="button"
+      class="small"
+      // The label is hidden while the outcome is shown.
+      aria-label={outcome === undefined ? undefined : `${outcome}: ${label}`}
+      data-copied={outcome === "Copied"}
+      onClick={() => void copy()}
+    >
       <span class="sizer">
         <span class={outcome === undefined ? "" : "away"}>{label}</span>
         <span aria-hidden="true" class={outcome === undefined ? "away" : ""}>

@@ -62,6 +62,13 @@ export async function enterVin(page: Page, vin: string): Promise<void> {
   await page.press("[name=vin]", "Enter");
 }
 
+/** Enters a token in the form that asks for one. */
+export async function giveToken(page: Page, token: string): Promise<void> {
+  await page.waitForSelector("[name=token]:focus");
+  await page.fill("[name=token]", token);
+  await page.press("[name=token]", "Enter");
+}
+
 /** Pastes a text into the focused element. */
 export async function paste(page: Page, text: string): Promise<void> {
   await page.evaluate(`navigator.clipboard.writeText(${JSON.stringify(text)})`);

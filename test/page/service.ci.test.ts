@@ -94,6 +94,19 @@ describe.each(["Connect", "gRPC-Web"] as const)("over %s", (protocol) => {
   });
 });
 
+test("an export that was stopped is not an error", async () => {
+  await using open = await openPage(browser, app.httpAddress, { fragment: "#service" });
+  const { page } = open;
+  // Never answered.
+  await page.route("**/Export", () => {});
+
+  await page.click("button:text-is('Export')");
+  await page.click("button:text-is('Stop')");
+  await page.waitForSelector("text=Stopped.");
+
+  expect(await page.locator("[role=alert]").count()).toBe(0);
+});
+
 test("the figures are those of the service, and change while the page is open", async () => {
   await using fresh = await startTestApp();
   await using open = await openPage(browser, fresh.httpAddress, { fragment: "#service" });

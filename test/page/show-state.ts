@@ -1,8 +1,21 @@
-import type { Browser } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import type { Served } from "../support/serve.ts";
 import type { OpenPage } from "./open-page.ts";
 import { openPage } from "./open-page.ts";
-import type { State } from "./states.ts";
+
+/** One state that the page can be in, with the way to it. */
+export interface State {
+  readonly name: string;
+  /** The text after the `#`. */
+  readonly fragment: string;
+  /** Whether the service has tokens. Default: it has none. */
+  readonly hasTokens?: boolean;
+  /** Whether the page's clock stands still unless the state moves it. */
+  readonly hasOwnClock?: boolean;
+  /** Whether it takes a minute and has nothing in it that another state has not. */
+  readonly isLong?: boolean;
+  readonly show?: (page: Page) => Promise<unknown>;
+}
 
 /** The services that the states need. */
 export interface ScriptedServices {

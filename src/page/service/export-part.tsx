@@ -13,8 +13,7 @@ const DRAWN_BYTES = 500_000;
 type State =
   | { readonly kind: "idle" }
   | { readonly kind: "running"; readonly metadata: ExportMetadata | undefined; readonly received: number }
-  | { readonly kind: "done"; readonly words: string }
-  | { readonly kind: "failed"; readonly words: string };
+  | { readonly kind: "done" | "stopped" | "failed"; readonly words: string };
 
 /** Downloads the whole cache as one Parquet file. */
 export function ExportPart({ session }: { session: Session }): VNode {
@@ -49,7 +48,8 @@ export function ExportPart({ session }: { session: Session }): VNode {
       setState({ kind: "done", words });
       announce(words);
     } catch (error) {
-      setState({ kind: "failed", words: toFailure(error).sentence });
+      const { kind, sentence } = toFailure(error);
+      setState({ kind: kind === "stopped" ? "stopped" : "failed", words: sentence });
     }
   };
   return (
@@ -69,6 +69,7 @@ export function ExportPart({ session }: { session: Session }): VNode {
         {state.kind === "running" && <ExportProgress {...state} />}
       </div>
       {state.kind === "done" && <p class="check right">{state.words}</p>}
+      {state.kind === "stopped" && <p class="check">{state.words}</p>}
       {state.kind === "failed" && (
         <p class="check wrong" role="alert">
           {state.words}
