@@ -44,7 +44,7 @@ import type { Worker } from "./worker.ts";
 /** A running service. Dispose of it to stop at once. Drain it first to lose no calls. */
 export interface App extends AsyncDisposable {
   /**
-   * Listens on both ports. Without that, the app serves only the connections that it is given.
+   * Listens on both ports. Otherwise the app serves only connections passed to {@link accept}.
    *
    * @throws ListenError when an address is unavailable
    */
@@ -54,9 +54,9 @@ export interface App extends AsyncDisposable {
   /** The month or day of the snapshot's data; undefined without a snapshot. */
   dataDate(): string | undefined;
   /**
-   * Reports that the service stops, then refuses new calls and waits at most this long for the running ones.
+   * Reports that the service is stopping, then refuses new calls and waits at most this long for the running ones.
    *
-   * @param delay until it has resolved, new calls and connections are still taken, so that load balancers can notice.
+   * @param delay new calls and connections are still accepted until it resolves, so that load balancers can notice.
    */
   drain(graceMs: number, delay?: Promise<unknown>): Promise<void>;
 }

@@ -83,7 +83,7 @@ export function parseLimit(text: string): number {
   }
 }
 
-/** One of a few words. */
+/** Parses one of a few words. */
 export function oneOf<const T extends string>(words: readonly T[]): ValueParser<T> {
   return (text) => {
     const word = words.find((candidate) => candidate === text);
@@ -94,7 +94,7 @@ export function oneOf<const T extends string>(words: readonly T[]): ValueParser<
   };
 }
 
-/** A comma-separated list of different words, at least one. */
+/** Parses a comma-separated list of at least one word, each at most once. */
 export function listOf<const T extends string>(words: readonly T[]): ValueParser<readonly T[]> {
   return (text) => {
     const found = text.split(",").map((word) => word.trim());

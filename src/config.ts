@@ -25,7 +25,7 @@ import type { FreshnessPolicy } from "./vehicle/freshness.ts";
 import type { SourceName } from "./vehicle/vehicle.ts";
 import { parseVpicUrl } from "./vpic/vpic-client.ts";
 
-/** Everything that can be set from outside. */
+/** All settings of the service. */
 export interface Config {
   readonly host: string;
   /** 0 picks a free port. */
@@ -53,11 +53,11 @@ export interface Config {
   readonly logLevel: LogLevel;
   /** How long a unary call may take before it is logged as slow. */
   readonly logSlowCallsMs: number;
-  /** How much of a VIN the log may have. */
+  /** How much of a VIN the log may contain. */
   readonly logVins: LogVins;
   /** Undefined when OpenTelemetry is off. */
   readonly openTelemetry: OpenTelemetrySettings | undefined;
-  /** How long calls are still taken after a signal to stop, while health reports it. */
+  /** How long calls are still accepted after a signal to stop, while the health checks report NOT_SERVING. */
   readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;
   /** How many processes serve. */
@@ -96,7 +96,7 @@ export class ConfigError extends Error {
 
 /**
  * Reads the configuration from environment variables. An empty variable counts as unset. A name with the prefix
- * `VEHICLE_` wins over the short one.
+ * `VEHICLE_` has priority over the short one.
  *
  * @throws ConfigError that lists every fault: the variable, the expected form and, unless it may be a secret, the
  *   value.
@@ -112,7 +112,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       return parse(text);
     } catch (error) {
       const expected = error instanceof Error ? error.message : "not usable";
-      faults.push(`${nameOf(name)}: ${foundOf(name, text)}${expected}`);
+      faults.push(`${nameOf(name)}: ${describeFound(name, text)}${expected}`);
       return parse(defaultText);
     }
   });
@@ -235,10 +235,10 @@ function optionalPath(text: string): string | undefined {
 const LIKE_A_URL = /[@/?=]/;
 
 /**
- * The text that was found, for a message. It does not show URLs, because a malformed URL may have a password anywhere. A
- * value may also have been meant for another variable.
+ * What was found, for a message. Anything like a URL is not shown, because a malformed URL may contain a password
+ * anywhere. This applies to every variable, because the value may have been meant for another one.
  */
-function foundOf(name: string, text: string): string {
+function describeFound(name: string, text: string): string {
   return name.startsWith("DATABASE_URL") || name.endsWith("_URL") || name.endsWith("_ENDPOINT") || LIKE_A_URL.test(text)
     ? ""
     : `found ${JSON.stringify(text)}; `;

@@ -2,30 +2,30 @@ import type { Server, Socket } from "node:net";
 import { createServer } from "node:net";
 import { listen, SOCKET_OPTIONS } from "./server/listen.ts";
 
-/** A process that serves connections. */
-export interface Taker {
+/** A process that connections are sent to. */
+export interface ConnectionTarget {
   /**
    * Sends a connection to the process. The socket stays open here as well.
    *
-   * @param onSent called when it is on its way, or with the error that prevented it
+   * @param onSent called with null when the connection was sent, otherwise with the error
    */
-  take(socket: Socket, onSent: (error: Error | null) => void): void;
+  send(socket: Socket, onSent: (error: Error | null) => void): void;
 }
 
-/** How many connections wait while no process can take them. Further ones are closed. */
+/** Maximum number of connections that wait while no process can serve them. Further ones are closed. */
 const MAX_WAITING = 1_000;
 
 /**
  * Accepts the connections of all workers, and gives each to the next worker in turn.
  *
- * The round robin of node:cluster is not used, because it keeps a connection open for ever when the worker that was
- * about to take it is killed. Here the connection goes to another worker, or is closed if it was already on its way.
+ * The round robin of node:cluster is not used: when a worker is killed before it has accepted a connection, that
+ * connection stays open forever. Here it goes to another worker, or is closed if it was already sent.
  */
 export class ConnectionDealer {
   readonly #servers: Server[] = [];
   readonly #waiting: Socket[] = [];
-  /** The connections that have not been sent yet, by the processes that are to take them. The next in turn is first. */
-  readonly #takers = new Map<Taker, Set<Socket>>();
+  /** The processes, next in turn first, each with the connections that are being sent to it. */
+  readonly #targets = new Map<ConnectionTarget, Set<Socket>>();
 
   /**
    * Listens on one more address and returns it as `host:port`.
@@ -36,7 +36,7 @@ export class ConnectionDealer {
    */
   async listen(portName: string, host: string, port: number): Promise<string> {
     const server = createServer({ ...SOCKET_OPTIONS, pauseOnConnect: true }, (socket) => {
-      // It may break while it waits.
+      // The connection may break while it waits.
       socket.on("error", () => undefined);
       this.#deal(socket);
     });
@@ -44,17 +44,17 @@ export class ConnectionDealer {
     return listen(server, portName, host, port);
   }
 
-  add(taker: Taker): void {
-    this.#takers.set(taker, new Set());
+  add(target: ConnectionTarget): void {
+    this.#targets.set(target, new Set());
     for (const socket of this.#waiting.splice(0)) {
       this.#deal(socket);
     }
   }
 
-  /** The process takes no more connections. Those that have not been sent yet go to others. */
-  remove(taker: Taker): void {
-    const unsent = this.#takers.get(taker);
-    this.#takers.delete(taker);
+  /** Sends no more connections to the process. Those that have not been sent yet go to others. */
+  remove(target: ConnectionTarget): void {
+    const unsent = this.#targets.get(target);
+    this.#targets.delete(target);
     for (const socket of unsent ?? []) {
       unsent?.delete(socket);
       this.#deal(socket);
@@ -72,7 +72,7 @@ export class ConnectionDealer {
   }
 
   #deal(socket: Socket): void {
-    const [next] = this.#takers;
+    const [next] = this.#targets;
     if (next === undefined) {
       if (this.#waiting.length < MAX_WAITING) {
         this.#waiting.push(socket);
@@ -81,11 +81,11 @@ export class ConnectionDealer {
       }
       return;
     }
-    const [taker, unsent] = next;
-    this.#takers.delete(taker);
-    this.#takers.set(taker, unsent);
+    const [target, unsent] = next;
+    this.#targets.delete(target);
+    this.#targets.set(target, unsent);
     unsent.add(socket);
-    taker.take(socket, (error) => {
+    target.send(socket, (error) => {
       if (!unsent.delete(socket)) {
         return;
       }

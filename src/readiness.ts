@@ -1,7 +1,9 @@
 import type { VehicleSource } from "./vehicle/vehicle.ts";
 import { parseVin } from "./vehicle/vin.ts";
 
-/** What can be out of order, by its name in the metric `vehicle_degraded`, as `/readyz` says it. */
+/**
+ * The reasons why the service can be degraded: the name in the metric `vehicle_degraded`, and the text for `/readyz`.
+ */
 const REASONS = {
   cache: "the cache does not answer",
   vpic: "vPIC's circuit breaker is open",
@@ -13,7 +15,7 @@ const REASONS = {
 type Reason = keyof typeof REASONS;
 const NAMES = ["cache", "vpic", "snapshot", "tokens_file", "tls_files"] as const satisfies Reason[];
 
-/** The state of the parts, read each time that it is needed. */
+/** The state of the parts, read on each check. */
 export interface Parts {
   readonly isCacheUp: () => boolean;
   /** Undefined when vPIC is not a source. */
@@ -32,26 +34,26 @@ export interface ReadinessOptions extends Parts {
   readonly requireDatabase: boolean;
   /** Called when the service becomes ready, or is no longer ready. */
   readonly onChange: (isReady: boolean) => void;
-  /** How often the parts are looked at, in ms. Default: 1,000. */
-  readonly lookMs?: number;
-  /** How often the service itself asks vPIC when that is needed, in ms. Default: 5,000. */
-  readonly askEveryMs?: number;
+  /** How often the parts are checked, in ms. Default: 1,000. */
+  readonly checkEveryMs?: number;
+  /** How often the service itself probes vPIC when that is needed, in ms. Default: 5,000. */
+  readonly probeEveryMs?: number;
   /** Monotonic clock, ms. Default: the process's. */
   readonly now?: () => number;
 }
 
-const LOOK_MS = 1_000;
-const ASK_EVERY_MS = 5_000;
-/** The query for asking vPIC when no caller does; any VIN works. The answer is dropped. */
+const CHECK_EVERY_MS = 1_000;
+const PROBE_EVERY_MS = 5_000;
+/** The query that probes vPIC. Any VIN works; the answer is dropped. */
 const PROBE = { vin: parseVin("5YJSA1DG9DFP14705") };
 
 /**
- * Whether calls can be answered. The service is not ready until a source has been usable once: the snapshot is unpacked,
- * or vPIC has answered. Later it stays ready whatever fails, because cached vehicles can be given, and says what is out
- * of order.
+ * Whether the service can answer calls. It is not ready until one source is usable: the snapshot is unpacked, or vPIC
+ * has answered. After that it stays ready whatever fails, because it can still answer from the cache, and reports what
+ * is degraded.
  *
- * Without callers nobody would find out whether vPIC answers. So the service itself asks it while no source has been
- * usable, and while the circuit breaker is open, whose pauses still hold.
+ * Without callers, nothing would show whether vPIC answers. So the service itself probes vPIC until a source has been
+ * usable, and while the circuit breaker is open, which still enforces its pauses.
  */
 export class Readiness implements Disposable {
   readonly #options: ReadinessOptions;
@@ -61,13 +63,13 @@ export class Readiness implements Disposable {
   #hasSource = false;
   #isStopping = false;
   #wasReady = false;
-  #askedAt: number;
+  #probedAt: number;
 
   constructor(options: ReadinessOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
-    this.#askedAt = this.#now();
-    this.#timer = setInterval(() => this.look(), options.lookMs ?? LOOK_MS).unref();
+    this.#probedAt = this.#now();
+    this.#timer = setInterval(() => this.check(), options.checkEveryMs ?? CHECK_EVERY_MS).unref();
   }
 
   get isReady(): boolean {
@@ -76,7 +78,7 @@ export class Readiness implements Disposable {
     return this.#hasSource && hasDatabase && !this.#isStopping;
   }
 
-  /** What is out of order. */
+  /** What is degraded. */
   get degraded(): Readonly<Record<Reason, boolean>> {
     const { isCacheUp, breaker, snapshot, isTokensFileFaulty, areTlsFilesFaulty } = this.#options;
     return {
@@ -107,25 +109,25 @@ export class Readiness implements Disposable {
   /** Call this when vPIC has answered. */
   noteAnswer(): void {
     this.#hasSource = true;
-    this.look();
+    this.check();
   }
 
-  /** Not ready from now on. */
+  /** Reports that the service is not ready from now on. */
   stop(): void {
     this.#isStopping = true;
   }
 
-  /** Reports a change, and asks vPIC if that is needed. Called by the timer and by tests. */
-  look(): void {
+  /** Reports a change, and probes vPIC if that is needed. Called by the timer and by tests. */
+  check(): void {
     const { isReady } = this;
     if (isReady !== this.#wasReady && !this.#isStopping) {
       this.#wasReady = isReady;
       this.#options.onChange(isReady);
     }
-    const { vpic, breaker, askEveryMs = ASK_EVERY_MS } = this.#options;
+    const { vpic, breaker, probeEveryMs = PROBE_EVERY_MS } = this.#options;
     const isNeeded = !this.#hasSource || breaker() !== "closed";
-    if (vpic !== undefined && isNeeded && this.#now() - this.#askedAt >= askEveryMs) {
-      this.#askedAt = this.#now();
+    if (vpic !== undefined && isNeeded && this.#now() - this.#probedAt >= probeEveryMs) {
+      this.#probedAt = this.#now();
       // Its failure is counted and logged like any other.
       vpic.decode(PROBE, this.#closing.signal).catch(() => undefined);
     }

@@ -14,8 +14,8 @@ import { VERSION } from "./version.ts";
 import { Worker } from "./worker.ts";
 import { Workers } from "./workers.ts";
 
-/** How long workers wait for the file of SNAPSHOT_PATH to be unpacked before they start. */
-const UNPACKING_PATIENCE_MS = 10_000;
+/** How long the start of the workers waits until the file of SNAPSHOT_PATH is unpacked. */
+const UNPACKING_TIMEOUT_MS = 10_000;
 
 /**
  * Runs the service until a signal stops it. A failure to start is reported and sets the exit code to 1.
@@ -37,7 +37,7 @@ export async function serve(process: NodeJS.Process, overrides: Overrides = {}):
   const base = worker === undefined ? null : { worker: worker.number };
   const logger = createLogger(logLevel, terminal, base, logVins);
   await run(process, config, { ...overrides, logger, worker });
-  worker?.leave();
+  worker?.disconnect();
 }
 
 function readConfiguration(process: NodeJS.Process): Config | undefined {
@@ -61,7 +61,7 @@ async function runWorkers(process: NodeJS.Process, config: Config, logger: Audit
   try {
     snapshot = await prepare(config, logger, stack);
   } catch (error) {
-    reportNoStart(process, logger, error);
+    reportStartFailure(process, logger, error);
     return;
   }
   const dealer = new ConnectionDealer();
@@ -74,7 +74,7 @@ async function runWorkers(process: NodeJS.Process, config: Config, logger: Audit
         workers: config.workers,
       });
     } catch (error) {
-      reportNoStart(process, logger, error);
+      reportStartFailure(process, logger, error);
       workers.stop("SIGTERM", 1);
     }
   };
@@ -92,7 +92,7 @@ async function runWorkers(process: NodeJS.Process, config: Config, logger: Audit
 /**
  * Migrates the database and unpacks the snapshot, so that the workers do not have to.
  *
- * @param stack owns the snapshot, which is unpacked again when its file changes
+ * @param stack owns the returned snapshot, which is unpacked again when its file changes
  * @returns the snapshot, if it is a source
  */
 async function prepare(
@@ -109,7 +109,7 @@ async function prepare(
     await snapshot.whenSettled();
   } else {
     // Unpacking NHTSA's own file takes minutes. The workers then start without it.
-    await Promise.race([snapshot.whenSettled(), pause(UNPACKING_PATIENCE_MS, undefined, { ref: false })]);
+    await Promise.race([snapshot.whenSettled(), pause(UNPACKING_TIMEOUT_MS, undefined, { ref: false })]);
   }
   return snapshot;
 }
@@ -124,21 +124,21 @@ async function run(process: NodeJS.Process, config: Config, overrides: LoggingOv
   try {
     app = await start(config, overrides);
   } catch (error) {
-    reportNoStart(process, logger, error);
+    reportStartFailure(process, logger, error);
     return;
   }
   const signal = await stopRequested;
   logger.info("stopping", { signal, delayMs: config.shutdownDelayMs, graceMs: config.shutdownGraceMs });
-  const stopTaking = async (): Promise<void> => {
+  const stopAccepting = async (): Promise<void> => {
     await pause(config.shutdownDelayMs);
-    worker?.stopTaking();
+    worker?.stopConnections();
   };
-  await app.drain(config.shutdownGraceMs, stopTaking());
+  await app.drain(config.shutdownGraceMs, stopAccepting());
   await app[Symbol.asyncDispose]();
   logger.info("stopped");
 }
 
-/** As one of several workers, the app gets its connections from the primary. */
+/** Starts the app. A worker gets its connections from the primary. */
 async function start(config: Config, overrides: LoggingOverrides): Promise<App> {
   const { logger, worker } = overrides;
   await using starting = new AsyncDisposableStack();
@@ -146,7 +146,7 @@ async function start(config: Config, overrides: LoggingOverrides): Promise<App> 
   if (worker === undefined) {
     logListening(logger, config, { ...(await app.listen()), dataDate: app.dataDate() });
   } else {
-    worker.takeConnections((socket) => app.accept(socket));
+    worker.startConnections((socket) => app.accept(socket));
   }
   starting.move();
   return app;
@@ -169,7 +169,7 @@ function logListening(logger: AuditLogger, config: Config, { grpc, http, dataDat
   });
 }
 
-function reportNoStart(process: NodeJS.Process, logger: AuditLogger, error: unknown): void {
+function reportStartFailure(process: NodeJS.Process, logger: AuditLogger, error: unknown): void {
   logger.error("cannot start", { reason: error instanceof Error ? error.message : String(error) });
   process.exitCode = 1;
 }
@@ -178,7 +178,7 @@ function reportNoStart(process: NodeJS.Process, logger: AuditLogger, error: unkn
  * One request to stop can arrive as several signals: a terminal and systemd signal every process, and npm and the
  * launcher pass their signals on. Signals within this time count as one.
  */
-const SAME_STOP_MS = 1_000;
+const SAME_REQUEST_MS = 1_000;
 
 /** Resolves with the first SIGTERM or SIGINT. A later one ends the process at once, as by default. */
 export function nextSignal(process: NodeJS.EventEmitter): Promise<NodeJS.Signals> {
@@ -190,7 +190,7 @@ export function nextSignal(process: NodeJS.EventEmitter): Promise<NodeJS.Signals
       for (const each of signals) {
         process.off(each, stop);
       }
-    }, SAME_STOP_MS).unref();
+    }, SAME_REQUEST_MS).unref();
   };
   for (const each of signals) {
     process.on(each, stop);

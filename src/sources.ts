@@ -25,9 +25,11 @@ export interface Sources extends AsyncDisposable {
 }
 
 /**
- * Opens the configured sources. If the snapshot is one of them, decodes include our own guess at the intended VIN.
+ * Opens the configured sources. If the snapshot is one of them, decodes include our own guess at the VIN that was
+ * meant.
  *
- * @param processes how many processes serve; of several, none unpacks the snapshot. Default: 1.
+ * @param processes the number of processes that serve. If there are several, the primary unpacks the snapshot. Default:
+ *   1.
  */
 export function openSources(
   config: Config,
@@ -56,7 +58,8 @@ export function openSources(
     : undefined;
   const sources = config.sources.flatMap((name) => (name === "vpic" ? vpic : snapshot) ?? []);
   return {
-    inOrder: snapshot === undefined ? sources : sources.map((source) => withLikelyVin(source, asJudge(snapshot))),
+    inOrder:
+      snapshot === undefined ? sources : sources.map((source) => withLikelyVin(source, withoutWaiting(snapshot))),
     vpicState: () => vpic?.state(),
     snapshotDataDate: () => snapshot?.dataDate,
     snapshotStatus: () => snapshot?.status(),
@@ -71,8 +74,8 @@ export function openSources(
   };
 }
 
-/** A guess is not worth waiting until the snapshot is unpacked. */
-function asJudge(snapshot: SnapshotSource): VehicleSource {
+/** Decodes only when the snapshot is ready: a guess is not worth waiting for it to be unpacked. */
+function withoutWaiting(snapshot: SnapshotSource): VehicleSource {
   return {
     name: snapshot.name,
     decode: (query, signal) =>

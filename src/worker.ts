@@ -8,7 +8,7 @@ import type { MetricsReading } from "./telemetry/metrics.ts";
 export type FromWorker =
   /** It serves connections from now on. */
   | { readonly type: "ready" }
-  /** It takes no further connections. */
+  /** It accepts no further connections. */
   | { readonly type: "draining" }
   | { readonly type: "charges"; readonly charges: Charges }
   | { readonly type: "reading"; readonly id: number; readonly reading: MetricsReading }
@@ -48,24 +48,24 @@ export class Worker implements ChargeExchange {
     return cluster.worker === undefined ? undefined : new Worker(cluster.worker);
   }
 
-  /** Takes its share of the connections to the service from now on. */
-  takeConnections(accept: (socket: Socket) => void): void {
+  /** Tells the primary that this process is ready, and accepts the connections that it sends. */
+  startConnections(accept: (socket: Socket) => void): void {
     this.#listeners.add((message, socket) => {
-      // The connection may have ended on its way.
+      // The connection may have ended before it arrived.
       if (message.type === "connection" && socket !== undefined) {
         accept(socket);
       }
     });
-    this.#tell({ type: "ready" });
+    this.#send({ type: "ready" });
   }
 
-  /** The primary sends no more connections. Those on their way still arrive. */
-  stopTaking(): void {
-    this.#tell({ type: "draining" });
+  /** Tells the primary to send no more connections. Those already sent still arrive. */
+  stopConnections(): void {
+    this.#send({ type: "draining" });
   }
 
   publish(charges: Charges): void {
-    this.#tell({ type: "charges", charges });
+    this.#send({ type: "charges", charges });
   }
 
   subscribe(receive: (charges: Charges) => void): void {
@@ -80,7 +80,7 @@ export class Worker implements ChargeExchange {
   onRead(read: () => Promise<MetricsReading>): void {
     this.#listeners.add((message) => {
       if (message.type === "read") {
-        void read().then((reading) => this.#tell({ type: "reading", id: message.id, reading }));
+        void read().then((reading) => this.#send({ type: "reading", id: message.id, reading }));
       }
     });
   }
@@ -96,16 +96,16 @@ export class Worker implements ChargeExchange {
       }
     };
     this.#listeners.add(listener);
-    this.#tell({ type: "ask metrics", id });
+    this.#send({ type: "ask metrics", id });
     return promise;
   }
 
-  /** Closes the channel, which would keep this process alive. */
-  leave(): void {
+  /** Closes the channel to the primary, which would keep this process alive. */
+  disconnect(): void {
     this.#channel.disconnect();
   }
 
-  #tell(message: FromWorker): void {
+  #send(message: FromWorker): void {
     // If the primary has ended, this process ends as well.
     if (this.#channel.isConnected()) {
       this.#channel.send(message);

@@ -1,6 +1,6 @@
 import cluster from "node:cluster";
 import type { Worker as WorkerProcess } from "node:cluster";
-import type { ConnectionDealer, Taker } from "./connection-dealer.ts";
+import type { ConnectionDealer, ConnectionTarget } from "./connection-dealer.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import type { MetricsReading } from "./telemetry/metrics.ts";
 import { addCounts, renderSum } from "./telemetry/metrics.ts";
@@ -10,9 +10,9 @@ export interface WorkersOptions {
   /** How many processes serve. */
   readonly count: number;
   readonly logger: Logger;
-  /** Gives connections to those that are ready. It is closed when they stop. */
+  /** Gives connections to the workers that are ready. It is closed when they stop. */
   readonly dealer: ConnectionDealer;
-  /** Called once, when all of them are ready for the first time. */
+  /** Called once, when all workers are ready for the first time. */
   readonly onReady: () => void;
   /** Monotonic clock, ms. Default: the process's. */
   readonly elapsedMs?: () => number;
@@ -26,20 +26,20 @@ const PAUSE_MS = 1_000;
 /** How often the metrics of each worker are read. When a worker is killed, only its counts since then are lost. */
 const READ_EVERY_MS = 1_000;
 /** How long a worker may take to answer. After that, its previous metrics are used. */
-const READ_PATIENCE_MS = 1_000;
+const READ_TIMEOUT_MS = 1_000;
 
-interface Member extends Taker {
+interface Member extends ConnectionTarget {
   readonly process: WorkerProcess;
   phase: "starting" | "serving" | "draining";
   /** Its metrics when they were last read. */
   reading: MetricsReading;
-  /** What waits for its readings, by their ids. */
+  /** Called when its readings arrive, by the ids of the readings. */
   readonly waiting: Map<number, () => void>;
 }
 
 /**
- * The processes that serve on the same ports, one for each core. This process answers no calls: it starts them,
- * replaces those that die, and carries messages between them.
+ * The processes that serve on the same ports. This process answers no calls: it starts them, replaces those that die,
+ * and passes messages between them.
  */
 export class Workers {
   readonly #options: WorkersOptions;
@@ -74,7 +74,7 @@ export class Workers {
   /**
    * Passes a signal on to the workers, which then finish their calls. No further workers are started.
    *
-   * @param exitCode the least that the service ends with
+   * @param exitCode minimum exit code of the service
    */
   stop(signal: NodeJS.Signals, exitCode = 0): void {
     this.#isStopping = true;
@@ -97,7 +97,7 @@ export class Workers {
       phase: "starting",
       reading: [],
       waiting: new Map(),
-      take(socket, onSent) {
+      send(socket, onSent) {
         const message: ToWorker = { type: "connection" };
         worker.process.send(message, socket, { keepOpen: true }, onSent);
       },
@@ -107,7 +107,7 @@ export class Workers {
     worker.on("message", (message: FromWorker) => this.#receive(member, message));
     // Sending to a worker that has just died fails. The event `exit` reports its end.
     worker.on("error", () => undefined);
-    worker.on("exit", (code: number | null, signal: string | null) => this.#bury(member, code, signal));
+    worker.on("exit", (code: number | null, signal: string | null) => this.#handleExit(member, code, signal));
   }
 
   #receive(member: Member, message: FromWorker): void {
@@ -125,7 +125,7 @@ export class Workers {
       case "charges":
         for (const other of this.#members.values()) {
           if (other !== member) {
-            tell(other, { type: "charges", charges: message.charges });
+            send(other, { type: "charges", charges: message.charges });
           }
         }
         break;
@@ -134,7 +134,7 @@ export class Workers {
         member.waiting.get(message.id)?.();
         break;
       case "ask metrics":
-        void this.#renderAll().then((text) => tell(member, { type: "metrics", id: message.id, text }));
+        void this.#renderAll().then((text) => send(member, { type: "metrics", id: message.id, text }));
         break;
     }
   }
@@ -146,7 +146,7 @@ export class Workers {
     }
   }
 
-  #bury(member: Member, code: number | null, signal: string | null): void {
+  #handleExit(member: Member, code: number | null, signal: string | null): void {
     this.#members.delete(member.process.id);
     this.#options.dealer.remove(member);
     this.#closeWhenUnserved();
@@ -211,18 +211,18 @@ export class Workers {
   }
 }
 
-/** Resolves with the reading that was asked for, because an earlier one lacks the latest calls. */
+/** Waits for a reading of this id: an earlier one would lack the latest calls. */
 async function readOne(member: Member, id: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, READ_PATIENCE_MS);
+  const timer = setTimeout(resolve, READ_TIMEOUT_MS);
   member.waiting.set(id, resolve);
-  tell(member, { type: "read", id });
+  send(member, { type: "read", id });
   await promise;
   clearTimeout(timer);
   member.waiting.delete(id);
 }
 
-function tell({ process: worker }: Member, message: ToWorker): void {
+function send({ process: worker }: Member, message: ToWorker): void {
   if (worker.isConnected()) {
     worker.send(message);
   }

@@ -40,7 +40,7 @@ describe("loadConfig", () => {
     });
   });
 
-  test("takes an empty variable for an unset one", () => {
+  test("treats an empty variable as unset", () => {
     expect(loadConfig({ HOST: "", GRPC_PORT: " " })).toEqual(loadConfig({}));
   });
 
@@ -56,7 +56,7 @@ describe("loadConfig", () => {
     );
   });
 
-  test("keeps the database in the data directory unless it is told otherwise", () => {
+  test("keeps the database in the data directory by default", () => {
     expect(loadConfig({ DATA_DIR: "/srv/vehicles" }).databaseUrl).toBe("sqlite:/srv/vehicles/vehicles.db");
     expect(loadConfig({ DATABASE_URL: "postgres://u:p@db/vehicles" }).databaseUrl).toBe("postgres://u:p@db/vehicles");
   });
@@ -150,13 +150,13 @@ describe("loadConfig", () => {
     },
   );
 
-  test.each(["0", "1.5", "unlimited", "many"])("has no MAX_CALLS_IN_FLIGHT=%s", (text) => {
+  test.each(["0", "1.5", "unlimited", "many"])("refuses MAX_CALLS_IN_FLIGHT=%s", (text) => {
     expect(faultsOf({ MAX_CALLS_IN_FLIGHT: text })).toEqual([
       `MAX_CALLS_IN_FLIGHT: found "${text}"; expected a whole number greater than 0`,
     ]);
   });
 
-  test("wants stale entries to be kept at least as long as fresh ones", () => {
+  test("requires stale entries to be kept at least as long as fresh ones", () => {
     expect(faultsOf({ CACHE_FRESH_FOR: "10d", CACHE_STALE_FOR: "5d" })).toEqual([
       expect.stringContaining("CACHE_STALE_FOR"),
     ]);

@@ -2,14 +2,14 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { connect } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { Taker } from "../src/connection-dealer.ts";
+import type { ConnectionTarget } from "../src/connection-dealer.ts";
 import { ConnectionDealer } from "../src/connection-dealer.ts";
 import { eventually } from "./support/eventually.ts";
 
 /** A worker that answers each connection with its name. */
-class FakeWorker implements Taker {
-  readonly taken: Socket[] = [];
-  /** Set while its channel is full: connections are then not sent. */
+class FakeWorker implements ConnectionTarget {
+  readonly received: Socket[] = [];
+  /** Whether its channel is full: connections are then not sent. */
   isFull = false;
   error: Error | null = null;
   readonly #name: string;
@@ -18,8 +18,8 @@ class FakeWorker implements Taker {
     this.#name = name;
   }
 
-  take(socket: Socket, onSent: (error: Error | null) => void): void {
-    this.taken.push(socket);
+  send(socket: Socket, onSent: (error: Error | null) => void): void {
+    this.received.push(socket);
     if (this.isFull) {
       return;
     }
@@ -49,7 +49,7 @@ afterEach(() => {
   }
 });
 
-/** What a new connection gets, until it is closed. */
+/** Everything that a new connection receives until it is closed. */
 async function greeting(): Promise<string> {
   const client = connect(port, "127.0.0.1");
   clients.push(client);
@@ -78,12 +78,12 @@ test("keeps connections until there is a worker", async () => {
   expect(await Promise.all([early, next])).toEqual(["first", "first"]);
 });
 
-test("gives the connections that a worker could not take any more to another", async () => {
+test("gives the unsent connections of a worker that stops to another worker", async () => {
   const full = new FakeWorker("full");
   full.isFull = true;
   dealer.add(full);
   const greetings = [greeting(), greeting()];
-  await eventually(() => expect(full.taken).toHaveLength(2));
+  await eventually(() => expect(full.received).toHaveLength(2));
 
   dealer.remove(full);
   dealer.add(new FakeWorker("other"));
@@ -91,7 +91,7 @@ test("gives the connections that a worker could not take any more to another", a
   expect(await Promise.all(greetings)).toEqual(["other", "other"]);
 });
 
-test("gives a connection that cannot be sent to another", async () => {
+test("gives a connection that cannot be sent to another worker", async () => {
   const broken = new FakeWorker("broken");
   broken.error = new Error("the channel is closed");
   dealer.add(broken);
@@ -100,21 +100,21 @@ test("gives a connection that cannot be sent to another", async () => {
   expect(await greeting()).toBe("other");
 });
 
-test("closes its own side of a connection that is on its way", async () => {
+test("closes its own handle of a connection that was sent", async () => {
   const worker = new FakeWorker("worker");
   dealer.add(worker);
 
   await greeting();
 
-  expect(worker.taken.map(({ destroyed }) => destroyed)).toEqual([true]);
+  expect(worker.received.map(({ destroyed }) => destroyed)).toEqual([true]);
 });
 
-test("takes no connections after it is closed, and closes those that wait", async () => {
+test("accepts no connections after it is closed, and closes those that wait", async () => {
   const full = new FakeWorker("full");
   full.isFull = true;
   dealer.add(full);
   const waiting = greeting();
-  await eventually(() => expect(full.taken).toHaveLength(1));
+  await eventually(() => expect(full.received).toHaveLength(1));
   dealer.remove(full);
 
   dealer.close();

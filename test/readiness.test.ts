@@ -7,7 +7,7 @@ type State = { -readonly [Name in keyof Parts]: ReturnType<Extract<Parts[Name], 
   requireDatabase: boolean;
 };
 
-/** A service of parts whose state a test changes, on a clock that a test moves. */
+/** A service whose parts and clock the test controls. */
 function setUp(changes: Partial<State> = {}) {
   const state = { ...GOOD, ...changes };
   const events: string[] = [];
@@ -29,14 +29,14 @@ function setUp(changes: Partial<State> = {}) {
             },
           },
     onChange: (isReady) => events.push(isReady ? "ready" : "not ready"),
-    lookMs: 2 ** 30,
+    checkEveryMs: 2 ** 30,
     now: () => nowMs,
   });
-  const lookAt = (ms: number): void => {
+  const checkAt = (ms: number): void => {
     nowMs = ms;
-    readiness.look();
+    readiness.check();
   };
-  return { readiness, state, events, lookAt };
+  return { readiness, state, events, checkAt };
 }
 
 const GOOD = {
@@ -50,12 +50,12 @@ const GOOD = {
 
 describe("a service", () => {
   test("is ready when the snapshot is unpacked", () => {
-    const { readiness, state, events, lookAt } = setUp({ snapshot: { state: "preparing" } });
-    lookAt(1_000);
+    const { readiness, state, events, checkAt } = setUp({ snapshot: { state: "preparing" } });
+    checkAt(1_000);
     const before = [readiness.isReady, readiness.describe()];
 
     state.snapshot = { state: "ready", dataDate: "2026-10" };
-    lookAt(2_000);
+    checkAt(2_000);
 
     expect(before).toEqual([false, "starting: no source can answer yet"]);
     expect([readiness.isReady, readiness.describe()]).toEqual([true, "ready; snapshot data of 2026-10"]);
@@ -71,8 +71,8 @@ describe("a service", () => {
     expect(events).toEqual(["ready"]);
   });
 
-  test("stays ready whatever fails later, and says what is out of order", () => {
-    const { readiness, state, lookAt } = setUp();
+  test("stays ready whatever fails later, and says what is degraded", () => {
+    const { readiness, state, checkAt } = setUp();
     readiness.noteAnswer();
 
     state.isCacheUp = false;
@@ -80,7 +80,7 @@ describe("a service", () => {
     state.snapshot = { state: "unavailable" };
     state.isTokensFileFaulty = true;
     state.areTlsFilesFaulty = true;
-    lookAt(1_000);
+    checkAt(1_000);
 
     expect(readiness.isReady).toBe(true);
     expect(readiness.describe()).toBe(
@@ -90,15 +90,15 @@ describe("a service", () => {
     expect(Object.values(readiness.degraded)).toEqual([true, true, true, true, true]);
   });
 
-  test("that requires its database is not ready while the database is away", () => {
-    const { readiness, state, events, lookAt } = setUp({ requireDatabase: true });
+  test("that requires its database is not ready while the database does not answer", () => {
+    const { readiness, state, events, checkAt } = setUp({ requireDatabase: true });
     readiness.noteAnswer();
 
     state.isCacheUp = false;
-    lookAt(1_000);
+    checkAt(1_000);
     const without = readiness.describe();
     state.isCacheUp = true;
-    lookAt(2_000);
+    checkAt(2_000);
 
     expect(without).toBe("not ready; degraded: the cache does not answer");
     expect(events).toEqual(["ready", "not ready", "ready"]);
@@ -109,40 +109,40 @@ describe("a service", () => {
     readiness.noteAnswer();
 
     readiness.stop();
-    readiness.look();
+    readiness.check();
 
     expect([readiness.isReady, readiness.describe()]).toEqual([false, "stopping"]);
     expect(events).toEqual(["ready"]);
   });
 });
 
-describe("the service itself asks vPIC", () => {
+describe("the service itself probes vPIC", () => {
   test("every five seconds until a source has been usable", () => {
-    const { readiness, events, lookAt } = setUp();
+    const { readiness, events, checkAt } = setUp();
 
-    [1_000, 4_999, 5_000, 9_999, 10_000].forEach(lookAt);
+    [1_000, 4_999, 5_000, 9_999, 10_000].forEach(checkAt);
     readiness.noteAnswer();
-    lookAt(20_000);
+    checkAt(20_000);
 
     expect(events).toEqual(["asked vPIC", "asked vPIC", "ready"]);
   });
 
   test("while the breaker is open, so that recovery needs no callers", () => {
-    const { readiness, state, events, lookAt } = setUp();
+    const { readiness, state, events, checkAt } = setUp();
     readiness.noteAnswer();
 
     state.breaker = "open";
-    lookAt(10_000);
+    checkAt(10_000);
     state.breaker = "closed";
-    lookAt(20_000);
+    checkAt(20_000);
 
     expect(events).toEqual(["ready", "asked vPIC"]);
   });
 
   test("not when vPIC is not a source", () => {
-    const { events, lookAt } = setUp({ breaker: undefined });
+    const { events, checkAt } = setUp({ breaker: undefined });
 
-    lookAt(60_000);
+    checkAt(60_000);
 
     expect(events).toEqual([]);
   });
