@@ -75,7 +75,7 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
     expect(rows.estimatedBytes).toBeGreaterThan(100_000);
   });
 
-  test("of several hints the smallest is used, and negative entries never", async () => {
+  test("of several entries the one with the smallest hint is used, and never a negative one", async () => {
     const place = await newPlace(kind);
     await using vehicles = await openStore(place);
     const [first, second] = someVins(2);
@@ -93,7 +93,7 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
     expect(read.map(([vin, , model]) => [vin, model])).toEqual([[first, "of 1985"]]);
   });
 
-  test("rows of 0.9 MB come one or two at a time, small ones by the hundreds", async () => {
+  test("batches have one or two rows of 0.9 MB, or hundreds of small ones", async () => {
     const place = await newPlace(kind);
     await using vehicles = await openStore(place);
     const vins = someVins(220);

@@ -53,7 +53,7 @@ describe.each(["closed", "silent"] as const)("when a standby takes over and the 
     await expect(vehicles.remove(VIN)).rejects.toThrow(StoreUnavailableError);
   });
 
-  test("the second ping after its promotion at the latest brings everything back", async () => {
+  test("everything works again by the second ping after its promotion", async () => {
     await store(vehicles, { vin: VIN }, decodeOf(VIN));
     await moveAddress();
     await standby.promote();

@@ -15,7 +15,7 @@ import { silentLogger } from "../support/silent-logger.ts";
 import { decodeOf, someVins } from "../support/vehicle-samples.ts";
 
 const VIN = parseVin("1XPWD40X1ED215307");
-/** So slow that the budget does not grow during a test. */
+/** So slow that the budget does not refill during a test. */
 const RATE = { requestsPerSecond: 0.001, burst: 5 };
 const STEP_MS = 1_000_000;
 
@@ -27,7 +27,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(directory, { recursive: true }));
 
-/** A statement past the fleet. */
+/** Runs a statement without the fleet. */
 async function run(store: FleetDatabase, text: string): Promise<unknown[][]> {
   return store.coordinate({ sqlite: text, postgres: text }, []);
 }
@@ -140,7 +140,7 @@ describe.each(["sqlite", "postgres"] as const)("processes that share a cache in 
     await eventually(async () => expect(await expiry()).toBeGreaterThan(before));
   });
 
-  test("stop waiting when the caller has gone", async () => {
+  test("stop waiting when the caller has left", async () => {
     await first.lease(VIN, new AbortController().signal);
     const caller = new AbortController();
     const waiting = second.lease(VIN, caller.signal);
@@ -197,7 +197,7 @@ describe.each(["sqlite", "postgres"] as const)("processes that share a cache in 
     expect(answers.filter(({ vehicle }) => vehicle.source !== "vpic")).toEqual([]);
   });
 
-  test("probe vPIC in turn until one of them has an answer", async () => {
+  test("probe vPIC in turn until one of them gets an answer", async () => {
     const answers = [await first.mayProbe(60_000), await second.mayProbe(60_000), await first.mayProbe(60_000)];
     await first.endProbing();
 

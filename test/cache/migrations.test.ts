@@ -30,7 +30,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** A database without tables, and a way to it past the store. */
+/** A database without tables, and access to it without the store. */
 async function newDatabase(kind: "sqlite" | "postgres") {
   const name = `migrations_${databases++}`;
   const databaseUrl = kind === "sqlite" ? `sqlite:${join(directory, name)}` : await createSharedDatabase(name);
@@ -126,7 +126,7 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
     expect(found?.verdict.suggestedVin).toBe(expected);
   });
 
-  test("a decode of vPIC with which version 0.1.0 replaced the snapshot's has neither its date nor a guess", async () => {
+  test("a decode of vPIC that replaced one of the snapshot in version 0.1.0 has neither the date nor the guess of the old one", async () => {
     await using database = await newDatabase(kind);
     await using vehicles = await database.openStore();
     const decode = decodeOf(VIN, { model: "", source: "snapshot", dataDate: "2026-02-17", likelyVin: OTHER_VIN });
@@ -150,7 +150,7 @@ describe.each(["sqlite", "postgres"] as const)("in %s", (kind) => {
     expect(await vehicles.find({ vin: VIN }, "basic")).toMatchObject({ make: "PETERBILT" });
   });
 
-  test("a removal by either version wins over a decode in flight in the other", async () => {
+  test("a removal by either version drops a decode in flight in the other", async () => {
     await using database = await newDatabase(kind);
     await database.run(...createTables(kind));
     await using vehicles = await database.openStore();

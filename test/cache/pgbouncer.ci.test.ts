@@ -10,7 +10,7 @@ import { connect, PostgresServer } from "../support/postgres.ts";
 import { decodeOf, NOON, someVins, store } from "../support/vehicle-samples.ts";
 import { describeVehicleStore } from "../support/vehicle-store-contract.ts";
 
-/** A `set` that outlives its transaction, or a lock that is not a row's or a table's. */
+/** A `set` that outlives its transaction, or an advisory lock. */
 const SESSION_STATE = /execute|statement: .*\bset (?!local\b)\w+ (?:=|to)|advisory|listen|discard|prepare/i;
 
 let server: PostgresServer;
@@ -26,7 +26,7 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-/** The store through PgBouncer. On a busy machine a healthy server may take long. */
+/** Opens the store through PgBouncer. On a busy machine, even a healthy server may be slow. */
 function open(databaseUrl: string, now: () => number = () => NOON, logger = new MemoryLogger()) {
   return openVehicleStore({ databaseUrl, logger, now, readTimeoutMs: 10_000 });
 }
@@ -61,7 +61,7 @@ describe.each(["read committed", "repeatable read"])("at the isolation level %s"
 });
 
 describe("through PgBouncer in transaction mode", () => {
-  test("without a word in the URL, no call fails, and prepared statements are given up", async () => {
+  test("without a parameter in the URL, no call fails, and the store stops preparing statements", async () => {
     const logger = new MemoryLogger();
     const databaseUrl = pgBouncer.urlOf(await server.createDatabase("unannounced"));
     await using vehicles = await open(databaseUrl, undefined, logger);

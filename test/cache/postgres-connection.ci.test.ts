@@ -21,7 +21,7 @@ let files: Readonly<Record<"ca" | "otherCa" | "cert" | "key", string>>;
 beforeAll(async () => {
   const authority = createAuthority();
   const forServer = authority.issue("localhost");
-  // PostgreSQL takes the certificate's name for the user's.
+  // PostgreSQL uses the name in the certificate as the user's name.
   const forClient = authority.issue("postgres");
   port = await freePort();
   server = await PostgresServer.start({
@@ -74,7 +74,7 @@ async function freePort(): Promise<number> {
   return free;
 }
 
-/** Opens the store, and tells whether its database answers and what was logged. */
+/** Opens the store, and returns whether its database answers and what was logged. */
 async function tryToOpen(databaseUrl: string): Promise<{ readonly answers: boolean; readonly log: string }> {
   const lines: string[] = [];
   const logger = createLogger("debug", { write: (line) => lines.push(line) });

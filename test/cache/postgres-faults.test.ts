@@ -30,7 +30,7 @@ let databases = 0;
 let databaseUrl: string;
 let logger: MemoryLogger;
 let elapsed: number;
-/** On a busy machine a healthy server may take long. */
+/** On a busy machine, even a healthy server may be slow. */
 let readTimeoutMs: number;
 
 beforeAll(async () => {
@@ -63,7 +63,7 @@ async function execute(statement: string): Promise<void> {
   await orm.close();
 }
 
-/** Open transactions, which also hold locks: what the server still holds for callers that are gone. */
+/** Open transactions, which also hold locks, of callers that have left. */
 async function leftovers(url: string): Promise<unknown> {
   const orm = await connect(url);
   const rows = await orm.em.execute<unknown[]>(
@@ -73,7 +73,7 @@ async function leftovers(url: string): Promise<unknown> {
   return rows;
 }
 
-/** Runs 16 callers until they are told to stop. Only removals may fail. */
+/** Runs 16 callers until the signal is aborted. Only removals may fail. */
 async function callUntil(vehicles: OpenVehicleStore, stopped: AbortSignal, onRound: () => void): Promise<void> {
   await Promise.all(
     someVins(16).map(async (vin) => {
@@ -148,7 +148,7 @@ describe("a PostgreSQL server", () => {
     expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
   });
 
-  test("gets new tables when what processes share was dropped", async () => {
+  test("gets new tables when the tables of the fleet were dropped", async () => {
     await using vehicles = await open();
     await execute("drop table fleet_leases");
 
@@ -158,7 +158,7 @@ describe("a PostgreSQL server", () => {
     expect(await vehicles.coordinate({ sqlite: text, postgres: text }, [])).toEqual([]);
   });
 
-  test("is asked again when others hold a VIN's lock for longer than one attempt waits", async () => {
+  test("is asked again when others hold a VIN's lock for longer than one attempt waits for it", async () => {
     await using vehicles = await open();
     await store(vehicles, { vin: VIN }, decodeOf(VIN));
     const orm = await connect(databaseUrl);
@@ -177,7 +177,7 @@ describe("a PostgreSQL server", () => {
     await orm.close();
   });
 
-  test("is not waited for longer than five attempts when others hold a VIN's lock", async () => {
+  test("is asked at most five times while others hold a VIN's lock", async () => {
     await using vehicles = await open();
     const before = await vehicles.removalsOf(VIN);
     const orm = await connect(databaseUrl);

@@ -6,7 +6,7 @@ import { connect, PostgresServer } from "../support/postgres.ts";
 import { silentLogger } from "../support/silent-logger.ts";
 
 let server: PostgresServer;
-/** The database's URL, as its owner. */
+/** The URL of the database, with its owner as the user. */
 let url: string;
 
 beforeAll(async () => {
@@ -66,7 +66,7 @@ test("the rights in the documentation are enough", async () => {
   expect([stored, found?.make, removed]).toEqual([true, decode.make, true]);
 });
 
-describe("a database that is away", () => {
+describe("a database that does not answer", () => {
   const away = "postgres://nobody@127.0.0.1:1/any";
 
   test("does not stop the start", async () => {

@@ -21,7 +21,7 @@ afterAll(async () => {
 });
 
 describeVehicleStore("PostgreSQL", async () => {
-  // Ten times faster than a database for each test.
+  // Ten times as fast as creating a database for each test.
   await orm.em.execute(
     "drop table if exists vehicles, vehicle_removals, fleet_budget, fleet_leases, fleet_members, mikro_orm_migrations",
   );

@@ -20,7 +20,7 @@ beforeEach(() => {
 });
 
 describe("reads of one turn", () => {
-  test("travel as one query, and each gets its own row", async () => {
+  test("become one query, and each gets its own row", async () => {
     const reads = [1, 2, 3].map((key) => queue.read(key));
     await nextTurn();
     queries[0]?.answer.resolve();

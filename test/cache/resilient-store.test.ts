@@ -12,12 +12,12 @@ const FULL = new Error("database or disk is full");
 const PING_EVERY_MS = 1_000;
 const REOPEN_AFTER_MS = 20_000;
 
-/** What the database was asked, and what became of it. */
+/** The operations on the database, in order. */
 let events: string[];
 let elapsed: number;
-/** What every operation fails with. */
+/** The error of every operation; undefined when they succeed. */
 let fault: Error | undefined;
-/** What the next openings come to. */
+/** The errors of the next openings; undefined for success. */
 let openings: (Error | undefined)[];
 let logger: MemoryLogger;
 let vehicles: ResilientStore;
@@ -88,7 +88,7 @@ function databaseOf(number: number): DatabaseStore {
   };
 }
 
-/** Opens it, and forgets what happened until then. */
+/** Opens it, and forgets the events until then. */
 async function open(): Promise<void> {
   await vehicles.open();
   events = [];
@@ -110,7 +110,7 @@ describe("a store whose database fails", () => {
     expect(events[0]).toBe(operation);
   });
 
-  test("does not know what it holds when counting fails, and still reads", async () => {
+  test("has no figures when counting fails, and still reads", async () => {
     fault = FULL;
     const contents = await vehicles.contents();
     fault = undefined;
@@ -121,7 +121,7 @@ describe("a store whose database fails", () => {
     expect(found).toEqual(decodeOf(VIN));
   });
 
-  test("reads nothing more after a failed read until a ping is answered", async () => {
+  test("does not read again after a failed read until a ping is answered", async () => {
     fault = FULL;
     await vehicles.find({ vin: VIN }, "basic");
     await vi.advanceTimersByTimeAsync(PING_EVERY_MS);
@@ -252,7 +252,7 @@ describe("a store whose database was lost", () => {
     expect(events).toEqual(["ping", "discard 1", "open 2", "ping"]);
   });
 
-  test("is replaced once, however many operations find it lost", async () => {
+  test("is replaced once, even if many operations find it lost", async () => {
     fault = LOST;
 
     await Promise.all([vehicles.removalsOf(VIN), vehicles.find({ vin: VIN }, "full"), vehicles.remove(VIN)]);
@@ -279,7 +279,7 @@ describe("a store whose database cannot be opened", () => {
     await open();
   });
 
-  test("misses, drops, and reports removals", async () => {
+  test("misses reads, drops writes, and reports removals", async () => {
     const found = await vehicles.find({ vin: VIN }, "basic");
     const stored = await vehicles.put({ vin: VIN }, decodeOf(VIN), 7);
 
@@ -289,7 +289,7 @@ describe("a store whose database cannot be opened", () => {
     expect(events).toEqual([]);
   });
 
-  test("opens it after a while by itself", async () => {
+  test("opens it later by itself", async () => {
     await vi.advanceTimersByTimeAsync(PING_EVERY_MS);
     elapsed = REOPEN_AFTER_MS;
     await vi.advanceTimersByTimeAsync(PING_EVERY_MS);

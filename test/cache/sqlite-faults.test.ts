@@ -67,7 +67,7 @@ async function deleteAll(): Promise<void> {
   await Promise.all([path, `${path}-wal`, `${path}-shm`].map((file) => rm(file)));
 }
 
-/** What a Lookup does, for every VIN: it may miss, and must not throw. */
+/** Reads and writes as a Lookup does, for every VIN. It may miss, but must not throw. */
 async function useAll(vehicles: OpenVehicleStore): Promise<void> {
   for (const vin of VINS) {
     await vehicles.find({ vin }, "full");
@@ -116,7 +116,7 @@ describe("a SQLite file found at the start", () => {
     expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
   });
 
-  test("that was emptied but has a log is renamed with it", async () => {
+  test("that was emptied but has a log is renamed together with the log", async () => {
     await using before = await open();
     await fill(before);
     await link(`${path}-wal`, `${path}-kept`);
@@ -131,11 +131,11 @@ describe("a SQLite file found at the start", () => {
     expect(await quarantined()).toHaveLength(2);
   });
 
-  test("that another process is creating is waited for", async () => {
+  test("is waited for while another process creates it", async () => {
     const other = new Database(path);
     other.exec("begin exclusive");
     const opening = open();
-    // Opening has found the file locked when timers run again.
+    // When timers run again, the opening has found the file locked.
     setTimeout(() => other.close(), 1);
 
     await using vehicles = await opening;
@@ -216,16 +216,19 @@ describe("a SQLite file in use", () => {
     });
   });
 
-  test.each(LOSSES)("that %s keeps no removal from being acknowledged and found in the new one", async (_, lose) => {
-    await lose();
+  test.each(LOSSES)(
+    "that %s does not prevent a removal, which is acknowledged and recorded in the new file",
+    async (_, lose) => {
+      await lose();
 
-    await vehicles.remove(VIN);
+      await vehicles.remove(VIN);
 
-    withOther((other) => {
-      expect(other.prepare("select vin from vehicle_removals where vin <> ''").all()).toEqual([{ vin: VIN }]);
-      expect(other.prepare("select vin from vehicles where vin = ?").all(VIN)).toEqual([]);
-    });
-  });
+      withOther((other) => {
+        expect(other.prepare("select vin from vehicle_removals where vin <> ''").all()).toEqual([{ vin: VIN }]);
+        expect(other.prepare("select vin from vehicles where vin = ?").all(VIN)).toEqual([]);
+      });
+    },
+  );
 
   test.each([
     ["emptied", 0],
@@ -308,11 +311,11 @@ describe("a SQLite file in use", () => {
     ]);
   });
 
-  test("that another process has locked is waited for by removals without blocking the event loop", async () => {
+  test("that another process has locked makes removals wait without blocking the event loop", async () => {
     const other = new Database(path);
     other.exec("begin immediate");
     const removals = VINS.slice(0, 60).map((vin) => vehicles.remove(vin));
-    // The lock is held by this very thread: nobody who blocks it can wait for its end.
+    // This thread itself holds the lock, so a wait that blocked the thread would never end.
     setTimeout(() => other.close(), 20);
 
     const removed = await Promise.all(removals);
@@ -320,8 +323,8 @@ describe("a SQLite file in use", () => {
     expect(removed).toEqual(removals.map(() => true));
   });
 
-  test("that another process has locked is waited for by puts too", async () => {
-    // A busy machine may take longer than the usual 0.25 s to end the lock.
+  test("that another process has locked makes puts wait too", async () => {
+    // A busy machine may take longer than the default of 0.25 s to release the lock.
     await using patient = await open(10_000);
     const before = await patient.removalsOf(VIN);
     const other = new Database(path);

@@ -27,7 +27,7 @@ beforeEach(async () => {
 
 afterEach(() => rm(directory, { recursive: true }));
 
-/** Starts a process that puts and removes VINs of its own, and ends it by kill -9 after so many removals. */
+/** Starts a process that puts and removes its own VINs, and ends it by kill -9 after this many removals. */
 async function removeUntilKilled(number: number, removals: number): Promise<Vin[]> {
   const firstVin = String(number * VINS_EACH);
   const child: ChildProcess = spawn(process.execPath, [REMOVING_PROCESS, databaseUrl, firstVin], {

@@ -91,7 +91,7 @@ test("a write is refused when it waits too long", async () => {
   expect(hasRoom).toBe(false);
 });
 
-test("a log that is large as a file but holds nothing unsaved has room", async () => {
+test("a large log whose content is all in the database has room", async () => {
   await using database = await openLoggedDatabase();
   const budget = new WalBudget(database.writer, { maxBytes: MAX_BYTES, timeoutMs: 0 });
   database.pin();

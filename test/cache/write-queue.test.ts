@@ -10,7 +10,7 @@ function putOf(vin = VIN) {
   return { query: { vin }, decode: decodeOf(vin), removals: 1 };
 }
 
-/** Commits at once, and says of everything that it was done. */
+/** A queue whose commits succeed at once, and the batches that it committed. */
 function recordingQueue(): { readonly queue: WriteQueue; readonly batches: WriteBatch[] } {
   const batches: WriteBatch[] = [];
   const commit = async (batch: WriteBatch): Promise<WriteOutcome> => {

@@ -29,7 +29,7 @@ async function start(options: TestAppOptions = {}): Promise<TestApp> {
   return stack.use(await startTestApp({ ...options, env: { DATA_DIR: directory, ...options.env } }));
 }
 
-/** Fills the cache of a running service with so many rows, past it. */
+/** Writes this many rows into the cache of a running service, without its store. */
 async function fill(rows: number): Promise<void> {
   await using table = new VehicleTable(directory);
   table.put(
@@ -72,7 +72,7 @@ async function countRows(response: Response): Promise<unknown> {
   return row?.["count"];
 }
 
-test("damage that only an export finds is quarantined, and the next export is of a new cache", async () => {
+test("a damaged database is renamed when an export finds the damage, and the next export reads a new one", async () => {
   const app = await start();
   await fill(1_000);
   await damageTable();

@@ -1,6 +1,6 @@
 import { readdir, readlink } from "node:fs/promises";
 
-/** What this process holds open in a directory, files without a name too, and what stands there by name. */
+/** The files of a directory: those that this process holds open, even without a name, and those that have a name. */
 export async function filesIn(directory: string): Promise<string[]> {
   const descriptors = await readdir("/proc/self/fd");
   const targets = await Promise.all(descriptors.map(readTarget));
@@ -11,7 +11,7 @@ async function readTarget(descriptor: string): Promise<string> {
   try {
     return await readlink(`/proc/self/fd/${descriptor}`);
   } catch {
-    // Closed meanwhile, as the one that listed the directory is.
+    // Closed meanwhile, like the descriptor that listed the directory.
     return "";
   }
 }

@@ -6,7 +6,10 @@ import { DuckDBInstance } from "@duckdb/node-api";
 import type { AsyncBuffer } from "hyparquet";
 import { parquetReadObjects } from "hyparquet";
 
-/** Runs a query in DuckDB over a Parquet file, whose path stands as `$file` in it. Values come as JSON has them. */
+/**
+ * Runs a query in DuckDB over a Parquet file. In the query, `$file` stands for its path. Values are returned as JSON
+ * values.
+ */
 export async function queryParquet(bytes: Uint8Array, query: string) {
   const directory = await mkdtemp(join(tmpdir(), "parquet-"));
   try {

@@ -43,7 +43,7 @@ test.each([
   await expect(running).rejects.toBeInstanceOf(ExportFailedError);
 });
 
-test("an abort ends the worker at once, whatever it is doing", async () => {
+test("an abort ends the worker at once, even if it hangs", async () => {
   await using sink = await jobInto("/dev/null");
   const caller = new AbortController();
   const reason = new Error("gone");

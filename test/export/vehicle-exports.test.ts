@@ -29,7 +29,7 @@ async function readVinsAndMakes(bytes: Buffer): Promise<string[]> {
   return rows.map(({ row }) => (typeof row === "string" ? row : ""));
 }
 
-/** A table of rows of which about 20 bytes each are left when they are compressed. */
+/** A table whose rows take about 20 bytes each when compressed. */
 async function tableOf(count: number): Promise<VehicleTable> {
   const table = await VehicleTable.create();
   table.put(
@@ -90,7 +90,7 @@ test("a fifth concurrent export is refused, with the time to wait", async () => 
   await expect(fifth).rejects.toMatchObject({ name: "ExportLimitError", retryAfterMs: 5_000 });
 });
 
-test("a disposed export, even if disposed twice, makes room for one other", async () => {
+test("a disposed export makes room for exactly one other, even if it is disposed twice", async () => {
   await using table = await tableOf(1);
   await using exports = await openExports(table, { limits: { perClient: 1, perProcess: 1 } });
   const first = await exports.create("client", noAbort());
@@ -209,13 +209,13 @@ test("a process that is killed during an export leaves no file", async () => {
   expect(await readdir(exportDirectory(table))).toEqual([]);
 });
 
-test("rows that change or are removed during an export are exported as they were at one moment", async () => {
+test("an export has all rows as they were at one moment, even if they change or are removed meanwhile", async () => {
   const count = 50_000;
   await using table = await tableOf(count);
   await using exports = await openExports(table);
   const creating = exports.create("client", noAbort());
   const done = creating.then(() => true);
-  // One after the other, so that the state at any moment is: the first so many are changed, the others not.
+  // One after the other, so that at any moment the changed rows are exactly the first ones.
   const update = table.database.prepare("update vehicles set make = 'CHANGED' where vin = ?");
   const remove = table.database.prepare("delete from vehicles where vin = ?");
   let changed = 0;

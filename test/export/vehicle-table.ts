@@ -9,7 +9,7 @@ import { columnOf, PROPERTIES, type VehicleProperty } from "../../src/cache/vehi
 import { silentLogger } from "../support/silent-logger.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
-/** A row of the cache as a test sees it. What is missing is filled in. */
+/** A row of the cache. Missing members get a default. */
 export interface TestRow {
   readonly vin: string;
   readonly modelYearHint?: number;
@@ -40,7 +40,7 @@ const DEFAULTS = {
 
 let emptyDatabase: Promise<Buffer> | undefined;
 
-/** A database with the cache's tables, and a connection that writes rows past the store. */
+/** A database with the cache's tables, and a connection that writes rows without the store. */
 export class VehicleTable implements AsyncDisposable {
   readonly directory: string;
   readonly location: DatabaseLocation;

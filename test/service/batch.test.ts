@@ -5,7 +5,7 @@ import { manyVins } from "../support/real-vins.ts";
 import type { TestApp, TestAppOptions } from "../support/test-app.ts";
 import { startTestApp } from "../support/test-app.ts";
 
-/** Patience for as long as a busy machine may take. */
+/** The longest that a busy machine may take. */
 const PATIENT = { VPIC_PATIENCE: "100s" };
 
 describe("a batch", () => {
@@ -17,7 +17,7 @@ describe("a batch", () => {
 
   afterEach(() => app[Symbol.asyncDispose]());
 
-  test("of a thousand cold VINs takes vPIC at most 25 requests, and all are answered by it", async () => {
+  test("of a thousand VINs that are not cached takes at most 25 requests to vPIC, which answers all of them", async () => {
     await start({ env: PATIENT });
 
     const answers = await Array.fromAsync(clientOf(app).batchLookup({ vins: manyVins(1_000) }));
@@ -51,7 +51,7 @@ describe("a batch", () => {
     const caller = new AbortController();
 
     const reading = Array.fromAsync(clientOf(app).batchLookup({ vins: manyVins(5_000) }, { signal: caller.signal }));
-    // As many as may run at once; more wait behind them.
+    // The most that may run at once. More wait behind them.
     await expect.poll(() => app.vpic.requests.length).toBe(8);
     caller.abort();
     await expect(reading).rejects.toThrow("[canceled]");
@@ -64,7 +64,7 @@ describe("a batch", () => {
   });
 
   test.each(["grpc", "grpc-web", "connect"] as const)(
-    "of more than 5,000 VINs, or of more bytes than that takes, is refused over %s",
+    "of more than 5,000 VINs, or of more bytes than these take, is refused over %s",
     async (protocol) => {
       await start({});
       const client = clientOf(app, protocol);

@@ -23,7 +23,7 @@ const batch: MessageInitShape<typeof BatchLookupRequestSchema> = {
   vins: [...Array.from({ length: 1_000 }, () => "malformed"), SILENT_VIN],
 };
 
-/** The same calls as they go over each wire. */
+/** The same calls in each protocol, as bytes. */
 const WIRES = {
   "gRPC over HTTP/2": {
     remove: grpcCall("Remove", toBinary(RemoveRequestSchema, create(RemoveRequestSchema, remove))),
@@ -77,13 +77,13 @@ describe.each(CASES)("%s on %s", (_name, port, wire) => {
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const socket = send(app[port], wire.remove);
       await once(socket, "connect");
-      // Some break before they are looked at, some later.
+      // Some break before the service has read them, some later.
       for (let turn = 0; turn < attempt; turn++) {
         await nextTurn();
       }
       socket.resetAndDestroy();
     }
-    // What has come before it is in the log by then.
+    // By then, everything that arrived before it is in the log.
     await clientOf(app).remove({ vin: VIN });
 
     const audits = app.logger.lines.filter(({ level }) => level === "audit");

@@ -24,7 +24,7 @@ async function lookUp(vin: string): Promise<{ cached: boolean; stale: boolean; d
 }
 
 describe("row 20: when the clock is set", () => {
-  test("a year ahead, a cached VIN is decoded again, once", async () => {
+  test("a year ahead, a cached VIN is decoded again, but only once", async () => {
     now += 366 * DAY_MS;
 
     const answers = [await lookUp(CACHED), await lookUp(CACHED), await lookUp(CACHED)];

@@ -14,7 +14,7 @@ const [VIN = ""] = manyVins(1);
 const BODY = JSON.stringify({ vin: VIN });
 const SERVICE = "vehicle.v1.VehicleService";
 
-/** How a page can make its reader's browser ask for a URL, as the text of a function of it. */
+/** Ways for a page to make its reader's browser request a URL. Each is the text of a function that takes the URL. */
 const READS = {
   "a fetch without CORS": `(url) => fetch(url, { mode: "no-cors" })`,
   "an image": `(url) => document.body.append(Object.assign(document.createElement("img"), { src: url }))`,
@@ -59,7 +59,7 @@ async function attack(script: string, address: string): Promise<void> {
     page.waitForEvent("requestfinished", (request) => request.url().startsWith(post)),
     page.waitForEvent("requestfailed", (request) => request.url().startsWith(post)),
   ]);
-  // What the page sees of it, or that it is left, is not the question.
+  // It does not matter what the page sees, or whether the browser leaves it.
   await page.evaluate(`(${script})(...${JSON.stringify([post, get, BODY])})`).catch(() => {});
   await ended;
 }
@@ -80,10 +80,10 @@ describe("a page of another origin", () => {
 
   afterAll(() => app[Symbol.asyncDispose]());
 
-  // One port for each: both lead to the same rules.
+  // One port for each, because both have the same rules.
   describe.each([
     ["crossSiteOrigin", "grpcAddress", Object.keys(ATTACKS)],
-    // What browsers send to the same site without asking first.
+    // Requests that browsers send to the same site without a preflight.
     ["sameSiteOrigin", "httpAddress", ["a fetch without CORS, of text/plain", "a form, of text/plain", "a tag img"]],
   ] as const)("(%s, on %s)", (origin, port, attacks) => {
     test.each(attacks)("cannot remove a vehicle by %s", async (name) => {
@@ -110,7 +110,7 @@ describe("a page of another origin", () => {
       expect(foreign).toBe("refused");
     });
 
-    test.each(Object.entries(READS))("cannot make the service work by %s", async (_name, script) => {
+    test.each(Object.entries(READS))("cannot make the service export by %s", async (_name, script) => {
       await page.goto(site[origin]);
       const url = `http://${app[port]}/export.parquet`;
       const answered = page.waitForResponse(url);
@@ -140,14 +140,14 @@ describe("a page of another origin", () => {
 describe("a page whose name was made to point at the service", () => {
   const remove = { method: "POST", headers: { "content-type": "application/json" }, body: BODY };
 
-  /** Opens a page of that name, from the service's own address. */
+  /** Opens a page under that name, which the service's own address answers. */
   async function rebind(app: TestApp): Promise<string> {
     const origin = `http://${app.httpAddress.replace("127.0.0.1", REBOUND_HOST)}`;
     await page.goto(`${origin}/healthz`);
     return origin;
   }
 
-  test("is told to go away, whatever it asks but for probes", async () => {
+  test("is refused every request except probes", async () => {
     await using app = await startTestApp();
     await fill(app);
     const origin = await rebind(app);
@@ -164,7 +164,7 @@ describe("a page whose name was made to point at the service", () => {
     expect(await isKept(app)).toBe(true);
   });
 
-  test("could remove a vehicle if everyone may do everything", async () => {
+  test("can remove a vehicle when anonymous access is allowed", async () => {
     await using app = await startTestApp({ env: { ALLOW_ANONYMOUS: "true" } });
     await fill(app);
     const origin = await rebind(app);

@@ -21,7 +21,7 @@ import { OPENING } from "../support/http2-frames.ts";
 
 const [VIN = "", ...VINS] = manyVins(500);
 const PROTOCOLS = ["grpc", "grpc-web", "connect"] as const;
-/** Longer than any test: what would be waited for so long is not waited for at all. */
+/** Longer than any test, so that a test fails if the service waits for this. */
 const ENDLESS_GRACE = "60m";
 /** Only a hang takes so long: nine callers and an export of 10 MB share a machine that may be busy. */
 const BUSY_MS = 600_000;
@@ -120,7 +120,7 @@ describe("the process", () => {
 
     expect(await exited).toBe(0);
     expect(bytes).toBe(sizeBytes);
-    // Accepted are the calls for which vPIC was asked.
+    // A call was accepted if vPIC was asked for its VIN.
     expect(vpic.vins.filter((vin) => !answered.has(vin))).toEqual([]);
   });
 
@@ -185,7 +185,7 @@ function fillUp(table: VehicleTable): void {
   table.put(manyVins(250).map((vin) => ({ vin, attributes: { Note: randomBytes(20_000).toString("hex") } })));
 }
 
-/** Opens connections on both ports that have no request, and others that have had one. */
+/** Opens connections on both ports: some without a request, and some whose request was answered. */
 async function openIdleConnections({ grpcAddress, httpAddress }: Addresses): Promise<void> {
   for (const address of [grpcAddress, httpAddress]) {
     for (const bytes of ["", "GET / HTTP/1.1\r\nHost:", "PRI * HT"]) {
@@ -194,7 +194,7 @@ async function openIdleConnections({ grpcAddress, httpAddress }: Addresses): Pro
       socket.write(bytes);
       socket.resume();
     }
-    // These are kept open, and say that those before them have been accepted.
+    // These stay open. Their answers show that the connections before them were accepted.
     for (const bytes of ["GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", OPENING]) {
       const socket = connect(Number(address.split(":")[1]), "127.0.0.1");
       socket.write(bytes);
@@ -205,12 +205,12 @@ async function openIdleConnections({ grpcAddress, httpAddress }: Addresses): Pro
   }
 }
 
-/** Each port by the other one's name. */
+/** The addresses with their ports exchanged. */
 function swapPorts({ grpcAddress, httpAddress }: Addresses): Addresses {
   return { grpcAddress: httpAddress, httpAddress: grpcAddress };
 }
 
-/** Watches the service's health, and gives what tells the next status. */
+/** Watches the service's health. Returns a function that reads the next status. */
 async function openWatch(
   service: Addresses,
   protocol: (typeof PROTOCOLS)[number],
@@ -223,7 +223,7 @@ async function openWatch(
 
 interface OpenExport {
   readonly sizeBytes: number;
-  /** Reads what is left, and counts the bytes of the file. */
+  /** Reads the rest, and returns the total number of bytes. */
   readonly readRest: () => Promise<number>;
 }
 

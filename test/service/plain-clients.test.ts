@@ -9,7 +9,7 @@ import packageJson from "../../package.json" with { type: "json" };
 const BUF = fileURLToPath(new URL("../../node_modules/.bin/buf", import.meta.url));
 const LOOKUP = "vehicle.v1.VehicleService/Lookup";
 
-/** The five VINs that every new user tries, with vPIC's answers. */
+/** The VINs of five trucks as a user may type them, with vPIC's answers. */
 const TRUCKS = [
   ["1xpwd40x1ed215307 ", "1XPWD40X1ED215307", "PETERBILT", "388", "2014"],
   ["1XKWDB0X57J211825", "1XKWDB0X57J211825", "KENWORTH", "W9 Series", "2007"],
@@ -66,7 +66,7 @@ describe.each([
     expect(await response.json()).toMatchObject({ make: MAKE });
   });
 
-  test("buf curl lists every service and method, health's too", async () => {
+  test("buf curl lists every service and method, including health", async () => {
     const { stdout } = await runProgram(BUF, [
       "curl",
       "--protocol",
@@ -121,7 +121,7 @@ describe.each([
     expect(response.headers.get("content-security-policy")).toContain("default-src 'none'");
   });
 
-  test("/metrics tells how vPIC and the cache do, and /readyz what is out of order", async () => {
+  test("/metrics shows the state of vPIC and the cache, and /readyz what is degraded", async () => {
     await using withVpic = await startTestApp();
     const url = `http://${withVpic[port]}`;
     const starting = await fetch(`${url}/readyz`);

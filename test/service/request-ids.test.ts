@@ -9,10 +9,10 @@ const [LOOKED_UP = "", ...BATCH] = manyVins(4);
 const FAULTS = ["a request to vPIC failed", "a source cannot answer"];
 
 test.each(["grpc", "grpc-web", "connect"] as const)(
-  "what a call over %s comes to is logged under its request id, however deep down it happens",
+  "every log line of a call over %s has its request id, including those of vPIC and the export",
   async (protocol) => {
     const written: string[] = [];
-    // Its own: after a few failures vPIC is left alone.
+    // Its own service: after a few failures, the circuit breaker opens.
     await using app = await startTestApp({
       log: createLogger("debug", { write: (line) => written.push(line) }),
       vpic: { respondWith: { kind: "status", status: 400 } },

@@ -6,7 +6,7 @@ import { errorOf } from "../support/error-of.ts";
 import { manyVins } from "../support/real-vins.ts";
 import { startTestApp } from "../support/test-app.ts";
 
-test("a service that will stop says so, and takes calls until the delay has passed", async () => {
+test("a service that is going to stop reports it, and accepts calls until the delay has passed", async () => {
   await using app = await startTestApp();
   const [vin = ""] = manyVins(1);
   await clientOf(app).lookup({ vin });

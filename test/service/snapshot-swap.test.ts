@@ -12,7 +12,7 @@ const OCTOBER = zip([{ name: "vPICList_lite_2026_10.sql", content: DUMP }]);
 const NOVEMBER = zip([{ name: "vPICList_lite_2026_11.sql", content: DUMP.replace("5571\t388", "5571\t389") }]);
 const HOUR_MS = 3_600_000;
 
-test("a month's new file is used without a restart, and entries of the old one are asked again an hour later", async () => {
+test("a month's new file is used without a restart, and entries from the old one are decoded again an hour later", async () => {
   await using directory = await temporaryDirectory();
   const path = join(directory.path, "vpic.zip");
   await writeFile(path, OCTOBER);

@@ -9,7 +9,7 @@ import type { Addresses } from "../support/clients.ts";
 import { startTestServer } from "../support/test-server.ts";
 import type { TlsOnDisk } from "../support/tls-on-disk.ts";
 
-/** A server with services of a test's own and reflection, mounted as the real ones are, for callers without tokens. */
+/** A server with a test's own services and reflection, set up like the real one, for callers without tokens. */
 export interface ReflectingServer extends Addresses, AsyncDisposable {
   /** Every call so far but those for reflection, in the order of arrival. */
   readonly calls: Call[];

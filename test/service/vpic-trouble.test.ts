@@ -13,7 +13,7 @@ import { directoryWithSnapshot } from "../support/shared.ts";
 import type { TestApp, TestAppOptions } from "../support/test-app.ts";
 import { startTestApp } from "../support/test-app.ts";
 
-/** For callers that are answered, however busy the machine is. */
+/** Long enough for callers to be answered on a busy machine. */
 const PATIENT = { timeoutMs: 30_000 };
 /** Nothing listens there. */
 const REFUSED = "http://127.0.0.1:9/api";
@@ -24,7 +24,7 @@ test("with 30 % of vPIC's answers failing, all callers have its answer at their 
   await using app = await startTestApp({
     env: { VPIC_PATIENCE: "60s", VPIC_REQUESTS_PER_SECOND: "1000" },
     vpic: {
-      // The third, sixth and ninth of every ten, but none three times: more attempts there are not.
+      // The third, sixth and ninth request of every ten, but no VIN in all of its attempts.
       respondWith({ vins: [first = ""] }) {
         const failures = failuresOf.get(first) ?? 0;
         const fails = requests++ % 10 > 0 && requests % 3 === 0 && failures < 2;
@@ -41,7 +41,7 @@ test("with 30 % of vPIC's answers failing, all callers have its answer at their 
   expect([...failuresOf.values()].some((failures) => failures > 0)).toBe(true);
 });
 
-test("a thousand callers of one cold VIN are one request to vPIC", async () => {
+test("a thousand callers that want one uncached VIN cause one request to vPIC", async () => {
   const all = Promise.withResolvers<undefined>();
   await using app = await startTestApp({
     env: { VPIC_PATIENCE: "60s" },
@@ -59,7 +59,7 @@ test("a thousand callers of one cold VIN are one request to vPIC", async () => {
 });
 
 test.each(["grpc", "grpc-web", "connect"] as const)(
-  "without vPIC and without a snapshot, a caller over %s is told to come back later",
+  "without vPIC and without a snapshot, a caller over %s is told to retry later",
   async (protocol) => {
     await using app = await startTestApp({ env: { VPIC_URL: REFUSED } });
     const [vin = ""] = manyVins(1);
@@ -125,7 +125,7 @@ describe("with a snapshot", () => {
     expect(new Set(answers.map(({ source }) => source))).toEqual(new Set([Source.SNAPSHOT]));
   });
 
-  test("callers have the snapshot's answers when vPIC's address says nothing, not even the TLS handshake's", async () => {
+  test("callers have the snapshot's answers when vPIC accepts connections but sends nothing, not even a TLS handshake", async () => {
     await using abyss = createServer((socket) => socket.on("error", () => socket.destroy()).resume());
     await once(abyss.listen(0, "127.0.0.1"), "listening");
     await using app = await start({
@@ -156,9 +156,9 @@ describe("with a snapshot", () => {
     expect(app.vpic.vins.filter((vin) => vin === bad)).toHaveLength(4);
   });
 
-  // Every fault that an answer may have is tried on the client of vPIC; these go all the way.
+  // The tests of the vPIC client cover every fault of an answer; these cover the whole way to the caller.
   test.each(["wrong-vin", "html", "cut-json"] as const)(
-    "what vPIC sends as %s is neither given out nor kept",
+    "an answer of vPIC with the fault %s is neither returned nor stored",
     async (kind) => {
       await using app = await start({ vpic: { respondWith: { kind } } });
       const client = clientOf(app);

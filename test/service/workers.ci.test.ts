@@ -84,7 +84,7 @@ describe("a service with two workers", { timeout: HANG_MS }, () => {
     const refusal = await vi.waitFor(async () => errorOf(callOnce()), { timeout: 250_000, interval: 200 });
 
     expect(refusal.message).toContain("429");
-    // Limited one by one, the two workers would have answered that many.
+    // With a limit for each, the two workers would have answered this many.
     expect(answered).toBeLessThan(100);
   });
 
@@ -97,7 +97,7 @@ describe("a service with two workers", { timeout: HANG_MS }, () => {
       third: () => lookUp(service, vin),
     });
     await calls.more(20);
-    // Once read, counts are kept.
+    // Counts that have been read are kept.
     const before = await handled(service);
 
     process.kill(pidOf(service, 1), "SIGKILL");
@@ -162,7 +162,7 @@ interface Answer {
   readonly cached?: boolean;
 }
 
-/** Calls over a connection of its own: connections go to the workers by turns. */
+/** Calls over a new connection: connections go to the workers in turn. */
 async function call(service: ServiceProcess, method: "Lookup" | "Remove", vin: string): Promise<Answer> {
   const response = await fetch(`http://${service.httpAddress}/vehicle.v1.VehicleService/${method}`, {
     method: "POST",

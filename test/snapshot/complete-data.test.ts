@@ -27,7 +27,7 @@ beforeAll(async () => {
   data = await unpackHere(path, join(directory.path, "data"));
 });
 
-/** Decodes a VIN; `_` at position 9 stands for the right check digit. */
+/** Decodes a VIN. `_` at position 9 stands for the correct check digit. */
 function decode(text: string, modelYear?: number, nowMs = NOW_MS): Decode {
   const vin = parseVin(text.replace("_", checkDigit(text.replace("_", "0"))));
   return toDecode(data, { vin, modelYear }, decodeVin(data, vin, modelYear, nowMs), nowMs);
@@ -103,7 +103,7 @@ describe("with all of NHTSA's data, the attributes", () => {
     expect(motorcycle.attributes["GVWR"]).toBe("Class 1A: 3,000 lb or less (1,360 kg or less)");
   });
 
-  test("come from the schema that begins last", () => {
+  test("come from the schema with the latest first year", () => {
     expect(decode("1AAABCDE_JP000001").bodyClass).toBe("Incomplete - Glider");
   });
 
@@ -120,7 +120,7 @@ describe("with all of NHTSA's data, the attributes", () => {
     expect(decode(`1LLLAA9A_P${character}000001`).attributes["PlantCity"]).toBe("LIGONIER");
   });
 
-  test("do not come from formulas that are still to be checked", () => {
+  test("do not come from formulas of schemas that are not checked yet", () => {
     expect(decode("1AAABC4E_EP000001").attributes).not.toHaveProperty("EngineHP");
   });
 
@@ -145,7 +145,7 @@ describe("with all of NHTSA's data, the verdict is", () => {
       "1AAABCDEBEP000001",
       { codes: [0], text: expect.stringMatching(/^0 - .* NOTE: Check Digit Exception - /) },
     ],
-    ["code 1 for a VIN in the list of exceptions that is not exempted", "1AAABCDE0EP000002", { codes: [1] }],
+    ["code 1 for a VIN that is in the list of exceptions but not exempted", "1AAABCDE0EP000002", { codes: [1] }],
     [
       "code 2 when one character is wrong and one is possible",
       "1AAABCDE6EX000001",
@@ -220,7 +220,7 @@ describe("with all of NHTSA's data, the verdict is", () => {
       },
     ],
     [
-      "codes 11 and 400 when position 10 is not a year; then schemas of all years count, and no position is compared",
+      "codes 11 and 400 when position 10 is not a year code; schemas of all years then count, and no position is compared",
       "1AAABCDE0UX000001",
       {
         codes: [1, 9, 11, 14, 400],
@@ -264,7 +264,7 @@ describe("with all of NHTSA's data, the verdict is", () => {
     expect(verdict).toMatchObject(expected);
   });
 
-  test("code 7 no longer once the manufacturer is public", () => {
+  test("no longer code 7 once the manufacturer is public", () => {
     expect(decode("1DDABCDE_EP000001", undefined, Date.parse("2027-06-02")).verdict.codes).toEqual([8]);
   });
 });

@@ -30,14 +30,14 @@ describe("the year", () => {
     expect(vehicle.verdict.additionalText).toContain(YEAR_WARNING);
   });
 
-  test("carries no warning when it is conclusive", async () => {
+  test("has no warning when it is conclusive", async () => {
     const vehicle = await decode("1XP5DB9X7YN526158");
 
     expect(vehicle.modelYear).toBe("2000");
     expect(vehicle.verdict.additionalText).toBe("");
   });
 
-  test("is the caller's when that is one of the two in question", async () => {
+  test("is the caller's when that is one of the two possible years", async () => {
     const vehicle = await decode("1XPWD40X1ED215307", 1984);
 
     expect(vehicle.modelYear).toBe("1984");
@@ -97,7 +97,7 @@ describe("the year", () => {
 });
 
 describe("the verdict", () => {
-  test("says that an unknown manufacturer is not registered, and the VIN not decoded", async () => {
+  test("says that an unknown manufacturer is not registered and that the VIN could not be decoded", async () => {
     const vehicle = await decode("11111111111111111");
 
     expect(isDecoded(vehicle)).toBe(false);
@@ -252,7 +252,7 @@ describe("the labels", () => {
 
 describe("where data is missing, the decode", () => {
   test.each(["1NXBU4EEXAZ201807", "2HKRM3H78CH514622", "JTDBE32K930219649"])(
-    "leaves the engine's power of %s out",
+    "leaves out the engine's power of %s",
     async (vin) => {
       const { attributes } = await decode(vin);
 
@@ -263,7 +263,7 @@ describe("where data is missing, the decode", () => {
   );
 
   test.each(["1HGCM82633A004352", "4V4NC9EJXEN171694"])(
-    "leaves out the displacement of %s in other units than that stated",
+    "leaves out the displacement of %s in units other than the stated one",
     async (vin) => {
       const { attributes } = await decode(vin);
 
@@ -312,7 +312,7 @@ describe("a formula pattern", () => {
   });
 });
 
-describe("any 17 characters that a VIN may have", () => {
+describe("any 17 characters that a VIN may contain", () => {
   const anyCharacter = fc.constantFrom(...Array.from("0123456789ABCDEFGHJKLMNPRSTUVWXYZ"));
   const anyTail = fc.string({ unit: anyCharacter, minLength: 14, maxLength: 14 });
   const anyWmi = fc.oneof(

@@ -117,7 +117,7 @@ test("nothing is unpacked from a file that has changed since it was inspected", 
   expect(await readdir(directory.path)).not.toContain("snapshot.bin");
 });
 
-test("half a file leaves the previous data in use, is reported once, and is used when it is complete", async () => {
+test("a partial file leaves the previous data in use, is reported once, and is used when it is complete", async () => {
   await using source = await open();
 
   await writeFile(path, NOVEMBER.subarray(0, NOVEMBER.length / 2));

@@ -16,7 +16,7 @@ const ELSEWHERE = 0xff_ff_ff_ff;
 /**
  * A zip file with the layout of PKWARE's APPNOTE.TXT.
  *
- * @param isWide whether sizes and places are written as zip64.
+ * @param isWide whether sizes and offsets are written as ZIP64.
  */
 export function zip(files: readonly ZippedFile[], isWide = false): Buffer {
   const parts: Buffer[] = [];

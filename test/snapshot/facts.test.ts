@@ -16,7 +16,7 @@ interface Fact {
   readonly errorCodes: string;
 }
 
-/** Differences because NHTSA has changed its data since the snapshot's was published. */
+/** VINs whose answers differ because NHTSA has changed its data since the snapshot was published. */
 const RENAMED_SINCE = ["JYAVM01E27A113338 model: XVS650 (V Star 650) instead of V Star 650"];
 /** Codes that need data which the snapshot lacks. */
 const UNKNOWABLE_CODES = new Set(["2", "3", "4", "5", "14"]);
@@ -44,7 +44,7 @@ describe("real VINs", () => {
     expect(claims).toEqual([]);
   });
 
-  test("are enough for a comparison", () => {
+  test("are numerous enough for a comparison", () => {
     expect(facts.length).toBeGreaterThan(200);
   });
 

@@ -1,6 +1,6 @@
 import type { DumpTables } from "./sql-dump-file.ts";
 
-/** A few rows of NHTSA's monthly file, so that VINs can be decoded by hand. The labels and rules are NHTSA's own. */
+/** A few rows of NHTSA's monthly file, few enough to decode VINs by hand. The labels and rules are NHTSA's own. */
 
 const IDS_AND_NAMES = ["id", "name"];
 const LONG_AGO = "2015-04-14 13:31:17.8";
@@ -181,7 +181,7 @@ export const FULL_TABLES: DumpTables = {
       [45, TRACTORS, "****[1-3]", 5, "66", LONG_AGO, null],
       [60, TRAILERS, "T", 5, "61", LONG_AGO, null],
       [61, TRAILERS, "*****|*1", 31, "RENO", LONG_AGO, null],
-      // Not compared: positions 12 to 14 identify the manufacturer.
+      // These positions are not compared: 12 to 14 identify the manufacturer.
       [62, TRAILERS, "*****|**9", 96, "1", LONG_AGO, null],
       [70, OLD_CARS, "A", 28, "1000", LONG_AGO, null],
       [80, ODDITIES, "G", 5, "64", LONG_AGO, null],
@@ -207,16 +207,16 @@ export const FULL_TABLES: DumpTables = {
       [7, 2, true, 34, "First", LONG_AGO, null],
       [8, 2, true, 9, "6", LONG_AGO, null],
       [9, 2, false, 65, "999", LATEST, null],
-      // A third whose value is newer.
+      // A third pattern, whose value is newer.
       [10, 3, true, 11, "2500.0", LONG_AGO, null],
       [11, 3, false, 87, "1", LONG_AGO, LATEST],
       [12, 1, false, 87, "0", LONG_AGO, LATER],
-      // Of schemas for another year, another type, another model, another make, and one to be checked.
+      // Patterns of schemas for another year, type, model and make, and of one that is not checked yet.
       ...[4, 5, 6, 7, 8].flatMap((pattern) => [
         [pattern * 10, pattern, true, 5, "13", LONG_AGO, null],
         [pattern * 10 + 1, pattern, false, 71, `${pattern}`, LONG_AGO, null],
       ]),
-      // Without a key; with a key that is stated twice; with a private key.
+      // Patterns without a key, with a key stated twice, and with a private key.
       [90, 9, false, 71, "9", LONG_AGO, null],
       [91, 10, true, 5, "13", LONG_AGO, null],
       [92, 10, true, 34, "First", LONG_AGO, null],

@@ -7,7 +7,7 @@ import type { SnapshotContent } from "../../src/snapshot/snapshot-content.ts";
 import { bundledSourcePath } from "../../src/snapshot/source-file.ts";
 import { makeTemporaryDirectory } from "./temporary-directory.ts";
 
-/** The look-up tables of variables that the bundled data has values of, by the variables' ids. */
+/** The look-up tables of the variables for which the bundled data has values, by the variables' ids. */
 const TABLES: Readonly<Record<number, string>> = {
   2: "BatteryType",
   5: "BodyStyle",
@@ -25,7 +25,7 @@ const TABLES: Readonly<Record<number, string>> = {
   190: "GrossVehicleWeightRating",
 };
 
-/** Its values are names of another table, which is too large to be written down here. */
+/** Its values are names of another table, which is too large to list here. */
 const MODEL = 28;
 /** "Not applicable" has no row in any table. */
 const NOT_A_ROW = "0";

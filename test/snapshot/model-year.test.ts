@@ -37,7 +37,7 @@ describe("impliedYear", () => {
     },
   );
 
-  test.each([true, false])("is taken back 30 years when it is too far ahead (light vehicle: %s)", (isLightVehicle) => {
+  test.each([true, false])("is moved back 30 years when it is too far ahead (light vehicle: %s)", (isLightVehicle) => {
     const implied = impliedYear(vinWith("A", "X"), isLightVehicle, LATEST_YEAR);
 
     expect(implied).toEqual({ year: 1999, isConclusive: true });

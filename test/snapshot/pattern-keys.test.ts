@@ -88,7 +88,7 @@ describe("NHTSA's database sorts", () => {
     expect(sorted).toEqual([first, second]);
   });
 
-  test("keys that differ only in brackets alike, if they are equally long", () => {
+  test("keys of the same length that differ only in brackets as equal", () => {
     const collector = new KeyCollector();
     collector.placeOf("[A]B");
     collector.placeOf("A[B]");

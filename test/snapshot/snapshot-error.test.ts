@@ -26,7 +26,7 @@ test.each([
   expect(explained).toMatchObject({ culprit, message, cause: error });
 });
 
-test("leaves an explained error unchanged", () => {
+test("leaves a SnapshotError unchanged", () => {
   const error = new SnapshotError("database", "it is not usable");
 
   const explained = toSnapshotError(error);

@@ -85,7 +85,7 @@ describe("a snapshot that is unpacked for the first time", () => {
     expect(log.messages("info")).toContain("unpacking the snapshot");
   });
 
-  test("accepts gzipped databases too", async () => {
+  test("accepts gzipped databases", async () => {
     const gzipped = join(directory.path, "vpic.db.gz");
     await writeFile(gzipped, gzipSync(await readFile(sourceFile)));
     await using source = open({ snapshotPath: gzipped });
@@ -95,7 +95,7 @@ describe("a snapshot that is unpacked for the first time", () => {
     expect(model).toBe(MODEL);
   });
 
-  test("does not make a decode wait longer than its signal allows", async () => {
+  test("stops a waiting decode when its signal is aborted", async () => {
     await using source = open();
     const caller = new AbortController();
     const decode = source.decode(QUERY, caller.signal);
@@ -140,7 +140,7 @@ describe("a snapshot that is unpacked for the first time", () => {
     expect(log.messages("error")).toEqual([]);
   });
 
-  test("never changes its database, even if that has the name of an older version's snapshot", async () => {
+  test("never changes its database, even if it has the name of an older version's snapshot", async () => {
     await mkdir(dataDir);
     const snapshotPath = join(dataDir, "snapshot.db");
     await copyFile(sourceFile, snapshotPath);
@@ -205,7 +205,7 @@ describe("a snapshot that is already unpacked", () => {
     ["cut short", () => cutLastByte(snapshotFile)],
     ["empty", () => truncate(snapshotFile, 0)],
     ["garbage", () => writeFile(snapshotFile, "no database at all".repeat(PAGE_BYTES))],
-    ["spoilt in one place", () => flipOneBit(snapshotFile)],
+    ["damaged in one bit", () => flipOneBit(snapshotFile)],
     ["of another kind", () => copyFile(sourceFile, snapshotFile)],
     ["of another version", () => changeVersion(snapshotFile)],
   ])("is rebuilt when it is %s", async (_, damage) => {
@@ -352,14 +352,14 @@ async function runProcess(): Promise<string> {
   return stdout;
 }
 
-/** Keeps the file's time, as a failing disk would. */
+/** Keeps the file's modification time, as a failing disk would. */
 async function cutLastByte(path: string): Promise<void> {
   const { size, atime, mtime } = await stat(path);
   await truncate(path, size - 1);
   await utimes(path, atime, mtime);
 }
 
-/** Keeps the file's size and time, as a failing disk would. */
+/** Keeps the file's size and modification time, as a failing disk would. */
 async function flipOneBit(path: string): Promise<void> {
   const { mtime, atime } = await stat(path);
   const content = await readFile(path);
@@ -375,7 +375,7 @@ async function changeVersion(path: string): Promise<void> {
   await writeFile(path, content);
 }
 
-/** As a process that unpacks does. */
+/** Holds the lock as a process that unpacks does. */
 function holdLock(path: string): Disposable & { isOpen(): boolean } {
   const database = new Database(path);
   database.exec("BEGIN EXCLUSIVE");

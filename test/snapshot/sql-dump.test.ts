@@ -61,7 +61,7 @@ function decode(data: SnapshotData): Decode {
 
 const MODEL = "2026-10: 2014 PETERBILT 388 Truck-Tractor";
 
-/** The reason why a file cannot be used. */
+/** The reason that is reported for a file that cannot be used. */
 async function reasonAgainst(name: string, content: string | Buffer): Promise<string> {
   const fault = await unpack(name, content).catch((error: unknown) => error);
   return toSnapshotError(fault).message;
@@ -70,10 +70,10 @@ async function reasonAgainst(name: string, content: string | Buffer): Promise<st
 describe("NHTSA's monthly file", () => {
   test.each([
     ["as downloaded", ZIP_NAME, zip([{ name: NAME, content: DUMP }])],
-    ["with a big zip file's numbers", ZIP_NAME, zip([{ name: NAME, content: DUMP }], true)],
+    ["in a zip file with ZIP64 numbers", ZIP_NAME, zip([{ name: NAME, content: DUMP }], true)],
     ["stored without compression", ZIP_NAME, zip([{ name: NAME, content: DUMP, isStored: true }])],
     [
-      "beside other files",
+      "in a zip file with other files",
       ZIP_NAME,
       zip([
         { name: "read.me", content: "" },
@@ -82,8 +82,8 @@ describe("NHTSA's monthly file", () => {
     ],
     ["under another name", "latest.zip", zip([{ name: NAME, content: DUMP }])],
     ["unzipped", NAME, DUMP],
-    ["with Windows' line ends", NAME, DUMP.replaceAll("\n", "\r\n")],
-    ["without a last line end", NAME, DUMP.trimEnd()],
+    ["with Windows line endings", NAME, DUMP.replaceAll("\n", "\r\n")],
+    ["without a newline at the end", NAME, DUMP.trimEnd()],
   ])("is decoded with %s", async (_, name, content) => {
     expect(await modelFrom(name, content)).toBe(MODEL);
   });
@@ -198,7 +198,7 @@ x	509	2180
   });
 });
 
-test("the patterns of a dump are the same however few are read at once", async () => {
+test("the patterns of a dump are the same, however few are read at a time", async () => {
   const { rows = [] } = DUMP_TABLES["pattern"] ?? {};
   const ofOtherSchema = rows.map(([id, , ...values]) => [Number(id) + 100, 10, ...values]);
   const dump = formatDump({
@@ -247,7 +247,7 @@ describe("a dump cannot be used", () => {
       `${at("2026-02-17")}, table pattern: column updatedon: expected a time such as 2026-10-09 12:30:00`,
     ],
     [
-      "has a word instead of a truth value",
+      "has a word instead of a boolean",
       DUMP.replace("to be checked\t1XP\t2015-04-14 13:31:17.8\t\\N\tt", (row) => `${row}rue`),
       `${at("to be checked")}, table vinschema: column tobeqced: expected t or f`,
     ],
@@ -257,7 +257,7 @@ describe("a dump cannot be used", () => {
       `${at("509\tPeterbilt")}, table make: column name is null`,
     ],
     [
-      "has an escape without an end",
+      "has an incomplete escape",
       DUMP.replace("Truck-Tractor", "Truck\\"),
       `${at("Truck-Tractor")}, table bodystyle: column name ends with an incomplete escape`,
     ],
@@ -315,7 +315,7 @@ describe("a dump cannot be used", () => {
     expect(reason).toBe("it is in pg_dump's custom format; use NHTSA's .plain.zip instead");
   });
 
-  test("and is neither replaced by the embedded data nor read again until it changes", async () => {
+  test("and is not replaced by the embedded data, nor read again until it changes", async () => {
     await writeFile(join(directory.path, NAME), DUMP.replace("2180\t509", "2180"));
     let elapsedMs = 0;
     await using source = open(NAME, () => elapsedMs);
@@ -332,7 +332,7 @@ describe("a dump cannot be used", () => {
   });
 });
 
-test("a zip file that arrived damaged is read again when it has been downloaded again", async () => {
+test("a damaged zip file is read again after it was downloaded again", async () => {
   const whole = zip([{ name: NAME, content: DUMP }]);
   await writeFile(join(directory.path, ZIP_NAME), spoilt(whole));
   let elapsedMs = 0;
@@ -365,7 +365,7 @@ describe("a zip file cannot be used", () => {
       `the checksum of ${NAME} is wrong: download ${ZIP_NAME} again`,
     ],
     ["has a wrong size", zip([{ ...file, bytes: 100 }]), `the size of ${NAME} is wrong: download ${ZIP_NAME} again`],
-    ["is spoilt in the middle", spoilt(whole), "it is damaged"],
+    ["is damaged in the middle", spoilt(whole), "it is damaged"],
     [
       "has no .sql file",
       zip([{ name: "vPICList_lite_2026_10.custom", content: "PGDMP" }]),
@@ -388,7 +388,7 @@ describe("a zip file cannot be used", () => {
   });
 });
 
-/** Whether a dump without elements, which name look-up tables, needs the table. */
+/** Whether a dump needs the table. Look-up tables are needed only if elements name them. */
 function isRequired(table: string): boolean {
   return !["abs", "bodystyle", "defs_body", "fueltype", "wmiyearvalidchars"].includes(table);
 }
@@ -404,7 +404,7 @@ function contentOf(database: Database.Database): unknown[] {
 
 function spoilt(content: Buffer): Buffer {
   const copy = Buffer.from(content);
-  // The first byte of the compressed data names a kind of block that does not exist.
+  // The first byte of the compressed data gets a block type that does not exist.
   copy.fill(0xff, 30 + NAME.length, 400);
   return copy;
 }

@@ -2,7 +2,7 @@ import { openSnapshot, type SnapshotSource } from "../../src/snapshot/snapshot-s
 import { LogRecorder } from "./log-recorder.ts";
 import { makeTemporaryDirectory, type TemporaryDirectory } from "./temporary-directory.ts";
 
-/** The date of tests, which decides what years are plausible. */
+/** The date in tests. It decides which years are plausible. */
 const NOW_MS = Date.parse("2026-11-22T12:00:00Z");
 
 /**

@@ -3,7 +3,7 @@ import { ERROR_CODES } from "../../src/snapshot/nhtsa-tables.ts";
 import { textOf, weightOf } from "../../src/snapshot/verdict.ts";
 
 describe("textOf", () => {
-  test("joins NHTSA's words", () => {
+  test("joins NHTSA's texts", () => {
     const text = textOf(ERROR_CODES, [1, 400], false);
 
     expect(text).toBe("1 - Check Digit (9th position) does not calculate properly; 400 - Invalid Characters Present");
@@ -31,7 +31,7 @@ describe("textOf", () => {
 });
 
 describe("weightOf", () => {
-  test("adds up", () => {
+  test("adds the weights of the codes", () => {
     const weight = weightOf(ERROR_CODES, [1, 8, 11]);
 
     expect(weight).toBe(-1025);

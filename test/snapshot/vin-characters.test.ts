@@ -26,7 +26,7 @@ describe("invalidCharacters", () => {
     expect(found).toBe(expected);
   });
 
-  test("leaves position 9 of an off-road vehicle alone", () => {
+  test("ignores position 9 of an off-road vehicle", () => {
     const found = invalidCharacters("1M8GDM9ABKP042788", true, true);
 
     expect(found).toBe("");
@@ -37,7 +37,7 @@ describe("isCheckDigitRight", () => {
   test.each([
     ["1M8GDM9AXKP042788", true],
     ["1M8GDM9A1KP042788", false],
-    // The sum does not matter if a character is not allowed.
+    // If a character is not allowed, the sum does not matter.
     ["1M8GDM9AXKP0J2788", false],
   ])("of %s is %s", (vin, expected) => {
     const isRight = isCheckDigitRight(vin, true);

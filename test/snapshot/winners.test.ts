@@ -48,7 +48,7 @@ describe("pickWinners", () => {
     expect(winners).toEqual(["lowest"]);
   });
 
-  test("leaves the first of equals", () => {
+  test("keeps the first of equal candidates", () => {
     const winners = winnerOf(candidate("first"), candidate("second"));
 
     expect(winners).toEqual(["first"]);

@@ -4,7 +4,7 @@ import type { BrowserServer } from "playwright-core";
 import { chromium as playwright } from "playwright-core";
 import { build } from "vite";
 
-/** Usual flags of this Chromium. With them, it would end with the first closed page, and ignore origins. */
+/** Default flags that are left out. With them, Chromium would end with the first closed page, and ignore origins. */
 const UNWANTED = new Set([
   "--single-process",
   "--disable-web-security",
@@ -13,7 +13,7 @@ const UNWANTED = new Set([
   "--disable-features=AudioServiceOutOfProcess,IsolateOrigins,site-per-process",
 ]);
 
-/** A name that the browser resolves to this machine, as after DNS rebinding. */
+/** A name that the browser resolves to this machine, as in DNS rebinding. */
 export const REBOUND_HOST = "evil.example";
 
 /** A real Chromium without a window, to connect to. */
@@ -33,7 +33,7 @@ export async function launchBrowserServer(): Promise<BrowserServer> {
   });
 }
 
-/** Bundles a module of this folder for the browser. Its exports are those of the global `name` there. */
+/** Bundles a module of this folder for the browser, where its exports are members of the global `name`. */
 export async function bundleForBrowser(entry: string, name: string): Promise<string> {
   const output = await build({
     configFile: false,

@@ -11,13 +11,13 @@ export const der = {
   sequence: (...content: Uint8Array[]) => element(0x30, ...content),
   set: (...content: Uint8Array[]) => element(0x31, ...content),
   boolean: (value: boolean) => element(0x01, Buffer.from([value ? 0xff : 0])),
-  /** A positive one whose first bit is not set. */
+  /** A positive integer whose first bit is not set. */
   integer: (...bytes: number[]) => element(0x02, Buffer.from(bytes)),
   bits: (content: Uint8Array) => element(0x03, Buffer.from([0]), content),
   octets: (content: Uint8Array) => element(0x04, content),
   text: (value: string) => element(0x0c, Buffer.from(value)),
   time: (value: Date) => element(0x18, Buffer.from(value.toISOString().replace(/[-:T]|\.\d+/g, ""))),
-  /** Content under a number of its own, as `[3] EXPLICIT`. */
+  /** Content with a context-specific tag, as `[3] EXPLICIT`. */
   tagged: (number: number, content: Uint8Array) => element(0xa0 + number, content),
   /** The same for primitive content, as `[2] IMPLICIT`. */
   choice: (number: number, content: Uint8Array) => element(0x80 + number, content),

@@ -3,7 +3,7 @@ import { connect } from "node:http2";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { answerOf } from "./http2-client.ts";
 
-/** A bare HTTP/2 client, for what well-behaved gRPC clients do not do. */
+/** A bare HTTP/2 client, for requests that well-behaved gRPC clients do not send. */
 export class EchoHttp2 implements Disposable {
   readonly session: ClientHttp2Session;
 
@@ -41,14 +41,14 @@ export class EchoHttp2 implements Disposable {
   }
 }
 
-/** Everything that came back on a stream. */
+/** Everything that was received on a stream. */
 export interface GrpcAnswer {
   readonly headers: IncomingHttpHeaders;
   /** Those of a trailers-only answer are its headers. */
   readonly trailers: IncomingHttpHeaders;
   /** The messages, decompressed. */
   readonly messages: readonly Buffer[];
-  /** Whether each of them came compressed. */
+  /** Whether each of them was compressed. */
   readonly compressed: readonly boolean[];
   /** `grpc-status`; undefined when there is none. */
   readonly status: number | undefined;

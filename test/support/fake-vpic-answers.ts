@@ -49,12 +49,12 @@ export const UNKNOWN_FACTS: VpicFacts = {
     "characters in the VIN, based on the manufacturer submission.",
 };
 
-/** One row of a flat answer. The model year of the request wins. */
+/** One row of a flat answer. The model year of the request overrides that of the facts. */
 export function toRow({ vin, modelYear }: AskedVin, facts: VpicFacts): VpicFacts {
   return { ...DEFAULT_FACTS, ...(modelYear === undefined ? {} : { ModelYear: modelYear }), ...facts, VIN: vin };
 }
 
-/** The flat envelope of today. */
+/** The current flat envelope. */
 export function toEnvelope(searchCriteria: string, rows: readonly VpicFacts[]): object {
   return { Count: rows.length, Message: MESSAGE, SearchCriteria: searchCriteria, Results: rows };
 }

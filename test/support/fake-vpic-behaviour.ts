@@ -5,9 +5,9 @@ import type { AskedVin, VpicFacts } from "./fake-vpic-answers.ts";
 import { toEnvelope, toEnvelopeOf2018, toRow } from "./fake-vpic-answers.ts";
 
 interface Delayed {
-  /** Instead of the fake's own delay. */
+  /** The delay in ms. Default: the fake's. */
   readonly delayMs?: number;
-  /** What the answer waits for, before its delay. */
+  /** The answer waits for this, and then for its delay. */
   readonly until?: Promise<unknown>;
 }
 
@@ -25,7 +25,7 @@ export type Behaviour = Delayed &
     | { readonly kind: "reversed" }
     /** No rows for these VINs; without `vins`, none at all. */
     | { readonly kind: "missing-rows"; readonly vins?: readonly string[] }
-    /** A row for this VIN in place of each requested one. */
+    /** A row for this VIN instead of each requested one. */
     | { readonly kind: "wrong-vin"; readonly vin?: string }
     /** The connection is reset when the request has been read. */
     | { readonly kind: "reset" }
@@ -72,7 +72,7 @@ const HUGE_BYTES = 9 * 1024 * 1024;
 const HTML = "<!DOCTYPE html><html><head><title>Access Denied</title></head><body>Reference #18.5e</body></html>";
 const XML = '<?xml version="1.0" encoding="utf-8"?><Response><Count>1</Count><Results></Results></Response>';
 
-/** Treats a request as the behaviour says, after its delay. */
+/** Answers a request according to the behaviour, after its delay. */
 export function answerWith(response: ServerResponse, behaviour: Behaviour, context: AnswerContext): void {
   if (behaviour.kind === "silence") {
     return;

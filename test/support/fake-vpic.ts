@@ -30,15 +30,15 @@ export interface ReceivedRequest {
 export type Script = (request: ReceivedRequest) => Behaviour | undefined;
 
 export interface FakeVpicOptions {
-  /** How long an answer takes. Default 0. */
+  /** How long an answer takes, in ms. Default: 0. */
   readonly delayMs?: number;
   /** See {@link FakeVpic.respondWith}. */
   readonly respondWith?: Script | Behaviour;
-  /** Facts by VIN, over those of a plain clean decode. */
+  /** Facts by VIN, which override those of a plain clean decode. */
   readonly facts?: Readonly<Record<string, VpicFacts>>;
 }
 
-/** The probe that a service sends by itself after some seconds without an answer. Tests do not count it. */
+/** The VIN of the probe that a service sends by itself. Tests do not count these requests. */
 const OWN_QUESTION = "5YJSA1DG9DFP14705";
 
 const SINGLE = /^\/api\/vehicles\/DecodeVinValues\/([^/?]+)\?(.*)$/i;
@@ -158,7 +158,7 @@ function toScript(script: Script | Behaviour | undefined): Script {
   return typeof script === "function" ? script : () => script;
 }
 
-/** The VINs of a request; none when vPIC has no such request. */
+/** The VINs of a request; none when vPIC has no such endpoint. */
 function readAsked(method: string, path: string, body: string): readonly AskedVin[] {
   const single = SINGLE.exec(path);
   if (method === "GET" && single !== null) {

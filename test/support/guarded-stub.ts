@@ -16,7 +16,7 @@ import { startTestServer } from "./test-server.ts";
 export interface GuardedStubOptions extends Pick<Partial<ServerOptions>, "onCallStart" | "onCallEnd"> {
   /** Default: {@link someTokens}. */
   readonly tokens?: typeof someTokens | undefined;
-  /** Calls that a caller may make at once; each fills up by ten a second. Default: 1,000. */
+  /** The burst of each caller, which refills by ten calls a second. Default: 1,000. */
   readonly burst?: number;
   /** Default: the server's. */
   readonly logger?: AuditLogger;

@@ -17,11 +17,11 @@ interface Entry {
 /** The data that several stores may share, as processes share a database. */
 export class MemoryDatabase {
   readonly entries = new Map<string, Entry>();
-  /** Never forgotten. */
+  /** Records of removals are kept forever. */
   readonly removals = new Map<Vin, number>();
 }
 
-/** The simplest store that keeps the contract, for tests of code that uses a store. */
+/** The simplest store that meets the contract, for tests of code that uses a store. */
 export class MemoryStore implements VehicleStore, AsyncDisposable {
   readonly #database: MemoryDatabase;
   /** How many times `find` and `findMany` were called. */

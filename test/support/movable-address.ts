@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { portOf } from "./port-of.ts";
 
-/** An address that can move from one server to another, as a virtual one does when a standby takes over. */
+/** An address that can move from one server to another, as a virtual IP address does when a standby takes over. */
 export class MovableAddress implements AsyncDisposable {
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
@@ -28,7 +28,7 @@ export class MovableAddress implements AsyncDisposable {
   /**
    * Sends new connections to another server.
    *
-   * @param old what becomes of the others: `closed`, or `silent`, as when a machine loses its power.
+   * @param old what happens to old connections: `closed`, or `silent` as when a machine loses its power.
    */
   moveTo(target: string, old: "closed" | "silent"): void {
     this.#target = target;

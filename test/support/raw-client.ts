@@ -8,7 +8,7 @@ export interface RawClientOptions {
   readonly ca?: string | undefined;
   /** The protocols offered in the TLS handshake. Default: none. */
   readonly protocols?: string[] | undefined;
-  /** Whether the client keeps its side open when the server closes its own. */
+  /** Whether the client keeps its side open when the server closes its side. */
   readonly staysOpen?: boolean;
   /** Whether it reads nothing. */
   readonly isDeaf?: boolean;
@@ -100,7 +100,7 @@ export class RawClient implements Disposable {
     return this.text;
   }
 
-  /** Keeps sending until the server, which has closed its own side, has closed the other one as well. */
+  /** Keeps sending until the server, which has closed its own side, closes the whole connection. */
   async sendUntilClosed(): Promise<void> {
     const sending = setInterval(() => this.send("x"), 10);
     await this.closed;

@@ -3,14 +3,14 @@ import type { Socket } from "node:net";
 import { connect } from "node:net";
 import { connect as connectTls, TLSSocket } from "node:tls";
 
-/** How many received bytes are kept. */
+/** Maximum number of received bytes that are kept. */
 const KEPT_BYTES = 64 * 1024;
 
 /** Options of TLS. */
 export interface RawTls {
   /** The authority of the server's certificate, as PEM. */
   readonly ca: string;
-  /** What is asked for in the handshake. */
+  /** The ALPN protocol offered in the handshake. */
   readonly protocol: "h2" | "http/1.1";
 }
 

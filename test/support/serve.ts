@@ -25,7 +25,7 @@ type Passed = Pick<ServerOptions, "tls" | "origins" | "isOwnHost" | "maxCalls" |
 
 export interface ServeOptions extends Passed {
   readonly handlers?: VehicleHandlers;
-  /** Deviations from the rules of all methods of VehicleService. */
+  /** Changes to the rules of all methods of VehicleService. */
   readonly rule?: Partial<MethodRule>;
   readonly plain?: PlainRoutes | ((host: CallHost) => PlainRoutes);
   readonly connections?: Partial<ConnectionLimits>;

@@ -10,13 +10,13 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** The parts of package.json that are used. */
+/** The part of package.json used here. */
 interface Manifest {
   readonly scripts: { readonly start: string };
   readonly config?: { readonly nodeFlags?: string };
 }
 
-/** The service as a process of its own, stopped when disposed of. */
+/** The service in its own process. Dispose of it to stop it. */
 export class ServiceProcess implements AsyncDisposable {
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
   readonly #lines: Interface;

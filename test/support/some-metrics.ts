@@ -1,7 +1,7 @@
 import type { MetricReaders, Metrics } from "../../src/telemetry/metrics.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 
-/** Metrics of a service with every part. */
+/** Metrics of a service that has all parts. */
 export function someMetrics(readers: Partial<MetricReaders> = {}): Metrics {
   return createMetrics({
     version: "1.2.3",

@@ -7,7 +7,7 @@ export type MakeCall = () => Promise<unknown>;
 
 const PAUSE_MS = 50;
 
-/** Callers that each make one call after the other, and record failures. */
+/** Callers that each make one call after the other. Failures are recorded. */
 export class SteadyCalls implements AsyncDisposable {
   /** The failures so far, such as `grpc-js: [unauthenticated] ...`. */
   readonly failures: string[] = [];
@@ -15,12 +15,12 @@ export class SteadyCalls implements AsyncDisposable {
   readonly #done = new Map<string, number>();
   readonly #running: Promise<unknown>;
 
-  /** @param callers by the name that failures carry */
+  /** @param callers by the name that is shown with their failures */
   constructor(callers: Readonly<Record<string, MakeCall>>) {
     this.#running = Promise.all(Object.entries(callers).map(([name, call]) => this.#goOn(name, call)));
   }
 
-  /** The number of ended calls of the caller with the fewest. */
+  /** The number of calls that every caller has made at least. */
   get fewestDone(): number {
     return Math.min(...this.#done.values());
   }

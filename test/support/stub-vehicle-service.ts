@@ -9,7 +9,7 @@ import type {
 import { callOf } from "../../src/rpc/call.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 
-/** The service's methods without a domain, for tests of what happens before a handler. */
+/** The service's methods with simple handlers, for tests of everything before the handlers. */
 export class StubVehicleService {
   /** The calls that have reached a handler, each with its caller. */
   readonly calls: { readonly method: string; readonly caller: string }[] = [];

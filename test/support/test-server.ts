@@ -61,7 +61,7 @@ export async function startTestServer(
   const ended: Call[] = [];
   const waiting = new Set<() => void>();
   let aheadMs = 0;
-  // Only one check runs ahead of time. The deadlines of later calls must not have passed.
+  // Only one check uses the later time, so that the deadlines of later calls have not passed.
   const now = (): number => {
     const ms = performance.now() + aheadMs;
     aheadMs = 0;
@@ -86,7 +86,7 @@ export async function startTestServer(
     onCallEnd(call) {
       ended.push(call);
       options.onCallEnd?.(call);
-      waiting.forEach((look) => look());
+      waiting.forEach((check) => check());
     },
   });
   const address = await server.listen("TEST_PORT", "127.0.0.1", 0);
@@ -98,15 +98,15 @@ export async function startTestServer(
     ended,
     async whenEnded(calls) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      const look = (): void => {
+      const check = (): void => {
         if (ended.length >= calls) {
           resolve();
         }
       };
-      waiting.add(look);
-      look();
+      waiting.add(check);
+      check();
       await promise;
-      waiting.delete(look);
+      waiting.delete(check);
     },
     endOverdueIn: (ms) => void (aheadMs = ms),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),

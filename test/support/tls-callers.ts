@@ -26,7 +26,7 @@ export interface CallerIdentity {
   readonly secret?: string;
 }
 
-/** Callers of every kind. Each keeps its connection, unless its name says otherwise. */
+/** Callers with every kind of client. Each keeps its connection, unless its name says otherwise. */
 export class TlsCallers implements Disposable {
   /** Each looks up the VIN. */
   readonly lookups: Readonly<Record<string, MakeCall>>;

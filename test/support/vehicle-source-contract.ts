@@ -7,7 +7,7 @@ import type { Vin } from "../../src/vehicle/vin.ts";
 /** A kind of source under test. */
 export interface SourceUnderTest extends AsyncDisposable {
   readonly source: VehicleSource;
-  /** A VIN that the source decodes clean. */
+  /** A VIN that the source decodes with code 0. */
   readonly known: Vin;
   /** A VIN that the source answers without make, model and year. */
   readonly unknown: Vin;

@@ -115,7 +115,7 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(await vehicles.find({ vin: TRUCK }, "full")).toEqual(decodeOf(TRUCK, { model: "389" }));
     });
 
-    test("keeps an entry for each model year asked for, and one for none", async () => {
+    test("keeps one entry for each model year that was asked for, and one for queries without a year", async () => {
       await store(vehicles, { vin: TRUCK }, decodeOf(TRUCK, { model: "none" }));
       await store(vehicles, { vin: TRUCK, modelYear: 1984 }, decodeOf(TRUCK, { model: "1984" }));
 
@@ -410,7 +410,7 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(left.map((vehicle) => vehicle !== undefined)).toEqual([false, true, false, true, false]);
     });
 
-    test("sweeps no more than asked for over all classes", async () => {
+    test("sweeps no more entries of all classes together than asked for", async () => {
       const sources = ["vpic", "snapshot", "vpic", "snapshot", "vpic"] as const;
       const queries = someVins(sources.length).map((vin) => ({ vin }));
       for (const [index, query] of queries.entries()) {
@@ -423,7 +423,7 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(swept).toEqual([3, 2]);
     });
 
-    test("never forgets a removal that a running decode must respect, however often it sweeps", async () => {
+    test("never forgets a removal while a decode from before it is running, however often it sweeps", async () => {
       const beforeAll = await vehicles.removalsOf(TRUCK);
       await vehicles.remove(TRUCK);
       const beforeSweep = await vehicles.removalsOf(TRUCK);
@@ -443,7 +443,7 @@ export function describeVehicleStore(name: string, create: () => Promise<StoreUn
       expect(answers).toEqual([false, false, true]);
     });
 
-    test("brings nothing back when many stores put and remove the same VINs at once", async () => {
+    test("does not bring back removed entries when many stores put and remove the same VINs at once", async () => {
       await using second = await underTest.open();
       const vins = someVins(8);
       const rounds = 12;

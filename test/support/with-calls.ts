@@ -12,7 +12,7 @@ export const withCalls: Interceptor = (next) => (request) => {
   const call = new Call({
     method: {
       name: `${service.typeName}/${method.name}`,
-      // This name is never used.
+      // The name is not used.
       spec: { kind: "unary", impl, method: { ...method, methodKind: "unary" } },
       rule: OPEN_RULE,
     },

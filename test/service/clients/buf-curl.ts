@@ -25,8 +25,8 @@ const WAYS = {
 };
 
 /**
- * `buf curl`, written in Go with Connect's library for it, with one of its protocols; over gRPC by reflection. It has
- * no flag for compressing requests, and its way to cancel is to be killed.
+ * `buf curl`, written in Go with Connect's library, with one of its protocols. Over gRPC, it reads the schema by
+ * reflection. It has no flag for compressing requests, and is killed to cancel a call.
  */
 export function bufCurl(protocol: keyof typeof WAYS): ClientKind {
   return {

@@ -12,10 +12,10 @@ import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { CallOptions, MethodName } from "./client.ts";
 
-/** What may stand in the details of an error. */
+/** The types of error details. */
 export const DETAILS: Registry = createRegistry(file_google_rpc_error_details);
 
-/** Calls with what Connect for Node and for browsers have in common. Runs in both. */
+/** Makes calls with the part of Connect that Node and browsers share. Runs in both. */
 export async function callOverTransport(
   transport: Transport,
   name: MethodName,

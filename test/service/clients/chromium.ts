@@ -11,18 +11,18 @@ let bundle: Promise<string> | undefined;
 
 /**
  * Connect-Web in Chromium, on the service's own page, with one of its protocols. It compresses nothing by itself.
- * Chromium speaks HTTP/2 with TLS only.
+ * Chromium uses HTTP/2 only with TLS.
  */
 export function chromium(protocol: BrowserCall["protocol"], browser: () => Browser): ClientKind {
   let lastId = 0;
   return {
     name: `Chromium, ${protocol}`,
     sendsGzip: false,
-    // With Connect the browser unpacks what it gets; gRPC-Web's messages would be up to Connect-Web.
+    // Over Connect, the browser decompresses answers. Over gRPC-Web, Connect-Web would have to.
     takesGzip: protocol === "Connect",
     async open(target) {
       const baseUrl = urlOf(target);
-      // The authority is not one of those that Chromium knows.
+      // Chromium does not know the authority.
       const page = await browser().newPage({ ignoreHTTPSErrors: target.authority !== undefined });
       await page.goto(baseUrl);
       bundle ??= bundleForBrowser("browser-client.ts", "browserClient");
@@ -31,7 +31,7 @@ export function chromium(protocol: BrowserCall["protocol"], browser: () => Brows
         call(method, request, { timeoutMs, signal } = {}) {
           const id = lastId++;
           signal?.addEventListener("abort", () => {
-            // Ends with the page at the latest.
+            // It ends with the page at the latest.
             page.evaluate(`browserClient.cancel(${id})`).catch(() => {});
           });
           return call(page, { id, baseUrl, protocol, method, request, timeoutMs });

@@ -3,15 +3,15 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 /** The methods of VehicleService, as the contract spells them. */
 export type MethodName = "Lookup" | "BatchLookup" | "Remove" | "Export";
 
-/** Where a client finds the service. */
+/** The address of the service, and how to trust it. */
 export interface Target {
   /** `host:port`. */
   readonly address: string;
-  /** Whom the client trusts when the service speaks TLS; undefined when it does not. */
+  /** The authority that the client trusts when the service uses TLS; undefined when it does not. */
   readonly authority?: TrustedAuthority | undefined;
 }
 
-/** Who signed the service's certificate. */
+/** The authority that signed the service's certificate. */
 interface TrustedAuthority {
   /** Its certificate, as PEM. */
   readonly ca: string;
@@ -23,21 +23,21 @@ interface TrustedAuthority {
 export interface CallOptions {
   /** The client's own deadline. */
   readonly timeoutMs?: number | undefined;
-  /** Aborted, the client cancels in the way it has. */
+  /** When aborted, the client cancels the call in its own way. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A client that somebody else has written, connected to one service. */
+/** A third-party client, connected to one service. */
 export interface RealClient extends AsyncDisposable {
   /**
-   * Makes a call and gives all its messages, in the JSON of protobuf.
+   * Makes a call and returns all messages of the answer, as protobuf's JSON.
    *
-   * @throws ConnectError with the code and the details that the client has read
+   * @throws ConnectError with the code and the details that the client received
    */
   call(method: MethodName, request: JsonObject, options?: CallOptions): Promise<JsonValue[]>;
 }
 
-/** A kind of client, with the settings that it has by default but for compression. */
+/** A kind of client, with its default settings except for compression. */
 export interface ClientKind {
   readonly name: string;
   /** Whether its requests are compressed with gzip. */

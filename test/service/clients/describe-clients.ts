@@ -24,18 +24,18 @@ const PORTS: readonly (readonly [string, Port])[] = [
 
 const [BULKY_VIN = "", BATCH_VIN = "", ...VINS]: string[] = manyVins(200);
 const UNKNOWN_VIN = "11111111111111111";
-/** As much as the service takes of one of vPIC's values. */
+/** A value almost as long as the service accepts from vPIC. */
 const BULK = "the same again ".repeat(260);
 /** Of 15 KB, and little more than one VIN when compressed. */
 const LONG_BATCH = { vins: Array.from({ length: 800 }, () => BATCH_VIN) };
 
-/** Between these, in bytes on the wire, nothing is expected. */
+/** In bytes on the wire. No request or answer is expected to be between these sizes. */
 const COMPRESSED_AT_MOST = 7_000;
 const PLAIN_AT_LEAST = 14_000;
 
 export interface ClientsOptions {
   readonly withTls?: boolean;
-  /** Whether each client uses only one of the ports, by turns. Default: each uses both. */
+  /** Whether each client uses only one of the ports, in turn. Default: each uses both. */
   readonly takesTurns?: boolean;
 }
 
@@ -91,7 +91,7 @@ export function describeClients(
 
       afterAll(() => client[Symbol.asyncDispose]());
 
-      /** What one call sends and gets, in bytes on the wire. */
+      /** The number of bytes that one call sends and receives on the wire. */
       async function weigh(method: MethodName, request: JsonObject): Promise<{ up: number; down: number }> {
         const before = { ...relay.bytes };
         await client.call(method, request);
@@ -137,7 +137,7 @@ export function describeClients(
         );
       });
 
-      test("reads what is wrong with a VIN from the details of the error", async () => {
+      test("receives in the details of the error what is wrong with a VIN", async () => {
         const error = await errorOf(client.call("Lookup", { vin: "1XPWD40XIED215307" }));
 
         expect(error.code).toBe(Code.InvalidArgument);
@@ -153,7 +153,7 @@ export function describeClients(
         ]);
       });
 
-      test("reads why a VIN cannot be decoded from the details of the error", async () => {
+      test("receives in the details of the error why a VIN cannot be decoded", async () => {
         const error = await errorOf(client.call("Lookup", { vin: UNKNOWN_VIN }));
 
         expect(error.code).toBe(Code.NotFound);
@@ -193,10 +193,10 @@ export function describeClients(
 
         afterAll(() => hanging[Symbol.asyncDispose]());
 
-        test("says when its deadline is", async () => {
+        test("sends its deadline to the service", async () => {
           stub.calls.length = 0;
 
-          // Between what a call has by itself and what it has at most; some clients subtract what they took already.
+          // Between the default and the maximum. Some clients subtract the time that has already passed.
           await hanging.call("Remove", { vin }, { timeoutMs: 28_000 });
 
           const [call] = stub.calls;
@@ -205,13 +205,13 @@ export function describeClients(
           expect(givenMs).toBeLessThanOrEqual(28_000);
         });
 
-        test("has its deadline kept", async () => {
+        test("has its deadline enforced", async () => {
           stub.calls.length = 0;
 
           const error = await errorOf(hanging.call("Lookup", { vin }, { timeoutMs: 500 }));
 
           expect(error.code).toBe(Code.DeadlineExceeded);
-          // The client may see its deadline first, and then cancels.
+          // If the client notices its deadline first, it cancels the call.
           await expect
             .poll(() => codesOf(stub))
             .toEqual(stub.calls.map(() => expect.stringMatching(/^(DeadlineExceeded|Canceled)$/)));

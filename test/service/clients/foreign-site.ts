@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { portOf } from "../../support/port-of.ts";
 
-/** A web site that has nothing to do with the service, under two names of loopback. */
+/** A web site that is not the service's, under two names of loopback. */
 export interface ForeignSite extends AsyncDisposable {
   /** Of another origin than the service, but of the same site, since ports do not count for sites. */
   readonly sameSiteOrigin: string;

@@ -14,12 +14,12 @@ interface WireError {
   readonly details?: readonly { readonly type: string; readonly value: string }[];
 }
 
-/** Before each message of a stream: flags, and the length of the message. */
+/** The bytes before each message of a stream: flags and the length of the message. */
 const HEAD_BYTES = 5;
 const LENGTH_AT = 1;
 const END = 2;
 
-/** What anybody can do with `fetch` and JSON, without a library. It keeps no deadlines: the service must. */
+/** A client that uses only `fetch` and JSON, no library. It enforces no deadlines; the service must. */
 export const plainFetch: ClientKind = {
   name: "plain fetch",
   sendsGzip: false,

@@ -3,11 +3,11 @@ import { connect, createServer } from "node:net";
 import type { Socket } from "node:net";
 import { portOf } from "../../support/port-of.ts";
 
-/** Stands between a client and a service, passes on every byte, and counts them. */
+/** A proxy between a client and a service that passes on every byte and counts them. */
 export interface Relay extends AsyncDisposable {
   /** `host:port`, instead of the service's. */
   readonly address: string;
-  /** What was passed on since the count began, in bytes. */
+  /** The number of bytes passed on since the count began. */
   readonly bytes: { up: number; down: number };
 }
 
@@ -41,7 +41,7 @@ export async function startRelay(address: string): Promise<Relay> {
 function pass(from: Socket, to: Socket, count: (bytes: number) => void): void {
   from.on("data", (data) => count(data.byteLength));
   from.pipe(to);
-  // When one side leaves, the other one must see it at once.
+  // When one side closes, the other must see it at once.
   from.once("close", () => to.destroy());
   from.on("error", () => to.destroy());
 }

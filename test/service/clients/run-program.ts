@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 const PROJECT = fileURLToPath(new URL("../../..", import.meta.url));
 
-/** What a program has written, and how it has ended: null when it was killed. */
+/** The output of a program and its exit code, which is null when it was killed. */
 export interface Outcome {
   readonly stdout: string;
   readonly stderr: string;
@@ -26,7 +26,7 @@ export async function runProgram(path: string, args: readonly string[], stop?: S
   child.stdin.on("error", () => {});
   stop?.signal?.addEventListener("abort", () => {
     if (stop.by === "kill" && child.pid !== undefined) {
-      // With those that it has started: it leads a group of its own.
+      // Also kills the processes that it started: it leads its own process group.
       process.kill(-child.pid, "SIGKILL");
     } else {
       child.stdin.end("\n");

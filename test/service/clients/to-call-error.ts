@@ -2,7 +2,10 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { StatusSchema } from "#gen/google/rpc/status_pb.ts";
 
-/** What a gRPC client was told of an error: code, message and, when there are details, the bytes of a google.rpc.Status. */
+/**
+ * Converts the error that a gRPC client received: code, message and, when there are details, the bytes of a
+ * google.rpc.Status.
+ */
 export function toCallError(code: number, message: string, status?: Uint8Array): ConnectError {
   const error = new ConnectError(message, toCode(code));
   error.details =

@@ -20,7 +20,7 @@ export class GrpcJsCaller implements Disposable {
     const algorithm = compresses ? compressionAlgorithms.gzip : compressionAlgorithms.identity;
     this.#client = new Client(address, credentials.createInsecure(), {
       "grpc.default_compression_algorithm": algorithm,
-      // Clients that compress and those that do not have connections of their own.
+      // Clients that compress and clients that do not have separate connections.
       "grpc.use_local_subchannel_pool": 1,
     });
   }

@@ -55,7 +55,7 @@ const HANDLERS: Partial<ServiceImpl<typeof InteropService>> = {
   },
 };
 
-/** Serves the interoperability cases by the code that serves VehicleService. */
+/** Serves the interoperability cases with the code that serves VehicleService. */
 export function startInteropServer(): Promise<ReflectingServer> {
   return startServer({
     services: [createServiceImplSpec<typeof InteropService>(InteropService, HANDLERS)],

@@ -12,7 +12,7 @@ import { startInteropServer } from "./interop-service.ts";
 
 const SCRIPT = fileURLToPath(new URL("interop-client.py", import.meta.url));
 
-/** The cases, and how the server sees the calls of each end. */
+/** The cases, and the outcomes of their calls as the server sees them. */
 const CASES: readonly (readonly [name: string, ends: readonly string[]])[] = [
   ["empty_unary", ["OK"]],
   ["large_unary", ["OK"]],
@@ -50,7 +50,7 @@ afterEach(() => {
 
 afterAll(() => stack.disposeAsync());
 
-/** What a case writes when it fails: nothing when it holds. */
+/** The output of a case, which is empty when it passes. */
 async function run(name: string): Promise<string> {
   const { stderr, exitCode } = await runProgram(PYTHON, [SCRIPT, relay.address, schema, name]);
   return exitCode === 0 ? "" : stderr;

@@ -45,11 +45,11 @@ function sizesOf(responses: readonly Response[]): number[] {
   return responses.map(({ payload }) => payload.byteLength);
 }
 
-/** All that a stream of answers comes to. */
+/** The sizes of a stream's answers, and its status. */
 async function outcomeOf(call: ClientReadableStream<Response>): Promise<{ sizes: number[]; status: StatusObject }> {
   const responses: Response[] = [];
   call.on("data", (response: Response) => responses.push(response));
-  // The status says it, too.
+  // The status has the error as well.
   call.on("error", () => {});
   const status = await new Promise<StatusObject>((resolve) => {
     call.on("status", resolve);
@@ -179,9 +179,9 @@ describe("grpc-js", () => {
     const streaming = outcomeOf(call);
     call.end(failing);
 
-    const told = { code: status.UNKNOWN, details: "test status message" };
-    await expect(client.unary(METHODS.unaryCall, failing)).rejects.toMatchObject(told);
-    expect(await streaming).toMatchObject({ sizes: [], status: told });
+    const expected = { code: status.UNKNOWN, details: "test status message" };
+    await expect(client.unary(METHODS.unaryCall, failing)).rejects.toMatchObject(expected);
+    expect(await streaming).toMatchObject({ sizes: [], status: expected });
     expect(await ends()).toEqual(["Unknown", "Unknown"]);
   });
 
@@ -216,7 +216,7 @@ describe("grpc-js", () => {
     call.cancel();
 
     expect(await outcome).toMatchObject({ sizes: [31_415], status: { code: status.CANCELLED } });
-    // grpc-js ends its requests before it cancels: the server may see but the end, and succeeds.
+    // grpc-js ends its requests before it cancels. The server may see only the end, and then succeeds.
     expect(await ends()).toHaveLength(1);
   });
 
