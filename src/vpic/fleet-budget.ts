@@ -15,8 +15,8 @@ export class FleetBudget implements RequestBudget {
   #available: number;
   #pausedUntil = -Infinity;
   #wasPaused = false;
-  /** Set while the database is unavailable. */
-  #share: TokenBucket | undefined;
+  /** What this process takes from without the database. Kept afterwards, because the database may come and go. */
+  #share: { readonly size: number; readonly bucket: TokenBucket } | undefined;
 
   constructor(fleet: Pick<Fleet, "takeRequest" | "drainBudget" | "size">, rate: RequestRate) {
     this.#fleet = fleet;
@@ -70,7 +70,6 @@ export class FleetBudget implements RequestBudget {
     let left: number;
     try {
       left = await this.#fleet.takeRequest(this.#rate);
-      this.#share = undefined;
     } catch {
       await this.#takeFromShare(signal);
       return true;
@@ -83,14 +82,13 @@ export class FleetBudget implements RequestBudget {
   }
 
   async #takeFromShare(signal: AbortSignal): Promise<void> {
-    const { requestsPerSecond, burst } = this.#rate;
     const { size } = this.#fleet;
-    this.#share ??= new TokenBucket({
-      requestsPerSecond: requestsPerSecond / size,
-      burst: Math.max(1, burst / size),
-      tokens: 1,
-    });
-    await this.#share.take(signal);
-    this.#available = this.#share.available;
+    if (this.#share?.size !== size) {
+      const requestsPerSecond = this.#rate.requestsPerSecond / size;
+      this.#share = { size, bucket: new TokenBucket({ requestsPerSecond, burst: 1 }) };
+    }
+    const { bucket } = this.#share;
+    await bucket.take(signal);
+    this.#available = bucket.available;
   }
 }

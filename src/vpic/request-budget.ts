@@ -15,12 +15,6 @@ export interface RequestBudget {
   readonly waiting: number;
 }
 
-/** The rate may be a fraction. */
-export interface TokenBucketOptions extends RequestRate {
-  /** How many requests may be sent at once in the beginning. Default: the burst. */
-  readonly tokens?: number;
-}
-
 /** The longest pause. A longer one means that a clock is wrong. */
 export const MAX_PAUSE_MS = 5 * 60_000;
 
@@ -34,10 +28,11 @@ export class TokenBucket implements RequestBudget {
   #countedAt = performance.now();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: TokenBucketOptions) {
-    this.#tokensPerMs = options.requestsPerSecond / 1_000;
-    this.#burst = options.burst;
-    this.#tokens = options.tokens ?? options.burst;
+  /** The rate may be a fraction. */
+  constructor({ requestsPerSecond, burst }: RequestRate) {
+    this.#tokensPerMs = requestsPerSecond / 1_000;
+    this.#burst = burst;
+    this.#tokens = burst;
   }
 
   get available(): number {

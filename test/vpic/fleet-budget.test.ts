@@ -75,6 +75,35 @@ describe("the budget of a fleet", () => {
     expect([atFirst, before, taken]).toEqual([1, 1, 2]);
   });
 
+  test("has no further requests when the database comes and goes", async () => {
+    fleet.answers.push(new Error("away"), 0, new Error("away"));
+    let taken = 0;
+    const takes = [1, 2, 3].map(() => budget.take(never()).then(() => taken++));
+
+    await vi.advanceTimersByTimeAsync(1_000 / (RATE.requestsPerSecond / fleet.size) - 50);
+    const before = taken;
+    await vi.advanceTimersByTimeAsync(100);
+    await Promise.all(takes);
+
+    expect([before, taken]).toEqual([2, 3]);
+  });
+
+  test("has no burst without the database, even after a time without requests", async () => {
+    fleet.answers.push(new Error("away"));
+    await budget.take(never());
+    await vi.advanceTimersByTimeAsync(60_000);
+    fleet.answers.push(new Error("away"), new Error("away"));
+    let taken = 0;
+    const takes = [1, 2].map(() => budget.take(never()).then(() => taken++));
+
+    await vi.advanceTimersByTimeAsync(50);
+    const before = taken;
+    await vi.advanceTimersByTimeAsync(1_000);
+    await Promise.all(takes);
+
+    expect([before, taken]).toEqual([1, 2]);
+  });
+
   test("is not asked during a pause, and drained after it", async () => {
     budget.pauseFor(2_000);
     const take = budget.take(never());
