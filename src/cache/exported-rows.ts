@@ -166,8 +166,9 @@ async function openPostgresRows(url: string, now: () => number): Promise<Exporte
   const session = await pool.connect();
   // Closing the session ends its transaction.
   opened.defer(() => session.release(true));
+  // `read write` fails on a standby, which may still have vehicles that were removed on the primary.
   await session.query({
-    text: `begin isolation level repeatable read read only; set local statement_timeout = ${SERVER_LIMIT_MS}`,
+    text: `begin isolation level repeatable read read write; set local statement_timeout = ${SERVER_LIMIT_MS}`,
   });
   const snapshotTime = now();
   // A transaction sees the state at its first query.

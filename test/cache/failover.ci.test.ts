@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { parseDatabaseUrl } from "../../src/cache/database-url.ts";
+import { openExportedRows } from "../../src/cache/exported-rows.ts";
 import { openVehicleStore, type OpenVehicleStore } from "../../src/cache/open-vehicle-store.ts";
 import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
@@ -13,6 +15,7 @@ describe.each(["closed", "silent"] as const)("when a standby takes over and the 
   let primary: PostgresServer;
   let standby: PostgresServer;
   let address: MovableAddress;
+  let databaseUrl: string;
   let vehicles: OpenVehicleStore;
 
   beforeEach(async () => {
@@ -21,7 +24,7 @@ describe.each(["closed", "silent"] as const)("when a standby takes over and the 
     standby = stack.use(await primary.startStandby());
     address = stack.use(await MovableAddress.start(primary.socketPath));
     const { pathname } = new URL(await primary.createDatabase("failover"));
-    const databaseUrl = `postgres://postgres@127.0.0.1:${address.port}${pathname}`;
+    databaseUrl = `postgres://postgres@127.0.0.1:${address.port}${pathname}`;
     vehicles = stack.use(
       await openVehicleStore({ databaseUrl, logger: silentLogger, now: () => NOON, readTimeoutMs: 5_000 }),
     );
@@ -51,6 +54,7 @@ describe.each(["closed", "silent"] as const)("when a standby takes over and the 
     await expect(vehicles.ping()).rejects.toThrow(StoreUnavailableError);
     await expect(vehicles.ping()).rejects.toThrow(StoreUnavailableError);
     await expect(vehicles.remove(VIN)).rejects.toThrow(StoreUnavailableError);
+    await expect(openExportedRows(parseDatabaseUrl(databaseUrl), () => NOON)).rejects.toThrow("during recovery");
   });
 
   test("everything works again by the second ping after its promotion", async () => {
