@@ -87,14 +87,15 @@ async function saveExport(page: Page): Promise<Buffer> {
 }
 
 describe("examples", () => {
+  const resources = new AsyncDisposableStack();
   let shell: Shell;
   let browser: Browser;
   let vite: Vite;
   let secret: string;
 
   beforeAll(async () => {
-    shell = await Shell.open();
-    vite = await startVite(commandOf("browser"));
+    shell = resources.use(await Shell.open());
+    vite = resources.use(await startVite(commandOf("browser")));
     shell.replace("python3 ", `${PYTHON} `);
     shell.set("GOCACHE", join(ROOT, "node_modules/.cache/go"));
     shell.set("MPLCONFIGDIR", join(ROOT, "node_modules/.cache/matplotlib"));
@@ -109,14 +110,10 @@ describe("examples", () => {
     shell.set("AUTH_TOKENS_FILE", "tokens");
     shell.set("CORS_ORIGINS", vite.origin);
     await shell.start("npm start");
-    browser = await connectBrowser();
+    browser = resources.adopt(await connectBrowser(), (connected) => connected.close());
   });
 
-  afterAll(async () => {
-    await browser.close();
-    vite[Symbol.dispose]();
-    await shell[Symbol.asyncDispose]();
-  });
+  afterAll(() => resources.disposeAsync());
 
   test("all have a command", async () => {
     const files = await Array.fromAsync(glob("*", { cwd: join(ROOT, "examples") }));
