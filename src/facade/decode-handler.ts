@@ -7,7 +7,7 @@ import type { LookupCounter } from "../rpc/vehicle-handlers.ts";
 import type { Exchange } from "../server/exchange.ts";
 import { answerStream, chunksOf } from "../server/exchange.ts";
 import { createCallHandler } from "../server/plain-call.ts";
-import type { PlainHandler } from "../server/router.ts";
+import type { PlainHandler } from "../server/plain-call.ts";
 import type { CallHost } from "../server/served-call.ts";
 import type { Decoder } from "../table/decode-table.ts";
 import { decodeTable } from "../table/decode-table.ts";

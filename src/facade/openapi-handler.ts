@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { answerBytes } from "../server/exchange.ts";
-import type { PlainHandler } from "../server/router.ts";
+import type { PlainHandler } from "../server/plain-call.ts";
 
 /** `npm run generate` writes it. */
 const DOCUMENT = new URL("../../gen/openapi.json", import.meta.url);

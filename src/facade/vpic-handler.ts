@@ -5,7 +5,7 @@ import { MAX_BATCH_VINS, parseModelYear } from "../rpc/request-fields.ts";
 import type { Exchange } from "../server/exchange.ts";
 import { answerBytes, answerStream, chunksOf } from "../server/exchange.ts";
 import { createCallHandler } from "../server/plain-call.ts";
-import type { PlainHandler } from "../server/router.ts";
+import type { PlainHandler } from "../server/plain-call.ts";
 import type { CallHost } from "../server/served-call.ts";
 import { InvalidFieldError } from "../vehicle/errors.ts";
 import type { VpicAnswer, VpicDecoder, VpicQuestion } from "./vpic-decoder.ts";

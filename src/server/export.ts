@@ -7,7 +7,7 @@ import type { CallHost } from "./served-call.ts";
 import type { AnswerHeaders, Exchange } from "./exchange.ts";
 import { answerStream } from "./exchange.ts";
 import { createCallHandler } from "./plain-call.ts";
-import type { PlainHandler } from "./router.ts";
+import type { PlainHandler } from "./plain-call.ts";
 
 export interface ExportHandlerOptions {
   readonly exports: VehicleExports;

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { answerBytes } from "./exchange.ts";
-import type { PlainHandler } from "./router.ts";
+import type { PlainHandler } from "./plain-call.ts";
 
 /** The directory that `npm run generate` bundles src/page into. */
 const BUNDLE = new URL("../../gen/page/", import.meta.url);

@@ -6,11 +6,92 @@ import { Call } from "../rpc/call.ts";
 import type { ErrorDescription } from "../rpc/describe-error.ts";
 import { describeError } from "../rpc/describe-error.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
+import type { Logger } from "../telemetry/logger.ts";
 import { onBehalfOf } from "../telemetry/request-context.ts";
+import type { Waiting } from "./call-queue.ts";
+import type { Watched } from "./call-watch.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerText } from "./exchange.ts";
-import type { PlainHandler } from "./router.ts";
 import type { CallHost } from "./served-call.ts";
+
+/** Answers one plain HTTP request. */
+export interface PlainHandler {
+  answer(exchange: Exchange): void | Promise<void>;
+  /** How long an answer may take, in ms. Default: 30 s. */
+  readonly maxMs?: number;
+  /** Whether the handler itself watches the arrival of the request. Default: the router does. */
+  readonly watchesArrival?: boolean;
+}
+
+const DEFAULT_MAX_MS = 30_000;
+
+/** One plain request, answered in its connection's turn. */
+export class PlainCall implements Waiting, Watched {
+  readonly #exchange: Exchange;
+  readonly #handler: PlainHandler;
+  readonly #logger: Logger;
+  readonly deadlineAt: number;
+
+  constructor(exchange: Exchange, handler: PlainHandler, logger: Logger) {
+    this.#exchange = exchange;
+    this.#handler = handler;
+    this.#logger = logger;
+    this.deadlineAt = performance.now() + (handler.maxMs ?? DEFAULT_MAX_MS);
+  }
+
+  get hasArrived(): boolean {
+    return this.#exchange.hasArrived || this.#handler.watchesArrival === true;
+  }
+
+  get writtenBytes(): number {
+    return this.#exchange.writtenBytes;
+  }
+
+  get pendingBytes(): number {
+    // Some clients read only when they have sent everything.
+    const mayReadLater = this.#handler.watchesArrival === true && !this.#exchange.hasArrived;
+    return mayReadLater ? 0 : this.#exchange.pendingBytes;
+  }
+
+  begin(): void {
+    const { peer } = this.#exchange;
+    if (this.#exchange.isClosed || this.#exchange.hasAnswered) {
+      peer.line.done();
+      return;
+    }
+    this.#exchange.onClose(() => peer.line.done());
+    this.#answer().catch((error: unknown) => this.#fail(error));
+  }
+
+  expire(): void {
+    answerText(this.#exchange, 504, "The answer took too long.");
+  }
+
+  endLate(): void {
+    this.#exchange.endConnection();
+    answerText(this.#exchange, 408, "The request did not arrive in time.");
+  }
+
+  cut(): void {
+    this.#exchange.cut();
+  }
+
+  async #answer(): Promise<void> {
+    await this.#handler.answer(this.#exchange);
+  }
+
+  #fail(error: unknown): void {
+    const { requestId } = this.#exchange;
+    // Without the segment that has the VIN in vPIC's paths.
+    const path = this.#exchange.path.split("/").slice(0, 4).join("/");
+    this.#logger.error("request failed", { requestId, path, err: error });
+    if (this.#exchange.hasAnswered) {
+      this.cut();
+    } else {
+      answerText(this.#exchange, 500, `Internal error. Quote request id ${requestId} when reporting it.`);
+    }
+  }
+}
 
 export interface CallHandlerOptions {
   readonly host: CallHost;

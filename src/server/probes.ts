@@ -1,7 +1,7 @@
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerBytes } from "./exchange.ts";
-import type { PlainHandler } from "./router.ts";
+import type { PlainHandler } from "./plain-call.ts";
 
 /**
  * How long a result is shared, in ms. Anyone may send any number of requests, so a flood must cost no more than one

@@ -2,7 +2,7 @@ import type { AccessGuard } from "../access/access-guard.ts";
 import { isRefusal } from "../access/access-guard.ts";
 import { answerBytes } from "./exchange.ts";
 import { recent } from "./probes.ts";
-import type { PlainHandler } from "./router.ts";
+import type { PlainHandler } from "./plain-call.ts";
 
 /** How long counts of the cache are shared, in ms: counting a million entries takes about 50 ms. */
 const CACHE_MS = 15_000;

@@ -10,7 +10,7 @@ import { Source } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { preparedRefusal } from "../../src/rpc/describe-error.ts";
 import { answerBytes } from "../../src/server/exchange.ts";
 import { createPageHandler } from "../../src/server/page.ts";
-import type { PlainHandler } from "../../src/server/router.ts";
+import type { PlainHandler } from "../../src/server/plain-call.ts";
 import { NoSourceAvailableError, VinNotDecodedError } from "../../src/vehicle/errors.ts";
 import type { Served, VehicleHandlers } from "../support/serve.ts";
 import { serve } from "../support/serve.ts";

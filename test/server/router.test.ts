@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createHostCheck } from "../../src/access/listen-safety.ts";
 import { answerText } from "../../src/server/exchange.ts";
-import type { PlainHandler } from "../../src/server/router.ts";
+import type { PlainHandler } from "../../src/server/plain-call.ts";
 import { eventually } from "../support/eventually.ts";
 import { Http2Client } from "../support/http2-client.ts";
 import { plainRequest } from "../support/plain-request.ts";
