@@ -80,11 +80,6 @@ const LEASE = statement(
     where fleet_leases.holder = excluded.holder or fleet_leases.expires_at <= ${now} returning vin`,
 );
 /** $1: holder, $2: VINs. */
-const RENEW = statement(
-  ({ now, listed }) => `update fleet_leases set expires_at = ${now} + ${LEASE_MS * US_PER_MS}
-    where holder = $1 and vin in (select value from ${listed("$2")})`,
-);
-/** $1: holder, $2: VINs. */
 const RELEASE = statement(
   ({ listed }) => `delete from fleet_leases where holder = $1 and vin in (select value from ${listed("$2")})`,
 );
@@ -187,24 +182,23 @@ export class DatabaseFleet implements Fleet, Disposable {
 
   /** @returns whether each VIN is leased by this process now. */
   async #change(requests: readonly LeaseRequest[]): Promise<boolean[]> {
-    const [wanted, unwanted] = [true, false].map((isWanted) =>
-      requests.filter((request) => request.isWanted === isWanted).map(({ vin }) => vin),
-    );
-    if (unwanted !== undefined && unwanted.length > 0) {
-      await this.#database.coordinate(RELEASE, [this.#id, JSON.stringify(unwanted)]);
+    const released = requests.filter(({ isWanted }) => !isWanted).map(({ vin }) => vin);
+    if (released.length > 0) {
+      await this.#database.coordinate(RELEASE, [this.#id, JSON.stringify(released)]);
     }
+    // A renewal may have been overtaken by the release.
+    const wanted = requests.filter(({ vin, isWanted }) => isWanted && this.#callers.has(vin)).map(({ vin }) => vin);
     const rows =
-      wanted === undefined || wanted.length === 0
+      wanted.length === 0
         ? []
         : await this.#database.coordinate(LEASE, [this.#id, JSON.stringify([...new Set(wanted)])]);
     const leased = new Set(rows.map(([vin]) => vin));
     return requests.map(({ vin }) => leased.has(vin));
   }
 
+  /** Takes every lease again, so that one that this process has only assumed becomes real when the database is back. */
   async #renew(): Promise<void> {
-    if (this.#callers.size > 0) {
-      await this.#tryToRun(RENEW, [this.#id, JSON.stringify([...this.#callers.keys()])]);
-    }
+    await Promise.all(this.#callers.keys().map((vin) => this.#isLeased(vin)));
   }
 
   async #countMembers(): Promise<void> {

@@ -140,6 +140,23 @@ describe.each(["sqlite", "postgres"] as const)("processes that share a cache in 
     await eventually(async () => expect(await expiry()).toBeGreaterThan(before));
   });
 
+  test("get a lease afterwards that they could not get while the database was away", async () => {
+    let isAway = true;
+    using cutOff = new DatabaseFleet({
+      coordinate: (statement, values) =>
+        isAway ? Promise.reject(new StoreUnavailableError("away")) : store.coordinate(statement, values),
+    });
+    const { signal } = new AbortController();
+    const releases = [await cutOff.lease(VIN, signal), await cutOff.lease(someVins(1)[0] ?? VIN, signal)];
+    isAway = false;
+    releases[1]?.();
+
+    const leases = (): Promise<unknown[][]> => run(store, "select vin from fleet_leases");
+    await eventually(async () => expect(await leases()).toEqual([[VIN]]));
+    releases[0]?.();
+    await second.lease(VIN, signal);
+  });
+
   test("stop waiting when the caller has left", async () => {
     await first.lease(VIN, new AbortController().signal);
     const caller = new AbortController();

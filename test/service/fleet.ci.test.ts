@@ -103,6 +103,10 @@ describe.each(Object.entries(FLEETS))("%s, under mixed load and kill -9", { time
   test("vPIC gets no more than the budget in any window", () => {
     expect(togetherIn(vpic.requests, timesAlone).flat().length).toBeGreaterThan(RATE.burst);
     expect(budgetExcess(vpic.requests, RATE, timesAlone)).toBeLessThanOrEqual(0);
+    // While processes decide alone, each has its share, and one request at once.
+    const { requestsPerSecond, burst } = RATE;
+    const withShares = { requestsPerSecond: 2 * requestsPerSecond, burst: burst + 2 * replicas.length };
+    expect(budgetExcess(vpic.requests, withShares, [])).toBeLessThanOrEqual(0);
   });
 
   test("vPIC is not asked for a VIN while it answers for it", () => {
