@@ -165,7 +165,10 @@ describe("any text", () => {
   });
 
   test("without any VIN has only faulty rows", () => {
-    expect(vinsIn(parseList("hello\nworld"))).toEqual([undefined]);
+    const list = parseList("hello\nworld");
+
+    expect(list.hasHeader).toBe(false);
+    expect(vinsIn(list)).toEqual([undefined, undefined]);
   });
 });
 

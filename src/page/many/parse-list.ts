@@ -74,7 +74,9 @@ export function parseList(pasted: string, usesYears = true): ParsedList {
     const how = { kind: "text", separator: undefined, columns: ["VIN"], hasHeader: false, vinColumn: 0 } as const;
     return toList({ ...how, yearColumn: undefined, usesYears, blanks: 0 }, [...pickVins(text)]);
   }
-  const hasHeader = isHeader(filled[0]?.cells[vinColumn] ?? "") && filled.length > 1;
+  // Words above words are no header.
+  const hasVins = filled.slice(1).some(({ cells }) => hasLikeVin(cells[vinColumn] ?? ""));
+  const hasHeader = isHeader(filled[0]?.cells[vinColumn] ?? "") && hasVins;
   const width = Math.max(1, ...filled.map(({ cells }) => cells.length));
   const names = hasHeader ? (filled[0]?.cells ?? []) : [];
   const columns = Array.from({ length: width }, (_, index) => nameOf(names[index], index, vinColumn, width));
@@ -175,7 +177,11 @@ function findYearColumn(names: readonly string[], records: readonly TextRecord[]
 
 function isHeader(cell: string): boolean {
   const isName = /\p{L}/u.test(cell) && (!/\d/.test(cell) || /\bvins?\b/i.test(cell));
-  return isName && !isLikeVin(cell) && findVins(cell).length === 0;
+  return isName && !hasLikeVin(cell);
+}
+
+function hasLikeVin(cell: string): boolean {
+  return isLikeVin(cell) || findVins(cell).length > 0;
 }
 
 /** Whether VINs stand in the midst of other words, or several in one record. */
