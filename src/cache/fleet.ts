@@ -11,7 +11,7 @@ export interface FleetStatement {
   readonly postgres: string;
 }
 
-/** A database that runs statements of the fleet, each in a transaction of its own. */
+/** A database that runs statements of the fleet, each in its own transaction. */
 export interface FleetDatabase {
   /** @throws StoreUnavailableError when the database does not answer. */
   coordinate(statement: FleetStatement, values: readonly (string | number)[]): Promise<unknown[][]>;

@@ -201,7 +201,7 @@ export class SqliteStore implements DatabaseStore {
     this.#file.assertInPlace();
     const [first] = puts;
     if (first !== undefined && puts.length === 1 && removals.length === 0) {
-      // A single statement is a transaction of its own, and a cheaper one.
+      // A single statement is its own transaction, which costs less.
       return { removed: [], stored: [this.#putNow(first)] };
     }
     this.#begin.run();

@@ -72,7 +72,7 @@ export function createCallTracing({ tracer, propagator, hasTls }: CallTracingOpt
       const attributes = {
         [ATTR_HTTP_REQUEST_METHOD]: method,
         [ATTR_HTTP_ROUTE]: route,
-        // Without the VIN that some paths have.
+        // Leaves out the VIN that some paths contain.
         [ATTR_URL_PATH]: route,
         [ATTR_URL_SCHEME]: hasTls ? "https" : "http",
       };

@@ -47,8 +47,8 @@ type Handle = (request: AnyRequest) => AnyResponse | Promise<AnyResponse>;
 type Done = (code: Code | undefined, message?: string) => void;
 
 /**
- * Creates the interceptor. It belongs before all others, so that it sees the errors that callers get. For Connect's own
- * handlers, whose functions return promises, wrap what it returns in an async function.
+ * Creates the interceptor. Put it before all others, so that it sees the errors that callers get. Connect's own
+ * handlers return promises: for them, wrap the returned interceptor in an async function.
  */
 export function createOtelInterceptor(options: OtelInterceptorOptions): (next: Handle) => Handle {
   const { tracer, propagator, startedAt, onSpan, onEnd } = options;
@@ -176,8 +176,8 @@ let epochOffsetMs = performance.timeOrigin;
 const MAX_CLOCK_DIFFERENCE_MS = 100;
 
 /**
- * Converts a time of `performance.now()` to ms since the epoch. The SDK would convert it as well, but by a clock of whole
- * milliseconds, and for each span anew, so that a part could begin before its call.
+ * Converts a time of `performance.now()` to ms since the epoch. The SDK's own conversion is repeated for each span and
+ * rounds to whole milliseconds, so a part could begin before its call.
  */
 export function toEpochMs(time: number): number {
   const offset = Date.now() - performance.now();
@@ -199,7 +199,7 @@ export function startCallSpan(
   return tracer.startSpan(method, { kind: SpanKind.SERVER, attributes, startTime: toEpochMs(startedAt) }, parent);
 }
 
-/** Ends a span with the outcome of its call. An ended span stays as it is. */
+/** Ends a span with the outcome of its call. Has no effect on a span that has ended. */
 export function endCallSpan(span: Span, system: string, code: Code | undefined, message: string | undefined): void {
   if (span.isRecording()) {
     span.setAttributes(outcomeAttributes(system, code));

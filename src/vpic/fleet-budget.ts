@@ -15,7 +15,9 @@ export class FleetBudget implements RequestBudget {
   #available: number;
   #pausedUntil = -Infinity;
   #wasPaused = false;
-  /** What this process takes from without the database. Kept afterwards, because the database may come and go. */
+  /**
+   * The budget that this process uses without the database. Kept when the database is back, because it may fail again.
+   */
   #share: { readonly size: number; readonly bucket: TokenBucket } | undefined;
 
   constructor(fleet: Pick<Fleet, "takeRequest" | "drainBudget" | "size">, rate: RequestRate) {

@@ -162,7 +162,7 @@ describe("a caller that exceeds the rate of its token", () => {
     expect(other.vin).toBe(VIN);
   });
 
-  test("is told so on plain HTTP by status and header; an export counts as a call", async () => {
+  test("receives status and header on plain HTTP, where an export counts as a call", async () => {
     const get = () => fetch(`http://${app.httpAddress}/export.parquet`, bearer("plain"));
     const served = [await get(), await get()];
     await Promise.all(served.map((response) => response.bytes()));
@@ -175,7 +175,7 @@ describe("a caller that exceeds the rate of its token", () => {
     expect(await refused.text()).toBe("rate limit exceeded\n");
   });
 
-  test("is told so by Connect over plain HTTP by status and header", async () => {
+  test("receives status and header from Connect over plain HTTP", async () => {
     const lookup = () =>
       fetch(`http://${app.httpAddress}/vehicle.v1.VehicleService/Lookup`, {
         method: "POST",

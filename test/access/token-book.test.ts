@@ -65,7 +65,7 @@ describe("the tokens file", () => {
     ["a carriage return", "\r"],
     ["a vertical tab", "\v"],
     ["a form feed", "\f"],
-  ])("lets nobody in by a comment, even after %s", (_case, separator) => {
+  ])("does not accept a token in a comment, even after %s", (_case, separator) => {
     const tokens = parseTokens(`# revoked:${separator}old ${DIGEST} lookup\nci ${OTHER_DIGEST} lookup\n`);
 
     expect(tokens).toMatchObject([{ name: "ci" }]);

@@ -18,6 +18,7 @@ import { manyVins } from "../support/real-vins.ts";
 import { ServiceProcess } from "../support/service-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { OPENING } from "../support/http2-frames.ts";
+import packageJson from "../../package.json" with { type: "json" };
 
 const [VIN = "", ...VINS] = manyVins(500);
 const PROTOCOLS = ["grpc", "grpc-web", "connect"] as const;
@@ -27,7 +28,7 @@ const ENDLESS_GRACE = "60m";
 const BUSY_MS = 600_000;
 
 describe("the process", () => {
-  test("keeps its cache over a restart", async () => {
+  test("keeps its cache over a restart, and logs its version, addresses and sources at each start", async () => {
     await using directory = await temporaryDirectory();
     await using vpic = await startFakeVpic();
     const env = { DATA_DIR: directory.path, SOURCES: "vpic", VPIC_URL: vpic.url };
@@ -39,6 +40,9 @@ describe("the process", () => {
     const cached = await clientOf(second).lookup({ vin: VIN });
 
     expect(exitCode).toBe(0);
+    expect(second.log.filter(({ msg }) => msg === "listening")).toMatchObject([
+      { version: packageJson.version, grpc: second.grpcAddress, http: second.httpAddress, sources: ["vpic"] },
+    ]);
     expect(cached).toEqual({ ...decoded, cached: true });
     expect(vpic.requests).toHaveLength(1);
   });

@@ -29,17 +29,6 @@ beforeAll(async () => {
 
 afterAll(() => running.disposeAsync());
 
-test("the log line `listening` shows the version, both addresses and the sources", () => {
-  const line = app.logger.lines.find(({ message }) => message === "listening");
-
-  expect(line?.fields).toMatchObject({
-    version: packageJson.version,
-    grpc: app.grpcAddress,
-    http: app.httpAddress,
-    sources: expect.arrayContaining(["snapshot"]),
-  });
-});
-
 describe.each([
   ["GRPC_PORT", "grpcAddress"],
   ["HTTP_PORT", "httpAddress"],
