@@ -24,24 +24,27 @@ const labelRows = [...values].map(([label, texts]) => `| \`${label}\` | ${[...te
 
 process.stdout.write(`# Metrics
 
-\`/metrics\` has these metrics in the text format of Prometheus. Totals count from the start of the process. A gauge
-without a value is absent: for example, there is no date while the snapshot is not ready. This page is generated: to change
-it, edit \`src/telemetry/metric-list.ts\` and run \`npm run generate\`.
+\`/metrics\` has these metrics in the text format of Prometheus. Counters start at 0 with the process. A gauge
+without a value is absent: for example, \`vehicle_snapshot_data_date\` until the snapshot is ready. With \`WORKERS\`, the
+values are those of [all processes](operations.md#several-cores). This page is generated: to change it, edit
+\`src/telemetry/metric-list.ts\` and run \`npm run generate\`.
 
 | metric | type | labels | meaning |
 |---|---|---|---|
 ${rows.join("\n")}
 
-The names that begin with \`grpc_server_\` are those of go-grpc-middleware, so existing dashboards work. A stream ends when
-its client has taken the last message, has left, or was disconnected. Its duration and code are taken at that moment. The
-histograms also have \`_bucket\`, \`_sum\` and \`_count\`.
+The names that begin with \`grpc_server_\` are those of go-grpc-middleware, so existing dashboards work. They count RPCs, not
+plain HTTP requests such as \`POST /decode\`. \`vehicle_lookups_total\` and \`vehicle_exports_total\` count both. A stream ends
+when its client has received the last message, has left, or was disconnected. Each histogram has series that end in
+\`_bucket\`, \`_sum\` and \`_count\`.
 
-Metrics of the Node process begin with \`process_\` and \`nodejs_\`. \`nodejs_eventloop_lag_p99_seconds\` is the delay of the
-event loop, \`process_resident_memory_bytes\` the memory, and \`process_open_fds\` the number of open files and connections.
+Metrics of the Node process begin with \`process_\` and \`nodejs_\`. Watch the delay of the event loop
+(\`nodejs_eventloop_lag_p99_seconds\`), the memory (\`process_resident_memory_bytes\`), and the number of open files and
+connections (\`process_open_fds\`).
 
 ## Labels
 
-Each label has a fixed set of values. No VIN, caller, address or text of a client becomes one.
+Each label has a fixed set of values. Labels never have a VIN, a caller, an address or a text that a client sent.
 
 | label | values |
 |---|---|
