@@ -32,8 +32,8 @@ export async function openTracing(settings: OpenTelemetrySettings, options: Trac
   const { callAttributes, createCallTracing } = await import("./rpc/call-tracing.ts");
   const { metrics, logger, hasTls } = options;
   const openTelemetry = new OpenTelemetry({ settings, version: VERSION, logger, metrics, callAttributes });
-  const { tracer, propagator } = openTelemetry;
-  const calls = createCallTracing({ tracer, propagator, hasTls });
+  const { tracer, propagator, beginsTrace } = openTelemetry;
+  const calls = createCallTracing({ tracer, propagator, beginsTrace, hasTls });
   return {
     interceptors: settings.exportsTraces ? [calls.interceptor] : [],
     observe({ onCallStart, onCallEnd }) {

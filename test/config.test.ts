@@ -56,6 +56,18 @@ describe("loadConfig", () => {
     );
   });
 
+  test("turns OpenTelemetry on by its endpoint, unless it is disabled", () => {
+    const on = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318/", OTEL_TRACES_SAMPLER: "traceidratio" };
+
+    expect(loadConfig({}).openTelemetry).toBe(undefined);
+    expect(loadConfig(on).openTelemetry).toMatchObject({ endpoint: "http://127.0.0.1:4318", sampler: "traceidratio" });
+    expect(loadConfig({ ...on, OTEL_SDK_DISABLED: "true" }).openTelemetry).toBe(undefined);
+    expect(faultsOf({ OTEL_EXPORTER_OTLP_ENDPOINT: "me:geheim", OTEL_TRACES_SAMPLER_ARG: "2" })).toEqual([
+      "OTEL_EXPORTER_OTLP_ENDPOINT: expected the URL of a collector, such as http://127.0.0.1:4318",
+      'OTEL_TRACES_SAMPLER_ARG: found "2"; expected a number from 0 to 1',
+    ]);
+  });
+
   test("keeps the database in the data directory by default", () => {
     expect(loadConfig({ DATA_DIR: "/srv/vehicles" }).databaseUrl).toBe("sqlite:/srv/vehicles/vehicles.db");
     expect(loadConfig({ DATABASE_URL: "postgres://u:p@db/vehicles" }).databaseUrl).toBe("postgres://u:p@db/vehicles");

@@ -1,5 +1,8 @@
 import { randomBytes } from "node:crypto";
+import { defaultTextMapGetter, ROOT_CONTEXT } from "@opentelemetry/api";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { OpenTelemetry } from "../src/telemetry/open-telemetry.ts";
+import type { OpenTelemetrySettings } from "../src/telemetry/open-telemetry-settings.ts";
 import { clientOf } from "./support/clients.ts";
 import { errorOf } from "./support/error-of.ts";
 import type { ReceivedSpan } from "./support/otlp-receiver.ts";
@@ -8,6 +11,8 @@ import { manyVins } from "./support/real-vins.ts";
 import { ServiceProcess } from "./support/service-process.ts";
 import { directoryWithSnapshot } from "./support/shared.ts";
 import { temporaryDirectory } from "./support/temporary-directory.ts";
+import { silentLogger } from "./support/silent-logger.ts";
+import { someMetrics } from "./support/some-metrics.ts";
 import { startTestApp } from "./support/test-app.ts";
 
 const [VIN = "", OTHER = "", THIRD = "", ...MORE] = manyVins(6);
@@ -219,6 +224,42 @@ test("a Lookup that the snapshot answers has vPIC's failure, and the snapshot", 
     { name: "snapshot", fault: undefined },
   ]);
 });
+
+test.each<[OpenTelemetrySettings["sampler"], boolean[]]>([
+  ["always_off", [false, false, false]],
+  ["traceidratio", [false, false, false]],
+  ["parentbased_always_off", [false, true, false]],
+  ["always_on", [true, true, true]],
+  ["parentbased_always_on", [true, true, false]],
+])(
+  "with the sampler %s, new calls and those of sampled and other traces are recorded: %j",
+  async (sampler, recorded) => {
+    const settings: OpenTelemetrySettings = {
+      endpoint: "http://127.0.0.1:9",
+      exportsTraces: true,
+      exportsMetrics: false,
+      sampler,
+      samplerRatio: 0,
+      metricIntervalMs: 60_000,
+    };
+    await using openTelemetry = new OpenTelemetry({
+      settings,
+      version: "1",
+      metrics: someMetrics(),
+      callAttributes: () => ({}),
+      logger: silentLogger,
+    });
+    const { tracer, propagator, beginsTrace } = openTelemetry;
+    const isRecorded = (headers: Record<string, string>): boolean => {
+      const parent = propagator.extract(ROOT_CONTEXT, headers, defaultTextMapGetter);
+      return tracer.startSpan("x", {}, parent).isRecording();
+    };
+
+    const results = [beginsTrace() && isRecorded({}), isRecorded(new CallersTrace().headers)];
+
+    expect([...results, isRecorded(new CallersTrace(false).headers)]).toEqual(recorded);
+  },
+);
 
 test("without an endpoint, OpenTelemetry is not loaded", async () => {
   await using directory = await temporaryDirectory();

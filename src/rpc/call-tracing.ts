@@ -29,6 +29,8 @@ import {
 export interface CallTracingOptions {
   readonly tracer: Tracer;
   readonly propagator: TextMapPropagator;
+  /** Whether a call without a caller's trace begins one. */
+  readonly beginsTrace: () => boolean;
   readonly hasTls: boolean;
 }
 
@@ -46,12 +48,17 @@ export interface CallTracing {
 const MAX_PARTS = 100;
 
 /** Creates the tracing of all calls, each with a span from its headers to its end. */
-export function createCallTracing({ tracer, propagator, hasTls }: CallTracingOptions): CallTracing {
-  const parentOf = (call: Call): Context => propagator.extract(ROOT_CONTEXT, call.headers, HEADERS);
+export function createCallTracing({ tracer, propagator, beginsTrace, hasTls }: CallTracingOptions): CallTracing {
+  /** The context of the caller; undefined when the call is not traced. */
+  const parentOf = (call: Call): Context | undefined => {
+    const parent = propagator.extract(ROOT_CONTEXT, call.headers, HEADERS);
+    return trace.getSpanContext(parent) !== undefined || beginsTrace() ? parent : undefined;
+  };
   return {
     interceptor: createOtelInterceptor({
       tracer,
       propagator,
+      beginsTrace,
       headerOf: ({ contextValues }, name) => HEADERS.get(callOf(contextValues).headers, name),
       startedAt: ({ contextValues }) => callOf(contextValues).startedAt,
       onSpan({ contextValues }, span, spanContext) {
@@ -68,6 +75,9 @@ export function createCallTracing({ tracer, propagator, hasTls }: CallTracingOpt
         return;
       }
       const parent = parentOf(call);
+      if (parent === undefined) {
+        return;
+      }
       const [method = "", route = ""] = call.procedure.split(" ");
       const attributes = {
         [ATTR_HTTP_REQUEST_METHOD]: method,
@@ -84,9 +94,11 @@ export function createCallTracing({ tracer, propagator, hasTls }: CallTracingOpt
       }
     },
     onCallEnd(call) {
-      if (call.protocol !== "http" && !call.hasReachedHandler) {
+      const isUnseen = call.protocol !== "http" && !call.hasReachedHandler;
+      const parent = isUnseen ? parentOf(call) : undefined;
+      if (parent !== undefined) {
         const system = systemOfProtocol(call.protocol);
-        const span = startCallSpan(tracer, parentOf(call), call.method.name, system, call.startedAt);
+        const span = startCallSpan(tracer, parent, call.method.name, system, call.startedAt);
         endCallSpan(span, system, call.code, call.cutBy?.rawMessage);
       }
     },

@@ -26,6 +26,11 @@ export interface OtelInterceptorOptions {
   readonly tracer: Tracer;
   /** Reads the caller's context, usually a `W3CTraceContextPropagator`. */
   readonly propagator: TextMapPropagator;
+  /**
+   * Whether a call without a caller's trace begins one. To decide before there is a span costs much less than a sampler
+   * that refuses it. Default: always, and the tracer's sampler decides.
+   */
+  readonly beginsTrace?: () => boolean;
   /** Returns a header of the request. Default: from `request.header`. */
   readonly headerOf?: (request: AnyRequest, name: string) => string | undefined;
   /** When the request arrived, on the clock of `performance.now()`. Default: when the interceptor is called. */
@@ -51,11 +56,14 @@ type Done = (code: Code | undefined, message?: string) => void;
  * handlers return promises: for them, wrap the returned interceptor in an async function.
  */
 export function createOtelInterceptor(options: OtelInterceptorOptions): (next: Handle) => Handle {
-  const { tracer, propagator, startedAt, onSpan, onEnd } = options;
+  const { tracer, propagator, beginsTrace, startedAt, onSpan, onEnd } = options;
   const headerOf = options.headerOf ?? ((request, name) => request.header.get(name) ?? undefined);
   const getter = { get: headerOf, keys: (request: AnyRequest) => [...request.header.keys()] };
   return (next) => (request) => {
     const parent = propagator.extract(ROOT_CONTEXT, request, getter);
+    if (trace.getSpanContext(parent) === undefined && beginsTrace?.() === false) {
+      return next(request);
+    }
     const system = systemOf(headerOf(request, "content-type"));
     const span = startCallSpan(tracer, parent, methodOf(request), system, startedAt?.(request));
     if (!span.isRecording()) {

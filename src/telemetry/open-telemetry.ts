@@ -50,6 +50,7 @@ const WARN_EVERY_MS = 60_000;
 export class OpenTelemetry implements AsyncDisposable {
   readonly tracer: Tracer;
   readonly propagator: TextMapPropagator = new W3CTraceContextPropagator();
+  readonly #share: number;
   readonly #traces: TracerProvider;
   readonly #metrics: MeterProvider;
 
@@ -57,6 +58,7 @@ export class OpenTelemetry implements AsyncDisposable {
     const { endpoint, exportsTraces, exportsMetrics, metricIntervalMs } = settings;
     const resource = createResource(version);
     logFaults(logger);
+    this.#share = shareOf(settings);
     this.#traces = new TracerProvider({
       resource,
       sampler: exportsTraces ? createSampler(settings) : new AlwaysOffSampler(),
@@ -79,6 +81,9 @@ export class OpenTelemetry implements AsyncDisposable {
     });
   }
 
+  /** Whether a call without a caller's trace is recorded. */
+  readonly beginsTrace = (): boolean => Math.random() < this.#share;
+
   /** Sends what has been recorded, if that is possible within a short time. */
   async [Symbol.asyncDispose](): Promise<void> {
     const sent = Promise.allSettled([this.#traces.shutdown(), this.#metrics.shutdown()]);
@@ -93,21 +98,22 @@ function createResource(version: string): Resource {
   return defaultResource().merge(resourceFromAttributes(own)).merge(detectResources({ detectors }));
 }
 
+/** Decides about calls with a caller's trace, and keeps all that {@link OpenTelemetry.beginsTrace} has begun. */
 function createSampler({ sampler, samplerRatio }: OpenTelemetrySettings): Sampler {
-  const [isOn, isOff, byRatio] = [
-    new AlwaysOnSampler(),
-    new AlwaysOffSampler(),
-    new TraceIdRatioBasedSampler(samplerRatio),
-  ];
-  const samplers: Readonly<Record<OpenTelemetrySettings["sampler"], Sampler>> = {
-    always_on: isOn,
-    always_off: isOff,
-    traceidratio: byRatio,
-    parentbased_always_on: new ParentBasedSampler({ root: isOn }),
-    parentbased_always_off: new ParentBasedSampler({ root: isOff }),
-    parentbased_traceidratio: new ParentBasedSampler({ root: byRatio }),
-  };
-  return samplers[sampler];
+  const root = new AlwaysOnSampler();
+  if (sampler.startsWith("parentbased_")) {
+    return new ParentBasedSampler({ root });
+  }
+  const byTrace = new TraceIdRatioBasedSampler(shareOf({ sampler, samplerRatio }));
+  return new ParentBasedSampler({ root, remoteParentSampled: byTrace, remoteParentNotSampled: byTrace });
+}
+
+/** The share of new traces that is recorded. */
+function shareOf({ sampler, samplerRatio }: Pick<OpenTelemetrySettings, "sampler" | "samplerRatio">): number {
+  if (sampler.endsWith("always_on")) {
+    return 1;
+  }
+  return sampler.endsWith("always_off") ? 0 : samplerRatio;
 }
 
 /** Logs when traces or metrics cannot be sent. */

@@ -15,10 +15,14 @@ const CALLER = { headers: { traceparent: `00-${TRACE_ID}-${SPAN_ID}-01` } };
 const UNSAMPLED = { headers: { traceparent: `00-${TRACE_ID}-${SPAN_ID}-00` } };
 
 /** A plain Connect server with the interceptor: it echoes VINs, and each batch fails after two of them. */
-function setUp() {
+function setUp(beginsTrace?: () => boolean) {
   const exporter = new InMemorySpanExporter();
   const provider = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] });
-  const options = { tracer: provider.getTracer("test"), propagator: new W3CTraceContextPropagator() };
+  const options = {
+    tracer: provider.getTracer("test"),
+    propagator: new W3CTraceContextPropagator(),
+    ...(beginsTrace && { beginsTrace }),
+  };
   const interceptors: Interceptor[] = [toConnectInterceptor(createOtelInterceptor(options))];
   const transport = createRouterTransport(
     ({ service }) =>
@@ -79,6 +83,16 @@ test("a stream that fails has its error, and one whose reader leaves is canceled
     { name: "BatchLookup", status: "unavailable", error: "unavailable", fault: "the source is gone" },
     { name: "BatchLookup", status: "canceled", error: undefined, fault: undefined },
   ]);
+});
+
+test("a call without a caller's trace may be left out", async () => {
+  const { client, spans } = setUp(() => false);
+
+  await client.lookup({ vin: "x" });
+  await client.lookup({ vin: "x" }, { headers: { traceparent: "nonsense" } });
+  await client.lookup({ vin: "x" }, CALLER);
+
+  expect(spans()).toMatchObject([{ trace: TRACE_ID }]);
 });
 
 test("a trace that its caller does not sample is not recorded", async () => {
