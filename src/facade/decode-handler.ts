@@ -47,8 +47,8 @@ const FORMATS: Readonly<Record<string, TextFormat>> = {
 };
 
 /**
- * Serves `POST /decode`: a table of any size, decoded as it arrives, one row for each row. A caller that exceeds its
- * rate is slowed down, not refused.
+ * Serves `POST /decode`: a table of any size, decoded as it arrives, one row for each row. A table that exceeds the
+ * rate of its caller is slowed down, not refused.
  */
 export function createDecodeHandler(options: DecodeHandlerOptions): PlainHandler {
   return createCallHandler({

@@ -11,8 +11,8 @@ const decode: Json = {
   summary: "Decodes a table of VINs.",
   description:
     "The table may have any size and is answered while it arrives, with one row for each row. The answer is NDJSON if " +
-    "the table is NDJSON or if Accept names it, otherwise CSV. A caller that exceeds its rate limit is slowed down, " +
-    "not refused.",
+    "the table is NDJSON or if Accept names it, otherwise CSV. A table that exceeds the rate limit of its caller is " +
+    "slowed down, not refused.",
   parameters: [
     toQuery("column", "The column with the VINs. Without it, the column is found by its name or its content.", "vin"),
     toQuery("year_column", "A column with the model years that you know for certain."),
