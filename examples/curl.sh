@@ -5,8 +5,8 @@ set -euo pipefail
 
 address=${ADDRESS:-http://127.0.0.1:8080}
 
-# Calls a path within so many seconds, with the token, and writes the answer to a file. Answers that ask for it (429 and
-# 503) are repeated after their Retry-After. Prints nothing; fails when the service answers with an error.
+# Calls a path within so many seconds, with the token, and writes the answer to a file. curl repeats what fails for a while
+# only, such as with 429 or 503, after the answer's Retry-After. Prints nothing; fails when the service answers with an error.
 call() {
   local seconds=$1 file=$2 path=$3
   shift 3
