@@ -1,5 +1,5 @@
 import type { VNode } from "preact";
-import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 interface TokenFormProps {
   /** Why a token is wanted, in a sentence. */
@@ -13,7 +13,7 @@ export function TokenForm({ reason, onToken }: TokenFormProps): VNode {
   const field = useRef<HTMLInputElement>(null);
   const id = useId();
   const form = useRef<HTMLFormElement>(null);
-  useEffect(() => field.current?.focus(), [reason]);
+  useLayoutEffect(() => field.current?.focus(), [reason]);
   // When the form goes, the focus would be lost. Other effects are undone only after that.
   useLayoutEffect(() => {
     const element = form.current;

@@ -20,7 +20,9 @@ describe.each(["closed", "silent"] as const)("when a standby takes over and the 
 
   beforeEach(async () => {
     const stack = new AsyncDisposableStack();
-    primary = stack.use(await PostgresServer.start({ settings: ["synchronous_standby_names=*"] }));
+    // The standby has applied what the primary has acknowledged. Otherwise, it might not even have the database yet.
+    const settings = ["synchronous_standby_names=*", "synchronous_commit=remote_apply"];
+    primary = stack.use(await PostgresServer.start({ settings }));
     standby = stack.use(await primary.startStandby());
     address = stack.use(await MovableAddress.start(primary.socketPath));
     const { pathname } = new URL(await primary.createDatabase("failover"));

@@ -1,5 +1,5 @@
 import type { VNode } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { View } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { useAnnounce } from "../announce.tsx";
 import { toFields } from "../query.ts";
@@ -59,7 +59,7 @@ export function Many({ session, pasted }: ManyProps): VNode {
     void start(run);
   };
   const hadStarted = useRef(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (hadStarted.current && started === undefined) {
       document.getElementById("list")?.focus();
     }

@@ -1,5 +1,5 @@
 import type { VNode } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { saveFile } from "../clipboard.ts";
 import { CopyButton } from "../copy-button.tsx";
 import { wantsToken } from "../failure.ts";
@@ -75,8 +75,8 @@ export function Results({ list, run, onToken, onGoOn, onBack }: ResultsProps): V
 function Progress({ run }: { run: BatchRun }): VNode {
   const { total, answered, failed } = run.counts;
   const heading = useRef<HTMLHeadingElement>(null);
-  // The button that started the run has gone.
-  useEffect(() => heading.current?.focus(), []);
+  // The button that started the run has gone. An effect after the next paint would leave the focus nowhere for a moment.
+  useLayoutEffect(() => heading.current?.focus(), []);
   const words = `${numberInWords(answered)} of ${numberInWords(total)}${failed === 0 ? "" : `, ${numberInWords(failed)} failed`}`;
   return (
     <div class="progress">
