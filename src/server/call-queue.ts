@@ -1,18 +1,18 @@
-/** Work that begins when its turn comes. */
+/** Work that waits for its turn. */
 export interface Waiting {
   begin(): void;
 }
 
 /** A call that holds a slot from its arrival to its answer. */
 export interface Placed extends Waiting {
-  /** Gives its slot to a connection that has fewer calls: answers that there are too many calls. */
+  /** Gives up its slot to a connection that has fewer calls, and answers that the service is overloaded. */
   makeWay(): void;
 }
 
 export interface CallQueueOptions {
   /** Maximum number of calls that run or wait. Default: 2,048. */
   readonly maxCalls?: number;
-  /** How long calls are begun before the event loop checks its sockets again, in ms. Default: 8. */
+  /** How long the queue starts calls before it lets the event loop check its sockets, in ms. Default: 8. */
   readonly turnMs?: number;
   /** Monotonic clock, ms. Default: the system's. */
   readonly now?: () => number;
@@ -21,21 +21,21 @@ export interface CallQueueOptions {
 const MAX_BEGUN_TOGETHER = 16;
 
 /**
- * Begins calls in turn, round robin by connection, so that one caller's burst does not hold up the others. Limits the
- * number of calls, and so memory and waiting time. This is the only place that sheds load.
+ * Starts calls round robin by connection, so that a burst from one caller does not delay the others. Limits the number
+ * of calls, which limits memory and waiting time. This is the only place that sheds load.
  */
 export class CallQueue {
-  /** How many calls run or wait. */
+  /** The number of calls that run or wait. */
   inFlight = 0;
-  /** How many calls were refused a slot since the start. */
+  /** The number of calls that were refused a slot since the start. */
   refused = 0;
   readonly #maxCalls: number;
   readonly #turnMs: number;
   readonly #now: () => number;
   readonly #lines = new Set<Line>();
-  /** Lines whose next call may begin, each once. */
+  /** Lines whose next call may begin. Each line is listed once. */
   readonly #ready: Line[] = [];
-  /** Undefined when no call has begun in this turn of the event loop, and none waits. */
+  /** Undefined when no call waits and none has begun in this turn of the event loop. */
   #turnEndsAt: number | undefined;
   #isTakingTurn = false;
 
@@ -46,8 +46,8 @@ export class CallQueue {
   }
 
   /**
-   * Takes a slot for a call of a line; returns false when there is none. When all are taken, the line with the most
-   * gives one to a line with fewer, so that no connection can keep others out.
+   * Takes a slot for a call of a line. Returns false when there is none. When all slots are taken, the line with the
+   * most slots gives one to a line with fewer, so that no connection can block the others.
    */
   enter(line: Line): boolean {
     if (this.inFlight >= this.#maxCalls && !this.#takeFromFullest(line)) {
@@ -76,7 +76,7 @@ export class CallQueue {
     return hasTaken;
   }
 
-  /** Begins the next call of a line: at once, unless others wait or this turn of the event loop is used up. */
+  /** Starts the next call of a line now, unless others wait or the time for this turn of the event loop is used up. */
   schedule(line: Line): void {
     if (this.#turnEndsAt === undefined) {
       this.#turnEndsAt = this.#now() + this.#turnMs;
@@ -88,7 +88,7 @@ export class CallQueue {
     line.beginNext();
   }
 
-  /** Begins waiting calls, a few at a time, so that the work they start counts towards the turn as well. */
+  /** Starts waiting calls a few at a time, so that the work that they trigger counts towards the turn too. */
   readonly #takeTurn = (): void => {
     const endsAt = this.#now() + this.#turnMs;
     this.#turnEndsAt = endsAt;
@@ -104,7 +104,7 @@ export class CallQueue {
 
   readonly #endTurn = (): void => {
     if (this.#ready.length > 0) {
-      // After the event loop has checked its sockets.
+      // Continues after the event loop has checked its sockets.
       setImmediate(this.#takeTurn);
     } else {
       this.#turnEndsAt = undefined;
@@ -112,14 +112,14 @@ export class CallQueue {
   };
 }
 
-/** The calls of one connection, in the order in which they came. */
+/** The calls of one connection, in the order of their arrival. */
 export class Line {
-  /** How many slots its calls hold. */
+  /** The number of slots that its calls hold. */
   places = 0;
   readonly #queue: CallQueue;
   readonly #maxBegun: number;
   readonly #waiting: Waiting[] = [];
-  /** Calls with a slot that have not begun, whether or not their requests have arrived. */
+  /** Calls that have a slot and have not begun. Their requests may still be arriving. */
   readonly #unbegun = new Map<Waiting, Placed>();
   #begun = 0;
   #isReady = false;
@@ -130,7 +130,7 @@ export class Line {
     this.#maxBegun = maxBegun;
   }
 
-  /** Takes a slot for a call that has not begun; returns false when there is none. {@link leave} gives it back. */
+  /** Takes a slot for a call that has not begun. Returns false when there is none. {@link leave} returns the slot. */
   enter(call: Placed): boolean {
     if (!this.#queue.enter(this)) {
       return false;
@@ -146,14 +146,14 @@ export class Line {
     this.#queue.leave(this);
   }
 
-  /** For the queue: makes one of its calls give its slot to another line; returns false when all have begun. */
+  /** Called by the queue: makes one of its calls give up its slot. Returns false when all of them have begun. */
   makeWay(): boolean {
     const [call] = this.#unbegun.values();
     call?.makeWay();
     return call !== undefined;
   }
 
-  /** Begins a call when its turn comes. The caller must call {@link done} once it is answered or its client has gone. */
+  /** Starts a call when its turn comes. Call {@link done} once it is answered or its client has gone. */
   push(call: Waiting): void {
     this.#waiting.push(call);
     this.#schedule();
@@ -164,7 +164,7 @@ export class Line {
     this.#schedule();
   }
 
-  /** For the queue. */
+  /** Called by the queue. */
   beginNext(): void {
     this.#isReady = false;
     const call = this.#waiting.shift();

@@ -1,4 +1,4 @@
-/** An answer that is watched from the arrival of its request's headers to its end. */
+/** An answer that is watched from the time that its request's headers arrive until it ends. */
 export interface Watched {
   /** The deadline, in ms on the monotonic clock. `Infinity`: none. */
   readonly deadlineAt: number;
@@ -8,18 +8,18 @@ export interface Watched {
   readonly writtenBytes: number;
   /** Bytes of the answer that the client has not taken yet. */
   readonly pendingBytes: number;
-  /** Answers that the deadline has passed, in the usual way. */
+  /** Sends the usual answer for a deadline that has passed. */
   expire(): void;
-  /** Answers that the request did not arrive in time, in the usual way. */
+  /** Sends the usual answer for a request that did not arrive in time. */
   endLate(): void;
-  /** Ends an answer that is overdue or not being read, without another message. */
+  /** Aborts an answer that is overdue or that the client does not read. Sends nothing more. */
   cut(): void;
 }
 
 export interface CallWatchOptions {
   /** How long a request may take to arrive, in ms. Default: 15 s. */
   readonly arrivalTimeoutMs?: number | undefined;
-  /** How long a client may stop reading an answer, in ms. Default: 30 s. */
+  /** How long a client may read nothing of an answer, in ms. Default: 30 s. */
   readonly stallTimeoutMs?: number | undefined;
   /** How often answers are checked, in ms. Default: 25. */
   readonly lookMs?: number;
@@ -27,7 +27,7 @@ export interface CallWatchOptions {
   readonly now?: () => number;
 }
 
-/** How long an expired answer may take to be sent, in ms: two checks, because the first may be late. */
+/** How long the answer for a passed deadline may take to be sent, in ms: two checks, because the first may be late. */
 const GOODBYE_MS = 50;
 
 interface State {
@@ -39,8 +39,8 @@ interface State {
 }
 
 /**
- * The one place that enforces deadlines, the arrival of requests and the progress of readers. It checks all answers in
- * one sweep, which is cheaper than a timer for each, since most answers end before the first check.
+ * The only place that enforces deadlines and notices slow requests and stalled readers. It checks all answers in one
+ * sweep. This is cheaper than a timer for each, because most answers end before the first check.
  */
 export class CallWatch implements Disposable {
   readonly #arrivalTimeoutMs: number;
@@ -68,7 +68,7 @@ export class CallWatch implements Disposable {
     this.#timer ??= setInterval(() => this.look(), this.#lookMs).unref();
   }
 
-  /** Call this when the answer or its connection has ended. */
+  /** Stops watching an answer. Call this when the answer or its connection has ended. */
   remove(watched: Watched): void {
     this.#watched.delete(watched);
   }

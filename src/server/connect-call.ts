@@ -13,7 +13,7 @@ import { BodyReader, COMPRESS_MIN_BYTES, FrameReader, serialize, tooLongBody } f
 import { RpcCall } from "./rpc-call.ts";
 import type { CallHost } from "./served-call.ts";
 
-/** What differs between the forms in headers. */
+/** The headers in which the forms differ. */
 interface FormHeaders {
   readonly timeout: string;
   /** The encoding of messages. */
@@ -52,7 +52,7 @@ export class ConnectCall extends RpcCall {
   readonly protocolName: string;
   readonly #form: Form;
   readonly #exchange: Exchange;
-  /** Of an answer without an error. */
+  /** The content type of an answer without an error. */
   readonly #contentType: string;
 
   constructor(exchange: Exchange, method: RpcMethod, form: Form, host: CallHost) {
@@ -201,7 +201,7 @@ function findEncodingFault(encoding: string | null | undefined, acceptHeader: st
   return new ConnectError(message, Code.Unimplemented, { [acceptHeader]: "gzip" });
 }
 
-/** Reads the message of a GET request. Returns what is wrong with the parameters. */
+/** Reads the message of a GET request. Returns an error when the parameters are not valid. */
 function readQuery(query: URLSearchParams, reader: BodyReader | FrameReader): ConnectError | undefined {
   const format = query.get("encoding");
   if (format !== "json" && format !== "proto") {
@@ -216,7 +216,7 @@ function readQuery(query: URLSearchParams, reader: BodyReader | FrameReader): Co
   return reader.fault;
 }
 
-/** The headers and trailers that a handler has set, as headers: trailers get a prefix. */
+/** The headers and trailers that a handler has set, all as headers. Names of trailers get a prefix. */
 function toUnaryHeaders(header: Headers | undefined, trailer: Headers | undefined): AnswerHeaders {
   const headers: AnswerHeaders = Object.fromEntries(header ?? []);
   for (const [name, value] of trailer ?? []) {

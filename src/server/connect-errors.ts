@@ -10,10 +10,10 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
 import { isPreparedRefusal } from "../rpc/describe-error.ts";
 
-/** How requests and answers are written: the message as the body, or messages with headers of their own. */
+/** The form of requests and answers. In `unary`, the message is the body. In the others, each message has a header. */
 export type Form = "unary" | "stream" | "grpc-web";
 
-/** A complete answer that consists of an error. */
+/** A complete answer that contains only an error. */
 export interface ErrorAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -22,13 +22,13 @@ export interface ErrorAnswer {
 
 const NOTHING = new Uint8Array();
 
-/** Encoded prepared refusals, by content type. */
+/** The encoded form of prepared refusals, by content type. */
 const prepared = new WeakMap<ConnectError, Map<string, ErrorAnswer>>();
 
 /**
- * Encodes an answer that consists of an error. A prepared refusal is encoded once for each content type.
+ * Encodes an answer that contains only an error. A prepared refusal is encoded once for each content type.
  *
- * @param contentType of an answer without an error in this form
+ * @param contentType the one of a successful answer in this form
  */
 export function encodeError(error: ConnectError, form: Form, contentType: string): ErrorAnswer {
   if (!isPreparedRefusal(error)) {
@@ -60,7 +60,7 @@ function encode(error: ConnectError, form: Form, contentType: string): ErrorAnsw
       };
 }
 
-/** Encodes the end of an answer with messages: its trailers, and its error if it failed. */
+/** Encodes the end of an answer that consists of messages: its trailers, and its error if it failed. */
 export function encodeEnd(form: "stream" | "grpc-web", trailer: Headers, error?: ConnectError): Uint8Array {
   return form === "stream"
     ? encodeEnvelope(

@@ -35,7 +35,7 @@ const UNARY_TYPE = /^application\/(json(; ?charset=utf-?8)?|proto|grpc-web(\+(js
 const STREAM_TYPE =
   /^application\/(connect\+(json(; ?charset=utf-?8)?|proto)|grpc-web(\+(json(; ?charset=utf-?8)?|proto))?)$/i;
 
-/** Returns whether a protocol can serve the request; otherwise answers what to do instead. */
+/** Returns whether the request can be served. If not, answers with an error that says what to do instead. */
 function isAnswerable(exchange: Exchange, { spec, hasOneRequest }: RpcMethod): boolean {
   const { method, headers } = exchange;
   const isUnary = spec.kind === "unary";

@@ -19,14 +19,14 @@ const DEFAULT_LIMITS: ConnectionLimits = { maxOpen: 4_000, maxOpenPerAddress: 50
 
 export interface ConnectionGateOptions {
   readonly limits?: Partial<ConnectionLimits>;
-  /** How many processes take connections in turn: each has its part of the limits. Default: 1. */
+  /** The number of processes that share incoming connections. Each has an equal part of the limits. Default: 1. */
   readonly processes?: number;
   readonly logger: Pick<Logger, "warn">;
   /** Monotonic clock, ms. Default: the system's. */
   readonly now?: () => number;
 }
 
-/** What the gate needs of a net.Socket or tls.TLSSocket. */
+/** The parts of a net.Socket or tls.TLSSocket that the gate uses. */
 interface GateSocket {
   readonly remoteAddress?: string | undefined;
   once(event: "close", listener: () => void): unknown;
@@ -34,13 +34,13 @@ interface GateSocket {
 
 const WINDOW_MS = 10_000;
 
-/** Counts connections by address, in memory bounded by the open ones and those of the last 20 s. */
+/** Counts connections by address. Keeps only open connections and those of the last 20 s in memory. */
 export class ConnectionGate {
   readonly #limits: ConnectionLimits;
   readonly #now: () => number;
   readonly #open = new Map<string, number>();
   #openInAll = 0;
-  /** When the admitted connections of each address came, the latest last. */
+  /** The arrival times of the admitted connections of each address, the latest last. */
   readonly #arrivals = new Map<string, number[]>();
   #sweptAt: number;
   readonly #refusals: RefusalLog;
@@ -58,20 +58,20 @@ export class ConnectionGate {
     this.#sweptAt = now();
   }
 
-  /** How many connections are open. */
+  /** The number of open connections. */
   get open(): number {
     return this.#openInAll;
   }
 
-  /** How many connections were refused since the start. */
+  /** The number of connections that were refused since the start. */
   get refused(): number {
     return this.#refusals.count;
   }
 
   /**
-   * Admits a new connection and counts it until it closes, or refuses it. The listener closes refused connections; the
-   * gate writes nothing. A connection that broke earlier no longer has an address, so its calls could not be assigned
-   * to a caller: it is not admitted, and does not count as refused.
+   * Admits a new connection and counts it until it closes, or refuses it and returns false. The listener closes refused
+   * connections; the gate writes nothing. A connection that has already broken has no address, so its calls could not
+   * be assigned to a caller. It is not admitted, and does not count as refused.
    */
   admit(socket: GateSocket): boolean {
     const address = toCallerAddress(socket.remoteAddress ?? "");

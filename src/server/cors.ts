@@ -8,7 +8,7 @@ export type AllowedOrigins = readonly string[] | "*";
 
 const ALLOWED_METHODS = cors.allowedMethods.join(", ");
 const ALLOWED_HEADERS = [...cors.allowedHeaders, "Authorization", "X-Request-Id"].join(", ");
-/** Unary Connect answers send trailers as headers with a prefix. */
+/** Unary Connect answers send trailers as headers with the prefix `trailer-`. */
 const EXPOSED_HEADERS = [
   ...cors.exposedHeaders,
   "X-Request-Id",
@@ -17,13 +17,13 @@ const EXPOSED_HEADERS = [
   "WWW-Authenticate",
 ].join(", ");
 const PREFLIGHT_MAX_AGE_S = "7200";
-/** Paths that pages of any origin may request and link to: they change nothing and cost almost nothing. */
+/** Paths that pages of any origin may request and link to. They change nothing and cost almost nothing. */
 const FOR_ALL_ORIGINS = new Set(["/", "/healthz", "/metrics", "/readyz"]);
 
 /**
  * Parses CORS_ORIGINS: origins such as `https://app.example.com`, separated by commas; `*` for all; empty for none.
  *
- * @throws Error that says what is expected
+ * @throws Error when an origin is not valid. The message says what is expected.
  */
 export function parseOrigins(text: string): AllowedOrigins {
   const words = text
@@ -48,10 +48,10 @@ function isOrigin(word: string): boolean {
 }
 
 /**
- * Decides which pages may call from a browser. Scripts of the service's own and the allowed origins may call and read
- * answers. Answers to other origins have no CORS headers, so that browsers hide them from scripts. Requests from other
- * origins that could change something or cost much are refused. This includes following a link to an export, since any
- * page can make its readers do that. Requests from outside a browser pass.
+ * Decides which pages may call the service from a browser. The service's own page and pages of the allowed origins may
+ * call and read answers. Answers to other origins have no CORS headers, so browsers hide them from scripts. Requests
+ * from other origins are refused when they could change something or cost much. This includes links to an export,
+ * because any page can make its readers follow a link. Requests from outside a browser are allowed.
  */
 export class Cors {
   readonly #origins: AllowedOrigins;
@@ -67,7 +67,7 @@ export class Cors {
     const { method, headers, extraHeaders } = exchange;
     const { origin } = headers;
     if (this.#named.size > 0) {
-      // Also set without an origin: caches must not reuse such an answer for a request with one.
+      // Set even if the request has no origin, because caches must not reuse the answer for a request that has one.
       extraHeaders["vary"] = "origin";
     }
     if (origin !== undefined && (this.#origins === "*" || this.#named.has(origin))) {
@@ -96,17 +96,17 @@ export class Cors {
 }
 
 function isForAll({ method, path }: Exchange): boolean {
-  // OPTIONS is harmless: without CORS headers, its answer allows nothing.
+  // OPTIONS is harmless, because an answer without CORS headers allows nothing.
   return method === "OPTIONS" || ((method === "GET" || method === "HEAD") && FOR_ALL_ORIGINS.has(path));
 }
 
-/** Whether a browser sends the request for a page of another origin. Scripts cannot change either header. */
+/** Whether a browser sends the request on behalf of a page of another origin. Scripts cannot set either header. */
 function isForeign(headers: IncomingHttpHeaders): boolean {
   const site = headers["sec-fetch-site"];
   if (site !== undefined) {
     return site !== "same-origin" && site !== "none";
   }
-  // For old browsers and pages served without TLS. A proxy may change the scheme, so compare hosts.
+  // For old browsers and pages served without TLS. Only hosts are compared, because a proxy may change the scheme.
   const { origin } = headers;
   return origin !== undefined && URL.parse(origin)?.host !== (headers.host ?? headers[":authority"]);
 }

@@ -7,7 +7,7 @@ import type { Line } from "./call-queue.ts";
 /** Headers of an answer, by name in lower case. */
 export type AnswerHeaders = Record<string, string | number | readonly string[]>;
 
-/** The connection, as its requests see it. */
+/** The part of a connection that its requests use. */
 export interface Peer {
   /** The remote address, as `toCallerAddress` returns it. */
   readonly address: string;
@@ -18,14 +18,14 @@ export interface Peer {
 export abstract class Exchange {
   abstract readonly isHttp2: boolean;
   readonly method: string;
-  /** As sent, up to the question mark; not normalised, so that only one spelling reaches a route. */
+  /** As sent, up to the question mark. It is not normalised, so that each route has only one spelling. */
   readonly path: string;
   /** As sent, from the question mark on; empty when there is none. */
   readonly query: string;
   readonly headers: IncomingHttpHeaders;
   readonly requestId: string;
   readonly peer: Peer;
-  /** Headers to add to any answer to this request. */
+  /** Headers that every answer to this request gets. */
   readonly extraHeaders: AnswerHeaders = {};
   /** The status of the answer; undefined before there is one. */
   status: number | undefined;
@@ -48,7 +48,7 @@ export abstract class Exchange {
   /** Whether the whole request has arrived. */
   abstract readonly hasArrived: boolean;
   abstract readonly hasAnswered: boolean;
-  /** Whether the answer has been sent or its client has gone. */
+  /** Whether the answer has been sent or the client has gone. */
   abstract readonly isClosed: boolean;
   /** Bytes of the body that the client has not taken yet. */
   abstract readonly pendingBytes: number;
@@ -63,17 +63,17 @@ export abstract class Exchange {
   abstract onClose(listener: () => void): void;
 }
 
-/** Proxies may send the whole URL as the target. */
+/** The start of a target that is a whole URL, which proxies may send. */
 const ORIGIN = /^https?:\/\/[^/?#\\]+(?=\/)/i;
 
-/** Splits a request's target into the path and the query with its question mark. */
+/** Splits the target of a request into the path and the query. The query keeps its question mark. */
 function splitTarget(sent: string): [path: string, query: string] {
   const target = sent.replace(ORIGIN, "");
   const mark = target.indexOf("?");
   return mark === -1 ? [target, ""] : [target.slice(0, mark), target.slice(mark)];
 }
 
-/** The headers of a request as Headers; values of names that end in `-bin` stay base64. */
+/** Converts the headers of a request to Headers. Values of names that end in `-bin` stay base64. */
 export function toHeaders(incoming: IncomingHttpHeaders): Headers {
   const headers = new Headers();
   for (const [name, value] of Object.entries(incoming)) {
@@ -89,7 +89,7 @@ export function answerText(exchange: Exchange, status: number, text: string, hea
   answerBytes(exchange, status, { "content-type": "text/plain; charset=utf-8", ...headers }, `${text}\n`);
 }
 
-/** Answers with a complete body, unless there is already an answer. */
+/** Answers with a complete body. Does nothing when there is already an answer. */
 export function answerBytes(
   exchange: Exchange,
   status: number,
@@ -107,7 +107,7 @@ export function answerBytes(
 }
 
 /**
- * Answers with a body that is produced as the client reads it. When the client leaves, the body's iterator is closed.
+ * Answers with a body that is produced as the client reads it. Closes the body's iterator when the client leaves.
  */
 export async function answerStream(
   exchange: Exchange,
@@ -140,7 +140,7 @@ export async function answerStream(
   exchange.discardRest();
 }
 
-/** Whether the answer has been ended elsewhere or the client has gone. */
+/** Whether other code has ended the answer or the client has gone. */
 function isOver({ isClosed, response }: Exchange): boolean {
   return isClosed || response.writableEnded;
 }
@@ -158,7 +158,7 @@ export async function* chunksOf(request: Readable): AsyncGenerator<Buffer> {
   }
 }
 
-/** Resolves when a writable accepts more data, or never will. */
+/** Resolves when a writable accepts more data, or has closed. */
 export function drained(writable: Writable): Promise<void> {
   return new Promise((resolve) => {
     const go = (): void => {

@@ -16,10 +16,10 @@ export interface ExportHandlerOptions {
 }
 
 /**
- * Serves `GET /export.parquet`. Access, rate and audit are those of the Export RPC.
+ * Serves `GET /export.parquet`. The access rule, rate limit and audit line are those of the Export RPC.
  *
  * A plain GET writes a new file. HEAD, range and conditional requests are answered from a file that is kept for the
- * client for a short time, so that all requests of one reader see the same file. Reading a kept file does not count as
+ * client for a short time, so that all requests of one reader get the same file. Reading a kept file does not count as
  * an export.
  */
 export function createExportHandler(options: ExportHandlerOptions): PlainHandler {
@@ -66,7 +66,7 @@ async function send(exchange: Exchange, call: Call, file: ExportFile): Promise<v
   }
 }
 
-/** From `start` to before `end`. */
+/** From `start`, inclusive, to `end`, exclusive. */
 interface ByteRange {
   readonly start: number;
   readonly end: number;
@@ -77,8 +77,8 @@ const SINGLE_RANGE = /^bytes=(\d*)-(\d*)$/i;
 /**
  * Reads a `Range` header (RFC 9110, 14.2).
  *
- * @returns the range, cut to the file; `unsatisfiable` when it starts after the end; `whole` for headers to ignore:
- *   several ranges, other units and malformed ones.
+ * @returns the range, limited to the file's size; `unsatisfiable` when it starts after the end of the file; `whole`
+ *   when the header must be ignored, because it has several ranges or another unit or is malformed.
  */
 function parseRange(header: string, sizeBytes: number): ByteRange | "unsatisfiable" | "whole" {
   const [, first = "", last = ""] = SINGLE_RANGE.exec(header.trim()) ?? [];
@@ -112,7 +112,7 @@ function wantsKeptFile({ method, headers }: Exchange): boolean {
   return method === "HEAD" || headers.range !== undefined || conditions.some((condition) => condition !== undefined);
 }
 
-/** Answers a GET or HEAD of a file: conditions and single ranges of RFC 9110. */
+/** Answers a GET or HEAD of a file, with the conditions and single ranges of RFC 9110. */
 function answerRequest({ method, headers }: Exchange, file: ExportFile): ExportAnswer {
   const etag = `"${file.id}"`;
   const common = {

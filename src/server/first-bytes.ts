@@ -4,7 +4,8 @@ import type { Socket } from "node:net";
  * Reads the first bytes of a connection until `take` has seen enough. Closes the connection when they do not arrive in
  * time.
  *
- * @param take receives all bytes so far; puts back those to be read again and returns true when it has seen enough
+ * @param take receives all bytes so far. When it has seen enough, it puts back the bytes that the next reader needs and
+ *   returns true.
  */
 export function onFirstBytes(socket: Socket, timeoutMs: number, take: (bytes: Buffer) => boolean): void {
   let seen: Buffer = Buffer.alloc(0);
@@ -19,7 +20,7 @@ export function onFirstBytes(socket: Socket, timeoutMs: number, take: (bytes: Bu
       return;
     }
     seen = seen.byteLength === 0 ? bytes : Buffer.concat([seen, bytes]);
-    // Removed before anything is put back, because the next reader decides how to read.
+    // Removed before anything is put back, because the next reader chooses how it reads.
     socket.off("readable", onReadable);
     if (take(seen)) {
       stop();

@@ -1,8 +1,8 @@
 const EMPTY: Buffer = Buffer.alloc(0);
 
 /**
- * Collects the chunks of a request. A single chunk is not copied. Several are copied into one buffer: chunks may be
- * tiny, and keeping each one would take a hundred times its size.
+ * Collects the chunks of a request. A single chunk is not copied. Several chunks are copied into one buffer, because
+ * chunks may be tiny, and a separate Buffer for each takes a hundred times its size.
  */
 export class GrowingBuffer {
   #buffer: Buffer;
@@ -18,7 +18,7 @@ export class GrowingBuffer {
     return this.#length;
   }
 
-  /** The bytes so far. Do not use them after the next {@link append}. */
+  /** The bytes so far. They are valid until the next {@link append}. */
   get bytes(): Buffer {
     return this.#length === this.#buffer.byteLength ? this.#buffer : this.#buffer.subarray(0, this.#length);
   }

@@ -13,12 +13,12 @@ import { RpcCall } from "./rpc-call.ts";
 import type { CallHost } from "./served-call.ts";
 
 const WITH_UNLISTED = { [sensitiveHeaders]: UNLISTED };
-/** Like other gRPC servers, without a date. */
+/** Other gRPC servers send no date either. */
 const WITH_TRAILERS = { waitForTrailers: true, sendDate: false };
-/** Tells a client with an unsupported encoding which ones to use. */
+/** Sent to a client that uses an unsupported encoding. */
 const ACCEPTED_ENCODINGS = { "grpc-accept-encoding": "identity,gzip" };
 
-/** What a gRPC call has in common with its request. */
+/** A gRPC request whose headers have been parsed. */
 export interface GrpcRequest {
   readonly method: RpcMethod;
   readonly stream: ServerHttp2Stream;
@@ -31,7 +31,7 @@ export interface GrpcRequest {
   readonly fault: ConnectError | undefined;
 }
 
-/** One gRPC call on its stream. */
+/** One gRPC call, on an HTTP/2 stream of its own. */
 export class GrpcCall extends RpcCall {
   readonly protocolName = "grpc";
   readonly requestMethod = "POST";
@@ -45,7 +45,7 @@ export class GrpcCall extends RpcCall {
     const reading = {
       maxBytes: maxRequestBytes,
       isGzip: headers["grpc-encoding"] === "gzip",
-      // As the gRPC specification requires.
+      // The gRPC specification requires this code.
       strayGzipCode: Code.Internal,
     };
     super({
@@ -115,7 +115,7 @@ export class GrpcCall extends RpcCall {
   }
 
   protected writeHead(header: Headers | undefined, isGzip: boolean): void {
-    // A list of names and values costs Node less than an object.
+    // Node is faster with a list of names and values than with an object.
     const head = [":status", "200", "content-type", CONTENT_TYPE, REQUEST_ID_HEADER, this.call.id];
     if (isGzip) {
       head.push("grpc-encoding", "gzip");
@@ -158,7 +158,7 @@ export class GrpcCall extends RpcCall {
     }
   }
 
-  /** Call this after the last headers of the answer are sent, so that closing the stream does not overtake them. */
+  /** Call this only after the last headers of the answer are sent. Otherwise the reset could overtake them. */
   #closeUnread(): void {
     if (!this.#stream.readableEnded) {
       closeAfterAnswer(this.#stream, this.writtenBytes > 0);

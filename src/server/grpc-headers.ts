@@ -5,7 +5,7 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 export const CONTENT_TYPE = "application/grpc+proto";
 /** The trailers of a call that succeeds. */
 export const OK: OutgoingHttpHeaders = { "grpc-status": "0" };
-/** Headers of HTTP/2 and gRPC themselves. A handler that set them would break the answer. */
+/** Headers that belong to HTTP/2 or gRPC. A handler that sets one of them would break the answer. */
 export const RESERVED_HEADER =
   /^(:|grpc-(?!status-details-bin$|retry-pushback-ms$)|(connection|content-length|content-type|host|http2-settings|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$)/;
 
@@ -29,14 +29,14 @@ export function toTrailers(error: ConnectError): OutgoingHttpHeaders {
   return {
     ...toHttp2Headers(trailers),
     "grpc-status": String(error.code),
-    // Not encodeURIComponent: clients of grpc-js would get to see "%3A" for a colon.
+    // Not encodeURIComponent, because users of grpc-js would see "%3A" instead of a colon.
     "grpc-message": encodeURI(error.rawMessage),
   };
 }
 
 const preparedTrailers = new WeakMap<ConnectError, OutgoingHttpHeaders>();
 
-/** The trailers of a prepared refusal, made once. */
+/** The trailers of a prepared refusal. They are created once. */
 export function toPreparedTrailers(error: ConnectError): OutgoingHttpHeaders {
   const known = preparedTrailers.get(error) ?? toTrailers(error);
   preparedTrailers.set(error, known);

@@ -12,7 +12,7 @@ import type { CallHost } from "./served-call.ts";
 const SUPPORTED_CONTENT_TYPE = /^application\/grpc(\+proto)?\s*(;|$)/i;
 const ANY_CONTENT_TYPE = /^application\/grpc(?!-web)/i;
 
-/** Whether a request is gRPC by its content type; gRPC-Web is not. */
+/** Whether the content type of a request is gRPC. gRPC-Web is not. */
 export function isGrpc(headers: IncomingHttpHeaders): boolean {
   return ANY_CONTENT_TYPE.test(headers["content-type"] ?? "");
 }
@@ -53,7 +53,7 @@ function unknownMethod(path: string): ConnectError {
   return new ConnectError(`${path} is not a method of this service`, Code.Unimplemented);
 }
 
-/** What is wrong with the headers of a request. */
+/** Returns an error when the headers of a request are not valid. */
 function findFault(headers: IncomingHttpHeaders): ConnectError | undefined {
   const contentType = headers["content-type"] ?? "";
   if (!SUPPORTED_CONTENT_TYPE.test(contentType)) {

@@ -28,8 +28,8 @@ type Message = MessageShape<DescMessage>;
 type StreamMethod = DescMethodServerStreaming | DescMethodClientStreaming | DescMethodBiDiStreaming;
 
 /**
- * The message of a unary call with its headers and signal. These are created on first use, because few calls need them.
- * An interceptor must therefore not copy this object by spreading, which would leave them out.
+ * The message of a unary call with its headers and signal. Headers and signal are created on first use, because few
+ * calls need them. So an interceptor must not copy this object with the spread operator: the copy would lack them.
  */
 abstract class UnaryPart {
   readonly stream = false;
@@ -108,7 +108,7 @@ export interface RpcMethod extends ServedMethod {
   readonly hasOneRequest: boolean;
 }
 
-/** Composes interceptors around methods. Returns the methods by their paths. */
+/** Wraps methods in interceptors. Returns the methods by their paths. */
 export function toRpcMethods(
   methods: readonly ServedMethod[],
   interceptors: readonly CallInterceptor[],
@@ -122,7 +122,7 @@ export function toRpcMethods(
   );
 }
 
-/** Wraps a method's implementation as the innermost handler, around which the interceptors are composed. */
+/** Turns a method's implementation into the innermost handler, which the interceptors wrap. */
 function handlerOf(spec: MethodImplSpec): Handle {
   if (spec.kind === "unary") {
     return (request) => {
@@ -148,7 +148,7 @@ function handlerOf(spec: MethodImplSpec): Handle {
 
 type StreamSpec = Exclude<MethodImplSpec, { kind: "unary" }>;
 
-/** Calls the handler of a stream when its first answer is awaited, so that its failure is never an unhandled rejection. */
+/** Calls the handler of a stream only when its first answer is awaited, so that a failure is always handled. */
 async function* answersOf(
   spec: StreamSpec,
   messages: AsyncIterable<Message>,

@@ -23,7 +23,7 @@ export class Http1Exchange extends Exchange {
 
   get host(): string | undefined {
     const { rawHeaders } = this.request;
-    // Node uses the first of several Host headers; a proxy may use another.
+    // Node uses the first of several Host headers, but a proxy may use another one.
     const isHost = (text: string, index: number): boolean => index % 2 === 0 && text.toLowerCase() === "host";
     return rawHeaders.findIndex(isHost) === rawHeaders.findLastIndex(isHost) ? this.headers.host : undefined;
   }
@@ -41,7 +41,7 @@ export class Http1Exchange extends Exchange {
   }
 
   get pendingBytes(): number {
-    // A pipelined answer that waits for earlier ones has no socket yet.
+    // A pipelined answer has no socket while it waits for earlier ones.
     return this.response.socket === null ? 0 : this.response.writableLength;
   }
 
@@ -80,7 +80,7 @@ export class Http1Exchange extends Exchange {
     this.#closeListeners.push(listener);
   }
 
-  /** Call this when the connection has closed: Node does not notify answers that wait for earlier ones. */
+  /** Call this when the connection has closed, because Node does not notify answers that wait for earlier ones. */
   close(): void {
     if (!this.#isClosed) {
       this.#isClosed = true;

@@ -13,7 +13,7 @@ export interface Http1Limits {
   readonly idleMs: number;
   /** For the client to close its side after the server has closed its side. Default: 30 s. */
   readonly lingerMs: number;
-  /** For a request that is still arriving when the listener drains. Default: 100 ms. */
+  /** For a connection without a request while the listener drains. One may still be arriving. Default: 100 ms. */
   readonly quietMs: number;
 }
 
@@ -23,7 +23,7 @@ const MAX_HEADER_BYTES = 16 * 1_024;
 
 /** Maximum number of unanswered requests of a connection. At the limit, nothing more is read from it. */
 export const MAX_UNANSWERED = 8;
-/** How many bytes are parsed before the limit is checked again: one read of the socket can hold 2,000 requests. */
+/** Bytes that are parsed between two checks of the limit. A single read of the socket can return 2,000 requests. */
 const SLICE_BYTES = 1_024;
 /** How long parsing pauses when the body of a request arrives faster than it is read, in ms. */
 const BODY_PAUSE_MS = 5;
@@ -50,11 +50,11 @@ export class Http1Server {
     this.#limits = { ...USUAL, ...limits };
     this.#server = createServer({
       maxHeaderSize: MAX_HEADER_BYTES,
-      // The connection enforces this itself: Node does so only on servers that listen.
+      // The connection enforces this itself, because Node does so only for servers that listen.
       headersTimeout: 0,
       requestTimeout: 0,
       keepAliveTimeout: 0,
-      // The router answers instead, with a request id.
+      // The router answers these requests instead, with a request id.
       requireHostHeader: false,
     });
     const serve = (request: IncomingMessage, response: ServerResponse): void => {
@@ -67,11 +67,11 @@ export class Http1Server {
       }
     };
     this.#server.on("request", serve);
-    // Treated like any other request: Node's own answers would bypass the count of requests.
+    // Treated like any other request, because Node's own answers would not be counted.
     this.#server.on("checkExpectation", serve);
     this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
       if (socket.writableEnded) {
-        // Already answered. Anything else from the client is discarded.
+        // The request has been answered. Anything else from the client is discarded.
         return;
       }
       if (socket.writable && this.#connections.get(socket)?.isNextAnswerFree === true) {
@@ -82,11 +82,11 @@ export class Http1Server {
     });
   }
 
-  /** Serves a connection from which nothing has been read, or to which all bytes read were put back. */
+  /** Serves a connection. Any bytes read from it before must have been put back. */
   accept(socket: Socket, peer: Peer): Connection {
     const connection = new Http1Connection(socket, peer, this.#limits);
     this.#connections.set(socket, connection);
-    // Otherwise the bytes put back would be parsed at once.
+    // Paused, so that the server does not parse the bytes that were put back yet.
     socket.pause();
     this.#server.emit("connection", socket);
     connection.read();
@@ -105,7 +105,7 @@ class Http1Connection implements Connection {
   #headBeganAt: number | undefined;
   #retiredAt: number | undefined;
   #endedAt: number | undefined;
-  /** Requests since the last pause for the event loop. */
+  /** The number of requests since the last pause for the event loop. */
   #openedInTurn = 0;
   #isGivingWay = false;
   #isWaitingForReader = false;
@@ -122,8 +122,8 @@ class Http1Connection implements Connection {
   }
 
   /**
-   * Feeds the parser slice by slice. Once there is a listener for "readable", the server reads nothing itself and
-   * parses only the slices read here.
+   * Feeds the parser slice by slice. Once "readable" has a listener, the server reads nothing itself. It parses only
+   * the slices that are read here.
    */
   read(): void {
     this.#socket.on("readable", () => this.#parse());
@@ -179,7 +179,7 @@ class Http1Connection implements Connection {
   retire(): void {
     this.#retiredAt ??= performance.now();
     this.#idleSince = Math.max(this.#idleSince, this.#retiredAt);
-    // Only the last: Node closes the connection after it, and earlier requests must still be answered.
+    // Only the last one, because Node closes the connection after it and earlier requests must still be answered.
     [...this.#exchanges].at(-1)?.endConnection();
   }
 
@@ -193,7 +193,7 @@ class Http1Connection implements Connection {
   }
 
   /**
-   * Parses until enough requests wait, the client stops reading answers, or other connections have waited long enough.
+   * Parses until enough requests wait for answers, the client stops reading answers, or other connections need a turn.
    */
   #parse(): void {
     const socket = this.#socket;
@@ -217,7 +217,7 @@ class Http1Connection implements Connection {
     if (destroyed) {
       return false;
     }
-    // A client may read its answer only when it has sent its whole request.
+    // Some clients send their whole request before they read anything.
     const isBodyNext = this.#arriving !== undefined;
     return (
       isBodyNext ||
@@ -231,14 +231,14 @@ class Http1Connection implements Connection {
     return newest === undefined || newest.hasArrived || newest.isClosed ? undefined : newest;
   }
 
-  /** Whether a handler reads the body of its request more slowly than it arrives. Reading on would fill the memory. */
+  /** Whether a body arrives faster than its handler reads it. Reading more would fill the memory. */
   get #isBodyFull(): boolean {
     const request = this.#arriving?.request;
     return request !== undefined && request.readableLength >= request.readableHighWaterMark;
   }
 
   /**
-   * Bytes of answers that wait for an earlier one to end. At the high-water mark, Node must not receive more requests.
+   * Bytes of answers that wait for an earlier one to end. At the high-water mark, no more requests are passed to Node.
    */
   get #heldBytes(): number {
     let bytes = 0;
@@ -248,7 +248,7 @@ class Http1Connection implements Connection {
     return bytes;
   }
 
-  /** Parses on when the handler has had time to read. A stream of Node does not tell when it is read. */
+  /** Continues to parse after the handler has had time to read. Node's streams have no event for being read. */
   #waitForReader(): void {
     if (!this.#isWaitingForReader) {
       this.#isWaitingForReader = true;
@@ -260,8 +260,8 @@ class Http1Connection implements Connection {
   }
 
   /**
-   * Pauses for the event loop. Otherwise all requests that have arrived would be parsed without a break if each is
-   * answered at once.
+   * Lets the event loop run once. Without this pause, requests that are answered at once would all be parsed without a
+   * break.
    */
   #giveWay(): void {
     if (!this.#isGivingWay) {
@@ -275,10 +275,10 @@ class Http1Connection implements Connection {
   }
 }
 
-/** How long a refused client has to close its side, in ms. */
+/** How long a refused client may keep its side open, in ms. */
 const GOODBYE_MS = 1_000;
 
-/** Sends a last answer to a client and closes its connection. */
+/** Sends a final answer to a client and closes the connection. */
 export function refuseConnection(socket: Socket, status: string, text: string): void {
   socket.end(
     `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +

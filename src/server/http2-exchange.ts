@@ -78,14 +78,14 @@ export class Http2Exchange extends Exchange {
 }
 
 /**
- * Headers that are kept out of HPACK's dynamic table: no later answer has the same id, and every answer would be
- * compared with all entries.
+ * Headers that are kept out of HPACK's dynamic table. No two answers have the same id, so the entries would be useless,
+ * and each answer would be compared with all of them.
  */
 export const UNLISTED = [REQUEST_ID_HEADER];
 
 /**
- * How long a client that is still sending has to read the end of an answer stream before its stream is reset, in ms.
- * With an immediate reset, Node's clients see an aborted stream instead of the final status.
+ * The delay between the end of an answer stream and the reset of a client that is still sending, in ms. After an
+ * immediate reset, Node's clients see an aborted stream instead of the final status.
  */
 const READ_END_MS = 1_000;
 
@@ -96,7 +96,7 @@ export function closeAfterAnswer(stream: ServerHttp2Stream, isStreamOfAnswers = 
       stream.close(constants.NGHTTP2_NO_ERROR);
     }
   };
-  // Not at once: the reset could overtake the answer.
+  // Delayed, because the reset could overtake the answer.
   const closeLater = (): void => {
     if (isStreamOfAnswers) {
       setTimeout(close, READ_END_MS).unref();

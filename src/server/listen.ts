@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { Server } from "node:net";
 
-/** For the sockets of all connections. */
+/** Options for the sockets of all connections. */
 export const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
 
 /**
@@ -25,7 +25,7 @@ export async function listen(server: Server, portName: string, host: string, por
   return formatAddress(host, typeof bound === "object" && bound !== null ? bound.port : port);
 }
 
-/** A listener's address is unavailable. The message is one line for the operator. */
+/** The address of a listener is unavailable. The message is one line for the operator. */
 export class ListenError extends Error {
   override readonly name = "ListenError";
 

@@ -43,12 +43,12 @@ const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 /** The first byte from a TLS client: the type of a handshake record. */
 const TLS_HANDSHAKE = 0x16;
 const TOO_MANY_CONNECTIONS = "Too many connections from this address. Keep connections open and reuse them.";
-/** Maximum number of refused connections that are being told why. */
+/** Maximum number of refused connections that stay open to receive the reason. */
 const MAX_REFUSALS = 64;
 
 /**
- * The one listener of the service. It may have several addresses. Each serves every protocol, over HTTP/2 and HTTP/1.1,
- * with or without TLS.
+ * The only listener of the service. It may listen on several addresses. Each address serves every protocol, over HTTP/2
+ * and HTTP/1.1, with or without TLS.
  */
 export class Listener implements AsyncDisposable {
   readonly #options: ListenerOptions;
@@ -57,10 +57,11 @@ export class Listener implements AsyncDisposable {
   readonly #tls: TlsServer | undefined;
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
-  /** Connections on which HTTP has begun. */
+  /** Connections whose HTTP version is known. */
   readonly #connections = new Map<Socket, Connection>();
   /**
-   * Connections in their TLS handshake, by their endpoints: Node does not report the raw connection of a secured one.
+   * Connections during their TLS handshake, by their endpoints. After the handshake, Node does not report the raw
+   * connection of a secured one, so it is looked up here.
    */
   readonly #securing = new Map<string, Socket>();
   readonly #looks: NodeJS.Timeout;
@@ -95,7 +96,7 @@ export class Listener implements AsyncDisposable {
     return listen(server, portName, host, port);
   }
 
-  /** Serves a connection, whoever has accepted it. */
+  /** Serves a connection that this listener or another process has accepted. */
   accept(socket: Socket): void {
     socket.on("error", ignore);
     if (this.#closed !== undefined) {
@@ -121,7 +122,7 @@ export class Listener implements AsyncDisposable {
         const endpoints = endpointsOf(socket);
         this.#securing.set(endpoints, socket);
         socket.once("close", () => {
-          // A client may use its port again before the old connection's end is noticed.
+          // A client may reuse its port before the end of the old connection is noticed.
           if (this.#securing.get(endpoints) === socket) {
             this.#securing.delete(endpoints);
           }
@@ -135,13 +136,13 @@ export class Listener implements AsyncDisposable {
     });
   }
 
-  /** Accepts no more connections, waits at most this long for running requests, then aborts the rest. */
+  /** Accepts no more connections. Waits for running requests, for at most `graceMs`, and aborts the rest. */
   async drain(graceMs: number): Promise<void> {
     const closed = this.#stopListening();
     for (const socket of this.#sockets) {
       const connection = this.#connections.get(socket);
       if (connection === undefined) {
-        // It has not sent anything yet.
+        // It has not sent a request yet.
         socket.destroy();
       } else {
         connection.retire();
@@ -160,7 +161,7 @@ export class Listener implements AsyncDisposable {
     this.#tls?.close();
   }
 
-  /** Tells HTTP/1.1 clients why; closes the connections of others. */
+  /** Sends HTTP/1.1 clients the reason. Closes the connections of other clients without an answer. */
   #refuse(socket: Socket): void {
     if (this.#tls !== undefined || this.#refusals >= MAX_REFUSALS) {
       socket.destroy();
@@ -180,7 +181,7 @@ export class Listener implements AsyncDisposable {
     });
   }
 
-  /** @param raw the connection below TLS; without TLS the same */
+  /** @param raw the connection below TLS; without TLS, the same as `socket` */
   #open(socket: Socket, raw: Socket): void {
     onFirstBytes(socket, this.#firstBytesMs, (bytes) => {
       const length = Math.min(bytes.byteLength, PREFACE.byteLength);
@@ -198,7 +199,7 @@ export class Listener implements AsyncDisposable {
     const { queue, requests, sessions } = this.#options;
     const address = raw.remoteAddress;
     if (address === undefined || raw.destroyed) {
-      // It broke in the meantime and has no address, so its calls could not be assigned to a caller.
+      // The connection has broken and has no address, so its calls could not be assigned to a caller.
       raw.destroy();
       return;
     }
@@ -231,7 +232,7 @@ export class Listener implements AsyncDisposable {
         this.#open(socket, raw);
       }
     });
-    // Node leaves the connection open when a handshake fails or takes too long.
+    // Node keeps the connection open when a handshake fails or takes too long.
     server.on("tlsClientError", (_error, socket) => socket.destroy());
     return server;
   }

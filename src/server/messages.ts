@@ -6,7 +6,7 @@ import { LookupResponseSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { encodeLookupResponse } from "../rpc/encode-lookup-response.ts";
 import { GrowingBuffer } from "./growing-buffer.ts";
 
-/** The size of a message's header: flags and length. */
+/** The size of a message's header, which has flags and a length. */
 const HEAD_BYTES = 5;
 const LENGTH_AT = 1;
 const COMPRESSED = 1;
@@ -14,7 +14,7 @@ const COMPRESSED = 1;
 /** Smaller messages are not worth compressing. */
 export const COMPRESS_MIN_BYTES = 1_024;
 
-/** How the messages of a request are read. */
+/** Options for reading the messages of a request. */
 export interface ReadOptions {
   /** The largest message, as sent and after decompression, in bytes. */
   readonly maxBytes: number;
@@ -22,7 +22,7 @@ export interface ReadOptions {
   readonly isGzip: boolean;
   /** Whether messages are JSON. Default: they are binary. */
   readonly isJson?: boolean;
-  /** The code for a compressed message in a request that does not announce any. Default: INVALID_ARGUMENT. */
+  /** The error code for a compressed message in a request without an encoding header. Default: INVALID_ARGUMENT. */
   readonly strayGzipCode?: Code;
 }
 
@@ -34,7 +34,7 @@ export interface Frame {
 
 /** Assembles the messages of one request from chunks. */
 export interface MessageReader {
-  /** What is wrong with the message after the last one returned. After a fault, nothing more is read. */
+  /** The error of the first message that is not valid. Nothing is read after it. */
   readonly fault: ConnectError | undefined;
   /** Takes the next chunk and returns the messages that it completes. */
   read(chunk: Buffer): Frame[];
@@ -42,7 +42,7 @@ export interface MessageReader {
   end(): Frame[];
 }
 
-/** Reads a body that is one message, as unary Connect requests send it. */
+/** Reads a body that is a single message, such as that of a unary Connect request. */
 export class BodyReader implements MessageReader {
   readonly #options: ReadOptions;
   readonly #body = new GrowingBuffer();
@@ -67,12 +67,12 @@ export class BodyReader implements MessageReader {
 
   end(): Frame[] {
     const { bytes } = this.#body;
-    // An empty message is empty even if the request says that it is compressed.
+    // An empty body is not decompressed, even if the request says that it is compressed.
     return this.#fault === undefined ? [{ isCompressed: this.#options.isGzip && bytes.byteLength > 0, bytes }] : [];
   }
 }
 
-/** The fault of a body that is larger than allowed, of unknown size. */
+/** The error for a body that is larger than allowed and whose size is unknown. */
 export function tooLongBody(maxBytes: number): ConnectError {
   return new ConnectError(`the request is larger than ${maxBytes} bytes`, Code.ResourceExhausted);
 }
@@ -160,7 +160,7 @@ export function decodeMessage<Desc extends DescMessage>(
 
 const utf8 = new TextDecoder();
 
-/** Rejects unknown fields and enum values by name: a partly understood request is not what the client meant. */
+/** Rejects unknown fields and enum values by name. Ignoring them could do something that the client did not mean. */
 function parseJson<Desc extends DescMessage>(schema: Desc, bytes: Buffer): MessageShape<Desc> {
   try {
     return fromJsonString(schema, utf8.decode(bytes), { ignoreUnknownFields: false });
@@ -179,7 +179,7 @@ function gunzip(bytes: Buffer, maxBytes: number): Buffer {
   }
 }
 
-/** How the messages of an answer are written. */
+/** Options for writing the messages of an answer. */
 export interface WriteOptions {
   /** The largest message before compression, in bytes. */
   readonly maxBytes: number;
@@ -224,12 +224,12 @@ export function encodeMessage<Desc extends DescMessage>(
   return frame;
 }
 
-/** Whether a message, encoded with its header, is compressed. */
+/** Whether an encoded message is compressed. */
 export function isCompressed(frame: Buffer): boolean {
   return frame[0] === COMPRESSED;
 }
 
-/** @param room how many bytes to leave free before the message: 0 or {@link HEAD_BYTES} */
+/** @param room number of bytes to leave free before the message: 0 or {@link HEAD_BYTES} */
 function toBytes<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>, room: number): Buffer {
   if (isMessage(message, LookupResponseSchema)) {
     return encodeLookupResponse(message, room);
@@ -239,7 +239,7 @@ function toBytes<Desc extends DescMessage>(schema: Desc, message: MessageShape<D
   return room === 0 ? bytes : withRoom(bytes);
 }
 
-/** Leaves room for the header before the bytes. */
+/** Copies the bytes, with room for the header before them. */
 function withRoom(bytes: Buffer): Buffer {
   const frame = Buffer.allocUnsafe(HEAD_BYTES + bytes.byteLength);
   bytes.copy(frame, HEAD_BYTES);

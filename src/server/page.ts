@@ -4,9 +4,9 @@ import { gzipSync } from "node:zlib";
 import { answerBytes } from "./exchange.ts";
 import type { PlainHandler } from "./plain-call.ts";
 
-/** The directory that `npm run generate` bundles src/page into. */
+/** The bundle of src/page, which `npm run generate` writes. */
 const BUNDLE = new URL("../../gen/page/", import.meta.url);
-/** Encodings that a header admits are not weighed: every browser sends gzip without a weight. */
+/** Weights of encodings are ignored except for 0, because every browser sends gzip without a weight. */
 const ACCEPTS_GZIP = /\bgzip\b(?!\s*;\s*q=0(?:\.0+)?\b)/;
 const ICON =
   "data:image/svg+xml," +
@@ -16,8 +16,8 @@ const ICON =
   );
 
 /**
- * Serves the page at `/`: one document with its script and style inside, so that a browser never mixes two versions.
- * The page may run this script and style, call its own service, and nothing else.
+ * Serves the page at `/`. It is one document that contains its script and style, so that a browser never mixes two
+ * versions. The security policy allows this script, this style and calls to the service, and nothing else.
  */
 export function createPageHandler(): PlainHandler {
   const { html, securityPolicy } = renderPage();

@@ -19,13 +19,13 @@ export interface PlainHandler {
   answer(exchange: Exchange): void | Promise<void>;
   /** How long an answer may take, in ms. Default: 30 s. */
   readonly maxMs?: number;
-  /** Whether the handler itself watches the arrival of the request. Default: the router does. */
+  /** Whether the handler enforces that the request arrives in time. Default: false, and the call watch enforces it. */
   readonly watchesArrival?: boolean;
 }
 
 const DEFAULT_MAX_MS = 30_000;
 
-/** One plain request, answered in its connection's turn. */
+/** One plain request, which is answered when the turn of its connection comes. */
 export class PlainCall implements Waiting, Watched {
   readonly #exchange: Exchange;
   readonly #handler: PlainHandler;
@@ -48,7 +48,7 @@ export class PlainCall implements Waiting, Watched {
   }
 
   get pendingBytes(): number {
-    // Some clients read only when they have sent everything.
+    // Some clients send their whole request before they read anything.
     const mayReadLater = this.#handler.watchesArrival === true && !this.#exchange.hasArrived;
     return mayReadLater ? 0 : this.#exchange.pendingBytes;
   }
@@ -82,7 +82,7 @@ export class PlainCall implements Waiting, Watched {
 
   #fail(error: unknown): void {
     const { requestId } = this.#exchange;
-    // Without the segment that has the VIN in vPIC's paths.
+    // Leaves out the segment that contains the VIN in vPIC's paths.
     const path = this.#exchange.path.split("/").slice(0, 4).join("/");
     this.#logger.error("request failed", { requestId, path, err: error });
     if (this.#exchange.hasAnswered) {
@@ -95,13 +95,13 @@ export class PlainCall implements Waiting, Watched {
 
 export interface CallHandlerOptions {
   readonly host: CallHost;
-  /** The method whose rule applies, such as `Export`: scope, audit, time limits. */
+  /** The method whose scope, audit and time limits apply, such as `Export`. */
   readonly method: string;
-  /** For the log, such as `GET /export.parquet`. */
+  /** The name in the log, such as `GET /export.parquet`. */
   readonly procedure: string;
-  /** Gives the answer. What it throws is answered, unless an answer has begun; then the answer is cut. */
+  /** Answers the request. If it throws, the error is sent as the answer, or an answer that has begun is aborted. */
   readonly answer: (exchange: Exchange, call: Call, caller: Caller) => Promise<void>;
-  /** Answers an error. Default: one line of text. */
+  /** Answers with an error. Default: one line of text. */
   readonly answerError?: (exchange: Exchange, error: ErrorDescription) => void;
   /** How long an answer may take, in ms. Default: as long as the method. */
   readonly maxMs?: number;
@@ -110,8 +110,8 @@ export interface CallHandlerOptions {
 }
 
 /**
- * Creates a handler that answers plain HTTP requests as calls of a method: with its access rule, its rate, its audit and
- * the error table.
+ * Creates a handler that treats plain HTTP requests as calls of a method. The method's access rule, rate limit and
+ * audit apply, and errors follow the error table.
  *
  * @throws Error when the method is not served
  */
@@ -141,7 +141,7 @@ async function answerAsCall(exchange: Exchange, method: ServedMethod, options: C
     timeoutMs: undefined,
     onEnd: host.onCallEnd,
   });
-  // The request has already had its turn.
+  // The turn of the request has already come.
   call.begunAt = call.startedAt;
   host.onCallStart(call);
   exchange.onClose(() => endCall(exchange, call));
@@ -175,7 +175,7 @@ function scopeOf(scope: ServedMethod["rule"]["scope"]): Scope {
   return scope;
 }
 
-/** Ends a call when its answer is sent or its client has gone, unless it failed before. */
+/** Ends a call when its answer has been sent or its client has gone. Has no effect on a call that has failed. */
 function endCall({ response, status = 0 }: Exchange, call: Call): void {
   if (!response.writableFinished) {
     call.cancel();

@@ -4,8 +4,8 @@ import { answerBytes } from "./exchange.ts";
 import type { PlainHandler } from "./plain-call.ts";
 
 /**
- * How long a result is shared, in ms. Anyone may send any number of requests, so a flood must cost no more than one
- * request in this time.
+ * How long a result is shared, in ms. Anyone may send any number of requests. In this time, a flood of them costs no
+ * more than one.
  */
 const SHARED_MS = 100;
 
@@ -15,15 +15,15 @@ export function createHealthzHandler(version: string): PlainHandler {
 }
 
 /**
- * Answers 200 while the service is ready, otherwise 503, with one line for a human reader.
+ * Answers 200 while the service is ready, otherwise 503, with one line for people to read.
  *
- * @param readiness is cheap to ask: anyone may send any number of requests.
+ * @param readiness must be cheap, because anyone may send any number of requests.
  */
 export function createReadyzHandler(readiness: { readonly isReady: boolean; describe(): string }): PlainHandler {
   return { answer: (exchange) => answerLine(exchange, readiness.isReady ? 200 : 503, readiness.describe()) };
 }
 
-/** Answers with the metrics, which may be a tenth of a second old. */
+/** Answers with the metrics, which may be up to 100 ms old. */
 export function createMetricsHandler(metrics: Metrics): PlainHandler {
   const render = recent(SHARED_MS, () => metrics.render());
   return {

@@ -15,7 +15,7 @@ import { PlainCall } from "./plain-call.ts";
 
 /**
  * Plain HTTP routes by method and path, such as `GET /healthz`. GET routes answer HEAD too. A path that ends in `/*`
- * stands for all paths below, in upper or lower case.
+ * matches all paths below it and ignores case.
  */
 export type PlainRoutes = Readonly<Record<`${PlainMethod} /${string}`, PlainHandler>>;
 
@@ -31,12 +31,13 @@ export interface RouterOptions {
   /** The origins whose pages may call, in addition to the service's own. Default: none. */
   readonly origins?: AllowedOrigins | undefined;
   /**
-   * Whether requests for this host are allowed. Others except probes are answered 421. Default: all hosts are allowed.
+   * Whether requests for this host name are allowed. Other requests get a 421, except for probes. Default: all host
+   * names are allowed.
    */
   readonly isOwnHost?: ((host: string) => boolean) | undefined;
 }
 
-/** Paths that load balancers request under any host name. They reveal and change nothing. */
+/** Paths that load balancers request under any host name. They reveal nothing and change nothing. */
 const FOR_ALL_HOSTS = new Set(["/healthz", "/readyz"]);
 
 /** Passes every request to its handler. */
@@ -44,7 +45,7 @@ export class Router implements RequestListener {
   readonly #options: RouterOptions;
   readonly #cors: Cors;
   readonly #plain: ReadonlyMap<string, HandlersByMethod>;
-  /** Beginnings of paths, in lower case. */
+  /** Handlers by the beginning of the path, in lower case. */
   readonly #below: ReadonlyMap<string, HandlersByMethod>;
   /** The last valid host as sent, and its parsed name. Most requests have the same host, and parsing takes 3 us. */
   #lastHost: { readonly sent: string; readonly name: string } | undefined;
@@ -115,8 +116,8 @@ export class Router implements RequestListener {
   }
 
   /**
-   * Protects against DNS rebinding: to the browser, a page whose host name was made to resolve to this service is of
-   * the service's own origin. Only the host name gives it away.
+   * Protects against DNS rebinding. An attacker can make the host name of a page resolve to this service. The browser
+   * then treats the page and the service as one origin. Only the host name in the request shows the attack.
    */
   #isForOwnHost(exchange: Exchange): boolean {
     const name = this.#hostNameOf(exchange);
@@ -164,7 +165,7 @@ function handlersByPath(routes: PlainRoutes): ReadonlyMap<string, HandlersByMeth
   return byPath;
 }
 
-/** Watches whether a client reads an answer that was given at once. */
+/** An answer that was sent at once. The watch only checks that the client reads it. */
 function refused(exchange: Exchange): Watched {
   return {
     deadlineAt: Infinity,

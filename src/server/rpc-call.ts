@@ -24,12 +24,12 @@ export interface RpcCallInit extends ServedCallInit {
   readonly fault: ConnectError | undefined;
 }
 
-/** What the listeners of a stream refer to. */
+/** The listeners of a stream refer to this object instead of the call. */
 interface Hold<Held> {
   call: Held | undefined;
 }
 
-/** The messages of a call: read, handled and answered. Subclasses write the parts of an answer in their protocol. */
+/** Reads, handles and answers the messages of a call. Subclasses write the parts of an answer in their protocol. */
 export abstract class RpcCall extends ServedCall {
   readonly #method: RpcMethod;
   readonly #request: Readable;
@@ -38,7 +38,7 @@ export abstract class RpcCall extends ServedCall {
   readonly #reading: ReadOptions;
   readonly #hold: Hold<this> = { call: this };
   protected readonly writing: WriteOptions;
-  /** The message of a request with exactly one, as received. */
+  /** The message as received, if the method takes exactly one. */
   #frame: Frame | undefined;
   #fault: ConnectError | undefined;
 
@@ -55,16 +55,16 @@ export abstract class RpcCall extends ServedCall {
 
   /** Whether the headers of the answer have been written. */
   protected abstract readonly hasHead: boolean;
-  /** Writes the headers of a successful answer. @param isGzip whether messages that follow may be compressed */
+  /** Writes the headers of a successful answer. @param isGzip whether the messages after them may be compressed */
   protected abstract writeHead(header: Headers | undefined, isGzip: boolean): void;
-  /** Writes a message. Returns false when the client should take some of the answer first. */
+  /** Writes a message. Returns false when the next one should wait until the client has taken some of the answer. */
   protected abstract write(frame: Buffer): boolean;
   /** Ends a successful answer. @param frame the last message, if it has not been written */
   protected abstract writeEnd(trailer: Headers | undefined, frame?: Buffer): void;
 
   /**
-   * A listener for events of the stream. Node keeps closed streams until the next full garbage collection. Their calls
-   * are let go at once, so that they do not outlive the next scavenge.
+   * Creates a listener for events of the stream. Node keeps closed streams until the next full garbage collection. The
+   * listener drops its reference to the call when the stream closes, so that the next scavenge can free the call.
    */
   protected whileOpen<Values extends unknown[]>(
     listen: (call: this, ...values: Values) => void,
@@ -111,7 +111,7 @@ export abstract class RpcCall extends ServedCall {
     if (this.#fault === undefined) {
       this.arrive();
     } else {
-      // A client that cancels ends its request first, so wait to see whether a reset follows.
+      // A client that cancels ends its request first. Waiting shows whether a reset follows.
       setImmediate(() => this.arrive());
     }
   }
@@ -151,7 +151,7 @@ export abstract class RpcCall extends ServedCall {
     return this.#parse(input, this.#frame);
   }
 
-  /** Parsed when the handler asks for it, after the interceptors have run. */
+  /** Parses the message when the handler asks for it, after the interceptors have run. */
   async *#parseOneLater(input: DescMessage): AsyncGenerator<Message> {
     yield this.#parseOne(input);
   }
@@ -190,7 +190,7 @@ export abstract class RpcCall extends ServedCall {
     return undefined;
   }
 
-  /** Sends a whole answer. Headers and trailers are undefined when there are none. */
+  /** Sends a complete answer. Headers and trailers are undefined when there are none. */
   protected sendUnary(
     schema: DescMessage,
     message: Message,
@@ -218,7 +218,7 @@ export abstract class RpcCall extends ServedCall {
         }
       }
     } catch (error) {
-      // Notifies the handler, unless it has failed itself.
+      // Notifies the handler that its messages are no longer needed. Has no effect if the handler itself has failed.
       messages.return?.().catch(() => {});
       throw error;
     }

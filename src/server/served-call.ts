@@ -27,11 +27,11 @@ export interface CallHost {
   readonly overloaded: ConnectError;
   /** Called for every call when its headers have arrived. */
   readonly onCallStart: (call: Call) => void;
-  /** Called for every call at its true end. */
+  /** Called for every call when it has ended, also when the client has left or the deadline has passed. */
   readonly onCallEnd: (call: Call) => void;
 }
 
-/** What a protocol knows about a call once its headers have arrived. */
+/** The properties of a call that a protocol reads from the headers. */
 export interface ServedCallInit {
   readonly host: CallHost;
   readonly method: ServedMethod;
@@ -43,13 +43,14 @@ export interface ServedCallInit {
   readonly timeoutMs: number | undefined;
 }
 
-/** Where handlers find the call that they serve. */
+/** Context key under which handlers find their call. */
 export const servedCallKey = createContextKey<ServedCall | undefined>(undefined, { description: "served call" });
 
 /**
- * The life of a call from its headers to its end, the same in every protocol: it takes a slot, reads its request, waits
- * for its turn, passes the gate, runs, and ends on the first of answer, error, deadline or cancellation. Subclasses
- * read requests and write answers in their protocol. Handlers get it as their context.
+ * The life of a call from its headers to its end, which is the same in every protocol. A call takes a slot, reads its
+ * request, waits for its turn, passes the gate and runs. It ends with an answer, an error, the deadline or a
+ * cancellation, whichever comes first. Subclasses read requests and write answers in their protocol. Handlers get the
+ * call as their context.
  */
 export abstract class ServedCall implements HandlerContext, Placed, Watched {
   readonly call: Call;
@@ -83,7 +84,7 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
     this.#line = peer.line;
   }
 
-  /** The protocol's name in Connect. */
+  /** The name that Connect uses for the protocol. */
   abstract readonly protocolName: string;
   abstract readonly requestMethod: string;
 
@@ -93,11 +94,11 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
   protected abstract readonly isOver: boolean;
   /** Reads the part of the request that is needed before the call begins, then calls {@link arrive}. */
   protected abstract read(): void;
-  /** Answers the call, at once if the answer is ready. */
+  /** Runs the handler and answers. Returns no promise when the answer is ready at once. */
   protected abstract run(): void | Promise<void>;
-  /** Answers with an error, or ends a started answer with it. Called at most once, and not after the answer is over. */
+  /** Answers with an error, or ends an answer that has begun with it. Called at most once, and never after the end. */
   protected abstract answerError(error: ConnectError): void;
-  /** Aborts the answer without another message. */
+  /** Aborts the answer. Sends nothing more. */
   protected abstract cutAnswer(): void;
 
   /** The URL for handlers. The host is a placeholder, because the client's Host header is not reliable. */
@@ -113,12 +114,12 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
     return this.method.parent;
   }
 
-  /** Created on first use, as the headers below are. */
+  /** Created on first use, like the headers below. */
   get signal(): AbortSignal {
     return this.call.signal;
   }
 
-  /** Handlers may detach it from the context. */
+  /** Handlers may call this function without the context. */
   get timeoutMs(): () => number {
     return () => this.call.timeoutMs();
   }
@@ -139,7 +140,7 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
     return this.call.deadlineAt;
   }
 
-  /** Starts the call; call it once. The protocol calls {@link close} when the stream or the connection has closed. */
+  /** Starts the call. Must be called only once. The protocol calls {@link close} when the stream has closed. */
   start(): void {
     this.host.onCallStart(this.call);
     if (this.call.method.rule.isBackground === true) {
@@ -199,7 +200,7 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
     this.cutAnswer();
   }
 
-  /** Called when enough of the request has arrived. The call now waits for its turn. */
+  /** Called when enough of the request has arrived. From then on, the call waits for its turn. */
   protected arrive(): void {
     this.hasArrived = true;
     if (!this.#isQueued) {
@@ -208,7 +209,7 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
     }
   }
 
-  /** Answers with an error, mapped for the caller. */
+  /** Maps an error for the caller and answers with it. */
   protected fail(error: unknown): void {
     if (!this.isOver) {
       const described = describeTo(this.call, error, this.host.logger);
@@ -218,7 +219,7 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
   }
 
   /**
-   * Called when the answer has been handed over. Frees the slot now, because the client decides when the stream closes.
+   * Called when the answer has been written. Frees the slot now, because the client decides when the stream closes.
    */
   protected end(code: Code | undefined): void {
     this.call.end(code);
@@ -226,18 +227,18 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
   }
 
   /**
-   * As {@link end}, for a stream of messages: the call ends when the client has taken the last one. A client that leaves
-   * before has cancelled it.
+   * Like {@link end}, but for a stream of messages. The call ends when the client has taken the last message. If the
+   * client leaves before that, the call is cancelled.
    */
   protected endWhenTaken(code: Code | undefined, answer: Writable): void {
     const endIfTaken = (): void => {
-      // An HTTP/2 stream without trailers closes without finishing first.
+      // An HTTP/2 stream without trailers emits "close" without "finish".
       if (answer.writableFinished || ("rstCode" in answer && answer.rstCode === constants.NGHTTP2_NO_ERROR)) {
         this.call.end(code);
       }
     };
     answer.once("finish", endIfTaken);
-    // Before the listener that cancels the call.
+    // This listener must run before the one that cancels the call.
     answer.prependOnceListener("close", endIfTaken);
     this.#leavePlace();
   }

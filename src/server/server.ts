@@ -49,7 +49,7 @@ export interface ServerLimits {
   readonly lookMs?: number;
 }
 
-/** The one server: every method over every protocol, and plain HTTP, on as many addresses as it listens on. */
+/** The only server. Serves every method over every protocol, and plain HTTP, on all of its addresses. */
 export class Server implements AsyncDisposable {
   readonly #listener: Listener;
   readonly #queue: CallQueue;
@@ -109,7 +109,7 @@ export class Server implements AsyncDisposable {
 
   /** See {@link Listener.drain}. Background calls are ended at once. */
   drain(graceMs: number): Promise<void> {
-    // Deferred, so that calls that end by themselves can send a last message first, such as health watches.
+    // Deferred, because some calls end by themselves, such as health watches. They may send a last message first.
     setImmediate(() => {
       for (const call of this.#background) {
         call.shutDown();

@@ -10,7 +10,7 @@ export interface SessionLifetime {
   readonly prefaceMs: number;
   /** For a connection without a stream. Default: 120 s. */
   readonly idleMs: number;
-  /** The maximum age. GOAWAY is sent then. Default: 30 min. */
+  /** The maximum age, after which GOAWAY is sent. Default: 30 min. */
   readonly ageMs: number;
   /** How long running streams may continue after GOAWAY. Default: 10 min, the same as the longest call. */
   readonly graceMs: number;
@@ -40,7 +40,7 @@ const MAX_HEADER_LIST_BYTES = 16 * 1_024;
 /** The overhead that HTTP/2 counts for each header, in addition to name and value (RFC 9113, 6.5.2). */
 const HEADER_OVERHEAD_BYTES = 32;
 
-/** Node's own limits. Options not listed have safe defaults. */
+/** Limits that Node enforces. Options that are not listed have safe defaults. */
 const OPTIONS = {
   settings: { maxConcurrentStreams: 100, maxHeaderListSize: MAX_HEADER_LIST_BYTES },
   // In MB, for streams, headers and queues together.
@@ -50,9 +50,9 @@ const OPTIONS = {
   maxHeaderListPairs: 100,
 };
 
-/** A connection of either version of HTTP, as the listener sees it. */
+/** The parts of an HTTP/1.1 or HTTP/2 connection that the listener uses. */
 export interface Connection {
-  /** Ends whatever has exceeded its time limit. Called about once a second. @param now ms on the monotonic clock */
+  /** Enforces the time limits. Called every 500 ms by default. @param now ms on the monotonic clock */
   look(now: number): void;
   /** Accepts no more requests, and ends when the running ones have been answered. */
   retire(): void;
@@ -101,14 +101,14 @@ export class Session implements Connection {
     });
     this.#session.on("stream", (stream, headers, _flags, rawHeaders) => {
       stream.on("error", ignore);
-      // One that its client has reset without an error is closed and not destroyed yet; it takes no answer either.
+      // A stream that its client has reset without an error is closed but not destroyed yet. It accepts no answer.
       if (stream.destroyed || stream.closed) {
         return;
       }
       this.#streams++;
       stream.on("close", this.#onStreamClose);
       if (headerListBytes(rawHeaders) > MAX_HEADER_LIST_BYTES) {
-        // The limit in the settings applies only to clients that have acknowledged them.
+        // Clients that have not acknowledged the settings may exceed the limit in them.
         stream.respond({ ":status": 431 }, { endStream: true });
         this.#session.destroy();
         return;

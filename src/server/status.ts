@@ -4,7 +4,7 @@ import { answerBytes } from "./exchange.ts";
 import { recent } from "./probes.ts";
 import type { PlainHandler } from "./plain-call.ts";
 
-/** How long counts of the cache are shared, in ms: counting a million entries takes about 50 ms. */
+/** How long a count of the cache is shared, in ms. Counting a million entries takes about 50 ms. */
 const CACHE_MS = 15_000;
 
 export interface StatusOptions {
@@ -14,17 +14,17 @@ export interface StatusOptions {
   readonly sources: readonly string[];
   /** The state of the snapshot; undefined when it is not a source. */
   readonly snapshot: () => { readonly state: string; readonly dataDate?: string } | undefined;
-  /** Whether the snapshot is the copy that comes with the service, which has a part of the attributes. */
+  /** Whether the snapshot is the copy that ships with the service, which has only some of the attributes. */
   readonly isEmbedded: boolean;
-  /** How many processes serve. */
+  /** The number of processes that serve. */
   readonly workers: number;
-  /** Figures of the cache; undefined when it does not answer. */
+  /** Figures about the cache; undefined when its database does not answer. */
   readonly cache: () => Promise<object | undefined>;
 }
 
 /**
- * Answers with what the page needs and the metrics do not have, as JSON: the version, what the cache holds, the date of
- * the data, and what the caller may do. It has no VIN, and of the tokens only the name of the caller's own.
+ * Answers with JSON that the page shows and the metrics lack: the version, figures about the cache, the date of the
+ * data and the caller's scopes. The answer contains no VIN. The only token that it names is the caller's own.
  */
 export function createStatusHandler(options: StatusOptions): PlainHandler {
   const { version, guard, sources, snapshot, isEmbedded, workers, cache } = options;

@@ -16,8 +16,8 @@ interface TlsFiles {
 }
 
 /**
- * The files cannot be used. The message is one line for the operator with the variable and the path, without the
- * contents.
+ * The files cannot be used. The message is one line for the operator. It names the variable and the path, and contains
+ * nothing from the files.
  */
 export class TlsFilesError extends Error {
   override readonly name = "TlsFilesError";
@@ -76,12 +76,12 @@ export class TlsCertificates implements Disposable {
     return this.#files.content.validTo;
   }
 
-  /** Whether the files have changed and cannot be used. */
+  /** Whether the files have changed and the new ones cannot be used. */
   get isFaulty(): boolean {
     return this.#files.isFaulty;
   }
 
-  /** The options for creating a server. Call `follow` afterwards. */
+  /** The options for creating a server. After creating it, call {@link follow}. */
   get serverOptions(): TlsOptions {
     const wantsClientCertificate = this.#options.clientCaFile !== undefined;
     return {
@@ -92,7 +92,7 @@ export class TlsCertificates implements Disposable {
     };
   }
 
-  /** Gives the server every new certificate until it closes. Open connections keep their old one. */
+  /** Gives the server every new certificate, until the server closes. Open connections keep their certificate. */
   follow(server: Server): void {
     this.#servers.add(server);
     server.once("close", () => this.#servers.delete(server));
@@ -136,7 +136,7 @@ async function readTlsFiles({ certFile, keyFile, clientCaFile }: TlsFiles): Prom
   }
   const context: SecureContextOptions = { cert, key, ca, minVersion: "TLSv1.2" };
   try {
-    // OpenSSL makes further checks, such as for keys that are too short.
+    // OpenSSL makes more checks, such as for keys that are too short.
     createSecureContext(context);
   } catch (error) {
     throw new TlsFilesError(`TLS_CERT_FILE: ${certFile} cannot be used (${systemCodeOf(error)})`);
@@ -159,7 +159,7 @@ function parseCertificates(variable: string, path: string, pem: string): [X509Ce
       return [first, ...rest];
     }
   } catch {
-    // Reported below, because OpenSSL's own message does not help.
+    // Reported below, because OpenSSL's message does not help.
   }
   throw new TlsFilesError(`${variable}: ${path} has no certificate in PEM, or a damaged one`);
 }
