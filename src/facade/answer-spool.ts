@@ -5,8 +5,8 @@ const MEMORY_BYTES = 1024 * 1024;
 const READ_BYTES = 65_536;
 
 /**
- * Keeps an answer until its client reads it: one mebibyte in memory, more in a temporary file. So the producer never
- * waits for the client, and a client that sends its whole request before it reads cannot block itself.
+ * Keeps an answer until its client reads it. The first mebibyte stays in memory, the rest goes to a temporary file. The
+ * producer never waits for the client, so a client that sends its whole request before it reads cannot block itself.
  */
 export class AnswerSpool implements AsyncDisposable {
   readonly #directory: string;
@@ -18,12 +18,12 @@ export class AnswerSpool implements AsyncDisposable {
   #end: { readonly error?: unknown } | undefined;
   #wake = (): void => {};
 
-  /** @param directory for the temporary file; created when it is needed. */
+  /** @param directory for the temporary file, which is created when it is needed */
   constructor(directory: string) {
     this.#directory = directory;
   }
 
-  /** Call it again only after the previous call has ended. */
+  /** Writes text. Await each call before the next one. */
   async write(text: string): Promise<void> {
     const bytes = Buffer.from(text);
     const isFileRead = this.#readTo === this.#writtenTo;
@@ -32,7 +32,7 @@ export class AnswerSpool implements AsyncDisposable {
       this.#memoryBytes += bytes.length;
     } else {
       if (isFileRead) {
-        // Reuses the file's space.
+        // Reuses the space in the file.
         this.#readTo = 0;
         this.#writtenTo = 0;
       }
@@ -43,13 +43,13 @@ export class AnswerSpool implements AsyncDisposable {
     this.#wake();
   }
 
-  /** @param error the reader receives it after everything written. Default: the end. */
+  /** Ends the answer. @param error thrown to the reader after all text. Default: none, and the reader ends normally. */
   end(error?: unknown): void {
     this.#end ??= error === undefined ? {} : { error };
     this.#wake();
   }
 
-  /** Everything written, in order. */
+  /** The answer so far and everything written later, in order. */
   async *read(): AsyncGenerator<Uint8Array> {
     for (;;) {
       const bytes = this.#takeMemory() ?? (await this.#readFile());

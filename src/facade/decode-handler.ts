@@ -28,16 +28,16 @@ export interface DecodeHandlerOptions {
   readonly guard: AccessGuard;
   readonly host: CallHost;
   readonly counter: LookupCounter;
-  /** For answers that the client does not read yet. */
+  /** The directory for the temporary files of answers that clients do not read yet. */
   readonly directory: string;
   /** How long a client may send nothing, in ms. Default: 30 s. */
   readonly stallTimeoutMs?: number;
 }
 
-/** The parameters of the URL's query, which are like the options of `vehicle-service decode`. */
+/** The query parameters, which are named like the options of `vehicle-service decode`. */
 const PARAMETERS = new Set(["column", "year_column", "columns", "full"]);
 
-/** The formats of requests and answers, by media type. Any other type is guessed from the content. */
+/** The formats of requests and answers, by media type. For other types, the format is guessed from the content. */
 const FORMATS: Readonly<Record<string, TextFormat>> = {
   "text/csv": "csv",
   "text/tab-separated-values": "tsv",
@@ -47,8 +47,8 @@ const FORMATS: Readonly<Record<string, TextFormat>> = {
 };
 
 /**
- * Serves `POST /decode`: a table of any size, decoded as it arrives, one row for each row. A table that exceeds the
- * rate of its caller is slowed down, not refused.
+ * Serves `POST /decode`. Decodes a table of any size as it arrives, and answers with one row for each row. A table that
+ * exceeds the rate limit of its caller is slowed down, not refused.
  */
 export function createDecodeHandler(options: DecodeHandlerOptions): PlainHandler {
   return createCallHandler({
@@ -67,7 +67,7 @@ async function decode(exchange: Exchange, call: Call, caller: Caller, options: D
     throw new InvalidFieldError("content-encoding", "send the table uncompressed");
   }
   if (exchange.headers.expect !== undefined) {
-    // Clients such as curl wait for this before they send a large body.
+    // Clients such as curl wait for 100 Continue before they send a large body.
     const response: Writable & { writeContinue?: () => void } = exchange.response;
     response.writeContinue?.();
   }
@@ -118,7 +118,7 @@ async function decode(exchange: Exchange, call: Call, caller: Caller, options: D
     { "content-type": contentType, "cache-control": "no-store", "x-content-type-options": "nosniff" },
     spool.read(),
   );
-  // When the client has gone, the signal ends it.
+  // If the client leaves, the signal of the call ends the work.
   await work;
 }
 
@@ -145,13 +145,13 @@ function mediaTypeOf(header: string | undefined): string {
   return (header ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
 }
 
-/** The format that the client prefers; without a preference, that of the request. */
+/** The format that the client accepts, or the format of the request if the client names none. */
 function answerFormat(accept: string | undefined, requestFormat: TextFormat): RowFormat {
   const wanted = (accept ?? "").split(",").flatMap((type) => FORMATS[mediaTypeOf(type)] ?? []);
   return (wanted[0] ?? requestFormat) === "jsonl" ? JSONL : CSV;
 }
 
-/** The chunks of the request. @throws ConnectError DEADLINE_EXCEEDED when the client sends nothing for this time. */
+/** The chunks of the request. @throws ConnectError DEADLINE_EXCEEDED when the client sends nothing for `timeoutMs` */
 async function* steadyChunks(exchange: Exchange, timeoutMs: number): AsyncGenerator<Buffer> {
   const chunks = chunksOf(exchange.request);
   for (;;) {
@@ -173,7 +173,7 @@ async function* steadyChunks(exchange: Exchange, timeoutMs: number): AsyncGenera
   }
 }
 
-/** Waits until the caller's rate allows each group of rows. */
+/** Before each group of rows, waits until the caller's rate limit allows it. */
 function paced(decoder: Decoder, guard: AccessGuard, caller: Caller): Decoder {
   return {
     async decode(queries, view, signal) {

@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 import { answerBytes } from "../server/exchange.ts";
 import type { PlainHandler } from "../server/plain-call.ts";
 
-/** `npm run generate` writes it. */
+/** The document, which `npm run generate` writes. */
 const DOCUMENT = new URL("../../gen/openapi.json", import.meta.url);
 
-/** Serves `GET /openapi.json`: the description of the RPCs over HTTP, and of the paths beside them. */
+/** Serves `GET /openapi.json`, which describes the RPCs over HTTP and the other paths. */
 export function createOpenApiHandler(): PlainHandler {
   const document = readFileSync(DOCUMENT);
   const headers = {

@@ -10,13 +10,13 @@ import { parseVin } from "../vehicle/vin.ts";
 import type { FlatRow } from "./vpic-rows.ts";
 import { toErrorRow, toFlatRow } from "./vpic-rows.ts";
 
-/** A VIN, as clients of vPIC's API send it. */
+/** A VIN as sent by a client of vPIC's API. */
 export interface VpicQuestion {
   readonly vin: string;
   readonly modelYear: number | undefined;
 }
 
-/** A row, with the facts for the headers. */
+/** A row, with the values for the headers of the answer. */
 export interface VpicAnswer {
   readonly row: FlatRow;
   readonly source: "vpic" | "snapshot" | "none";
@@ -26,21 +26,21 @@ export interface VpicAnswer {
 
 export interface VpicDecoderOptions {
   readonly lookup: VehicleLookup;
-  /** Asked for VINs that are not complete; undefined when it is not configured. */
+  /** Decodes VINs that are not complete; undefined when it is not configured. */
   readonly vpic: VehicleSource | undefined;
   readonly counter: LookupCounter;
 }
 
-/** Partial VINs that vPIC is asked for. `*` stands for an unknown character. */
+/** Partial VINs that are sent to vPIC. `*` stands for an unknown character. */
 const ASKED_OF_VPIC = /^[A-Z0-9*]{1,30}$/;
-/** How long vPIC may take for such a text. */
+/** How long vPIC may take for a partial VIN. */
 const PATIENCE_MS = 9_000;
 const VIN_LENGTH = 17;
 
 const INCOMPLETE = { code: 6, text: "6 - Incomplete VIN" };
 const INVALID_CHARACTERS = { code: 400, text: "400 - Invalid Characters Present" };
 
-/** Answers as vPIC does: a VIN that cannot be decoded has a row with vPIC's error codes. */
+/** Answers as vPIC does. A VIN that cannot be decoded gets a row with vPIC's error codes. */
 export class VpicDecoder {
   readonly #options: VpicDecoderOptions;
   readonly #flights = new SingleFlight<string, Decode>();
@@ -50,9 +50,9 @@ export class VpicDecoder {
   }
 
   /**
-   * @param timeoutMs how long the caller waits.
-   * @returns one answer for each question, in their order.
-   * @throws NoSourceAvailableError when a complete VIN is not cached and no source can answer now.
+   * @param timeoutMs how long the caller waits
+   * @returns one answer for each question, in the order of the questions
+   * @throws NoSourceAvailableError when a complete VIN is not cached and no source can answer now
    */
   async decode(questions: readonly VpicQuestion[], timeoutMs: number, signal: AbortSignal): Promise<VpicAnswer[]> {
     const answers: VpicAnswer[] = [];
@@ -62,7 +62,7 @@ export class VpicDecoder {
       const vin = parseIfComplete(question.vin);
       if (vin === undefined) {
         const work = this.#decodeOther(question, timeoutMs, signal).then((other) => ({ index, other }));
-        // It is awaited below. Until then, its failure is not unhandled.
+        // Awaited below. Without this line, an earlier failure would be an unhandled rejection.
         work.catch(() => {});
         others.push(work);
       } else {
@@ -104,7 +104,7 @@ export class VpicDecoder {
     return { row: toErrorRow(error.vin, error.codes, error.text), source: "none", cached: false, stale: false };
   }
 
-  /** Asks vPIC for a text that is not a VIN. The answer is not stored. */
+  /** Answers for a text that is not a complete VIN. Asks vPIC if possible. The answer is not stored. */
   async #decodeOther({ vin, modelYear }: VpicQuestion, timeoutMs: number, signal: AbortSignal): Promise<VpicAnswer> {
     const text = vin.trim().toUpperCase();
     const { vpic } = this.#options;
@@ -138,7 +138,7 @@ export class VpicDecoder {
   }
 }
 
-/** The source treats such a text as a VIN, and vPIC decodes the known part. */
+/** Whether vPIC can decode the known part of a text. The text has the type Vin because the source requires it. */
 function isAskedOfVpic(text: string): text is Vin {
   return ASKED_OF_VPIC.test(text);
 }

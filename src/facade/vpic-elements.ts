@@ -1,6 +1,6 @@
 /** A variable in vPIC's long answers. */
 interface VpicElement {
-  /** Its name in flat answers. */
+  /** The name of the variable in flat answers. */
   readonly flatName: string;
   readonly id: number;
   readonly name: string;

@@ -19,7 +19,7 @@ export interface VpicHandlerOptions {
   readonly now: () => number;
 }
 
-/** In lower case, because clients write these names in many ways. */
+/** Names of operations, in lower case, because clients spell them in many ways. */
 const FLAT = new Set(["decodevinvalues", "decodevinvaluesextended"]);
 const LONG = new Set(["decodevin", "decodevinextended"]);
 const BATCH = "decodevinvaluesbatch";
@@ -85,7 +85,7 @@ async function answerBatch(
     answerMessage(exchange, 413, `The request is larger than ${call.method.rule.maxRequestBytes} bytes.`);
     return;
   }
-  // vPIC takes the format from the body or the query.
+  // vPIC accepts the format in the body and in the query.
   const parameters = new URLSearchParams(body);
   const format = readFormat(new URLSearchParams([...parameters, ...new URLSearchParams(exchange.query)]));
   const questions = readData(find(parameters, "data") ?? "", now());
@@ -95,7 +95,7 @@ async function answerBatch(
   await send(exchange, format, "", answers, rows);
 }
 
-/** The path below `/api/vehicles/`, decoded, without an empty last part. */
+/** The decoded segments of the path after `/api/vehicles/`, without an empty last one. */
 function segmentsOf(path: string): string[] {
   const [, , , ...segments] = path.split("/");
   if (segments.at(-1) === "") {
@@ -112,7 +112,7 @@ function find(parameters: URLSearchParams, name: string): string | undefined {
   return [...parameters].find(([key]) => key.toLowerCase() === name)?.[1];
 }
 
-/** vPIC's default is XML, which is not served. */
+/** Requires a format, because vPIC's default is XML, which is not served. */
 function readFormat(parameters: URLSearchParams): Format {
   const format = find(parameters, "format")?.toLowerCase();
   if (format !== "json" && format !== "csv") {
@@ -129,7 +129,7 @@ function readModelYear(text: string | undefined, now: number): number | undefine
   return parseModelYear(year, now, "modelyear");
 }
 
-/** @param data `VIN,year;VIN;...`; years and the last semicolon may be missing. */
+/** @param data such as `VIN,year;VIN;`; years and the last semicolon are optional */
 function readData(data: string, now: number): VpicQuestion[] {
   const items = data.split(/[;\r\n]/).filter((item) => item.trim() !== "");
   if (items.length === 0 || items.length > MAX_BATCH_VINS) {
@@ -141,7 +141,7 @@ function readData(data: string, now: number): VpicQuestion[] {
   });
 }
 
-/** @returns undefined when it is larger than allowed. */
+/** Reads the body. Returns undefined when it is larger than allowed. */
 async function readBody(exchange: Exchange, maxBytes: number): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -184,7 +184,7 @@ function answerError(exchange: Exchange, { httpStatus, message, metadata }: Erro
   answerMessage(exchange, httpStatus, message, metadata);
 }
 
-/** Errors have the shape of vPIC's. */
+/** Answers with an error that has the form of vPIC's errors. */
 function answerMessage(
   exchange: Exchange,
   status: number,

@@ -2,7 +2,7 @@ import type { Vehicle } from "../vehicle/vehicle.ts";
 import { VPIC_VARIABLES } from "../vehicle/vpic-variables.ts";
 import { VPIC_ELEMENTS } from "./vpic-elements.ts";
 
-/** A vehicle as vPIC's flat answers have it: every variable by its name, empty where there is no value. */
+/** A vehicle in the form of vPIC's flat answers: each variable by name, with an empty string for no value. */
 export type FlatRow = Readonly<Record<string, string>>;
 
 const MESSAGE =
@@ -35,7 +35,7 @@ export function toErrorRow(vin: string, codes: readonly number[], text: string):
   return flatRow({ VIN: vin, ErrorCode: codes.join(","), ErrorText: text });
 }
 
-/** vPIC's variables first, in its order; then those that are newer than our list. */
+/** Puts the variables that we know first, in vPIC's order, then those that are newer than our list. */
 function flatRow(values: FlatRow): FlatRow {
   return {
     ...Object.fromEntries(VPIC_VARIABLES.map((name) => [name, values[name] ?? ""])),
@@ -43,18 +43,18 @@ function flatRow(values: FlatRow): FlatRow {
   };
 }
 
-/** The flat names of ids that long answers have beside a value. */
+/** The flat names of the ids that long answers have for values, by the flat name of the variable. */
 const VALUE_IDS: Readonly<Record<string, string>> = {
   Make: "MakeID",
   Model: "ModelID",
   Manufacturer: "ManufacturerId",
 };
 
-/** One row for each variable, as in vPIC's long answers. Of ids of values, only those of make, model and maker are known. */
+/** One row for each variable, as in vPIC's long answers. Only values of make, model and manufacturer have ids. */
 export function toLongRows(row: FlatRow): Record<string, unknown>[] {
   return VPIC_ELEMENTS.map(({ flatName, id, name }) => {
     const value = row[flatName] ?? "";
-    // The texts of errors are empty where others are null.
+    // Without a value, texts of errors are empty strings and other variables are null.
     const isText = /^(SuggestedVIN|PossibleValues|.*ErrorText)$/.test(flatName);
     const valueId = row[VALUE_IDS[flatName] ?? ""];
     return {
@@ -66,7 +66,7 @@ export function toLongRows(row: FlatRow): Record<string, unknown>[] {
   });
 }
 
-/** vPIC's JSON, in pieces. */
+/** An answer in vPIC's JSON, in parts. */
 export function* formatJson(criteria: string, results: readonly object[]): Generator<string> {
   const head = JSON.stringify({ Count: results.length, Message: MESSAGE, SearchCriteria: criteria, Results: [] });
   yield head.slice(0, -"]}".length);
@@ -76,7 +76,7 @@ export function* formatJson(criteria: string, results: readonly object[]): Gener
   yield "]}";
 }
 
-/** The same as CSV, in pieces. */
+/** The same answer as CSV, in parts. */
 export function* formatCsv(results: readonly Readonly<Record<string, unknown>>[]): Generator<string> {
   const [first = {}] = results;
   const names = Object.keys(first);

@@ -8,7 +8,7 @@ import { toRpcPaths } from "./rpc-paths.ts";
 
 const CODES = Object.values(Code).flatMap((code) => (typeof code === "number" ? [codeToString(code)] : []));
 
-/** Errors of RPCs. */
+/** The schemas of errors of RPCs. */
 const CONNECT_SCHEMAS: Json = {
   "connect.Error": {
     type: "object",
@@ -46,7 +46,7 @@ const ERROR_HEADERS = {
   "x-request-id": { description: "Quote this id when you report the error.", schema: { type: "string" } },
 };
 
-/** The OpenAPI document of the RPCs of a service, and of the paths beside them. */
+/** The OpenAPI document of a service's RPCs and the other paths. */
 export function toDocument(service: DescService): Json {
   const schemas = new MessageSchemas();
   const rpcPaths = toRpcPaths(service, schemas);
@@ -55,11 +55,11 @@ export function toDocument(service: DescService): Json {
     info: {
       title: service.name,
       description: commentOf(service),
-      // That of the contract.
+      // The version of the contract, not of the service.
       version: service.file.proto.package.split(".").at(-1),
       license: { name: "MIT", identifier: "MIT" },
     },
-    // The service also answers without a token when its operator has configured none.
+    // If the operator has configured no tokens, the service answers without one.
     security: [{ token: [] }, {}],
     tags: [
       { name: service.name, description: "The RPCs, over the Connect protocol with JSON." },

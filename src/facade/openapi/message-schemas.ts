@@ -5,7 +5,7 @@ import { getComments } from "@bufbuild/protoplugin";
 /** A JSON Schema, or another part of an OpenAPI document. */
 export type Json = { readonly [name: string]: unknown };
 
-/** Messages with a JSON form of their own. */
+/** Messages whose JSON form is special. */
 const WELL_KNOWN: Readonly<Record<string, Json>> = {
   "google.protobuf.Any": { type: "object", properties: { "@type": { type: "string" } }, required: ["@type"] },
   "google.protobuf.Duration": { type: "string", pattern: String.raw`^-?\d+(\.\d{1,9})?s$` },
@@ -21,23 +21,24 @@ const SCALARS: Readonly<Partial<Record<ScalarType, Json>>> = {
   [ScalarType.INT64]: { type: "string", format: "int64", pattern: String.raw`^-?\d+$` },
 };
 
-/** A schema for each message and enum that the JSON of some messages can have inside, by its full name. */
+/** Collects the schemas of messages, and of all messages and enums that their JSON can contain, by full name. */
 export class MessageSchemas {
   readonly #schemas = new Map<string, Json>();
 
   /**
-   * The schemas so far, in the order of their names.
+   * The schemas so far, sorted by name.
    *
-   * Requests refuse unknown fields, as the service does. Answers allow them, because later versions may have more.
+   * Schemas of requests do not allow unknown fields, because the service rejects them. Schemas of answers do, because
+   * later versions may add fields.
    */
   all(): Json {
     return Object.fromEntries([...this.#schemas].toSorted(([a], [b]) => (a < b ? -1 : 1)));
   }
 
-  /** A reference to the schema of a message. Adds the schema, and those of its fields. */
+  /** A reference to the schema of a message. Adds the schema of the message and those of its fields. */
   refTo(message: DescMessage, { isRequest }: { readonly isRequest: boolean }): Json {
     if (!this.#schemas.has(message.typeName)) {
-      // First, so that a message may contain itself.
+      // Added before its fields, because a message may contain itself.
       this.#schemas.set(message.typeName, {});
       this.#schemas.set(message.typeName, {
         type: "object",
@@ -95,7 +96,7 @@ export function ref(name: string): Json {
   return { $ref: `#/components/schemas/${name}` };
 }
 
-/** The comment of a descriptor. A paragraph is one line. */
+/** The comment of a descriptor, with one line for each paragraph. */
 export function commentOf(described: Parameters<typeof getComments>[0]): string {
   const { leading = "" } = getComments(described);
   return leading

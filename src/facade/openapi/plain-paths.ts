@@ -4,7 +4,7 @@ import { ref } from "./message-schemas.ts";
 const TEXT = { schema: { type: "string" } };
 const TEXT_ERROR = { $ref: "#/components/responses/text.Error" };
 
-/** A table of VINs. */
+/** The operation that decodes a table of VINs. */
 const decode: Json = {
   tags: ["Tables"],
   operationId: "decode",
@@ -54,7 +54,7 @@ const FORMAT = {
   schema: { enum: ["json", "csv"] },
 };
 
-/** One VIN, as vPIC answers it. */
+/** An operation that decodes one VIN and answers as vPIC does. */
 function toVpicLookup(operation: string, form: "vpic.Flat" | "vpic.Long", summary: string): Json {
   return {
     tags: ["vPIC"],
@@ -127,7 +127,7 @@ export const PLAIN_PATHS: Json = {
   "/api/vehicles/DecodeVINValuesBatch/": { post: vpicBatch },
 };
 
-/** Their schemas. */
+/** The schemas of these paths. */
 export const PLAIN_SCHEMAS: Json = {
   "vpic.Error": { type: "object", required: ["message"], properties: { message: { type: "string" } } },
   "vpic.Flat": toVpicAnswer({

@@ -3,7 +3,7 @@ import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { Json, MessageSchemas } from "./message-schemas.ts";
 import { commentOf, ref } from "./message-schemas.ts";
 
-/** Requests that the service answers without an error, by method. */
+/** Examples of requests that the service answers without an error, by method. */
 const EXAMPLES: Readonly<Record<string, Readonly<Record<string, Json>>>> = {
   Lookup: {
     vin: { vin: "1XPWD40X1ED215307" },
@@ -33,7 +33,7 @@ const TIMEOUT = {
   schema: { type: "integer", minimum: 1 },
 };
 
-/** The paths of a service's methods, as Connect with JSON serves them. */
+/** The paths of a service's methods over Connect with JSON. */
 export function toRpcPaths(service: DescService, schemas: MessageSchemas): Json {
   return Object.fromEntries(
     service.methods.map((method) => [`/${service.typeName}/${method.name}`, toPath(method, schemas)]),
