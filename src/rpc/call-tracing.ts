@@ -29,27 +29,27 @@ import {
 export interface CallTracingOptions {
   readonly tracer: Tracer;
   readonly propagator: TextMapPropagator;
-  /** Whether a call without a caller's trace begins one. */
+  /** Whether to start a trace for a call whose caller sends none. */
   readonly beginsTrace: () => boolean;
   readonly hasTls: boolean;
 }
 
 /** The tracing of calls. This module is loaded only when tracing is on. */
 export interface CallTracing {
-  /** The first interceptor. */
+  /** Must be the first interceptor. */
   readonly interceptor: CallInterceptor;
-  /** Traces what interceptors do not see: plain requests. */
+  /** Traces plain requests, which interceptors do not see. */
   readonly onCallStart: (call: Call) => void;
-  /** Traces calls that were refused, or whose request could not be read. */
+  /** Traces calls that reached no interceptor: they were refused, or their request could not be read. */
   readonly onCallEnd: (call: Call) => void;
 }
 
-/** Maximum number of parts of one call, because a batch may have thousands. */
+/** Maximum number of parts that are traced for one call. A batch may have thousands. */
 const MAX_PARTS = 100;
 
-/** Creates the tracing of all calls, each with a span from its headers to its end. */
+/** Creates the tracing of all calls. The span of a call lasts from the arrival of its headers to its end. */
 export function createCallTracing({ tracer, propagator, beginsTrace, hasTls }: CallTracingOptions): CallTracing {
-  /** The context of the caller; undefined when the call is not traced. */
+  /** The caller's trace context, which is empty if the caller sends none; undefined when the call is not traced. */
   const parentOf = (call: Call): Context | undefined => {
     const parent = propagator.extract(ROOT_CONTEXT, call.headers, HEADERS);
     return trace.getSpanContext(parent) !== undefined || beginsTrace() ? parent : undefined;
@@ -105,7 +105,7 @@ export function createCallTracing({ tracer, propagator, beginsTrace, hasTls }: C
   };
 }
 
-/** The attributes of calls in the metric `rpc.server.call.duration`. @param code as in Go, such as `OK` */
+/** The attributes of calls in the metric `rpc.server.call.duration`. @param code the name in Go, such as `NotFound` */
 export function callAttributes({ service, method, protocol }: CallLabels, code: string): Attributes {
   const system = systemOfProtocol(protocol);
   return {
@@ -115,7 +115,7 @@ export function callAttributes({ service, method, protocol }: CallLabels, code: 
   };
 }
 
-/** A call as the parent of its parts. */
+/** A traced call, which is the parent of its parts. */
 class TracedCall implements TracedRequest {
   readonly requestId: string;
   readonly #tracer: Tracer;

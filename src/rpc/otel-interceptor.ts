@@ -2,12 +2,12 @@
  * Traces the calls of a Connect server with OpenTelemetry. To use it elsewhere, copy this file: it needs only
  * `@connectrpc/connect`, `@opentelemetry/api` and `@opentelemetry/semantic-conventions`.
  *
- * It follows the semantic conventions for RPC, version 1.45, and uses their stable names only.
+ * It follows the semantic conventions for RPC, version 1.45, and uses only their stable names.
  *
- * - Each call gets a span of kind SERVER, whose parent comes from the caller's `traceparent` and `tracestate`.
+ * - Each call gets a span of kind SERVER. Its parent comes from the caller's `traceparent` and `tracestate`.
  * - The span of a stream ends with its last message, or when its reader leaves.
- * - The handler runs in the context of the span, so that spans which it starts are children.
- * - An answer that is ready stays without a promise, and a call that is not sampled is passed on as it is.
+ * - The handler runs in the context of the span, so spans that it starts are children of this span.
+ * - A response that is ready is returned without a promise, and a call that is not sampled is passed on unchanged.
  */
 import type { StreamRequest, StreamResponse, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -27,19 +27,19 @@ export interface OtelInterceptorOptions {
   /** Reads the caller's context, usually a `W3CTraceContextPropagator`. */
   readonly propagator: TextMapPropagator;
   /**
-   * Whether a call without a caller's trace begins one. To decide before there is a span costs much less than a sampler
-   * that refuses it. Default: always, and the tracer's sampler decides.
+   * Whether to start a trace for a call whose caller sends none. Returning false costs much less than a sampler that
+   * drops the span. Default: always true, and the tracer's sampler decides.
    */
   readonly beginsTrace?: () => boolean;
   /** Returns a header of the request. Default: from `request.header`. */
   readonly headerOf?: (request: AnyRequest, name: string) => string | undefined;
   /** When the request arrived, on the clock of `performance.now()`. Default: when the interceptor is called. */
   readonly startedAt?: (request: AnyRequest) => number;
-  /** Called with each span that is recorded, before the handler. Default: nothing. */
+  /** Called with each recorded span before the handler runs. Default: does nothing. */
   readonly onSpan?: (request: AnyRequest, span: Span, spanContext: Context) => void;
   /**
-   * Calls the listener at the end of the call, with its code, or undefined for success. Default: at the end of the
-   * handler's answer, because Connect does not tell interceptors when an answer has been sent.
+   * Must call the listener at the end of the call, with its code, or undefined for success. Default: the span ends when
+   * the handler's response ends, because Connect does not tell interceptors when a response has been sent.
    */
   readonly onEnd?: (request: AnyRequest, listener: (code: Code | undefined) => void) => void;
 }
@@ -48,12 +48,12 @@ type AnyRequest = UnaryRequest | StreamRequest;
 type AnyResponse = UnaryResponse | StreamResponse;
 type Handle = (request: AnyRequest) => AnyResponse | Promise<AnyResponse>;
 
-/** Called with the outcome of the handler; a code of undefined is success. */
+/** Called with the outcome of the handler. The code is undefined for success. */
 type Done = (code: Code | undefined, message?: string) => void;
 
 /**
- * Creates the interceptor. Put it before all others, so that it sees the errors that callers get. Connect's own
- * handlers return promises: for them, wrap the returned interceptor in an async function.
+ * Creates the interceptor. Put it before all others, so that it sees the errors that callers get. Connect expects
+ * interceptors to return promises. To use this one with Connect's own server, wrap it in an async function.
  */
 export function createOtelInterceptor(options: OtelInterceptorOptions): (next: Handle) => Handle {
   const { tracer, propagator, beginsTrace, startedAt, onSpan, onEnd } = options;
@@ -85,7 +85,7 @@ export function createOtelInterceptor(options: OtelInterceptorOptions): (next: H
   };
 }
 
-/** A client that leaves a stream does not always end its iterator. Calls with one answer end by themselves. */
+/** Ends a stream's span when its client leaves. Connect does not always end the iterator then. */
 function endWhenAborted({ stream, signal }: AnyRequest, done: Done): void {
   if (stream) {
     const end = (): void => {
@@ -96,7 +96,7 @@ function endWhenAborted({ stream, signal }: AnyRequest, done: Done): void {
   }
 }
 
-/** Calls the handler, and reports its outcome. */
+/** Calls the handler and reports its outcome. */
 function observe(
   handle: () => AnyResponse | Promise<AnyResponse>,
   done: Done,
@@ -122,7 +122,7 @@ function observe(
   }
 }
 
-/** The messages of a handler, each produced in the context of the span. */
+/** Wraps the messages of a handler, so that each is produced in the context of the span. */
 function observeMessages<T>(
   messages: AsyncIterable<T>,
   done: Done,
@@ -155,7 +155,7 @@ function observeMessages<T>(
   };
 }
 
-/** The codes that mean a fault of the server. The others are answers, such as NOT_FOUND. */
+/** The codes that mean a fault of the server. Other codes, such as NOT_FOUND, are normal outcomes. */
 const FAULTS: ReadonlySet<Code> = new Set([
   Code.Unknown,
   Code.DeadlineExceeded,
@@ -165,27 +165,27 @@ const FAULTS: ReadonlySet<Code> = new Set([
   Code.DataLoss,
 ]);
 
-/** The `rpc.system.name` of Connect. The conventions list it, without a constant of the package. */
+/** The `rpc.system.name` of Connect. The conventions list it, but the package has no constant for it. */
 const CONNECT = "connectrpc";
 
-/** The `rpc.system.name` of a request by its content type. gRPC-Web is gRPC. */
+/** The `rpc.system.name` of a request with this content type. gRPC-Web counts as gRPC. */
 export function systemOf(contentType: string | undefined): string {
   return contentType?.startsWith("application/grpc") === true ? RPC_SYSTEM_NAME_VALUE_GRPC : CONNECT;
 }
 
-/** Such as `vehicle.v1.VehicleService/Lookup`. */
+/** The full name of the method, such as `vehicle.v1.VehicleService/Lookup`. */
 function methodOf({ service, method }: AnyRequest): string {
   return `${service.typeName}/${method.name}`;
 }
 
 /** The system's clock minus the monotonic one, in ms. */
 let epochOffsetMs = performance.timeOrigin;
-/** A greater difference means that the system's clock was set. */
+/** A larger difference means that the system's clock was changed. */
 const MAX_CLOCK_DIFFERENCE_MS = 100;
 
 /**
- * Converts a time of `performance.now()` to ms since the epoch. The SDK's own conversion is repeated for each span and
- * rounds to whole milliseconds, so a part could begin before its call.
+ * Converts a time of `performance.now()` to ms since the epoch. The SDK's own conversion rounds to whole milliseconds
+ * for each span, so a part could appear to start before its call.
  */
 export function toEpochMs(time: number): number {
   const offset = Date.now() - performance.now();
@@ -195,7 +195,7 @@ export function toEpochMs(time: number): number {
   return time + epochOffsetMs;
 }
 
-/** @param startedAt on the clock of `performance.now()`. Default: now. */
+/** Starts the span of a call. @param startedAt on the clock of `performance.now()`. Default: now. */
 export function startCallSpan(
   tracer: Tracer,
   parent: Context,
@@ -218,7 +218,7 @@ export function endCallSpan(span: Span, system: string, code: Code | undefined, 
   }
 }
 
-/** The attributes that tell how a call ended, for spans and for the metric `rpc.server.call.duration`. */
+/** The attributes for the outcome of a call, for spans and the metric `rpc.server.call.duration`. */
 export function outcomeAttributes(system: string, code: Code | undefined): Attributes {
   if (code === undefined) {
     // Connect has no code for success.
@@ -229,7 +229,7 @@ export function outcomeAttributes(system: string, code: Code | undefined): Attri
   return { [ATTR_RPC_STATUS_CODE]: status, ...(FAULTS.has(code) && { [ATTR_ERROR_TYPE]: status }) };
 }
 
-/** Such as `DEADLINE_EXCEEDED`. */
+/** The gRPC name of a code, such as `DEADLINE_EXCEEDED`. */
 function toGrpcCode(connectCode: string): string {
   return connectCode === "canceled" ? "CANCELLED" : connectCode.toUpperCase();
 }

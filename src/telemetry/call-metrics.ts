@@ -2,7 +2,7 @@ import type { MetricValueWithName, Registry } from "prom-client";
 import { Counter } from "prom-client";
 import { describe } from "./metric-list.ts";
 
-/** Labels of calls. Each has few values. */
+/** Labels of calls. Each label has few values. */
 export interface CallLabels {
   /** Such as `unary` or `server_stream`. */
   readonly type: string;
@@ -12,23 +12,23 @@ export interface CallLabels {
   readonly protocol: string;
 }
 
-/** How calls of one kind lasted that ended with one code. */
+/** The durations of calls with the same labels and code. */
 export interface CallDurations {
   readonly labels: CallLabels;
-  /** As in Go, such as `OK` or `InvalidArgument`. */
+  /** The name in Go, such as `OK` or `InvalidArgument`. */
   readonly code: string;
-  /** The number of calls in each bucket of {@link CALL_SECONDS}, not cumulative; the last entry counts longer calls. */
+  /** Calls in each bucket of {@link CALL_SECONDS}, not cumulative. The last entry counts calls that took longer. */
   readonly buckets: readonly number[];
-  /** The sum of their durations. */
+  /** The sum of the durations, in seconds. */
   readonly seconds: number;
 }
 
-/** The upper bounds of the buckets, in seconds. */
+/** The upper bounds of the histogram's buckets, in seconds. */
 export const CALL_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /**
- * Calls of one kind. Numbers of calls and messages are those since the last scrape: incrementing a Counter for each
- * call would cost several times as much.
+ * Counts for calls with the same labels. `started`, `calls` and `sentMessages` count since the last scrape, because
+ * incrementing a Counter for each call would cost several times as much.
  */
 interface CallCount {
   readonly named: Readonly<Record<string, string>>;
@@ -43,7 +43,7 @@ interface EndedCount extends CallDurations {
   calls: number;
 }
 
-/** Counts calls under the names of go-grpc-middleware, because existing dashboards use them. */
+/** Counts calls. The metrics have the names of go-grpc-middleware, because existing dashboards use them. */
 export class CallMetrics {
   readonly #counts = new Map<CallLabels, CallCount>();
 
@@ -109,7 +109,7 @@ export class CallMetrics {
     ended.buckets[bucket] = (ended.buckets[bucket] ?? 0) + 1;
   }
 
-  /** Since the start. */
+  /** The durations of all calls since the start. */
   durations(): readonly CallDurations[] {
     return this.#counts
       .values()
@@ -118,7 +118,7 @@ export class CallMetrics {
   }
 
   /**
-   * The histogram of durations. prom-client's own would cost each call as much as all other metrics together.
+   * The histogram of durations. A Histogram of prom-client would cost as much as all other metrics of a call together.
    */
   seconds(): object {
     const { name, help, aggregator } = describe("grpc_server_handling_seconds");

@@ -1,10 +1,10 @@
 /**
- * The latest result of work that takes too long for a scrape. A call returns it at once, and starts the work again when
- * the last run began longer ago than the period.
+ * Runs work in the background, because it takes too long for a scrape. The returned function returns the latest result
+ * at once. It also starts the work again if the last run began at least `everyMs` ago.
  *
- * @param work never rejects.
+ * @param work must never reject
  * @param now monotonic clock, ms
- * @returns a function that gives the latest result, or undefined before the first one.
+ * @returns a function that returns the latest result, or undefined before the first one
  */
 export function inBackground<Result>(
   everyMs: number,

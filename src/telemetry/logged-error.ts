@@ -1,10 +1,10 @@
 import { fileURLToPath } from "node:url";
 
-/** The directory of the service, as written in stack frames and messages. */
+/** The URL of the service's directory, as in stack frames and messages. */
 const ROOT_URL = new URL("../../", import.meta.url).href;
 const ROOT_PATH = fileURLToPath(ROOT_URL);
 
-/** How many nested causes are followed. */
+/** Maximum number of nested causes that are logged. */
 const MAX_DEPTH = 5;
 
 /** An error as it appears in a log line. */
@@ -12,7 +12,7 @@ export interface LoggedError {
   readonly type: string;
   readonly message: string;
   readonly code?: string | number;
-  /** The frames without the message. File names are relative to the directory of the service. */
+  /** The stack frames without the message. File names are relative to the service's directory. */
   readonly stack: string;
   readonly cause?: LoggedError | string;
   /** The errors of an AggregateError. */
@@ -20,8 +20,8 @@ export interface LoggedError {
 }
 
 /**
- * Reduces an error to the properties that are safe to log. Database drivers put statements, parameters, rows and
- * addresses into others.
+ * Reduces an error to the properties that are safe to log. In other properties, database drivers put statements,
+ * parameters, rows and addresses.
  */
 export function toLoggedError(error: unknown, depth = 0): LoggedError | string {
   if (!(error instanceof Error)) {

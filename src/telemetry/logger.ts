@@ -3,10 +3,10 @@ import { pino } from "pino";
 import { toLoggedError } from "./logged-error.ts";
 import { currentRequestId } from "./request-context.ts";
 
-/** Fields of a log line. An error goes under `err`. */
+/** Fields of a log line. The field for an error is `err`. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** A structured logger: messages are static, data goes into the fields. */
+/** A structured logger. Messages are static; data goes into the fields. */
 export interface Logger {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -18,20 +18,20 @@ export interface Logger {
 export interface AuditLogger extends Logger {
   /** Whether `debug` writes anything, for callers whose fields take time to collect. */
   readonly isDebug: boolean;
-  /** Writes at every log level, as `info`. */
+  /** Writes a line with the level `info`, even if the logger's level is higher. */
   audit(message: string, fields?: LogFields): void;
 }
 
-/** From the most verbose to none. */
+/** The log levels, from the most verbose to none. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
-/** The lowest level that is written. Audit lines are written at every level. */
+/** The lowest level that is written. Audit lines are always written. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** How much of a VIN is written. */
 export const LOG_VINS = ["full", "partial", "off"] as const;
 
-/** `partial` hides the serial number, which is what identifies a single vehicle. */
+/** `partial` hides the serial number, which identifies a single vehicle. */
 export type LogVins = (typeof LOG_VINS)[number];
 
 /** The first characters of a VIN: maker, attributes, check digit, model year and plant. */
@@ -43,13 +43,13 @@ export interface LogDestination {
 }
 
 /**
- * Creates a logger that writes one JSON object per line, with `level` as a word and `time` in ISO 8601. Lines logged
- * for a request have its `requestId`.
+ * Creates a logger that writes one JSON object per line, with `level` as a word and `time` in ISO 8601. Lines that are
+ * logged on behalf of a request have its `requestId`.
  *
  * @param destination Default: standard output.
  * @param base fields of every line. Default: none.
- * @param vins how much of the field `vin` is written. Audit lines have to say what was removed: they have the full VIN
- *   with `partial`, too. Default: `partial`.
+ * @param vins how much of the field `vin` is written. With `partial`, audit lines still have the full VIN, because they
+ *   must say what was removed. Default: `partial`.
  */
 export function createLogger(
   level: LogLevel,
@@ -87,19 +87,19 @@ export function createLogger(
   };
 }
 
-/** Lines for people to read, when the stream is a terminal. Otherwise undefined, and the lines stay JSON. */
+/** A destination that formats lines for people, if the stream is a terminal. Otherwise undefined: lines stay JSON. */
 export async function openTerminalLog(
   stream: Writable & { readonly isTTY?: boolean },
 ): Promise<LogDestination | undefined> {
   if (!stream.isTTY) {
     return undefined;
   }
-  // Loaded only here: nothing else needs it.
+  // Loaded only here, because nothing else needs it.
   const { default: pretty } = await import("pino-pretty");
   return pretty({ destination: stream, translateTime: "SYS:HH:MM:ss.l", singleLine: true });
 }
 
-/** The part of a VIN that may be written; undefined leaves the field out. */
+/** The part of a VIN that may be written; undefined when the field is left out. */
 function toLoggedVin(vin: unknown, vins: LogVins): unknown {
   if (vins === "off") {
     return undefined;

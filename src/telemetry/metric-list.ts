@@ -3,11 +3,11 @@ import type { Aggregator } from "prom-client";
 /** A metric of the service. */
 export interface MetricDefinition {
   readonly type: "counter" | "gauge" | "histogram";
-  /** What it counts or measures, for the docs and the scrape. */
+  /** A description of the metric, for the docs and the scrape. */
   readonly help: string;
-  /** Its labels, each with its values. A text describes values that are not known here. */
+  /** The labels and their values. A text describes values that are not known here. */
   readonly labels?: Readonly<Record<string, readonly string[] | string>>;
-  /** The value of several processes together. Default: the sum. */
+  /** How the values of several processes are combined. Default: the sum. */
   readonly aggregator?: Aggregator;
 }
 
@@ -41,7 +41,7 @@ const CALL = {
 
 /**
  * Every metric of the service, in the order of docs/metrics.md, which is generated from this list. Each label has a
- * fixed set of values: no VIN, caller, address or text of a client becomes one.
+ * fixed set of values, so VINs, callers, addresses and texts from clients must never be values.
  */
 export const METRICS = {
   grpc_server_started_total: { type: "counter", help: "calls started", labels: CALL },
@@ -152,7 +152,7 @@ export const METRICS = {
 
 export type MetricName = keyof typeof METRICS;
 
-/** A definition in the form that prom-client's constructors take. */
+/** The options of a metric for prom-client's constructors. */
 export function describe(name: MetricName): {
   name: string;
   help: string;

@@ -4,7 +4,7 @@ import { CallMetrics } from "./call-metrics.ts";
 import type { MetricName } from "./metric-list.ts";
 import { describe, METRICS } from "./metric-list.ts";
 
-/** Readers called at each scrape of the metrics. Totals are since the start. */
+/** Functions that are called at each scrape of the metrics. They return totals since the start. */
 export interface MetricReaders {
   /** The version of this service. */
   readonly version: string;
@@ -13,7 +13,7 @@ export interface MetricReaders {
   /** The date of the snapshot's data, such as `2026-02-17` or `2026-10`; undefined when it is not ready. */
   readonly snapshotDataDate: () => string | undefined;
   readonly cache: () => CacheReading;
-  /** Whether the service is ready, and whether each part is out of order. */
+  /** Whether the service is ready, and whether each part is degraded. */
   readonly health: () => { readonly isReady: boolean; readonly degraded: Readonly<Record<string, boolean>> };
   /** Calls in flight, and calls refused because too many were in flight. */
   readonly calls: () => { readonly inFlight: number; readonly refused: number };
@@ -33,22 +33,22 @@ export interface VpicReading {
   readonly availableRequests: number;
   /** Requests waiting for a slot or for the budget. */
   readonly waitingRequests: number;
-  /** VINs waiting for others to share their request. */
+  /** VINs that wait for others, to share one request with them. */
   readonly gatheringVins: number;
   /** Requests in progress. */
   readonly runningRequests: number;
 }
 
-/** The metrics of one process at one time, as plain objects that can be sent to another process. */
+/** The values of one process's metrics at one time, as plain objects that can be sent to another process. */
 export type MetricsReading = readonly object[];
 
 /** State of the cache. */
 interface CacheReading {
   /** Whether its database answers. */
   readonly isUp: boolean;
-  /** Operations that failed, or were skipped because of a fault. */
+  /** Operations that failed or were skipped because of a fault. */
   readonly faults: { readonly reads: number; readonly writes: number; readonly removals: number };
-  /** What it holds; undefined until it has been counted. */
+  /** The contents of the cache; undefined until they have been counted. */
   readonly contents:
     | {
         readonly entries: readonly { readonly source: string; readonly isNegative: boolean; readonly count: number }[];
@@ -64,15 +64,15 @@ export interface Metrics {
   read(): Promise<MetricsReading>;
   callStarted(labels: CallLabels): void;
   /**
-   * @param code as in Go, such as `OK` or `InvalidArgument`
-   * @param sentMessages how many messages the caller got
+   * @param code the name in Go, such as `OK` or `InvalidArgument`
+   * @param sentMessages number of messages that the caller got
    */
   callEnded(labels: CallLabels, code: string, seconds: number, sentMessages: number): void;
-  /** How long calls took since the start, by their code. */
+  /** The durations of calls since the start, by labels and code. */
   callDurations(): readonly CallDurations[];
   /**
    * @param result `fresh`, `stale`, `decoded`, `not_decoded` or `failed`
-   * @param source the source that decoded it, or `none`
+   * @param source the source that decoded the VIN, or `none`
    */
   lookedUp(result: string, source: string): void;
   /** @param outcome `answered`, `cancelled` or the kind of the fault */
@@ -85,7 +85,7 @@ const VPIC_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8];
 /** A value, values by labels, or undefined when there is none. */
 type Reading = number | undefined | readonly (readonly [labels: Record<string, string>, value: number])[];
 
-/** How each metric that is read at a scrape is read. */
+/** The metrics whose values are read at each scrape, and how. */
 const READ: readonly (readonly [name: MetricName, read: (readers: MetricReaders) => Reading])[] = [
   ["vehicle_ready", ({ health }) => Number(health().isReady)],
   [
@@ -200,7 +200,7 @@ export function createMetrics(readers: MetricReaders): Metrics {
   };
 }
 
-/** A gauge, or a counter whose total is kept elsewhere. It has no sample while there is no value. */
+/** Creates a gauge, or a counter whose total is kept elsewhere. It has no sample while there is no value. */
 function createReadMetric(name: MetricName, read: () => Reading): Gauge | Counter {
   const samples = (): readonly (readonly [Record<string, string>, number])[] => {
     const reading = read();
@@ -220,7 +220,7 @@ function createReadMetric(name: MetricName, read: () => Reading): Gauge | Counte
     ...options,
     collect() {
       this.reset();
-      // A gauge without labels would otherwise start at 0.
+      // Otherwise, a gauge without labels would start at 0.
       this.remove({});
       samples().forEach(([labels, value]) => this.set(labels, value));
     },
@@ -228,14 +228,14 @@ function createReadMetric(name: MetricName, read: () => Reading): Gauge | Counte
 }
 
 /**
- * Renders the metrics of several processes as those of one: counters and histograms are added up, gauges as their
- * `aggregator` says.
+ * Renders the metrics of several processes as those of one. Counters and histograms are added up. Gauges are combined
+ * by their `aggregator`.
  */
 export async function renderSum(readings: readonly MetricsReading[]): Promise<string> {
   return AggregatorRegistry.aggregate([...readings]).metrics();
 }
 
-/** Adds up what a process counted, after its end, so that no counter ever decreases. Its gauges are left out. */
+/** Adds the counters of processes that have ended, so that no counter ever decreases. Gauges are left out. */
 export async function addCounts(readings: readonly MetricsReading[]): Promise<MetricsReading> {
   const counts = readings.map((reading) => reading.filter((metric) => "type" in metric && metric.type !== "gauge"));
   return AggregatorRegistry.aggregate(counts).getMetricsAsJSON();

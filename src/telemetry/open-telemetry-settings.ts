@@ -8,14 +8,14 @@ export const SAMPLERS = [
   "parentbased_traceidratio",
 ] as const;
 
-/** Where traces and metrics go, and which. It imports nothing, because OpenTelemetry is loaded only when it is on. */
+/** The settings of OpenTelemetry. This file imports nothing, because OpenTelemetry is loaded only when it is on. */
 export interface OpenTelemetrySettings {
-  /** The base URL, without a slash at its end. */
+  /** The base URL, without a slash at the end. */
   readonly endpoint: string;
   readonly exportsTraces: boolean;
   readonly exportsMetrics: boolean;
   readonly sampler: (typeof SAMPLERS)[number];
-  /** The share of traces that `traceidratio` records, from 0 to 1. */
+  /** The share of traces that the sampler `traceidratio` records, from 0 to 1. */
   readonly samplerRatio: number;
   readonly metricIntervalMs: number;
 }

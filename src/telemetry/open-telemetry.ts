@@ -36,16 +36,16 @@ export interface OpenTelemetryOptions extends OtlpMetricsOptions {
   readonly logger: Pick<Logger, "warn">;
 }
 
-/** How long the service waits at its end until the last spans and metrics are sent. */
+/** How long the service waits for the last spans and metrics to be sent when it stops, in ms. */
 const LAST_EXPORT_MS = 3_000;
-/** How often a failing export is logged. */
+/** How often a failing export is logged at most, in ms. */
 const WARN_EVERY_MS = 60_000;
 
 /**
  * Sends traces and metrics over OTLP, as JSON over HTTP. This module is loaded only when OpenTelemetry is on. It sets no
- * global tracer, so libraries add no spans of their own, and no request to vPIC has a trace in its headers.
+ * global tracer, so libraries add no spans, and requests to vPIC have no trace headers.
  *
- * The exporters read the other variables `OTEL_EXPORTER_OTLP_*` by themselves, such as those for headers and TLS.
+ * The exporters read the other `OTEL_EXPORTER_OTLP_*` variables themselves, such as those for headers and TLS.
  */
 export class OpenTelemetry implements AsyncDisposable {
   readonly tracer: Tracer;
@@ -81,24 +81,24 @@ export class OpenTelemetry implements AsyncDisposable {
     });
   }
 
-  /** Whether a call without a caller's trace is recorded. */
+  /** Whether to start a trace for a call whose caller sends none. Random, with the share that the settings give. */
   readonly beginsTrace = (): boolean => Math.random() < this.#share;
 
-  /** Sends what has been recorded, if that is possible within a short time. */
+  /** Sends the remaining spans and metrics. Gives up after 3 s. */
   async [Symbol.asyncDispose](): Promise<void> {
     const sent = Promise.allSettled([this.#traces.shutdown(), this.#metrics.shutdown()]);
     await Promise.race([sent, pause(LAST_EXPORT_MS, undefined, { ref: false })]);
   }
 }
 
-/** What the exported data is about. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES add to it. */
+/** The resource that the exported data describes. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES can change it. */
 function createResource(version: string): Resource {
   const own = { [ATTR_SERVICE_NAME]: "vehicle-service", [ATTR_SERVICE_VERSION]: version };
   const detectors = [serviceInstanceIdDetector, resourceAttributesEnvDetector, serviceNameEnvDetector];
   return defaultResource().merge(resourceFromAttributes(own)).merge(detectResources({ detectors }));
 }
 
-/** Decides about calls with a caller's trace, and keeps all that {@link OpenTelemetry.beginsTrace} has begun. */
+/** Samples calls whose caller sends a trace. Keeps all traces that {@link OpenTelemetry.beginsTrace} has started. */
 function createSampler({ sampler, samplerRatio }: OpenTelemetrySettings): Sampler {
   const root = new AlwaysOnSampler();
   if (sampler.startsWith("parentbased_")) {

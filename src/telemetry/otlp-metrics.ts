@@ -11,7 +11,7 @@ import type { Metrics } from "./metrics.ts";
 
 export interface OtlpMetricsOptions {
   readonly metrics: Pick<Metrics, "read" | "callDurations">;
-  /** The attributes of calls by the semantic conventions. */
+  /** The attributes of calls, as the semantic conventions define them. */
   readonly callAttributes: (labels: CallLabels, code: string) => Attributes;
 }
 
@@ -26,15 +26,15 @@ interface PromMetric {
 interface PromSample {
   readonly value: number;
   readonly labels: Readonly<Record<string, string | number>>;
-  /** In a histogram: the name with `_bucket`, `_sum` or `_count`. */
+  /** In a histogram, the name with the suffix `_bucket`, `_sum` or `_count`. */
   readonly metricName?: string;
 }
 
 const CUMULATIVE = { aggregationTemporality: AggregationTemporality.CUMULATIVE } as const;
 
 /**
- * Reads the metrics that Prometheus would scrape, under the same names, so that nothing is counted twice. Adds
- * `rpc.server.call.duration`, which the semantic conventions name.
+ * Reads the metrics that Prometheus scrapes, under the same names, so that nothing is counted twice. Adds
+ * `rpc.server.call.duration`, which the semantic conventions define.
  */
 export class OtlpMetrics implements MetricProducer {
   readonly #options: OtlpMetricsOptions;
@@ -75,7 +75,7 @@ function toMetricData({ name, help, type, values }: PromMetric, times: Times): M
     : { descriptor, ...CUMULATIVE, dataPointType: DataPointType.GAUGE, dataPoints };
 }
 
-/** Prometheus counts a value in every bucket that is large enough, OTLP in one. */
+/** Converts cumulative buckets to separate ones: Prometheus counts a value in every larger bucket, OTLP in only one. */
 function toHistograms(
   name: string,
   samples: readonly PromSample[],
@@ -136,7 +136,7 @@ function toCallDuration(
   };
 }
 
-/** gRPC and gRPC-Web have the same attributes, and two points must not. */
+/** Adds up durations with the same attributes, such as those of gRPC and gRPC-Web, because points must be distinct. */
 function merged(
   durations: readonly CallDurations[],
   callAttributes: OtlpMetricsOptions["callAttributes"],

@@ -2,21 +2,21 @@ import type { Logger } from "./logger.ts";
 
 export interface RefusalLogOptions {
   readonly logger: Pick<Logger, "warn">;
-  /** The line. */
+  /** The message of the log line. */
   readonly message: string;
   /** Monotonic clock, ms. Default: the system's. */
   readonly now?: () => number;
 }
 
 const WARN_EVERY_MS = 10_000;
-/** Maximum number of addresses that are counted, so that a flood from many addresses takes little memory. */
+/** Maximum number of addresses with counts of their own. Limits the memory that a flood from many addresses takes. */
 const MAX_COUNTED_ADDRESSES = 1_000;
 
-/** Logs what was refused to which address: the first refusal at once, then a summary at most every 10 s. */
+/** Logs refusals with the address: the first one at once, then a summary at most every 10 s. */
 export class RefusalLog {
   readonly #options: RefusalLogOptions;
   readonly #now: () => number;
-  /** Refused since the last line, by address. */
+  /** The number of refusals since the last line, by address. */
   readonly #since = new Map<string, number>();
   #count = 0;
   #warnedAt = -Infinity;
@@ -26,12 +26,12 @@ export class RefusalLog {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** How many were refused since the start. */
+  /** The number of refusals since the start. */
   get count(): number {
     return this.#count;
   }
 
-  /** Counts a refusal, and logs when it is time. @param fields of the line, beside the counts */
+  /** Counts a refusal, and logs a line if the last one is at least 10 s old. @param fields more fields of the line */
   note(address: string, fields: () => object = () => ({})): void {
     this.#count++;
     const refused = this.#since.get(address) ?? 0;

@@ -1,18 +1,18 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { toLoggedError } from "./logged-error.ts";
 
-/** A finished part of the work for a request. */
+/** A finished part of the work on a request. */
 export interface RequestPart {
   readonly name: string;
-  /** In ms on the monotonic clock. */
+  /** When it started, in ms on the monotonic clock. */
   readonly startedAt: number;
-  /** On the same clock. Default: now. */
+  /** When it ended, on the same clock. Default: now. */
   readonly endedAt?: number | undefined;
-  /** Whether it was a request to another service. */
+  /** Whether it was a request to another service. Default: false. */
   readonly isClient?: boolean;
-  /** As the semantic conventions of OpenTelemetry name them. */
+  /** Attributes of the span, named by the semantic conventions of OpenTelemetry. Default: none. */
   readonly attributes?: Readonly<Record<string, string | number | boolean>>;
-  /** A word for why it failed, and a sentence that is safe to show; undefined when it did not fail. */
+  /** Why it failed: a short type, and a message that is safe to show; undefined when it did not fail. */
   readonly fault?: { readonly type: string; readonly message: string } | undefined;
 }
 
@@ -28,8 +28,8 @@ export type RequestContext = string | TracedRequest;
 const requests = new AsyncLocalStorage<RequestContext>();
 
 /**
- * Runs work on behalf of a request. Every line that the work logs has the request's id, including those of later
- * asynchronous steps. Shared work belongs to the request that started it.
+ * Runs work on behalf of a request. Every line that the work logs has the request's id, including lines from later
+ * asynchronous steps. Work that several requests share belongs to the one that started it.
  */
 export function onBehalfOf<Result>(request: RequestContext, work: () => Result): Result {
   return requests.run(request, work);
@@ -47,7 +47,7 @@ export function tracedRequest(): TracedRequest | undefined {
   return typeof request === "string" ? undefined : request;
 }
 
-/** Why a part failed: as in the log, without what database drivers put into errors. */
+/** Converts an error to a fault. As in the log, properties that database drivers add are left out. */
 export function toFault(error: unknown): RequestPart["fault"] {
   const logged = toLoggedError(error);
   if (typeof logged === "string") {
