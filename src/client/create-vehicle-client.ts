@@ -16,11 +16,11 @@ export interface VehicleClientOptions {
   /** The secret of a token. Default: none. */
   readonly token?: string;
   /**
-   * The deadline of a Lookup or Remove with all its attempts, in ms. Default: 10 s. Streams have 10 minutes. A call's own
-   * `timeoutMs` replaces either.
+   * The deadline of a Lookup or Remove, including all attempts, in ms. Default: 10 s. The deadline of a stream is
+   * 10 minutes. The option `timeoutMs` of a call replaces either.
    */
   readonly timeoutMs?: number;
-  /** How many times a call is tried while the service refuses it for the moment. Default: 4. */
+  /** Maximum number of attempts for a call that the service refuses temporarily. Default: 4. */
   readonly attempts?: number;
 }
 
@@ -30,8 +30,8 @@ const FIRST_PAUSE_MS = 250;
 /**
  * Creates a client of VehicleService, for Node and browsers. It speaks Connect.
  *
- * A call that fails with UNAVAILABLE or RESOURCE_EXHAUSTED is repeated after the time that the service asks for. A stream
- * is not repeated once it has a message.
+ * A call that fails with UNAVAILABLE or RESOURCE_EXHAUSTED is repeated after the time that the service asks for. A
+ * stream is not repeated after its first message.
  */
 export function createVehicleClient({
   baseUrl,
@@ -59,7 +59,7 @@ function withToken(token: string): Interceptor {
   };
 }
 
-/** All calls of the service may be repeated. */
+/** Repeats calls of any method, because all methods of the service are idempotent. */
 function withRetries(attempts: number): Interceptor {
   return (next) => async (request) => {
     const repeated = await toRepeatable(request);
@@ -78,7 +78,7 @@ function withRetries(attempts: number): Interceptor {
   };
 }
 
-/** Makes the same request each time. The messages of a stream can be read only once. */
+/** Returns a function that creates the same request each time. Stores a stream's messages, which can be read once. */
 async function toRepeatable(request: UnaryRequest | StreamRequest): Promise<() => UnaryRequest | StreamRequest> {
   if (!request.stream) {
     return () => request;
@@ -93,7 +93,7 @@ async function toRepeatable(request: UnaryRequest | StreamRequest): Promise<() =
   return () => ({ ...request, message: all() });
 }
 
-/** Waits for the first message, because a refusal comes in its place. */
+/** Waits for the first message. A stream that is refused fails here, so that it can be repeated. */
 async function withFirstMessage(response: StreamResponse): Promise<StreamResponse> {
   const messages = response.message[Symbol.asyncIterator]();
   const first = await messages.next();
@@ -109,7 +109,7 @@ async function withFirstMessage(response: StreamResponse): Promise<StreamRespons
   return { ...response, message: all() };
 }
 
-/** In ms; undefined when a retry would fail again. */
+/** The pause before the next attempt, in ms; undefined when another attempt would fail too. */
 function pauseAfter(error: unknown, attempt: number): number | undefined {
   if (!(error instanceof ConnectError)) {
     return undefined;
@@ -121,7 +121,7 @@ function pauseAfter(error: unknown, attempt: number): number | undefined {
   return error.code === Code.Unavailable ? FIRST_PAUSE_MS * 2 ** attempt * (0.5 + Math.random() / 2) : undefined;
 }
 
-/** @throws the reason of the signal when aborted. */
+/** Waits. @throws the reason of the signal when it is aborted */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();

@@ -9,7 +9,7 @@ const { version, license, dependencies, devDependencies }: Manifest = JSON.parse
   readFileSync(join(ROOT, "package.json"), "utf8"),
 );
 
-/** The parts of package.json that are used. */
+/** The parts of package.json that are used here. */
 interface Manifest {
   readonly version: string;
   readonly license: string;
@@ -40,5 +40,5 @@ rmSync(CONTENT, { recursive: true, force: true });
 execFileSync("tsc", ["--project", import.meta.dirname, "--outDir", CONTENT], { stdio: "inherit" });
 writeFileSync(join(CONTENT, "package.json"), JSON.stringify(manifest, undefined, 2));
 copyFileSync(join(ROOT, "LICENSE"), join(CONTENT, "LICENSE"));
-// Prints the name of the package.
+// Prints the file name of the package.
 execFileSync("npm", ["pack", "--silent", "--pack-destination", ".."], { cwd: CONTENT, stdio: "inherit" });
