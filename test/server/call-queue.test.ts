@@ -3,14 +3,14 @@ import { describe, expect, test } from "vitest";
 import type { Placed } from "../../src/server/call-queue.ts";
 import { CallQueue, Line } from "../../src/server/call-queue.ts";
 
-/** A turn of the event loop. */
+/** Waits for one turn of the event loop. */
 function turn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
   });
 }
 
-/** Turns until nothing of this test is left to begin. */
+/** Waits for enough turns of the event loop to begin all calls of a test. */
 async function turns(count = 50): Promise<void> {
   for (let index = 0; index < count; index++) {
     await turn();
@@ -30,7 +30,7 @@ function noting(name: string, begun: string[], work: () => void = () => {}): Pla
 }
 
 describe("calls", () => {
-  test("that wait begin round robin by connection, in order within each connection", async () => {
+  test("that wait begin round robin by connection, and in order within a connection", async () => {
     const queue = new CallQueue({ turnMs: 0 });
     const [burst, honest, third] = [new Line(queue), new Line(queue), new Line(queue)];
     const begun: string[] = [];
@@ -56,7 +56,7 @@ describe("calls", () => {
     expect(begun).toEqual(["a", "b"]);
   });
 
-  test("begin for the length of a turn; the next ones begin after the event loop has had its turn", async () => {
+  test("begin until the turn is used up; the others begin after the event loop has run", async () => {
     let now = 0;
     const queue = new CallQueue({ turnMs: 8, now: () => now });
     const line = new Line(queue);
@@ -76,7 +76,7 @@ describe("calls", () => {
     expect(order).toEqual([...three, ...loops, ...three, ...loops, "call", "event loop"]);
   });
 
-  test("wait for another turn when the work of earlier calls has used up this one", async () => {
+  test("wait for the next turn when the work of earlier calls has used up this one", async () => {
     let now = 0;
     const queue = new CallQueue({ turnMs: 8, now: () => now });
     const line = new Line(queue);
@@ -96,7 +96,7 @@ describe("calls", () => {
     expect(order).toEqual(["a", "event loop", "b"]);
   });
 
-  test("that wait begin a few at a time, so that their work counts towards the turn", async () => {
+  test("that wait begin a few at a time, so that their work counts towards the turn too", async () => {
     let now = 0;
     const queue = new CallQueue({ turnMs: 8, now: () => now });
     const line = new Line(queue);
@@ -133,7 +133,7 @@ describe("calls", () => {
 });
 
 describe("a line", () => {
-  test("runs no more calls than allowed, and continues when one is done", async () => {
+  test("runs at most the allowed number of calls, and starts the next one when one is done", async () => {
     const line = new Line(new CallQueue(), 2);
     const begun: string[] = [];
     for (const name of ["a", "b", "c", "d"]) {
@@ -157,7 +157,7 @@ describe("a line", () => {
     ]);
   });
 
-  test("that is full does not stop others", async () => {
+  test("that is full does not block other lines", async () => {
     const queue = new CallQueue();
     const [full, other] = [new Line(queue, 1), new Line(queue, 1)];
     const begun: string[] = [];
@@ -173,7 +173,7 @@ describe("a line", () => {
 });
 
 describe("the slots", () => {
-  /** A call that gives its place back when it has to make way. */
+  /** A call that gives its slot back when it has to make way. */
   function placed(name: string, line: Line, told: string[]): Placed {
     const call: Placed = {
       begin() {},
@@ -185,7 +185,7 @@ describe("the slots", () => {
     return call;
   }
 
-  test("are as many as allowed, and free again after leave", () => {
+  test("are limited in number, and free again after leave", () => {
     const queue = new CallQueue({ maxCalls: 2 });
     const line = new Line(queue);
     const calls = ["a", "b", "c"].map((name) => placed(name, line, []));
@@ -207,7 +207,7 @@ describe("the slots", () => {
     expect(entered.filter(Boolean)).toHaveLength(2_048);
   });
 
-  test("go from the connection that holds the most to one that holds fewer, before its requests have arrived", () => {
+  test("go from the connection with the most to one with fewer, while the requests are still arriving", () => {
     const queue = new CallQueue({ maxCalls: 4 });
     const [burst, honest] = [new Line(queue), new Line(queue)];
     const told: string[] = [];
@@ -221,7 +221,7 @@ describe("the slots", () => {
     expect([queue.inFlight, queue.refused]).toEqual([4, 1]);
   });
 
-  test("stay with calls that have begun, and with connections that would then have fewer", async () => {
+  test("stay with calls that have begun", async () => {
     const queue = new CallQueue({ maxCalls: 3 });
     const [busy, other] = [new Line(queue), new Line(queue)];
     const told: string[] = [];
@@ -238,7 +238,7 @@ describe("the slots", () => {
   });
 });
 
-/** A call that keeps its books as the transports do: it enters, waits, begins, and is closed once, whenever that is. */
+/** A call that uses the queue as the transports do: it enters, waits, begins, and is closed once, at any time. */
 class BookedCall implements Placed {
   readonly line: Line;
   hasPlace: boolean;
@@ -287,7 +287,7 @@ class BookedCall implements Placed {
   }
 }
 
-test("in any order of arrivals, starts and ends, no slot and no turn is lost or given twice", async () => {
+test("no slot or turn is lost or given twice, in any order of arrivals, starts and ends", async () => {
   const step = fc.oneof(
     fc.record({ do: fc.constant("open" as const), line: fc.nat(2), arrives: fc.boolean() }),
     fc.record({ do: fc.constant("close" as const), call: fc.nat() }),

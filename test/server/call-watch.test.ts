@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Watched } from "../../src/server/call-watch.ts";
 import { CallWatch } from "../../src/server/call-watch.ts";
 
-/** An answer of which a test says how it does, and which notes what the watch does to it. */
+/** An answer whose state a test sets, and which records the calls of the watch. */
 class ScriptedAnswer implements Watched {
   deadlineAt = Infinity;
   hasArrived = true;
@@ -26,11 +26,11 @@ class ScriptedAnswer implements Watched {
 interface Harness {
   readonly watch: CallWatch;
   readonly answer: ScriptedAnswer;
-  /** Looks at the answer at some time, in ms since it came; gives what was done to it by then. */
+  /** Checks the answer at a time, in ms since its start, and returns all calls of the watch so far. */
   readonly lookAt: (ms: number) => string[];
 }
 
-/** A watch that looks only when told, over one answer that has been seen once. */
+/** A watch that never checks by itself, with one answer that it has checked once. */
 function setUp(state: Partial<ScriptedAnswer> = {}): Harness {
   let now = 0;
   const watch = new CallWatch({ arrivalTimeoutMs: 1_000, stallTimeoutMs: 500, lookMs: 2 ** 30, now: () => now });
@@ -46,19 +46,19 @@ function setUp(state: Partial<ScriptedAnswer> = {}): Harness {
 }
 
 describe("an answer with a deadline", () => {
-  test("expires exactly then, and only once", () => {
+  test("expires exactly at its deadline, and only once", () => {
     const { lookAt } = setUp({ deadlineAt: 100 });
 
     expect([lookAt(99), lookAt(100), lookAt(120)]).toEqual([[], ["expire"], ["expire"]]);
   });
 
-  test("is cut when it has not been sent 50 ms after it expired, however late that was", () => {
+  test("is cut 50 ms after it expired if it has not been sent, even if it expired late", () => {
     const { lookAt } = setUp({ deadlineAt: 100 });
 
     expect([lookAt(400), lookAt(449), lookAt(450)]).toEqual([["expire"], ["expire"], ["expire", "cut"]]);
   });
 
-  test("that has already ended is left alone", () => {
+  test("is not touched after it has ended", () => {
     const { lookAt, watch, answer } = setUp({ deadlineAt: 100 });
     lookAt(100);
 
@@ -69,7 +69,7 @@ describe("an answer with a deadline", () => {
 });
 
 describe("a request", () => {
-  test("that has not arrived in time is late, once", () => {
+  test("that has not arrived in time is ended as late, and only once", () => {
     const { lookAt } = setUp({ hasArrived: false });
 
     expect([lookAt(999), lookAt(1_000), lookAt(1_400)]).toEqual([[], ["endLate"], ["endLate"]]);
@@ -84,7 +84,7 @@ describe("a request", () => {
     expect(lookAt(10_000)).toEqual([]);
   });
 
-  test("has its time from the first check, however late that is", () => {
+  test("gets its full time from the first check, even if that check is late", () => {
     const { lookAt, watch, answer } = setUp();
     watch.remove(answer);
     const late = Object.assign(new ScriptedAnswer(), { hasArrived: false });
@@ -98,7 +98,7 @@ describe("a request", () => {
     expect([before, late.done]).toEqual([[], ["endLate"]]);
   });
 
-  test("whose deadline is earlier expires", () => {
+  test("whose deadline is before its arrival limit expires", () => {
     const { lookAt } = setUp({ hasArrived: false, deadlineAt: 1_000 });
 
     expect(lookAt(1_000)).toEqual(["expire"]);
@@ -109,11 +109,11 @@ describe("a reader", () => {
   test("that does not read for too long is cut off", () => {
     const { lookAt } = setUp({ writtenBytes: 100, pendingBytes: 60 });
 
-    // The first 40 bytes were taken by the first look.
+    // The client had taken the first 40 bytes before the first check.
     expect([lookAt(499), lookAt(500)]).toEqual([[], ["cut"]]);
   });
 
-  test("that reads a little gets the same time again", () => {
+  test("that reads a little gets the full time again", () => {
     const { lookAt, answer } = setUp({ writtenBytes: 100, pendingBytes: 60 });
     answer.pendingBytes = 59;
     lookAt(400);
@@ -123,7 +123,7 @@ describe("a reader", () => {
     expect([before, lookAt(900)]).toEqual([[], ["cut"]]);
   });
 
-  test("does not count as reading because the answer grows", () => {
+  test("that reads nothing is not saved by an answer that grows", () => {
     const { lookAt, answer } = setUp({ writtenBytes: 100, pendingBytes: 60 });
 
     for (let ms = 100; ms <= 500; ms += 100) {
@@ -147,7 +147,7 @@ describe("a reader", () => {
   });
 });
 
-test("an answer that ends others during its check does not prevent the checks of the rest", () => {
+test("the other answers are still checked when one ends some of them during its check", () => {
   const { watch, lookAt } = setUp();
   const answers = [1, 2, 3].map(() => Object.assign(new ScriptedAnswer(), { deadlineAt: 10 }));
   const [first, second, third] = answers;
@@ -163,7 +163,7 @@ test("an answer that ends others during its check does not prevent the checks of
   expect([second?.done, third?.done]).toEqual([[], ["expire"]]);
 });
 
-test("a watch checks by itself while there is something to watch", async () => {
+test("a watch checks by itself while it has answers to watch", async () => {
   const expired = Promise.withResolvers<void>();
   using watch = new CallWatch({ lookMs: 1 });
   const answer = Object.assign(new ScriptedAnswer(), { deadlineAt: 0, expire: () => expired.resolve() });

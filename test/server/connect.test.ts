@@ -27,7 +27,7 @@ const BATCH = "/vehicle.v1.VehicleService/BatchLookup";
 const EXPORT = "/vehicle.v1.VehicleService/Export";
 const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
-/** Told when a handler that hangs has been reached, and when its signal is aborted. */
+/** Resolved when a handler that hangs has been reached, and when its signal is aborted. */
 let reached = Promise.withResolvers<void>();
 let aborted = Promise.withResolvers<void>();
 const handlers: VehicleHandlers = {
@@ -95,7 +95,7 @@ const gzip = { acceptCompression: [compressionGzip], sendCompression: compressio
 const sessions = (): Http2SessionManager =>
   stack.adopt(new Http2SessionManager(`http://${server.address}`), (manager) => manager.abort());
 const url = () => ({ baseUrl: `http://${server.address}` });
-/** Each form of the protocols. The matrix of clients in test/service shows what every client must be able to do. */
+/** Each form of the protocols. The client matrix in test/service tests what every client must be able to do. */
 const TRANSPORTS: Readonly<Record<string, () => Transport>> = {
   "Connect over HTTP/1.1": () => createConnectTransport({ ...url(), httpVersion: "1.1" }),
   "Connect with JSON over HTTP/1.1": () =>
@@ -161,7 +161,7 @@ describe.each(Object.keys(TRANSPORTS))("%s", (name) => {
     expect(error).toMatchObject({ code: Code.InvalidArgument, rawMessage: "character \uFFFD" });
   });
 
-  test("has a stream ended at its deadline, whatever the handler does, and the handler is notified", async () => {
+  test("gets the end of a stream at its deadline even if the handler hangs, and the handler is notified", async () => {
     const messages = client.batchLookup({ vins: ["hang"] }, { headers: deadlineOf(name, 20_000) });
     const call = errorOf(Array.fromAsync(messages));
     await reached.promise;
@@ -186,12 +186,12 @@ describe.each(Object.keys(TRANSPORTS))("%s", (name) => {
   });
 });
 
-/** What asks the server alone for a deadline: connect-node's own would come first. */
+/** Headers that set a deadline on the server only. A deadline of connect-node would pass first in the client. */
 function deadlineOf(name: string, ms: number): Record<string, string> {
   return name.startsWith("gRPC-Web") ? { "grpc-timeout": `${ms}m` } : { "connect-timeout-ms": `${ms}` };
 }
 
-test("over HTTP/2 a client-streaming call is answered while its client streams", async () => {
+test("a client-streaming call over HTTP/2 is answered while its client still streams", async () => {
   const transport = createConnectTransport({ ...url(), httpVersion: "2", sessionManager: sessions() });
   const gotOne = Promise.withResolvers<void>();
   const requests = async function* () {
@@ -209,7 +209,7 @@ test("over HTTP/2 a client-streaming call is answered while its client streams",
   expect(answers).toEqual(["listServicesResponse", "fileDescriptorResponse"]);
 });
 
-/** What an answer in any of the protocols says of the error that it is. */
+/** The error in an answer, in the same form for all protocols. */
 interface Told {
   readonly status: number;
   readonly id: string | null;
@@ -238,7 +238,7 @@ async function errorIn(response: Response, type: string): Promise<ConnectError> 
   const isCompressed = (bytes[0] ?? 0) % 2 === 1;
   const last = isCompressed ? gunzipSync(bytes.subarray(5)) : bytes.subarray(5);
   if (type.startsWith("application/grpc-web")) {
-    // Trailers only, or the last part of the body.
+    // The error is in the headers if there is no body, otherwise in the last part of the body.
     return (
       findTrailerError(response.headers) ?? (bytes.length === 0 ? none : (findTrailerError(trailerParse(last)) ?? none))
     );
@@ -261,7 +261,7 @@ function envelope(bytes: Uint8Array | string, flags = 0): Buffer {
 const MALFORMED = Buffer.from([0x0a, 0x20, 0x41]);
 const { InvalidArgument, ResourceExhausted, Unimplemented, DeadlineExceeded } = Code;
 
-describe("a request that cannot be read is the client's fault, with a reason and the request's id:", () => {
+describe("a request that cannot be read gets an error with a reason and the request's id:", () => {
   const [CONNECT, JSON_, WEB, STREAM, STREAM_JSON] = [
     "application/proto",
     "application/json",
@@ -337,7 +337,7 @@ describe("a request that cannot be read is the client's fault, with a reason and
     expect(server.ended.map((call) => call.code)).toEqual([code]);
   });
 
-  test.each([STREAM, WEB])("in a stream of %s, with an id that was made here when none was given", async (type) => {
+  test.each([STREAM, WEB])("in a stream of %s, with a new id if the request has none", async (type) => {
     const told = await toldBy(await post(server, BATCH, type, envelope(MALFORMED)));
 
     expect(told.id).toMatch(/^[\da-f-]{36}$/);
@@ -394,7 +394,7 @@ describe("a request that cannot be read is the client's fault, with a reason and
 test.each([
   ["application/json", "{}", "trailer-x-trailer"],
   ["application/grpc-web+proto", envelope(""), "x-trailer"],
-])("an error as %s has what the handler set before it failed", async (type, body, trailer) => {
+])("an error as %s has the headers and trailers that the handler set before it failed", async (type, body, trailer) => {
   await using failing = await serve({
     handlers: {
       lookup: (_request, context) => {
@@ -411,7 +411,7 @@ test.each([
   expect((await toldBy(response)).error.code).toBe(Code.NotFound);
 });
 
-test("a request is said to be too large, and not how large when it does not say so itself", async () => {
+test("an error for a request that is too large gives only the limit if the request's size is unknown", async () => {
   using client = new Http2Client(server.address);
   const headers = { ":method": "POST", ":path": LOOKUP, "content-type": "application/json" };
 
@@ -448,7 +448,7 @@ test("the message limit applies to each message of a client stream", async () =>
 });
 
 describe("the deadline of a call", () => {
-  /** How long the server gave a call, in ms. */
+  /** The time that the server gave a call, in ms. */
   async function givenTo(headers: Record<string, string>, type = "application/json"): Promise<number> {
     const body = type === "application/json" ? Buffer.from("{}") : envelope("");
     await post(server, LOOKUP, type, body, headers);
@@ -457,10 +457,10 @@ describe("the deadline of a call", () => {
   }
 
   test.each([
-    ["is the method's when the client gives none", {}, 10_000],
+    ["is the method's default when the client sets none", {}, 10_000],
     ["is the client's when it is below the method's maximum", { "connect-timeout-ms": "20000" }, 20_000],
     ["is cut to the method's maximum", { "connect-timeout-ms": "3600000" }, 30_000],
-    ["is cut, however long", { "connect-timeout-ms": "9999999999" }, 30_000],
+    ["is cut even if it has 10 digits", { "connect-timeout-ms": "9999999999" }, 30_000],
   ])("%s", async (_what, headers, expected) => {
     expect(await givenTo({ ...headers })).toBe(expected);
   });
@@ -470,7 +470,7 @@ describe("the deadline of a call", () => {
     ["1H", 30_000],
     ["99999999H", 30_000],
     ["5000000u", 5_000],
-  ])("is read from gRPC-Web's header, too: %s", async (timeout, expected) => {
+  ])("is also read from the header of gRPC-Web: %s", async (timeout, expected) => {
     expect(await givenTo({ "grpc-timeout": timeout }, "application/grpc-web+proto")).toBe(expected);
   });
 
@@ -478,7 +478,7 @@ describe("the deadline of a call", () => {
     [LOOKUP, "application/json", "{}", { "connect-timeout-ms": "0" }],
     [LOOKUP, "application/grpc-web+proto", envelope(""), { "grpc-timeout": "0m" }],
     [BATCH, "application/connect+json", envelope("{}"), { "connect-timeout-ms": "0" }],
-  ])("may have passed before %s as %s begins, and nothing is done", async (path, type, body, headers) => {
+  ])("may have passed before %s as %s begins, and then no handler runs", async (path, type, body, headers) => {
     const told = await toldBy(await post(server, path, type, Buffer.from(body), headers));
 
     expect([Code[told.error.code], reasonsOf(told)]).toEqual(["DeadlineExceeded", ["DEADLINE_EXCEEDED"]]);
@@ -490,7 +490,7 @@ describe("the deadline of a call", () => {
     [LOOKUP, "application/grpc-web+proto", { "grpc-timeout": "50m" }],
     [BATCH, "application/connect+json", { "connect-timeout-ms": "50" }],
     [BATCH, "application/grpc-web+proto", { "grpc-timeout": "50m" }],
-  ])("holds while the body of %s as %s does not come", async (path, type, headers) => {
+  ])("ends a call whose request does not arrive: %s as %s", async (path, type, headers) => {
     using client = new Http2Client(server.address);
     const stream = client.open({ ":method": "POST", ":path": path, "content-type": type, ...headers });
     stream.write(Buffer.alloc(2));
@@ -569,7 +569,7 @@ describe("a prepared refusal has the form of its protocol and the id of its requ
 describe("an answer", () => {
   const accept = { "accept-encoding": "br, gzip", "connect-accept-encoding": "br, gzip" };
 
-  test("is compressed only with gzip when it is long", async () => {
+  test("is compressed if it is long, and only with gzip", async () => {
     const long = await post(server, LOOKUP, "application/json", Buffer.from('{"vin":"long"}'), accept);
     const short = await post(server, LOOKUP, "application/json", Buffer.from('{"vin":"V"}'), accept);
 
@@ -578,7 +578,7 @@ describe("an answer", () => {
     expect(await long.json()).toMatchObject({ vin: "long" });
   });
 
-  test("is not compressed when its client does not ask for it", async () => {
+  test("is not compressed if its client does not accept it", async () => {
     const answer = await plainRequest(
       server.address,
       "POST",
@@ -598,7 +598,7 @@ describe("an answer", () => {
     expect(flags).toBe(0);
   });
 
-  test("to GET comes only from methods without side effects", async () => {
+  test("to a GET request comes only from methods without side effects", async () => {
     const query = `?connect=v1&encoding=json&message=${encodeURIComponent('{"vin":"V"}')}`;
 
     const lookup = await fetch(`http://${server.address}${LOOKUP}${query}`);

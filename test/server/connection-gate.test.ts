@@ -17,7 +17,7 @@ function setUp(limits: Partial<ConnectionLimits> = {}) {
   const clock = { now: 5_000 };
   const logger = new MemoryLogger();
   const gate = new ConnectionGate({ limits, logger, now: () => clock.now });
-  /** Whether so many connections from an address, one after the other, are let in. */
+  /** Opens connections from an address, one after the other. Returns whether each is admitted. */
   const arrive = (address: string, count = 1): boolean[] =>
     Array.from({ length: count }, () => gate.admit(new FakeSocket(address)));
   return { gate, clock, logger, arrive };
@@ -67,7 +67,7 @@ describe("the gate for connections", () => {
     expect(arrive("10.0.0.1", 2)).toEqual([true, false]);
   });
 
-  test("counts the new connections of any 10 s, closed or not, and only admitted ones", () => {
+  test("counts the admitted connections of the last 10 s, even if they have closed", () => {
     const { gate, clock } = setUp({ maxNewPerAddress: 2 });
     const arrive = (): boolean => {
       const socket = new FakeSocket("10.0.0.1");
@@ -90,7 +90,7 @@ describe("the gate for connections", () => {
     expect(arrive("10.0.0.1", 3_000)).not.toContain(false);
   });
 
-  test("does not admit a connection that has already broken, and logs no warning", () => {
+  test("does not admit a connection that has already broken, and does not log it", () => {
     const { gate, logger } = setUp();
 
     const admitted = gate.admit(new FakeSocket(undefined));
@@ -117,7 +117,7 @@ describe("the gate for connections", () => {
     expect(gate.refused).toBe(5);
   });
 
-  test("warns at once, and then every 10 s with the address refused most often", () => {
+  test("warns at once, and then at most every 10 s, with the address that was refused most often", () => {
     const { clock, logger, arrive } = setUp({ maxOpen: 0 });
 
     arrive("10.0.0.1", 7);
@@ -132,7 +132,7 @@ describe("the gate for connections", () => {
     ]);
   });
 
-  test("keeps counts of at most 1,000 addresses between two warnings", () => {
+  test("counts at most 1,000 addresses between two warnings", () => {
     const { gate, clock, logger, arrive } = setUp({ maxOpen: 0 });
     arrive("10.0.0.1");
 

@@ -17,7 +17,7 @@ const JSON_TYPE = { "content-type": "application/json" };
 const BODY = '{"vin":"V"}';
 const QUERY = `?connect=v1&encoding=json&message=${encodeURIComponent(BODY)}`;
 
-/** What has reached a handler. */
+/** The methods whose handlers were called. */
 const reached: string[] = [];
 const running = new AsyncDisposableStack();
 let named: Served;
@@ -79,7 +79,7 @@ describe("a page of an allowed origin", () => {
     "access-control-request-headers": "authorization,connect-protocol-version,content-type",
   };
 
-  test("learns from the pre-flight everything that Connect and gRPC-Web need", async () => {
+  test("gets all CORS headers that Connect and gRPC-Web need from the pre-flight", async () => {
     const answer = await plainRequest(named.address, "OPTIONS", LOOKUP, preflight);
 
     expect(answer).toMatchObject({ status: 204, body: "" });
@@ -123,9 +123,9 @@ describe("a page of an allowed origin", () => {
   });
 
   test.each([
-    ["what is not found", "POST", "/nothing", 404],
+    ["an unknown path", "POST", "/nothing", 404],
     ["a method that is not allowed", "PUT", LOOKUP, 405],
-    ["a content type that is not", "POST", LOOKUP, 415],
+    ["a content type that is not supported", "POST", LOOKUP, 415],
     ["a stream over HTTP/1.1", "POST", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", 415],
   ])("may read a refusal: %s", async (_what, method, path, status) => {
     const answer = await plainRequest(named.address, method, path, { origin: FRIEND, "content-type": "text/plain" });
@@ -134,7 +134,7 @@ describe("a page of an allowed origin", () => {
     expect(answer.headers["access-control-allow-origin"]).toBe(FRIEND);
   });
 
-  test("may be any page when all are allowed", async () => {
+  test("may be any page when all origins are allowed", async () => {
     const answer = await plainRequest(all.address, "OPTIONS", LOOKUP, { ...preflight, origin: STRANGER });
 
     expect(answer.status).toBe(204);
@@ -143,7 +143,7 @@ describe("a page of an allowed origin", () => {
   });
 });
 
-test("answers to programs must not be cached for pages", async () => {
+test("answers to requests without an origin vary by origin, so that caches do not give them to pages", async () => {
   const answer = await plainRequest(named.address, "GET", LOOKUP + QUERY);
 
   expect(answer.headers.vary).toBe("origin");
@@ -151,10 +151,10 @@ test("answers to programs must not be cached for pages", async () => {
 
 describe("a page of another origin", () => {
   test.each([
-    ["with friends", () => named, STRANGER],
-    ["without", () => none, STRANGER],
-    ["whose name begins like a friend's", () => named, `${FRIEND}.evil.example`],
-    ["that hides it", () => named, "null"],
+    ["some origins are allowed", () => named, STRANGER],
+    ["no origin is allowed", () => none, STRANGER],
+    ["its name begins like an allowed one", () => named, `${FRIEND}.evil.example`],
+    ["it hides its origin", () => named, "null"],
   ])("gets no CORS headers and reaches nothing (%s)", async (_case, server, origin) => {
     reached.length = 0;
     const { address } = server();
@@ -171,7 +171,7 @@ describe("a page of another origin", () => {
     expect(reached).toEqual([]);
   });
 
-  test("reaches nothing over HTTP/2, either", async () => {
+  test("reaches nothing over HTTP/2 either", async () => {
     reached.length = 0;
     using client = new Http2Client(named.address);
     const post = { ":method": "POST", ":path": REMOVE, ...JSON_TYPE };
@@ -192,7 +192,7 @@ describe("a page of another origin", () => {
     ["GET", LOOKUP + QUERY, "cross-site", "no-cors"],
     ["POST", REMOVE, "cross-site", "cors"],
     ["POST", REMOVE, "same-site", "cors"],
-  ])("cannot have %s %s (%s, %s), unless all may", async (method, path, site, mode) => {
+  ])("cannot send %s %s (%s, %s), unless all origins are allowed", async (method, path, site, mode) => {
     const headers = { "sec-fetch-site": site, "sec-fetch-mode": mode, ...(method === "POST" && JSON_TYPE) };
     const body = method === "POST" ? BODY : undefined;
 
@@ -211,7 +211,7 @@ describe("a page of another origin", () => {
   });
 
   test.each(["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""])(
-    "cannot reach an RPC with a content type that needs no pre-flight, even where all may call: %j",
+    "cannot reach an RPC with a content type that needs no pre-flight, even if all origins are allowed: %j",
     async (contentType) => {
       reached.length = 0;
       const headers: Record<string, string> = contentType === "" ? {} : { "content-type": contentType };
@@ -232,8 +232,8 @@ test.each([
   ["the service's own page", { origin: "https://service.example", "sec-fetch-site": "same-origin" }],
   ["its own page in an old browser, behind TLS", { origin: "https://service.example", host: "service.example" }],
   ["a program", {}],
-  ["somebody at the address bar", { "sec-fetch-site": "none", "sec-fetch-mode": "navigate" }],
-])("%s may post and read, and needs no CORS headers", async (_case, headers) => {
+  ["a user at the address bar", { "sec-fetch-site": "none", "sec-fetch-mode": "navigate" }],
+])("%s may post and read, and gets no CORS headers", async (_case, headers) => {
   const change = await plainRequest(named.address, "POST", REMOVE, { ...JSON_TYPE, ...headers }, BODY);
   const read = await plainRequest(named.address, "GET", "/export.parquet", { ...headers });
 

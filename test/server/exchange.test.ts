@@ -19,7 +19,7 @@ async function start(answer: (exchange: Exchange) => void | Promise<void>): Prom
   return stack.use(await serve({ plain: { "GET /": { answer }, "GET /never": never } }));
 }
 
-/** A body that goes on for as long as somebody takes it, and how it does. */
+/** A body without an end, and its state: the number of chunks taken, and a promise for the end of the reading. */
 function endless(chunkBytes = 64 * 1_024) {
   const left = Promise.withResolvers<void>();
   const state = { taken: 0, left: left.promise };
@@ -36,7 +36,7 @@ function endless(chunkBytes = 64 * 1_024) {
   return { body, state };
 }
 
-/** Resolves when nobody has taken more of a body between two looks, long after the last. */
+/** Resolves when no chunk has been taken between two checks. */
 async function untilHeld(state: { readonly taken: number }): Promise<void> {
   let before = -1;
   await eventually(() => {
@@ -89,7 +89,7 @@ describe("an answer that is produced as its client reads it", () => {
     await expect(state.left).resolves.toBeUndefined();
   });
 
-  test("is ended when its client leaves while it waits for an earlier one", async () => {
+  test("is ended if its client leaves while the answer waits for an earlier one", async () => {
     const { body, state } = endless();
     const server = await start((exchange) => answerStream(exchange, 200, {}, body));
     const client = stack.use(await RawClient.open(server.port));

@@ -24,7 +24,7 @@ import { bearer } from "../support/some-tokens.ts";
 
 const PATH = "/export.parquet";
 const GET = `GET ${PATH} HTTP/1.1\r\nHost: a\r\n`;
-/** Ranges are answered from a kept file, others from one of their own. */
+/** Range requests are answered from a kept file. Other requests get a new file each. */
 const KINDS = [
   ["of its own", {}, 0, 200],
   ["that is kept", { range: "bytes=0-" }, 1, 206],
@@ -41,7 +41,7 @@ afterEach(() => stack.disposeAsync());
 interface ExportServer extends Served {
   readonly url: string;
   readonly clock: { now: number };
-  /** For whom files were written to be kept. */
+  /** The clients for which files were written to be kept. */
   readonly created: string[];
   readonly table: VehicleTable;
 }
@@ -49,7 +49,7 @@ interface ExportServer extends Served {
 interface Options extends ServeOptions {
   readonly exports?: Partial<VehicleExportsOptions>;
   readonly maxFiles?: number;
-  /** Whether files that are to be kept are never done. */
+  /** Whether the writing of kept files never ends. */
   readonly hangs?: boolean;
 }
 
@@ -57,7 +57,7 @@ function vin(index: number): string {
   return `1XPWD40X${String(index).padStart(9, "0")}`;
 }
 
-/** A server that exports so many rows. */
+/** Starts a server that exports this number of rows. */
 async function start(rows: number, options: Options = {}, owner = stack): Promise<ExportServer> {
   const { exports = {}, maxFiles = 4, hangs = false, ...more } = options;
   const table = owner.use(await VehicleTable.create());
@@ -91,15 +91,15 @@ async function start(rows: number, options: Options = {}, owner = stack): Promis
   return { ...server, url: `http://${server.address}${PATH}`, clock, created, table };
 }
 
-/** Fills a table with so many rows of 40 KB, which cannot be compressed. */
+/** Fills a table with rows of 40 KB that cannot be compressed. */
 function fillUp(table: VehicleTable, rows: number): void {
   const incompressible = (): string => randomBytes(20_000).toString("hex");
   table.put(Array.from({ length: rows }, (_, index) => ({ vin: vin(index), attributes: { Note: incompressible() } })));
 }
 
-/** More than two sockets hold of an answer. */
+/** Number of rows that is larger than the buffers of both sockets. */
 const MORE_THAN_BUFFERS = 250;
-/** More than HTTP/2 lets a server send to a client that takes nothing. */
+/** Number of rows that is larger than the HTTP/2 window of a client that reads nothing. */
 const MORE_THAN_WINDOW = 20;
 
 async function bodyOf(response: Response): Promise<Buffer> {
@@ -111,7 +111,7 @@ function audits({ logger }: Served): unknown[] {
 }
 
 describe("a plain GET", () => {
-  test("downloads a whole file that DuckDB reads, over either version of HTTP", async () => {
+  test("downloads a whole file that DuckDB can read, over HTTP/1.1 and HTTP/2", async () => {
     const { url, address } = await start(2_000);
     using client = new Http2Client(address);
 
@@ -135,7 +135,7 @@ describe("a plain GET", () => {
   });
 });
 
-test("hyparquet reads the URL by ranges, all from one file, although rows change in the meantime", async () => {
+test("hyparquet reads the URL by ranges, all from the same file, although rows change meanwhile", async () => {
   const { url, table, created } = await start(2_000);
 
   const file = await asyncBufferFromUrl({ url });
@@ -189,7 +189,7 @@ describe("a Range", () => {
     expect(response.headers.get("content-range")).toBe(`bytes */${head.headers.get("content-length")}`);
   });
 
-  test("with If-Range returns the part of the same file, or the whole of another", async () => {
+  test("with If-Range returns the range if the file is the same, otherwise the whole new file", async () => {
     const head = await fetch(server.url, { method: "HEAD" });
     const etag = head.headers.get("etag") ?? "";
 
@@ -201,7 +201,7 @@ describe("a Range", () => {
     expect(other.status).toBe(200);
   });
 
-  test.each(["GET", "HEAD"])("with If-Match is refused when it names another file, also with %s", async (method) => {
+  test.each(["GET", "HEAD"])("with If-Match is refused if it does not name the file, with %s", async (method) => {
     const head = await fetch(server.url, { method: "HEAD" });
     const etag = head.headers.get("etag") ?? "";
 
@@ -217,7 +217,7 @@ describe("a Range", () => {
     expect(statuses).toEqual([good, good, good, 412, 412]);
   });
 
-  test("HEAD has the same headers as GET of the same file, without a body", async () => {
+  test("is not needed with HEAD, which gets the same headers as GET and no body", async () => {
     const head = await fetch(server.url, { method: "HEAD" });
     const ranged = await fetch(server.url, { headers: { Range: "bytes=0-" } });
     await bodyOf(ranged);
@@ -228,13 +228,13 @@ describe("a Range", () => {
     expect(ranged.headers.get("etag")).toBe(head.headers.get("etag"));
   });
 
-  test("is only for GET and HEAD", async () => {
+  test("is allowed only with GET and HEAD", async () => {
     const response = await fetch(server.url, { method: "POST" });
 
     expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
   });
 
-  test("is not needed by clients that have the file: If-None-Match", async () => {
+  test("is not needed with If-None-Match, which gets a 304 for the same file", async () => {
     const head = await fetch(server.url, { method: "HEAD" });
 
     const same = await fetch(server.url, { headers: { "If-None-Match": head.headers.get("etag") ?? "" } });
@@ -257,7 +257,7 @@ describe("a kept file", () => {
     expect(first.headers.get("etag")).not.toBe(second.headers.get("etag"));
   });
 
-  test("answers many requests of one caller, and only its writing counts", async () => {
+  test("answers many requests of one caller, but counts as one export", async () => {
     const { url, created } = await start(1, { exports: { limits: { perClient: 1, perProcess: 1 } } });
 
     const responses = await Promise.all(
@@ -278,7 +278,7 @@ describe("a kept file", () => {
     expect(after.headers.get("etag")).not.toBe(before.headers.get("etag"));
   });
 
-  test("that is least recently used makes room for another caller's", async () => {
+  test("that was used least recently makes room for a file for another caller", async () => {
     const { url, created } = await start(1, { maxFiles: 1, hasTokens: true });
 
     for (const name of ["all", "all", "export", "all"]) {
@@ -289,7 +289,7 @@ describe("a kept file", () => {
   });
 });
 
-describe("an export that is not possible is refused by the error table, before anything is sent:", () => {
+describe("an export that fails before anything is sent gets an error from the error table:", () => {
   test.each([
     ["too many", { exports: { limits: { perClient: 0, perProcess: 0 } } }, 429, "too many exports are running\n", "5"],
     [
@@ -309,7 +309,7 @@ describe("an export that is not possible is refused by the error table, before a
     expect(await filesIn(exportDirectory(server.table))).toEqual([]);
   });
 
-  test("a fault, whose details the caller does not learn", async () => {
+  test("an internal error, without its details", async () => {
     const directory = join(stack.use(await temporaryDirectory()).path, "a file");
     await writeFile(directory, "");
     const { url, logger } = await start(1, { exports: { directory } });
@@ -323,7 +323,7 @@ describe("an export that is not possible is refused by the error table, before a
     expect(logger.lines.filter(({ level }) => level === "error")).toMatchObject([{ fields: { requestId: "mine" } }]);
   });
 
-  test("a rate that is used up", async () => {
+  test("a rate limit that is exceeded", async () => {
     const { url } = await start(1, { burst: 1 });
     await bodyOf(await fetch(url));
 
@@ -346,7 +346,7 @@ describe("an export that is not possible is refused by the error table, before a
 describe("the audit line of an export", () => {
   test.each([
     ["that succeeds", {}, "all", {}, [{ caller: "all", code: "ok" }]],
-    ["that is refused for want of scope", {}, "lookup", {}, [{ caller: "lookup", code: "PermissionDenied" }]],
+    ["that is refused because a scope is missing", {}, "lookup", {}, [{ caller: "lookup", code: "PermissionDenied" }]],
     [
       "that fails",
       { exports: { limits: { perClient: 0, perProcess: 0 } } },
@@ -356,7 +356,7 @@ describe("the audit line of an export", () => {
     ],
     ["of a range past the end", {}, "all", { range: "bytes=99999999-" }, [{ caller: "all", code: "OutOfRange" }]],
     ["of another file", {}, "all", { "if-match": '"another"' }, [{ caller: "all", code: "FailedPrecondition" }]],
-    ["of a stranger is not written", {}, "nobody", {}, []],
+    ["with an unknown token is not written", {}, "nobody", {}, []],
   ])("%s", async (_how, options, name, headers, expected) => {
     const server = await start(1, { hasTokens: true, ...options });
 
@@ -366,7 +366,7 @@ describe("the audit line of an export", () => {
     expect(audits(server)).toMatchObject(expected);
   });
 
-  test("whose reader leaves says so", async () => {
+  test("says so if its reader left", async () => {
     const server = await start(0);
     fillUp(server.table, MORE_THAN_BUFFERS);
     using client = await RawClient.open(server.port);
@@ -384,7 +384,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
   const request = `${GET}${lines.join("")}\r\n`;
   const onlyOne = { maxFiles: 1, hasTokens: true, exports: { limits: { perClient: 1, perProcess: 1 } } };
 
-  /** The status of another caller's export, once there is room for one. */
+  /** Waits until another caller can export, and returns the status of that export. */
   async function statusOfAnother({ url }: ExportServer): Promise<number> {
     return eventually(async () => {
       const next = await fetch(url, { headers: { ...bearer("export"), ...headers } });
@@ -394,7 +394,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
     });
   }
 
-  test("that does not read is cut off, and nothing is left", async () => {
+  test("that does not read is cut off, and no temporary file is left", async () => {
     const server = await start(0, { limits: STALLED_SOON });
     fillUp(server.table, MORE_THAN_BUFFERS);
     using client = await RawClient.open(server.port, { isDeaf: true });
@@ -405,7 +405,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
     await eventually(async () => expect(await filesIn(exportDirectory(server.table))).toHaveLength(kept));
   });
 
-  test("that does not read a short one is cut off, and no longer counts", async () => {
+  test("that does not read a short export is cut off, and no longer counts", async () => {
     const server = await start(10, { ...onlyOne, limits: STALLED_SOON });
     using client = new Http2Client(server.address, undefined, { initialWindowSize: 0 });
 
@@ -415,7 +415,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
     expect(await statusOfAnother(server)).toBe(status);
   });
 
-  test("that leaves no longer counts, and nothing is left", async () => {
+  test("that leaves no longer counts", async () => {
     const server = await start(0, onlyOne);
     fillUp(server.table, MORE_THAN_WINDOW);
     using client = new Http2Client(server.address);
@@ -453,7 +453,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
     client.send(request);
     await once(client.socket, "readable");
 
-    // One look ends the answer, which is not taken, and a later one cuts it.
+    // One check ends the answer, which the client does not take. A later check cuts it.
     await eventually(() => {
       server.endOverdueIn(600_000);
       expect(server.ended.map((call) => call.code)).toEqual([Code.Canceled]);

@@ -36,7 +36,7 @@ test.each([
 ])("connections that break right after %s leave nothing behind", async (_what, call) => {
   for (let count = 0; count < 20; count++) {
     using connection = await RawConnection.open(server.address);
-    // A frame for stream 0 that may not be there makes the server end the connection at once.
+    // DATA frames are not allowed on stream 0, so the server ends the connection at once.
     const broken = Buffer.concat([OPENING, headers(1, call), data(0, Buffer.alloc(0), false)]);
     connection.read().socket.end(broken);
     expect(await connection.closed(60_000)).toBeLessThan(Infinity);

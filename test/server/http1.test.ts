@@ -18,10 +18,10 @@ const plain = {
 
 let disk: TlsOnDisk;
 let server: Served;
-/** Servers that wait for requests no longer than they must. */
+/** Servers with short time limits for requests. */
 let hasty: Served;
 let hastyWithTls: Served;
-/** What has reached a handler, in order. */
+/** The VINs that reached the Lookup handler, in order. */
 const looked: string[] = [];
 const removed: string[] = [];
 
@@ -56,7 +56,7 @@ async function open(): Promise<RawClient> {
   return RawClient.open(server.port);
 }
 
-/** All that is answered on a new connection until the server ends it. */
+/** Sends a request on a new connection, and returns all bytes until the server ends the connection. */
 async function answerTo(request: string): Promise<string> {
   using client = await open();
   return await client.send(request).all();
@@ -97,12 +97,12 @@ describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
       "431 Request Header Fields Too Large",
     ],
     [
-      "has headers that go on for ever",
+      "has headers without an end",
       `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(1_000_000)}`,
       "431 Request Header Fields Too Large",
     ],
-    ["does not come to the end of its headers", "GET / HTTP/1.1\r\nHost: a\r\n", "408 Request Timeout"],
-  ])("that %s is told so, and its connection is closed", async (_what, request, status) => {
+    ["stops before the end of its headers", "GET / HTTP/1.1\r\nHost: a\r\n", "408 Request Timeout"],
+  ])("that %s gets an error, and its connection is closed", async (_what, request, status) => {
     using client = await openHasty();
 
     const answer = await client.send(request).all();
@@ -110,7 +110,7 @@ describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
     expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status}\\r\\nConnection: close\\r\\n.*\\.\n$`, "s"));
   });
 
-  test("that follows another one, but without the end of its headers, is answered 408", async () => {
+  test("that follows another one and stops before the end of its headers is answered 408", async () => {
     using client = await openHasty();
     await client.send(GET_PING).until(/pong/);
 
@@ -134,7 +134,7 @@ describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
 });
 
 describe("a request whose body", () => {
-  test("does not arrive, for a plain route, is answered 408", async () => {
+  test("does not arrive is answered 408 by a plain route", async () => {
     await using slow = await serve({
       plain: { "GET /never": { answer: () => new Promise(() => {}) } },
       limits: { watch: { arrivalTimeoutMs: 50 } },
@@ -147,7 +147,7 @@ describe("a request whose body", () => {
     expect(answer).toMatch(/\r\nconnection: close\r\n/i);
   });
 
-  test("comes in chunks is read to its end", async () => {
+  test("arrives in chunks is read to its end", async () => {
     using client = await open();
     const head = `POST ${LOOKUP} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`;
 
@@ -177,7 +177,7 @@ describe("a request whose body", () => {
     expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\nConnection: close\r\n/);
   });
 
-  test("is malformed after its answer has begun gets no second one", async () => {
+  test("is malformed after its answer has begun gets no second answer", async () => {
     const begun: Exchange[] = [];
     await using streaming = await serve({
       plain: {
@@ -205,7 +205,7 @@ describe("a request that is refused before its body has arrived", () => {
   const CHUNKED = `Transfer-Encoding: chunked\r\n\r\n`;
 
   test.each([
-    ["of no known type", "text/html", "415", "1000\r\n"],
+    ["of an unknown type", "text/html", "415", "1000\r\n"],
     ["too large", "application/json", "429", "ffff\r\n"],
     ["for another path", "application/json", "404", "1000\r\n"],
   ])("because it is %s leaves its connection usable", async (_what, type, status, chunkHead) => {
@@ -223,7 +223,7 @@ describe("a request that is refused before its body has arrived", () => {
     expect(answer).toMatch(/HTTP\/1\.1 200 OK.*pong\n$/s);
   });
 
-  test("is told that its connection ends when too much would have to be read", async () => {
+  test("gets `connection: close` if the rest of it is too long to read", async () => {
     using client = await open();
 
     client.send(`POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: ${2 ** 30}\r\n\r\n1`);
@@ -231,7 +231,7 @@ describe("a request that is refused before its body has arrived", () => {
     expect(await client.until(/\r\n\r\n/)).toMatch(/\r\nconnection: close\r\n/i);
   });
 
-  test("is cut off after another 1 MiB", async () => {
+  test("is cut off after 1 MiB of its rest", async () => {
     await using patient = await serve();
     using client = await RawClient.open(patient.port);
 
@@ -280,7 +280,7 @@ describe("a pipeline", () => {
     expect(most).toBe(8);
   });
 
-  test.each(["TCP", "TLS"])("over %s is not read on while 8 requests are unanswered", async (wire) => {
+  test.each(["TCP", "TLS"])("over %s is not read further while 8 requests are unanswered", async (wire) => {
     const begun = Promise.withResolvers<void>();
     const finish = Promise.withResolvers<object>();
     await using hanging = await serve({
@@ -293,12 +293,12 @@ describe("a pipeline", () => {
       },
     });
     using client = await RawClient.open(hanging.port, { ca: wire === "TLS" ? disk.ca : undefined });
-    // Of which one read of the server's holds about 20.
+    // A single read by the server returns about 20 of them.
     const MANY = 5_000;
 
     client.send(post(LOOKUP, `{${" ".repeat(3_000)}}`).repeat(MANY));
     await begun.promise;
-    // Requests of another connection come after all that the server would have read by then.
+    // Answers on other connections show that the server has had time to read more of the first one.
     for (let count = 0; count < 20; count++) {
       using other = await RawClient.open(hanging.port, { ca: wire === "TLS" ? disk.ca : undefined });
       await other.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").all();
@@ -321,7 +321,7 @@ describe("a pipeline", () => {
     expect(hanging.server.calls.inFlight).toBe(0);
   });
 
-  test("whose client leaves while it is not read has ended by the deadline of its calls", async () => {
+  test("whose client leaves while the server does not read ends by the deadline of its calls", async () => {
     await using hanging = await serve({ handlers: { lookup: () => new Promise(() => {}) } });
     using client = await RawClient.open(hanging.port);
     client.send(post(LOOKUP, "{}", "Connect-Timeout-Ms: 200\r\n").repeat(20));
@@ -342,7 +342,7 @@ describe("a pipeline", () => {
     expect([...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(["200", "200", "404", "200"]);
   });
 
-  test("with many answers that wait for the first one is read no further, and loses none", async () => {
+  test("is read no further while many answers wait for the first one, and loses none", async () => {
     const first = Promise.withResolvers<void>();
     await using slow = await serve({
       plain: {
@@ -368,7 +368,7 @@ describe("a pipeline", () => {
     expect(countOf(answer, /HTTP\/1\.1 200/g)).toBe(22);
   });
 
-  test("that breaks behind a long answer is read no further", async () => {
+  test("that becomes malformed after a long answer is read no further", async () => {
     const begun: Exchange[] = [];
     await using long = await serve({
       plain: {
@@ -389,7 +389,7 @@ describe("a pipeline", () => {
     expect((await fetch(`http://${long.address}/none`)).status).toBe(404);
   });
 
-  test("of requests that are refused at once lets the event loop serve other connections in between", async () => {
+  test("of requests that are refused at once lets the server serve other connections in between", async () => {
     let inTurn = 0;
     let most = 0;
     await using counting = await serve({
@@ -477,7 +477,7 @@ describe("the Host header", () => {
 });
 
 describe("an unusual request does no harm:", () => {
-  test("an upgrade is answered as if it were none", async () => {
+  test("an upgrade is ignored, and the request is answered", async () => {
     using client = await open();
 
     client.send(
@@ -487,13 +487,13 @@ describe("an unusual request does no harm:", () => {
     expect(await client.until(/pong/)).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
   });
 
-  test("a tunnel is not built", async () => {
+  test("CONNECT does not open a tunnel", async () => {
     const answer = await answerTo("CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: a\r\n\r\n");
 
     expect(answer).not.toMatch(/^HTTP\/1\.1 2/);
   });
 
-  test("an unknown expectation is answered as if there were none", async () => {
+  test("an unknown expectation is ignored", async () => {
     using client = await open();
 
     client.send("GET /ping HTTP/1.1\r\nHost: a\r\nExpect: more\r\nX-Request-Id: mine\r\n\r\n");
@@ -543,13 +543,13 @@ test("an answer that its client does not read is cut off, and its handler is not
   await eventually(() => expect(endless.ended.map((call) => call.code)).toEqual([10]));
 });
 
-test("refusals that their client does not read are cut off", async () => {
+test("a client that does not read its refusals is cut off", async () => {
   await using refusing = await serve({
     connections: { maxOpenPerAddress: 1 },
     limits: { watch: { stallTimeoutMs: 100 } },
   });
   using client = await RawClient.open(refusing.port, { isDeaf: true });
-  // More than all buffers on the way hold.
+  // More than all buffers between client and server can hold.
   client.send("GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n".repeat(200_000));
 
   await client.closed;

@@ -15,7 +15,7 @@ import { OPENING, PREFACE } from "../support/http2-frames.ts";
 
 const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
 const PING = "GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-/** The type of the frame with which a server of HTTP/2 begins. */
+/** The type of the first frame that an HTTP/2 server sends. */
 const SETTINGS = 4;
 const plain = {
   "GET /ping": { answer: (exchange) => answerText(exchange, 200, "pong") },
@@ -42,8 +42,8 @@ async function speaksHttp2(client: RawClient): Promise<boolean> {
   return client.bytes[3] === SETTINGS;
 }
 
-describe("the first bytes of a connection decide", () => {
-  test("for HTTP/2 when they come one by one", async () => {
+describe("the first bytes of a connection select", () => {
+  test("HTTP/2 even if they arrive one by one", async () => {
     using client = await RawClient.open(open.port);
 
     for (const byte of OPENING) {
@@ -53,7 +53,7 @@ describe("the first bytes of a connection decide", () => {
     expect(await speaksHttp2(client)).toBe(true);
   });
 
-  test("for HTTP/1.1 when they begin like HTTP/2", async () => {
+  test("HTTP/1.1 even if they begin like HTTP/2", async () => {
     using client = await RawClient.open(open.port);
 
     const answer = await client.send("PRI * HTTP/1.1\r\nHost: localhost\r\n\r\n").all();
@@ -82,7 +82,7 @@ describe("with TLS, a connection", () => {
     );
   });
 
-  test("in clear text is told to use TLS", async () => {
+  test("in clear text gets an error that says to use TLS", async () => {
     using client = await RawClient.open(secure.port);
 
     const answer = await client.send(PING).all();
@@ -91,7 +91,7 @@ describe("with TLS, a connection", () => {
     expect(answer).toMatch(/\r\n\r\nThis port requires TLS\. Use https\.\n$/);
   });
 
-  test("in clear text is closed even if its client keeps it open", async () => {
+  test("in clear text is closed even if its client keeps its side open", async () => {
     using client = await RawClient.open(secure.port, { staysOpen: true });
 
     await client.send(PING).all();
@@ -128,7 +128,7 @@ describe("a connection over the limit", () => {
     expect(second.text).toBe("");
   });
 
-  test("is told so over HTTP/1.1, and when to retry", async () => {
+  test("gets an error over HTTP/1.1 that says when to retry", async () => {
     await using server = await serve({ connections });
     using _first = await RawClient.open(server.port);
     using second = await RawClient.open(server.port);
@@ -167,7 +167,7 @@ describe("an address", () => {
 });
 
 describe("draining", () => {
-  /** Lookups that hang until the test lets them go, unless their VIN is `quick`. */
+  /** A server whose Lookups hang until the test finishes them, unless their VIN is `quick`. */
   async function startHanging(options: ServeOptions = {}) {
     const arrived = Promise.withResolvers<void>();
     const finish = Promise.withResolvers<object>();
@@ -263,7 +263,7 @@ describe("draining", () => {
     if (bytes.includes("ping")) {
       await client.until(/pong/);
     }
-    // Comes after, so that the server has seen both.
+    // This request comes last, so the server has seen both connections when it is answered.
     await fetch(`http://${server.address}/ping`, { headers: { connection: "close" } });
 
     await server.server.drain(2 ** 30);
@@ -299,7 +299,7 @@ describe("draining", () => {
     expect(await client.all()).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
   });
 
-  test("is cut short by disposing", async () => {
+  test("ends at once when the listener is disposed", async () => {
     await using server = await startHanging();
     using client = await RawClient.open(server.port);
     client.send(post("{}"));

@@ -19,7 +19,7 @@ async function getPlain(): Promise<Buffer> {
   return Buffer.from(await response.arrayBuffer());
 }
 
-test("the page is HTML that caches revalidate each time", async () => {
+test("the page is HTML, and caches must revalidate it each time", async () => {
   const answer = await plainRequest(server.address, "GET", "/");
 
   expect(answer.status).toBe(200);
@@ -53,7 +53,7 @@ test("the page may run its own script and style, call its own service, and nothi
   ]);
 });
 
-test("a browser that has the page gets no body", async () => {
+test("a browser that already has the page gets a 304 without a body", async () => {
   const first = await plainRequest(server.address, "GET", "/");
   const second = await plainRequest(server.address, "GET", "/", { "if-none-match": String(first.headers.etag) });
   const other = await plainRequest(server.address, "GET", "/", { "if-none-match": '"another"' });
@@ -62,7 +62,7 @@ test("a browser that has the page gets no body", async () => {
   expect(other.status).toBe(200);
 });
 
-test("the page is sent compressed to whom takes that, and has at most 120 KB then", async () => {
+test("the page is compressed for clients that accept gzip, to less than 120 KB", async () => {
   const plain = await getPlain();
   const answer = await fetch(`http://${server.address}/`, { headers: { "accept-encoding": "br, gzip" } });
   const refused = await plainRequest(server.address, "GET", "/", { "accept-encoding": "gzip;q=0" });

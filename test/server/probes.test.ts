@@ -56,7 +56,7 @@ test("/metrics is in Prometheus' format, and is not cached", async () => {
 });
 
 describe("shared work", () => {
-  test("is shared by all calls within 100 ms of its start, and repeated for later ones", async () => {
+  test("is shared by all calls within 100 ms of its start, and is repeated for later calls", async () => {
     let nowMs = 5_000;
     let done = 0;
     const ask = recent(
@@ -74,7 +74,7 @@ describe("shared work", () => {
     expect(results).toEqual([1, 1, 2, 2, 3]);
   });
 
-  test("may fail for all of them, and is repeated later", async () => {
+  test("may fail for all of these calls, and is repeated for later calls", async () => {
     let nowMs = 0;
     const outcomes = [Promise.reject(new Error("away")), Promise.resolve("here")];
     const ask = recent(

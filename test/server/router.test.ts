@@ -51,7 +51,7 @@ afterEach(() => {
   log.length = 0;
 });
 
-/** The same request over both versions of HTTP. */
+/** Sends a request over a version of HTTP. */
 async function ask(version: string, method: string, path: string, headers: Record<string, string> = {}) {
   if (version === "1.1") {
     return plainRequest(server.address, method, path, headers);
@@ -62,7 +62,7 @@ async function ask(version: string, method: string, path: string, headers: Recor
 }
 
 describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
-  test("plain routes are served with any query, and with HEAD where there is GET", async () => {
+  test("plain routes are served with any query, and GET routes with HEAD too", async () => {
     const get = await ask(version, "GET", "/healthz?verbose");
     const head = await ask(version, "HEAD", "/healthz");
 
@@ -70,14 +70,14 @@ describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
     expect([head.status, head.body, head.headers["content-length"]]).toEqual([200, "", "3"]);
   });
 
-  test("a 404 says which paths exist", async () => {
+  test("a 404 says where RPCs are", async () => {
     const answer = await ask(version, "GET", "/nothing");
 
     expect([answer.status, answer.body]).toEqual([404, "Not found. RPCs are at /package.Service/Method.\n"]);
   });
 
   test.each(["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])(
-    "%s of a plain route is told the methods",
+    "%s of a plain route gets an error that names the allowed methods",
     async (method) => {
       const answer = await ask(version, method, "/healthz");
 
@@ -91,7 +91,7 @@ describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
     ["GET", BATCH, "POST"],
     ["DELETE", BATCH, "POST"],
     ["HEAD", LOOKUP, "POST, GET"],
-  ])("%s of %s is told that it is an RPC, and the methods", async (method, path, allow) => {
+  ])("%s of %s gets an error that says that it is an RPC and names the methods", async (method, path, allow) => {
     const answer = await ask(version, method, path);
 
     expect([answer.status, answer.headers.allow]).toEqual([405, allow]);
@@ -104,14 +104,14 @@ describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
       BATCH,
       "application/connect+json, application/connect+proto, application/grpc-web+proto, application/grpc-web+json",
     ],
-  ])("another content type for %s is told those that there are", async (path, types) => {
+  ])("another content type for %s gets an error that names the supported ones", async (path, types) => {
     const answer = await ask(version, "POST", path, { "content-type": "text/html" });
 
     expect([answer.status, answer.headers["accept-post"]]).toEqual([415, types]);
     expect(answer.body).toBe(`This content type is not supported. Use one of ${types}.\n`);
   });
 
-  test("an unknown method of a service is not found", async () => {
+  test("an unknown method of a service gets a 404", async () => {
     const answer = await ask(version, "POST", "/vehicle.v1.VehicleService/Nothing", {
       "content-type": "application/json",
     });
@@ -120,12 +120,12 @@ describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
   });
 
   test.each([
-    ["what is not found", "GET", "/nothing", 404],
+    ["an unknown path", "GET", "/nothing", 404],
     ["a method that is not allowed", "POST", "/healthz", 405],
-    ["a content type that is not", "POST", LOOKUP, 415],
+    ["a content type that is not supported", "POST", LOOKUP, 415],
     ["a plain route", "GET", "/healthz", 200],
     ["a failure", "GET", "/broken", 500],
-  ])("every answer names its request: %s", async (_what, method, path, status) => {
+  ])("every answer has the request's id: %s", async (_what, method, path, status) => {
     const named = await ask(version, method, path, { "x-request-id": "mine" });
     const unnamed = await ask(version, method, path, { "x-request-id": "not a word" });
 
@@ -134,7 +134,7 @@ describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
   });
 
   test.each(["/broken", "/thrown"])(
-    "a route that fails says nothing of the cause, and the log has it: %s",
+    "the answer of a route that fails does not show the cause, and the log does: %s",
     async (path) => {
       const answer = await ask(version, "GET", path, { "x-request-id": "mine" });
 
@@ -165,7 +165,7 @@ test("a route that fails half-way resets the stream over HTTP/2", async () => {
   expect(await client.request({ ":path": "/half" })).toMatchObject({ status: 200, code: 8 });
 });
 
-test("gRPC over HTTP/1.1 is told to use HTTP/2", async () => {
+test("gRPC over HTTP/1.1 gets an error that says to use HTTP/2", async () => {
   const answer = await ask("1.1", "POST", LOOKUP, { "content-type": "application/grpc+proto" });
 
   expect([answer.status, answer.body]).toEqual([415, "gRPC needs HTTP/2. Over HTTP/1.1 use Connect or gRPC-Web.\n"]);
@@ -208,7 +208,7 @@ describe("without tokens and TLS, a request", () => {
     expect(await ask("2", "GET", "/", { ":authority": host })).toMatchObject({ status: 200 });
   });
 
-  test.each(others)("for %s is misdirected, unless it is a probe", async (host) => {
+  test.each(others)("for %s gets a 421, unless it is a probe", async (host) => {
     const misdirected = { status: 421, body: expect.stringContaining("loopback") };
 
     expect(await ask("1.1", "GET", "/", { host })).toMatchObject(misdirected);
@@ -218,7 +218,7 @@ describe("without tokens and TLS, a request", () => {
   });
 });
 
-test("plain requests are answered in their connection's turn", async () => {
+test("plain requests wait for a turn of their connection, and all are answered", async () => {
   const waiting: (() => void)[] = [];
   await using hanging = await serve({
     plain: { "GET /": { answer: (exchange) => void waiting.push(() => answerText(exchange, 200, "ok")) } },
@@ -228,7 +228,7 @@ test("plain requests are answered in their connection's turn", async () => {
 
   await eventually(() => expect(waiting).toHaveLength(8));
   for (const answer of waiting) {
-    // Those that begin meanwhile are answered as well.
+    // The loop also answers the requests that begin meanwhile.
     answer();
     await new Promise(setImmediate);
   }

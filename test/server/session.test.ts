@@ -48,19 +48,19 @@ beforeEach(() => {
 });
 afterEach(() => stack.disposeAsync());
 
-/** A connection's beginning and a call, in one packet. */
+/** The opening of a connection and a call, in one packet. */
 const OPENING_AND_CALL = Buffer.concat([
   OPENING,
   headers(1, callHeaders(LOOKUP, "localhost", "20S", "application/grpc-web+proto")),
   data(1, grpcMessage(Buffer.alloc(0)), true),
 ]);
 
-/** A client that does no more than it is told: it answers no ping, and keeps its side open. */
+/** A client that sends only what a test sends. It answers no pings, and keeps its side open. */
 class BareClient {
   readonly raw: RawClient;
-  /** The types of the frames of the connection that have come. */
+  /** The types of the frames that have arrived on stream 0. */
   readonly frames: number[] = [];
-  /** Which streams have been answered. */
+  /** The ids of the streams that have been answered. */
   readonly answered: number[] = [];
 
   constructor(raw: RawClient) {
@@ -75,7 +75,7 @@ class BareClient {
     raw.socket.on("data", (bytes: Buffer) => reader.push(bytes));
   }
 
-  /** Resolves when a frame of the type has come. */
+  /** Resolves when a frame of this type has arrived on stream 0. */
   async frame(type: number): Promise<void> {
     await this.raw.until(() => this.frames.includes(type));
   }
@@ -107,10 +107,10 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
   test.each([
     ["is idle", OPENING],
     [
-      "has begun the headers of a call and no more",
+      "has sent only a part of the headers of a call",
       Buffer.concat([OPENING, headers(1, callHeaders(LOOKUP)).subarray(0, 40)]),
     ],
-  ])("that %s is told so, and ended", async (_what, first) => {
+  ])("that %s gets GOAWAY, and is ended", async (_what, first) => {
     const server = await start({ idleMs: 50 });
 
     const client = await open(server, first);
@@ -123,7 +123,7 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
     const server = await start({ idleMs: 50 });
     const client = await open(server, OPENING_AND_CALL);
     await eventually(() => expect(server.started).toHaveLength(1));
-    // Comes and goes while the call runs, so that much more than the limit has passed.
+    // This connection opens and times out while the call runs, so the idle limit has passed by then.
     const other = await open(server, OPENING);
     await other.raw.ended;
     const before = client.frames.includes(GO_AWAY);
@@ -148,7 +148,7 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
     expect([before, client.answered]).toEqual([[false, 0], [1]]);
   });
 
-  test("that is too old is aborted at the end of the grace period, whatever runs", async () => {
+  test("that is too old is aborted at the end of the grace period, even if calls run", async () => {
     const server = await start({ ageMs: 50, graceMs: 50 });
 
     const client = await open(server, OPENING_AND_CALL);
@@ -161,8 +161,8 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
   test.each([
     ["was idle", { idleMs: 50 }, ""],
     ["broke the protocol", {}, data(0, Buffer.alloc(0), true)],
-    ["said goodbye", {}, Buffer.concat([SETTINGS_ACK, Buffer.of(0, 0, 8, GO_AWAY, ...Buffer.alloc(13))])],
-  ])("that %s and is kept open by its client is cut, and its place is free", async (_what, sessions, bytes) => {
+    ["sent GOAWAY", {}, Buffer.concat([SETTINGS_ACK, Buffer.of(0, 0, 8, GO_AWAY, ...Buffer.alloc(13))])],
+  ])("that %s and is kept open by its client is cut, and no longer counts", async (_what, sessions, bytes) => {
     const server = await start({ lingerMs: 50, ...sessions }, { connections: { maxOpenPerAddress: 1 } });
     const kept = await open(server, OPENING);
     await kept.frame(SETTINGS);
@@ -242,7 +242,7 @@ describe("an HTTP/2 connection", () => {
     expect(await other.request(RPC, "{}")).toMatchObject({ status: 200 });
   });
 
-  test("has a call whose trailers are too long answered or ended, and others are served", async () => {
+  test("answers or ends a call whose trailers are too long, and serves others", async () => {
     const client = stack.use(await RawClient.open(server.port));
     const bomb = Buffer.concat([remembered("x", "b".repeat(3_000)), hundredTimes.subarray(10)]);
     let isOver = false;
@@ -258,7 +258,7 @@ describe("an HTTP/2 connection", () => {
     expect(await other.request(RPC, "{}")).toMatchObject({ status: 200 });
   });
 
-  test.each(["[", "a:b:c", "a:99999999", "%"])("is refused the authority %j byte for byte, too", async (authority) => {
+  test.each(["[", "a:b:c", "a:99999999", "%"])("refuses the authority %j in raw bytes", async (authority) => {
     const client = stack.use(await RawClient.open(server.port));
     const block = callHeaders(LOOKUP, authority, "2S", "application/json");
 
@@ -295,11 +295,11 @@ describe("an HTTP/2 connection", () => {
   });
 });
 
-describe("a request over HTTP/2 that does not arrive", () => {
+describe("a request over HTTP/2 that does not arrive in time", () => {
   test.each([
     ["to an RPC", RPC, 504],
     ["to a plain route", { ":path": "/never" }, 408],
-  ])("%s is told so", async (_what, request, status) => {
+  ])("%s gets an error with its id", async (_what, request, status) => {
     const server = stack.use(
       await serve({
         plain: { "GET /never": { answer: () => new Promise(() => {}) } },
@@ -316,10 +316,10 @@ describe("a request over HTTP/2 that does not arrive", () => {
 
 describe("streams that are reset", () => {
   test.each([
-    ["a call of gRPC", callHeaders(LOOKUP)],
-    ["a call of gRPC that nobody serves", callHeaders("/no.Service/Method")],
-    ["a call of Connect", callHeaders(LOOKUP, "localhost", "2S", "application/json")],
-    ["a call of a type that nobody serves", callHeaders(LOOKUP, "localhost", "2S", "text/plain")],
+    ["a gRPC call", callHeaders(LOOKUP)],
+    ["a gRPC call of an unknown method", callHeaders("/no.Service/Method")],
+    ["a Connect call", callHeaders(LOOKUP, "localhost", "2S", "application/json")],
+    ["a call with an unsupported content type", callHeaders(LOOKUP, "localhost", "2S", "text/plain")],
     [
       "a preflight",
       Buffer.concat([
@@ -332,10 +332,10 @@ describe("streams that are reset", () => {
       ]),
     ],
     ["a list of headers that is too long", Buffer.concat([callHeaders(LOOKUP), literal("x", "y".repeat(16_300))])],
-  ])("with their headers, such as %s, do no harm", async (_what, block) => {
+  ])("right after their headers do no harm: %s", async (_what, block) => {
     const server = stack.use(await serve({ origins: "*" }));
     const client = stack.use(await RawClient.open(server.port));
-    // Node keeps a stream for a while that is reset without an error.
+    // After a reset without an error, Node keeps the stream for a while.
     const reset = h2Frame(RST_STREAM, 0, 1, Buffer.of(0, 0, 0, constants.NGHTTP2_NO_ERROR));
     const reader = new FrameReader((type) => type === SETTINGS && client.send(SETTINGS_ACK));
     client.socket.on("data", (bytes: Buffer) => reader.push(bytes));
@@ -373,7 +373,7 @@ describe("streams that are reset", () => {
   });
 });
 
-describe("a client that lets the server send no bodies", () => {
+describe("a client whose window lets the server send no bodies", () => {
   const WINDOW = { initialWindowSize: 0 };
   const stalled = { watch: { stallTimeoutMs: 50 } };
 
@@ -382,7 +382,7 @@ describe("a client that lets the server send no bodies", () => {
     ["a stream", STREAM, Buffer.from("\0\0\0\0\u0002{}")],
     ["an answer of gRPC-Web", { ...RPC, "content-type": "application/grpc-web+proto" }, Buffer.alloc(5)],
     ["a plain answer", PING_PATH, undefined],
-    ["what is not found", { ":path": "/nothing" }, undefined],
+    ["a 404", { ":path": "/nothing" }, undefined],
     ["a content type that is refused", { ...RPC, "content-type": "text/html" }, "{}"],
   ])("has its stream reset after the stall limit: %s", async (_what, request, body) => {
     const server = stack.use(
@@ -414,7 +414,7 @@ describe("a client that lets the server send no bodies", () => {
     expect(answer).toMatchObject({ code: constants.NGHTTP2_CANCEL });
   });
 
-  test("gets its whole answer when it reads late, but before the limit", async () => {
+  test("gets the whole answer if it opens its window before the limit", async () => {
     const server = stack.use(await serve({ handlers: { lookup: () => ({ make: "M" }) } }));
     const client = stack.use(new Http2Client(server.address, undefined, WINDOW));
     const stream = client.open(RPC);

@@ -7,7 +7,7 @@ import type { TestServer } from "../support/test-server.ts";
 import { serveVehicles, startTestServer } from "../support/test-server.ts";
 
 const PATH = "/vehicle.v1.VehicleService/Export";
-/** Two are more than a client of Node takes before they are read; one is less than a stream of the server buffers. */
+/** Two parts exceed the window of Node's client. One part is smaller than the buffer of a server stream. */
 const PART = Buffer.alloc(50_000);
 
 let handled = Promise.withResolvers<void>();
@@ -36,7 +36,7 @@ beforeEach(() => {
 
 afterAll(() => server[Symbol.asyncDispose]());
 
-/** A call whose handler has ended, and whose last bytes the client has not taken. */
+/** Opens a call and waits until its handler has ended. The client has not taken the last bytes. */
 async function openUntilHandled(contentType: string): Promise<ClientHttp2Stream> {
   const stream = client.open(PATH, { "content-type": contentType });
   stream.end(frame());
@@ -45,7 +45,7 @@ async function openUntilHandled(contentType: string): Promise<ClientHttp2Stream>
   return stream;
 }
 
-/** Waits until the server has sent what it can, by an exchange on the same connection. */
+/** Waits until the server has sent all that it can, by making another request on the same connection. */
 async function whenSent(): Promise<void> {
   await client.call("/nothing", frame());
 }

@@ -49,7 +49,7 @@ beforeEach(async () => {
 });
 afterEach(() => stack.disposeAsync());
 
-/** A server with the files' certificate, which looks at them every 10 ms. */
+/** Starts a server with the certificate in the files. It checks the files every 10 ms. */
 async function start({
   certFile,
   keyFile,
@@ -60,7 +60,7 @@ async function start({
     await serve({
       tls,
       handlers: { lookup: ({ vin }) => ({ vin }) },
-      // One of the callers makes a connection for each call.
+      // One of the callers opens a connection for each call.
       connections: { maxNewPerAddress: Infinity, maxOpenPerAddress: Infinity },
     }),
   );
@@ -76,7 +76,7 @@ interface Shown {
   readonly session?: Buffer | undefined;
 }
 
-/** Shakes hands, and keeps the connection. */
+/** Opens a connection, and waits for the TLS handshake. */
 async function shakeHands(
   { port }: Served,
   shown: Shown & { readonly minVersion?: SecureVersion; readonly maxVersion?: SecureVersion } = {},
@@ -95,7 +95,7 @@ async function certificateOf(server: Served): Promise<unknown> {
   return subject.CN;
 }
 
-/** Whether a client gets an answer. With TLS 1.3 it has shaken hands before the server has looked at its certificate. */
+/** Whether a client gets an answer. In TLS 1.3, its handshake ends before the server has checked its certificate. */
 async function isLetIn(server: Served, shown: Shown): Promise<boolean> {
   const socket = await shakeHands(server, shown);
   socket.write(OPENING);
@@ -197,14 +197,14 @@ test("with an authority for clients, only clients with a certificate from it are
 });
 
 describe("while a certificate is replaced, no call fails, and new connections get the new one:", () => {
-  /** The ways in which certificates are rotated. */
+  /** Ways to rotate a certificate. */
   const rotations: Readonly<Record<string, () => Promise<void>>> = {
-    "in place, the key some time after the certificate": async () => {
+    "in place, first the certificate, then the key": async () => {
       await writeFile(files.certFile, second.cert);
       await untilRefused();
       await writeFile(files.keyFile, second.key);
     },
-    "by renaming, the certificate some time after the key": async () => {
+    "by renaming, first the key, then the certificate": async () => {
       await writeFile(join(path, "key.next"), second.key);
       await writeFile(join(path, "cert.next"), second.cert);
       await rename(join(path, "key.next"), files.keyFile);
@@ -213,7 +213,7 @@ describe("while a certificate is replaced, no call fails, and new connections ge
     },
   };
 
-  /** Until the pair that does not fit has been seen. */
+  /** Waits until the server has rejected the pair that does not match. */
   async function untilRefused(): Promise<void> {
     await eventually(() =>
       expect(logger.lines).toContainEqual({
@@ -282,7 +282,7 @@ describe("while the authority of clients is replaced", () => {
   const newClients = createAuthority("new clients");
   const [oldClient, newClient] = [oldClients.issue("a client"), newClients.issue("a client")];
 
-  test("clients of both are accepted as long as both are in the file", async () => {
+  test("clients of both authorities are accepted while both are in the file", async () => {
     await writeFile(files.clientCaFile, oldClients.cert);
     const server = await start();
     const before = [await isLetIn(server, oldClient), await isLetIn(server, newClient)];
@@ -294,7 +294,7 @@ describe("while the authority of clients is replaced", () => {
     expect(await isLetIn(server, oldClient)).toBe(true);
   });
 
-  test("clients of a removed one can neither connect nor resume a session; open connections continue", async () => {
+  test("clients of a removed authority cannot connect or resume a session; open connections continue", async () => {
     await writeFile(files.clientCaFile, oldClients.cert + newClients.cert);
     const server = await start();
     const before = await shakeHands(server, oldClient);

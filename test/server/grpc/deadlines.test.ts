@@ -32,7 +32,7 @@ beforeEach(() => {
   server.logger.lines.length = 0;
 });
 
-/** Lets every method hang, whatever its signal says, streams after their first message; gives the first context. */
+/** Makes every method hang and ignore its signal. Streams hang after their first message. Returns the first context. */
 function hang(): Promise<HandlerContext> {
   const { promise, resolve } = Promise.withResolvers<HandlerContext>();
   script.unary = (_request, context) => {
@@ -61,9 +61,9 @@ const KINDS = Object.entries(ECHO_PATH);
 describe.each(KINDS)("the deadline of a %s call", (kind, path) => {
   test.each([
     ["the client's", {}, { "grpc-timeout": "1M" }],
-    ["the method's usual one", { defaultTimeoutMs: 60_000 }, {}],
-    ["the method's latest one", { maxTimeoutMs: 60_000 }, { "grpc-timeout": "1H" }],
-  ])("ends it when it is %s, though its handler never ends", async (_whose, rule, headers) => {
+    ["the method's default", { defaultTimeoutMs: 60_000 }, {}],
+    ["the method's maximum", { maxTimeoutMs: 60_000 }, { "grpc-timeout": "1H" }],
+  ])("ends it when it is %s, even if its handler never ends", async (_whose, rule, headers) => {
     const handler = hang();
     await using strict = await startTestServer(script.methods(rule));
     using other = new EchoHttp2(strict.address);
@@ -103,7 +103,7 @@ test.each([
   ["99999999u", 0.5],
   ["99999999S", 2],
 ])(
-  "a timeout of %s is understood, cut rather than refused, and told the handler as the time left",
+  "a timeout of %s is accepted, limited to the maximum, and given to the handler as the time left",
   async (timeout, hours) => {
     let left: number | undefined;
     script.unary = ({ value }, { timeoutMs }) => {
@@ -115,13 +115,13 @@ test.each([
     const answer = await client.call(ECHO_PATH.unary, HELLO, headers);
 
     expect(answer.status).toBe(status.OK);
-    // Less than that by the time that has passed.
+    // Rounded up, because some time has passed.
     expect(Math.ceil((left ?? 0) / HOUR_MS / 0.5) * 0.5).toBe(hours);
   },
 );
 
 test.each(["0H", "0M", "0S", "0m", "0u", "0n", "1n"])(
-  "a timeout of %s is over before the call reaches its handler",
+  "a timeout of %s has passed before the call reaches its handler",
   async (timeout) => {
     let handled = 0;
     script.unary = ({ value }) => {
@@ -192,7 +192,7 @@ test("a call is ended at its deadline even if an interceptor waits forever, and 
   await using noting = await startTestServer(script.methods(), { interceptors: [note] });
   using other = new EchoHttp2(noting.address);
 
-  // Without the service's own interceptor nobody ends the wait for the handler, but the watch ends the call.
+  // Without the service's own interceptor, nothing stops waiting for the handler, but the watch ends the call.
   const stream = other.open(ECHO_PATH.unary, { "grpc-timeout": "1M" });
   const closed = once(stream, "close");
   stream.end(HELLO);

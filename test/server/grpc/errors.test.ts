@@ -32,7 +32,7 @@ beforeEach(() => {
   server.logger.lines.length = 0;
 });
 
-/** The error that a client makes of an answer. */
+/** The error that a client creates from an answer. */
 function errorIn({ trailers }: GrpcAnswer): ConnectError {
   const named = Object.entries(trailers).filter(([name]) => !name.startsWith(":"));
   const error = findTrailerError(new Headers(named.map(([name, value]) => [name, String(value)])));
@@ -42,7 +42,7 @@ function errorIn({ trailers }: GrpcAnswer): ConnectError {
   return error;
 }
 
-/** Lets a method fail: before its first message, or after it when it streams. */
+/** Makes every method fail. Methods that stream fail after their first message, others before it. */
 function failWith(thrown: unknown): void {
   script.unary = () => {
     throw thrown;
@@ -58,7 +58,7 @@ function failWith(thrown: unknown): void {
   };
 }
 
-/** Messages of which already the first one fails. */
+/** A stream that fails instead of yielding its first message. */
 function failingMessages(reason: Error): AsyncIterable<never> {
   return { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(reason) }) };
 }
@@ -105,7 +105,7 @@ describe.each(KINDS)("an error of a %s handler", (kind, path) => {
 });
 
 describe("an error before the first message", () => {
-  test.each(KINDS)("of a %s method is an answer of trailers only", async (_kind, path) => {
+  test.each(KINDS)("of a %s method is a trailers-only answer", async (_kind, path) => {
     script.unary = () => Promise.reject(new ConnectError("no", Code.NotFound));
     script.clientStream = () => Promise.reject(new ConnectError("no", Code.NotFound));
     const failing = () => failingMessages(new ConnectError("no", Code.NotFound));
@@ -159,7 +159,7 @@ test.each([
 });
 
 describe("a request id", () => {
-  test.each(["mine", "a.b:c-d_e", "x".repeat(64)])("that a client gives as %s is kept", async (id) => {
+  test.each(["mine", "a.b:c-d_e", "x".repeat(64)])("that a client sends is kept: %s", async (id) => {
     const good = await client.call(ECHO_PATH.unary, HELLO, { "x-request-id": id });
     failWith(new ConnectError("no", Code.NotFound));
     const bad = await client.call(ECHO_PATH.unary, HELLO, { "x-request-id": id });
@@ -169,7 +169,7 @@ describe("a request id", () => {
   });
 
   test.each([undefined, "", "a b", '{"forged":1}', "x".repeat(65)])(
-    "is made for a client that gives %j, another one for each call",
+    "is created for each call if the client sends %j",
     async (given) => {
       const headers = given === undefined ? {} : { "x-request-id": given };
 
@@ -190,7 +190,7 @@ describe("a prepared refusal", () => {
     ["TOKEN_MISSING", 0, status.UNAUTHENTICATED, { "www-authenticate": "Bearer" }],
     ["TOKEN_UNKNOWN", 0, status.UNAUTHENTICATED, { "www-authenticate": "Bearer" }],
     ["RATE_LIMITED", 2_000, status.RESOURCE_EXHAUSTED, { "retry-after": "2", "grpc-retry-pushback-ms": "2000" }],
-  ] as const)("for %s is the same for each call but for its id, and reaches no handler", async (...row) => {
+  ] as const)("for %s is the same for each call except for the id, and no handler is called", async (...row) => {
     const [reason, retryAfterMs, code, trailers] = row;
     let handled = 0;
     script.unary = ({ value }) => {
@@ -214,7 +214,7 @@ describe("a prepared refusal", () => {
     expect(handled).toBe(0);
   });
 
-  test("for OVERLOADED is sent to the call beyond the last slot, and to none when a slot is free again", async () => {
+  test("for OVERLOADED is sent while all slots are taken, and not when one is free again", async () => {
     const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
     const arrived = Promise.withResolvers<void>();
     script.unary = async ({ value }) => {

@@ -8,7 +8,7 @@ import type { TestServer } from "../../support/test-server.ts";
 import { startTestServer } from "../../support/test-server.ts";
 
 const LIMIT_BYTES = 2_000;
-/** What tag and length of a string of about that size take. */
+/** The size of the tag and length of a string of about that size. */
 const OVERHEAD_BYTES = 3;
 const HELLO = frame(encodeEcho("hello"));
 const GZIP = { "grpc-encoding": "gzip" };
@@ -58,7 +58,7 @@ describe("a unary call", () => {
     expect(answer.status).toBe(status.OK);
   });
 
-  test("is assembled from single bytes", async () => {
+  test("may arrive in single bytes", async () => {
     const stream = client.open(ECHO_PATH.unary);
     const answered = new Promise<Buffer>((resolve) => {
       stream.once("data", resolve);
@@ -89,7 +89,7 @@ describe("a unary call", () => {
     expect(answer.messages.map(decodeEcho)).toEqual(["hello"]);
   });
 
-  test("may be compressed, which its Call records", async () => {
+  test("may be compressed, and its Call records that", async () => {
     const before = server.ended.length;
 
     const answer = await client.call(ECHO_PATH.unary, gzipFrame(encodeEcho("hello")), GZIP);
@@ -126,7 +126,7 @@ describe("an answer", () => {
     expect(answer.headers).not.toHaveProperty("grpc-encoding");
   });
 
-  test("of a stream may mix compressed messages and short ones", async () => {
+  test("that is a stream may mix compressed messages and short uncompressed ones", async () => {
     script.serverStream = async function* () {
       yield { value: "short" };
       yield { value: long };
@@ -139,7 +139,7 @@ describe("an answer", () => {
     expect(answer.messages.map(decodeEcho)).toEqual(["short", long]);
   });
 
-  test("of a method whose answers are already compressed is not compressed again", async () => {
+  test("of a method that turns compression off is not compressed", async () => {
     await using plain = await startTestServer(script.methods({ compressResponses: false }));
     using other = new EchoHttp2(plain.address);
 
@@ -162,13 +162,13 @@ describe.each([
     ["one byte over it after decompression", gzipFrame(messageOf(LIMIT_BYTES + 1)), GZIP, status.RESOURCE_EXHAUSTED],
     ["far over it after decompression", gzipFrame(Buffer.alloc(1_000_000)), GZIP, status.RESOURCE_EXHAUSTED],
     ["over it before decompression", frame(Buffer.alloc(LIMIT_BYTES + 1), 1), GZIP, status.RESOURCE_EXHAUSTED],
-  ])("holds for a request %s", async (_what, body, headers, expected) => {
+  ])("applies to a request %s", async (_what, body, headers, expected) => {
     const answer = await client.call(path, body, headers);
 
     expect(answer.status).toBe(expected);
   });
 
-  test("applies to a claim of 4 GiB of which only the header arrives", async () => {
+  test("applies when only the header of a message of 4 GiB has arrived", async () => {
     const stream = client.open(path);
     const answered = new Promise<unknown>((resolve) => {
       stream.once("response", resolve);
@@ -256,7 +256,7 @@ describe("a malformed request", () => {
   });
 
   test.each(["application/grpc+json", "application/grpc+thrift", "application/grpcx"])(
-    "whose content type is %s is UNIMPLEMENTED, with the one to use",
+    "whose content type is %s is UNIMPLEMENTED, and the error names the one to use",
     async (type) => {
       const answer = await client.call(ECHO_PATH.unary, HELLO, { "content-type": type });
 

@@ -12,7 +12,7 @@ import { startTestServer } from "../../support/test-server.ts";
 const HELLO = frame(encodeEcho("hello"));
 
 const script = new ScriptedEcho();
-/** What stands around the handlers, each test's own. */
+/** The interceptors around the handlers. Each test sets its own. */
 let around: CallInterceptor[] = [];
 const dispatch: CallInterceptor = (next) => (request) =>
   around.reduceRight<typeof next>((inner, interceptor) => interceptor(inner), next)(request);
@@ -34,7 +34,7 @@ beforeEach(() => {
   around = [];
 });
 
-/** Lets every method do this with its context first. */
+/** Makes every method call this function with its context first. */
 function withContext(look: (context: HandlerContext) => void): void {
   script.unary = ({ value }, context) => {
     look(context);
@@ -60,7 +60,7 @@ function withContext(look: (context: HandlerContext) => void): void {
 const KINDS = Object.entries(ECHO_PATH);
 
 describe.each(KINDS)("the context of a %s handler", (_kind, path) => {
-  test("has the client's metadata, binary values as base64, and no pseudo-headers", async () => {
+  test("has the client's metadata, with binary values as base64 and without pseudo-headers", async () => {
     let header = new Headers();
     withContext((context) => {
       header = context.requestHeader;
@@ -76,7 +76,7 @@ describe.each(KINDS)("the context of a %s handler", (_kind, path) => {
     expect([...header.keys()].filter((name) => name.startsWith(":"))).toEqual([]);
   });
 
-  test("sends headers and trailers, binary ones too, on success", async () => {
+  test("sends headers and trailers of a call that succeeds, including binary ones", async () => {
     withContext(({ responseHeader, responseTrailer }) => {
       responseHeader.set("x-header", "h");
       responseHeader.set("x-header-bin", "AQ");
@@ -123,7 +123,7 @@ describe.each(KINDS)("the context of a %s handler", (_kind, path) => {
     expect(answer.trailers).not.toHaveProperty("content-type");
   });
 
-  test("knows method, service, protocol, path and the call", async () => {
+  test("has the method, service, protocol, path and call", async () => {
     let context: HandlerContext | undefined;
     withContext((given) => {
       context = given;
@@ -191,7 +191,7 @@ describe.each(KINDS)("an interceptor around a %s method", (_kind, path) => {
   });
 });
 
-test("interceptors see every message of a stream and its end, also when the handler fails", async () => {
+test("interceptors see every message of a stream and its end, even if the handler fails", async () => {
   const seen: string[] = [];
   const note: CallInterceptor = (next) => async (request) => {
     const response = await next(request);
@@ -209,7 +209,7 @@ test("interceptors see every message of a stream and its end, also when the hand
   expect(seen).toEqual(["message", "message", "end", "message", "DataLoss"]);
 });
 
-/** Notes what passes, and how it ends. */
+/** Records the messages that pass, and how the stream ends. */
 async function* noting<T>(messages: AsyncIterable<T>, into: string[]): AsyncGenerator<T> {
   try {
     for await (const message of messages) {

@@ -11,7 +11,7 @@ import type { TestServer } from "../../support/test-server.ts";
 import { startTestServer } from "../../support/test-server.ts";
 
 const HELLO = frame(encodeEcho("hello"));
-/** What HTTP/2 lets a peer send before it is taken, for a stream. */
+/** The initial HTTP/2 window of a stream: bytes that may be sent before the peer takes any. */
 const WINDOW_BYTES = 65_535;
 const PART = "A".repeat(32 * 1_024);
 
@@ -32,13 +32,13 @@ beforeEach(() => {
   return () => client[Symbol.dispose]();
 });
 
-/** The text of the next message, which comes in one piece. */
+/** The text of the next message, which arrives in one chunk. */
 async function nextMessage(stream: ClientHttp2Stream): Promise<string> {
   const [bytes] = await once(stream, "data");
   return decodeEcho(bytes.subarray(5));
 }
 
-/** Many calls on another connection: whatever the server can do meanwhile, it has done. */
+/** Makes many calls on another connection, so that the server has finished everything else that it can do. */
 async function letTheServerWork(): Promise<void> {
   using other = new EchoHttp2(server.address);
   for (let count = 0; count < 30; count++) {
@@ -66,7 +66,7 @@ describe("a server-streaming call", () => {
 });
 
 describe("a client-streaming call", () => {
-  test("delivers every message to the handler, however the bytes are split, compressed ones too", async () => {
+  test("delivers every message to the handler, even if it is compressed or split anywhere", async () => {
     const words = ["one", "two", "", "three"];
     const body = Buffer.concat(
       words.map((word, index) => (index % 2 === 0 ? frame(encodeEcho(word)) : gzipFrame(encodeEcho(word)))),
@@ -84,7 +84,7 @@ describe("a client-streaming call", () => {
     expect((await answered).messages.map(decodeEcho)).toEqual(["one two  three"]);
   });
 
-  test("is closed when its handler answers before the client has sent everything", async () => {
+  test("is closed if its handler answers before the client has sent everything", async () => {
     script.clientStream = async () => ({ value: "enough" });
     const stream = client.open(ECHO_PATH.clientStream);
     stream.write(HELLO);
@@ -147,13 +147,13 @@ describe("a reader that stops reading", () => {
     const yieldedUnread = yielded;
     const answer = await readAnswer(stream);
 
-    // What is on its way, what waits in the server, and the one that was too much.
+    // The bytes in transit, the bytes that wait in the server, and the message that exceeded the limit.
     expect(yieldedUnread * PART.length).toBeLessThanOrEqual(2 * WINDOW_BYTES + PART.length);
     expect(answer.messages).toHaveLength(100);
     expect(answer.status).toBe(status.OK);
   });
 
-  test("does not stop other calls of its connection", async () => {
+  test("does not block other calls on its connection", async () => {
     script.serverStream = async function* () {
       for (;;) {
         yield { value: PART };
@@ -308,7 +308,7 @@ describe.each([
   });
 });
 
-test("a call whose client leaves before its request is complete is Canceled and never begun", async () => {
+test("a call whose client leaves before its request is complete is Canceled and never begins", async () => {
   const before = server.ended.length;
   let handled = 0;
   script.unary = ({ value }) => {
@@ -330,7 +330,7 @@ test("a call whose client leaves before its request is complete is Canceled and 
   expect(server.server.calls.inFlight).toBe(0);
 });
 
-test.each(["return", "go on"])("a handler that would %s when its client cancels is cleaned up after", async (how) => {
+test.each(["return", "go on"])("a stream handler that would %s on cancellation is closed", async (how) => {
   const cleanedUp = Promise.withResolvers<void>();
   script.serverStream = async function* (_request, { signal }) {
     try {
