@@ -19,7 +19,7 @@ const [VIN = "", OTHER = "", THIRD = "", ...MORE] = manyVins(6);
 const LOOKUP = "vehicle.v1.VehicleService/Lookup";
 const GRPC = { "rpc.system.name": "grpc", "rpc.method": LOOKUP };
 
-/** A trace that a caller has begun. */
+/** A trace that a caller has started. */
 class CallersTrace {
   readonly id = randomBytes(16).toString("hex");
   readonly spanId = randomBytes(8).toString("hex");
@@ -29,7 +29,7 @@ class CallersTrace {
     this.headers = { traceparent: `00-${this.id}-${this.spanId}-${isSampled ? "01" : "00"}` };
   }
 
-  /** Its spans, in the order in which they began, the service's first. */
+  /** The spans of this trace: first that of the call, then those of its parts in the order of their start. */
   spansOf({ spans }: OtlpReceiver): ReceivedSpan[] {
     const own = spans.filter(({ traceId }) => traceId === this.id);
     const parts = own.filter(({ kind }) => kind !== "server");
@@ -49,7 +49,7 @@ describe("the traces of a service", () => {
     receiver = await OtlpReceiver.start();
     const app = await startTestApp({
       env: { OTEL_EXPORTER_OTLP_ENDPOINT: `${receiver.url}/` },
-      // A status of 503 is tried again, one of 400 is not.
+      // The service retries after a 503, but not after a 400.
       vpic: {
         respondWith: ({ number, vins }) =>
           number === 1 || vins.includes(OTHER) ? { kind: "status", status: number === 1 ? 503 : 400 } : undefined,
@@ -72,7 +72,7 @@ describe("the traces of a service", () => {
 
   afterAll(() => receiver[Symbol.asyncDispose]());
 
-  test("a Lookup that is not cached has its parts, and each request to vPIC", () => {
+  test("a Lookup that is not cached has spans for its parts and for each request to vPIC", () => {
     const spans = cold?.spansOf(receiver);
 
     expect(spans).toMatchObject([
@@ -108,7 +108,7 @@ describe("the traces of a service", () => {
     expect(parts.filter((part) => !isWithin(part))).toEqual([]);
   });
 
-  test("a cached one has only the cache", () => {
+  test("a cached Lookup has spans only for the queue and the cache", () => {
     expect(hit?.spansOf(receiver)).toMatchObject([
       { name: LOOKUP, attributes: { "vehicle.source": "vpic", "vehicle.cached": true } },
       { name: "queue" },
@@ -116,7 +116,7 @@ describe("the traces of a service", () => {
     ]);
   });
 
-  test("a failed one has the cause", () => {
+  test("a failed Lookup has the cause in its spans", () => {
     const fault = "nothing is cached for this VIN and no source can answer now";
 
     expect(failed?.spansOf(receiver)).toMatchObject([
@@ -128,7 +128,7 @@ describe("the traces of a service", () => {
     ]);
   });
 
-  test("streams, exports and plain requests have theirs, too", () => {
+  test("streams, exports and plain requests also have spans for their parts", () => {
     const named = (trace: CallersTrace | undefined): string[] =>
       trace?.spansOf(receiver).map(({ name, parent }) => `${name} < ${parent === trace.spanId ? "caller" : parent}`) ??
       [];
@@ -150,7 +150,7 @@ describe("the traces of a service", () => {
     ]);
   });
 
-  test("a request that cannot be read has a span, and a trace that the caller does not sample has none", () => {
+  test("a request that cannot be read has a span, and a trace that the caller does not sample has no spans", () => {
     expect(malformed?.spansOf(receiver)).toMatchObject([
       {
         name: LOOKUP,
@@ -162,13 +162,13 @@ describe("the traces of a service", () => {
     expect(unsampled.spansOf(receiver)).toEqual([]);
   });
 
-  test("vPIC gets no header of a trace", () => {
+  test("requests to vPIC have no trace headers", () => {
     expect(vpicHeaders).toContain("user-agent");
     expect(vpicHeaders).not.toContain("traceparent");
     expect(vpicHeaders).not.toContain("tracestate");
   });
 
-  test("the metrics are those of /metrics, and the duration of calls by the conventions", () => {
+  test("the metrics are those of /metrics, plus the duration of calls that the conventions define", () => {
     const pointsOf = (wanted: string) => receiver.metrics.find(({ name }) => name === wanted)?.points;
 
     expect(pointsOf("vehicle_lookups_total")).toContainEqual({
@@ -192,7 +192,7 @@ describe("the traces of a service", () => {
     );
   });
 
-  test("the resource is this service", () => {
+  test("the resource has the name and version of the service", () => {
     expect(receiver.resource).toMatchObject({
       "service.name": "vehicle-service",
       "service.version": expect.any(String),
@@ -200,7 +200,7 @@ describe("the traces of a service", () => {
   });
 });
 
-test("a Lookup that the snapshot answers has vPIC's failure, and the snapshot", async () => {
+test("a Lookup that the snapshot answers has spans for vPIC's failure and for the snapshot", async () => {
   await using receiver = await OtlpReceiver.start();
   await using directory = await directoryWithSnapshot();
   const trace = new CallersTrace();
@@ -232,7 +232,7 @@ test.each<[OpenTelemetrySettings["sampler"], boolean[]]>([
   ["always_on", [true, true, true]],
   ["parentbased_always_on", [true, true, false]],
 ])(
-  "with the sampler %s, new calls and those of sampled and other traces are recorded: %j",
+  "the sampler %s records calls without a trace, with a sampled one and with another one: %j",
   async (sampler, recorded) => {
     const settings: OpenTelemetrySettings = {
       endpoint: "http://127.0.0.1:9",
@@ -263,7 +263,7 @@ test.each<[OpenTelemetrySettings["sampler"], boolean[]]>([
 
 test("without an endpoint, OpenTelemetry is not loaded", async () => {
   await using directory = await temporaryDirectory();
-  // Writes the address of each module that is loaded to standard error.
+  // Writes the URL of each loaded module to standard error.
   const script = `import { registerHooks } from "node:module";
     registerHooks({ load: (url, context, next) => (process.stderr.write(url + "\\n"), next(url, context)) });`;
   const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(script)}`;
@@ -273,6 +273,6 @@ test("without an endpoint, OpenTelemetry is not loaded", async () => {
 
   const packages = new Set(service.stderr.match(/(?<=\/node_modules\/)(@[\w-]+\/)?[\w.-]+/g));
   expect(packages).toContain("pino");
-  // prom-client always loads the API, which by itself does nothing.
+  // prom-client always loads the API, which does nothing by itself.
   expect([...packages].filter((name) => name.startsWith("@opentelemetry/"))).toEqual(["@opentelemetry/api"]);
 });

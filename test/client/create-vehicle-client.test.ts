@@ -7,14 +7,14 @@ import { serve } from "../support/serve.ts";
 
 const VIN = "1XPWD40X1ED215307";
 
-/** Asks to be called again after a millisecond. */
+/** An error that asks the client to retry after 1 ms. */
 function refusal(): ConnectError {
   const error = new ConnectError("not now", Code.ResourceExhausted);
   error.details.push({ desc: RetryInfoSchema, value: { retryDelay: { nanos: 1_000_000 } } });
   return error;
 }
 
-/** Handlers that refuse the first calls with these errors, and note each call's token. */
+/** Handlers that refuse the first calls with these errors, and record the token of each call. */
 function handlersWith(refusals: ConnectError[]): { handlers: VehicleHandlers; tokens: (string | null)[] } {
   const tokens: (string | null)[] = [];
   const begin = (header: Headers): void => {
@@ -41,7 +41,7 @@ function handlersWith(refusals: ConnectError[]): { handlers: VehicleHandlers; to
   };
 }
 
-test("a Lookup that is refused for the moment is repeated, with the token", async () => {
+test("a Lookup that is refused temporarily is repeated, with the token", async () => {
   const { handlers, tokens } = handlersWith([refusal(), new ConnectError("restarting", Code.Unavailable)]);
   await using served = await serve({ handlers });
   const client = createVehicleClient({ baseUrl: `http://${served.address}`, token: "secret" });
@@ -52,7 +52,7 @@ test("a Lookup that is refused for the moment is repeated, with the token", asyn
   expect(tokens).toEqual(["Bearer secret", "Bearer secret", "Bearer secret"]);
 });
 
-test("a batch that is refused for the moment is repeated with all of its VINs", async () => {
+test("a batch that is refused temporarily is repeated with all of its VINs", async () => {
   const { handlers } = handlersWith([refusal()]);
   await using served = await serve({ handlers });
   const client = createVehicleClient({ baseUrl: `http://${served.address}` });
@@ -82,7 +82,7 @@ test("a batch that fails after its first message is not repeated", async () => {
   expect(calls).toBe(1);
 });
 
-test("a call is tried four times", async () => {
+test("a call is attempted at most four times", async () => {
   const { handlers, tokens } = handlersWith(Array.from({ length: 9 }, refusal));
   await using served = await serve({ handlers });
   const client = createVehicleClient({ baseUrl: `http://${served.address}` });
@@ -100,7 +100,7 @@ test("a call that would fail again is not repeated", async () => {
   expect(tokens).toEqual([null]);
 });
 
-test("the deadline ends a call that waits for its next attempt", async () => {
+test("a call that waits for its next attempt ends at its deadline", async () => {
   const tomorrow = new ConnectError("not today", Code.Unavailable);
   tomorrow.details.push({ desc: RetryInfoSchema, value: { retryDelay: { seconds: 86_400n } } });
   const { handlers } = handlersWith([tomorrow]);

@@ -15,7 +15,7 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const DEPENDENCIES = ["@bufbuild/protobuf", "@connectrpc/connect", "@connectrpc/connect-web"];
 const run = promisify(execFile);
 
-/** A program of a user. Its types are checked, too. */
+/** A program as a user would write it. Its types are checked too. */
 const PROGRAM = `
 import { Code, ConnectError, createVehicleClient, ErrorInfoSchema, Source } from "vehicle-service-client";
 
@@ -61,7 +61,7 @@ describe("an empty project that installs the packed client", () => {
 
   afterAll(() => stack.disposeAsync());
 
-  test("has the client's types", async () => {
+  test("gets the client's types", async () => {
     await writeFile(join(project, "wrong.ts"), `${PROGRAM}\nexport const wrong: number = createVehicleClient;\n`);
     const check = (file: string) =>
       run(join(ROOT, "node_modules/.bin/tsc"), ["--noEmit", "--strict", "--module", "nodenext", file], {
@@ -99,7 +99,7 @@ describe("an empty project that installs the packed client", () => {
   });
 });
 
-/** Without a registry: what the client depends on comes from this checkout. */
+/** Installs the client without a registry. Its dependencies come from this checkout. */
 async function install(directory: string): Promise<void> {
   const [tarball = ""] = await Array.fromAsync(
     glob("vehicle-service-client-*.tgz", { cwd: join(ROOT, "node_modules/.cache") }),

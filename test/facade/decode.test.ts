@@ -25,7 +25,7 @@ async function post(app: TestApp, body: string, { query = "", headers = {} } = {
 }
 
 describe("POST /decode", () => {
-  test("decodes CSV to CSV, as curl sends it", async () => {
+  test("decodes CSV to CSV, with the content type that curl sends", async () => {
     const app = await start();
     const headers = { "content-type": "application/x-www-form-urlencoded" };
 
@@ -74,7 +74,7 @@ describe("POST /decode", () => {
     expect(await post(app, body, { query })).toMatchObject({ status: 400, body: `${message}\n` });
   });
 
-  test("slows a caller down that exceeds its rate, and does not refuse it", async () => {
+  test("slows down a caller that exceeds its rate limit, and does not refuse the table", async () => {
     const app = await start({ env: { RATE_LIMIT_PER_SECOND: "4000", RATE_LIMIT_BURST: "100" } });
 
     const answer = await post(app, `vin\n${`${TRUCK}\n`.repeat(3_500)}`, { query: "?columns=source" });
@@ -89,7 +89,7 @@ describe("POST /decode", () => {
     const answered = once(sent, "response");
     const row = `${TRUCK},${"x".repeat(1_000)}\n`;
 
-    // More than the buffers of both sockets can hold.
+    // The table and its answer are larger than the buffers of both sockets.
     sent.write("vin,note\n");
     for (let written = 0; written < 30_000; written += 500) {
       if (!sent.write(row.repeat(500))) {
@@ -112,7 +112,7 @@ describe("POST /decode", () => {
     expect(await text(socket)).toMatch(/^HTTP\/1\.1 504 /);
   });
 
-  test("lets a request take longer than the time limit for other requests to arrive", async () => {
+  test("lets a table arrive more slowly than other requests may", async () => {
     const app = await start({ limits: { watch: { arrivalTimeoutMs: 50 } } });
     const { hostname, port } = new URL(`http://${app.httpAddress}`);
     const sent = request({ hostname, port, path: "/decode?columns=source", method: "POST" });

@@ -26,7 +26,7 @@ interface Operation {
 
 type Body = string | URLSearchParams | Blob;
 
-/** A request of the document. */
+/** A request that the document gives as an example. */
 interface Example {
   readonly title: string;
   readonly method: string;
@@ -47,7 +47,7 @@ const examples = Object.entries(document.paths).flatMap(([path, operations]) =>
   Object.entries(operations).flatMap(([method, operation]) => examplesOf(method.toUpperCase(), path, operation)),
 );
 
-/** One for each example of the body, or of the parameter that stands for it. */
+/** One request for each example of the body, or of the query parameter that replaces it. */
 function examplesOf(method: string, path: string, operation: Operation): Example[] {
   const { parameters = [], requestBody } = operation;
   const message = parameters.find(({ content }) => content !== undefined);
@@ -98,7 +98,7 @@ function envelopeHead(size: number): Uint8Array<ArrayBuffer> {
   return head;
 }
 
-/** The values of an answer that its schema describes: one, or the messages of a stream. */
+/** The parts of an answer that the schema applies to: the body, or each message of a stream. */
 function valuesOfAnswer(type: string, bytes: Buffer): unknown[] {
   if (type === STREAM_TYPE) {
     const values: unknown[] = [];
@@ -112,7 +112,7 @@ function valuesOfAnswer(type: string, bytes: Buffer): unknown[] {
   return [type === "application/json" ? JSON.parse(bytes.toString()) : bytes.toString()];
 }
 
-/** Where a value differs from a schema of the document. */
+/** The differences between a value and a schema of the document. */
 function faultsOf(value: unknown, schema: object = {}): unknown[] {
   const validate = ajv.compile(JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"document#/')));
   return validate(value) ? [] : [{ value, errors: validate.errors }];

@@ -53,7 +53,7 @@ describe("GET /api/vehicles/DecodeVinValues", () => {
     expect({ ...envelope, Results: [] }).toEqual({ ...expected, Results: [] });
     expect(Object.keys(envelope)).toEqual(Object.keys(expected));
     expect(Object.keys(envelope.Results[0] ?? {})).toEqual(VPIC_VARIABLES);
-    // vPIC pads some values, and prints "Not Applicable" where other kinds of vehicles have a value.
+    // vPIC pads some values, and writes "Not Applicable" for values that only other kinds of vehicles have.
     const known = Object.entries(expected.Results[0] ?? {}).map(([name, value]) => [
       name,
       value.replace(/^Not Applicable$/, "").trim(),
@@ -61,7 +61,7 @@ describe("GET /api/vehicles/DecodeVinValues", () => {
     expect(envelope.Results[0]).toMatchObject(Object.fromEntries(known));
   });
 
-  test("says where the answer comes from", async () => {
+  test("names the source of the answer in a header", async () => {
     const app = await start();
     const path = `DecodeVinValuesExtended/${VIN}?format=json`;
     const headersOf = async () => {
@@ -75,7 +75,7 @@ describe("GET /api/vehicles/DecodeVinValues", () => {
     ]);
   });
 
-  test("takes names in any case, and a model year", async () => {
+  test("accepts names in upper and lower case, and a model year", async () => {
     const app = await start();
 
     const { body } = await get(baseOf(app), `decodevinvalues/${VIN.toLowerCase()}?Format=JSON&modelYear=2015`);
@@ -96,7 +96,7 @@ describe("GET /api/vehicles/DecodeVinValues", () => {
     expect(Results).toContainEqual({ Value: null, ValueId: null, Variable: "Doors", VariableId: 14 });
   });
 
-  test("the long form has every variable of the flat one but the VIN and the ids", () => {
+  test("has every variable of the flat form in the long form, except for the VIN and the ids", () => {
     const flatNames = VPIC_ELEMENTS.map(({ flatName }) => flatName);
 
     const others = ["VIN", "MakeID", "ModelID", "ManufacturerId"];
@@ -126,7 +126,7 @@ describe("GET /api/vehicles/DecodeVinValues", () => {
   });
 
   test.each(["GetAllMakes?format=json", "DecodeVinValues/?format=json", "%E0%A4%A"])(
-    "answers %s with a 404 that names what is served",
+    "answers %s with a 404 that names the paths that are served",
     async (path) => {
       const app = await start();
 
@@ -136,7 +136,7 @@ describe("GET /api/vehicles/DecodeVinValues", () => {
     },
   );
 
-  test("asks vPIC for a partial VIN each time, and stores no answer", async () => {
+  test("asks vPIC about a partial VIN each time, and stores no answer", async () => {
     const app = await start({
       vpic: { facts: { "5UXWX7C5*BA": { ErrorCode: "6", ErrorText: "6 - Incomplete VIN" } } },
     });
@@ -156,7 +156,7 @@ describe("GET /api/vehicles/DecodeVinValues", () => {
     ["5UXWX7C5*BA", "6", "6 - Incomplete VIN"],
     ["1XPWD40X1ED21530O", "400", "400 - Invalid Characters Present"],
     ["not a VIN", "6,400", "6 - Incomplete VIN; 400 - Invalid Characters Present"],
-  ])("answers %s with code %s when vPIC is not asked", async (vin, code, text) => {
+  ])("answers %s with code %s if vPIC is not a source", async (vin, code, text) => {
     const app = await start({ env: { SOURCES: "snapshot" } });
 
     const { status, body, headers } = await get(baseOf(app), `DecodeVinValues/${encodeURIComponent(vin)}?format=json`);
@@ -208,7 +208,7 @@ describe("POST /api/vehicles/DecodeVINValuesBatch/", () => {
     return get(baseOf(app), path, { method: "POST", body, headers });
   }
 
-  test("answers more than vPIC's fifty VINs, in their order, with years and bad VINs", async () => {
+  test("answers more than vPIC's limit of 50 VINs, in order, with years and bad VINs", async () => {
     const app = await start();
     const vins = manyVins(60);
     const data = `${vins.join(";")}; ${VIN},2015;1XPW*;`;
@@ -221,7 +221,7 @@ describe("POST /api/vehicles/DecodeVINValuesBatch/", () => {
     expect(Results.at(60)).toMatchObject({ ModelYear: "2015" });
   });
 
-  test("takes the format from the query, and other spellings", async () => {
+  test("accepts the format in the query, and other spellings of the path", async () => {
     const app = await start();
 
     const { body } = await post(app, `data=${VIN}`, "DecodeVinValuesBatch?format=csv");
@@ -229,7 +229,7 @@ describe("POST /api/vehicles/DecodeVINValuesBatch/", () => {
     expect(body.split("\r\n")).toHaveLength(3);
   });
 
-  test("refuses more VINs than BatchLookup takes", async () => {
+  test("refuses more VINs than BatchLookup allows", async () => {
     const app = await start();
 
     const { status, body } = await post(app, `format=json&data=${"1;".repeat(5_001)}`);
@@ -241,7 +241,7 @@ describe("POST /api/vehicles/DecodeVINValuesBatch/", () => {
   });
 });
 
-test("a client for vPIC works with another base URL only", async () => {
+test("a client for vPIC works if only its base URL is changed", async () => {
   const app = await start();
   const { fetch: realFetch } = globalThis;
   const toOurs = (url: string): string => url.replace("https://vpic.nhtsa.dot.gov/api", baseOf(app));

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { inBackground } from "../../src/telemetry/in-background.ts";
 
-test("work runs in the background once in a period, and its latest result is given at once", async () => {
+test("work runs in the background at most once in a period, and its latest result is returned at once", async () => {
   let nowMs = 0;
   let done = 0;
   const latest = inBackground(

@@ -13,7 +13,7 @@ import { createSharedDatabase } from "../support/shared.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** What a logger writes of an error, as text and parsed. */
+/** The line that a logger writes for an error, as text and parsed. */
 function written(err: unknown): { text: string; err: Record<string, unknown> } {
   let text = "";
   createLogger("info", { write: (line) => (text += line) }).error("it failed", { err });
@@ -29,7 +29,7 @@ function thrownBy(work: () => unknown): unknown {
   throw new TypeError("nothing was thrown");
 }
 
-test("audit lines are written at every level, silent too", () => {
+test("audit lines are written at every level, even `silent`", () => {
   const lines: unknown[] = [];
 
   for (const level of LOG_LEVELS) {
@@ -55,7 +55,7 @@ test.each<[LogVins, string | undefined, string | undefined]>([
   expect(lines.map((line) => line["vin"])).toEqual([vin, audited]);
 });
 
-test("a terminal gets lines for people, and everything else JSON", async () => {
+test("a terminal gets lines for people to read, and other streams get JSON", async () => {
   let text = "";
   const write = (chunk: Buffer, _: unknown, done: () => void): void => {
     text += chunk.toString();
@@ -72,7 +72,7 @@ test("a terminal gets lines for people, and everything else JSON", async () => {
   expect(await openTerminalLog(Object.assign(terminal, { isTTY: false }))).toBe(undefined);
 });
 
-test("lines name the request on whose behalf they are written, unless they name another one", async () => {
+test("a line has the id of the request on whose behalf it is written, unless it gives another id", async () => {
   const lines: unknown[] = [];
   const logger = createLogger("info", { write: (line) => lines.push(JSON.parse(line).requestId) });
 
@@ -97,7 +97,7 @@ test("frames and messages name files relative to the service", () => {
   expect(line.text).not.toContain("file://");
 });
 
-test("a real error of the database is logged without statement and parameters", () => {
+test("a real error of SQLite is logged without statement and parameters", () => {
   const database = new Database(":memory:");
   database.exec("create table vehicle (vin text unique)");
   const insert = database.prepare("insert into vehicle values (?)");
@@ -126,7 +126,7 @@ test("a real error of PostgreSQL is logged without statement and values", async 
   expect(line.text).not.toMatch(/SECRET|insert into/);
 });
 
-test("of an error only type, message, code, frames and causes are logged", () => {
+test("only the type, message, code, frames and causes of an error are logged", () => {
   const cause = Object.assign(new TypeError("inner"), { code: "23505", detail: "Key (vin)=(SECRET)", query: "select" });
   const error = Object.assign(new Error("outer", { cause }), { sql: "insert", parameters: ["SECRET"] });
 
@@ -140,7 +140,7 @@ test("of an error only type, message, code, frames and causes are logged", () =>
   });
 });
 
-test("the errors behind one that stands for many are logged, and causes that go in a circle end", () => {
+test("the errors inside an AggregateError are logged, and circular causes come to an end", () => {
   const many = new AggregateError([new Error("first"), "second"], "all failed");
   const circle = new Error("circle");
   circle.cause = circle;

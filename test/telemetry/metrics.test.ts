@@ -60,7 +60,7 @@ test("the state of each part is read at each scrape", async () => {
   );
 });
 
-test("a part that is not there has no samples", async () => {
+test("a part that is not configured has no samples", async () => {
   const none = (): undefined => undefined;
   const metrics = someMetrics({ vpic: none, snapshotDataDate: none, tokens: none, certificate: none });
 
@@ -71,7 +71,7 @@ test("a part that is not there has no samples", async () => {
   ).toEqual([]);
 });
 
-test("events are counted, and counted once", async () => {
+test("each event is counted exactly once", async () => {
   const metrics = someMetrics();
   metrics.lookedUp("fresh", "vpic");
   metrics.lookedUp("fresh", "vpic");
@@ -96,7 +96,7 @@ test("events are counted, and counted once", async () => {
 
 const LOOKUP = { type: "unary", service: "s", method: "Lookup", protocol: "grpc" };
 
-/** The metrics of a process that has answered a call in each of these times, in seconds. */
+/** The metrics of a process that has answered one call for each of these durations, in seconds. */
 function metricsOf(inFlight: number, ...seconds: readonly number[]) {
   const metrics = someMetrics({
     vpic: () => ({
@@ -119,12 +119,12 @@ function metricsOf(inFlight: number, ...seconds: readonly number[]) {
   return metrics;
 }
 
-/** The samples of ours, without zeros. */
+/** The samples of the service's own metrics that are not 0. */
 function nonZeroSamplesOf(text: string): string[] {
   return text.split("\n").filter((line) => /^(vehicle|grpc|vpic)/.test(line) && !/_bucket|[ ]0$/.test(line));
 }
 
-test("the metrics of several processes are those of one that did everything", async () => {
+test("the metrics of several processes equal those of one process that did everything", async () => {
   const [one, other] = [metricsOf(1, 0.25, 3), metricsOf(2, 0.25)];
 
   const sum = await renderSum([await one.read(), await other.read()]);
@@ -141,7 +141,7 @@ test("the metrics of several processes are those of one that did everything", as
   );
 });
 
-test("what a process has counted stays after its end, but not what it measured", async () => {
+test("the counts of a process remain after its end, but its gauges do not", async () => {
   const [dead, alive] = [metricsOf(2, 0.25), metricsOf(1, 0.25)];
 
   const past = await addCounts([await addCounts([[], await dead.read()]), await dead.read()]);
