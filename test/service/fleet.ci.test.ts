@@ -14,24 +14,24 @@ import { Replica, type Span } from "./fleet/replica.ts";
 import { askedTwiceAtOnce, budgetExcess, togetherIn } from "./fleet/vpic-traffic.ts";
 
 const VINS = manyVins(20_000);
-/** The default rate. */
+/** The default rate of requests to vPIC. */
 const RATE = { requestsPerSecond: 5, burst: 20 };
 const SEED = 21;
 const REQUESTS_BETWEEN_KILLS = 15;
-/** How often a replica is killed as a whole, rather than one of its workers. */
+/** The share of kills that end a whole replica instead of one of its workers. */
 const KILLS_OF_ALL = 0.4;
-/** Five deaths in a minute end a service. */
+/** Maximum number of kills for one replica, because a service stops after five deaths in a minute. */
 const MOST_DEATHS = 3;
-/** Only a hang takes so long: many processes start, on a machine that may be busy. */
+/** Only a hang takes this long. The limit is generous, because many processes start and the machine may be busy. */
 const HANG_MS = 900_000;
 
 const ENV = {
   WORKERS: "2",
-  // Three replicas with two workers each have 24 of the server's 60 connections.
+  // Three replicas with two workers each open at most 24 of the server's 60 connections.
   DATABASE_POOL: "4",
   VPIC_REQUESTS_PER_SECOND: String(RATE.requestsPerSecond),
   VPIC_PATIENCE: "500ms",
-  // All callers have the same address.
+  // All callers of the test have the same address.
   CONNECTIONS_PER_ADDRESS: "unlimited",
   RATE_LIMIT_PER_SECOND: "1000000",
   RATE_LIMIT_BURST: "1000000",
@@ -40,9 +40,9 @@ const ENV = {
 /** A database that replicas share. */
 interface Place {
   readonly databaseUrl: string;
-  /** Stops and starts it. Undefined when it is a file. */
+  /** Stops the database, calls the function and starts it again. Undefined when the database is a file. */
   readonly restart?: (whileStopped: () => Promise<void>) => Promise<void>;
-  /** Keeps generations from growing, so that a put does not see that its VIN was removed. */
+  /** Prevents generations from increasing, so that a put does not notice that its VIN was removed. */
   readonly plantBug: () => Promise<void>;
 }
 
@@ -103,26 +103,26 @@ describe.each(Object.entries(FLEETS))("%s, under mixed load and kill -9", { time
   test("vPIC gets no more than the budget in any window", () => {
     expect(togetherIn(vpic.requests, timesAlone).flat().length).toBeGreaterThan(RATE.burst);
     expect(budgetExcess(vpic.requests, RATE, timesAlone)).toBeLessThanOrEqual(0);
-    // While processes decide alone, each has its share, and one request at once.
+    // A process that decides alone has its share of the budget, and a burst of one request.
     const { requestsPerSecond, burst } = RATE;
     const withShares = { requestsPerSecond: 2 * requestsPerSecond, burst: burst + 2 * replicas.length };
     expect(budgetExcess(vpic.requests, withShares, [])).toBeLessThanOrEqual(0);
   });
 
-  test("vPIC is not asked for a VIN while it answers for it", () => {
+  test("vPIC gets no second request for a VIN while it answers the first one", () => {
     expect(askedTwiceAtOnce(vpic.requests, timesAlone)).toEqual([]);
   });
 
-  test("no Lookup fails that a source could answer", () => {
+  test("no Lookup fails if a source could answer it", () => {
     expect(load.failures).toEqual([]);
   });
 
-  test("no answer of the cache is older than an acknowledged Remove", () => {
+  test("no answer from the cache is older than an acknowledged Remove", () => {
     expect(removesDuringDecodes(load.history)).toBeGreaterThan(0);
     expect(violationsOf(load.history)).toEqual([]);
   });
 
-  test("an answer that is older than a Remove would be noticed", async () => {
+  test("the check of answers notices one that is older than a Remove", async () => {
     await place.plantBug();
     await using faulty = new MixedLoad(replicas, VINS, SEED);
 

@@ -10,7 +10,7 @@ import { seeded } from "../../torture/seeded.ts";
 import type { Step } from "../../torture/removal-history.ts";
 import type { Replica } from "./replica.ts";
 
-/** A call that no answer came for. */
+/** A call that got no answer. */
 interface Unanswered {
   readonly replica: Replica;
   readonly begunAt: number;
@@ -18,7 +18,7 @@ interface Unanswered {
   readonly reason: string;
 }
 
-/** The variable of vPIC that carries the time of the request. */
+/** The vPIC variable that contains the time of the request. */
 const STAMP = "PlantCity";
 const MOST_ANSWER_MS = 300;
 
@@ -26,16 +26,16 @@ const HOT_VINS = 4;
 const HOT_CALLERS = 6;
 const COLD_CALLERS = 4;
 const BATCH_CALLERS = 2;
-/** How many callers ask for a new VIN, at about the same time. */
+/** The number of callers that look up the same new VIN at about the same time. */
 const CALLS_PER_COLD_VIN = 3;
 const BATCH_SIZE = 10;
 const REMOVES = 0.25;
 const FORCED_DECODES = 0.25;
 const PAUSE_MS = 20;
-/** A call without an answer in this time never gets one: the service answers within 10 s. */
+/** A call without an answer after this time never gets one, because the service answers within 10 s. */
 const HANG_MS = 15_000;
 
-/** Lets vPIC take a while for each answer, and say in it when it was asked. */
+/** Makes vPIC delay each answer, and put the time of the request into it. */
 export function answerWithStamps(vpic: FakeVpic, seed: number): void {
   const random = seeded(seed);
   vpic.respondWith(({ vins, receivedAt }) => {
@@ -47,11 +47,11 @@ export function answerWithStamps(vpic: FakeVpic, seed: number): void {
 }
 
 /**
- * Callers that look up and remove on all replicas: a few VINs again and again, and new ones that several callers ask for
- * at once.
+ * Callers that look up and remove VINs on all replicas. They use a few VINs again and again, and new VINs that several
+ * callers look up at once.
  */
 export class MixedLoad implements AsyncDisposable {
-  /** Lookups that were answered, and Removes that were acknowledged. */
+  /** The Lookups that were answered and the Removes that were acknowledged. */
   readonly history: Step[] = [];
   readonly #replicas: readonly Replica[];
   readonly #vins: readonly string[];
@@ -62,7 +62,7 @@ export class MixedLoad implements AsyncDisposable {
   readonly #running: Promise<unknown>;
   #coldCalls = 0;
 
-  /** @param vins the first ones are looked up again and again */
+  /** @param vins all VINs; the first ones are looked up again and again */
   constructor(replicas: readonly Replica[], vins: readonly string[], seed: number) {
     this.#replicas = replicas;
     this.#vins = vins;
@@ -74,7 +74,7 @@ export class MixedLoad implements AsyncDisposable {
     ]);
   }
 
-  /** Lookups that failed although a source could answer, and calls that were not answered by a process that lives. */
+  /** Lookups that failed although a source could answer, and unanswered calls to a replica that was not killed then. */
   get failures(): string[] {
     const lost = this.#unanswered.filter(
       ({ replica, begunAt, endedAt }) => !replica.kills.some(({ from, to }) => begunAt <= to && endedAt >= from),
@@ -85,7 +85,7 @@ export class MixedLoad implements AsyncDisposable {
   /** Looks up every removed VIN on all workers. */
   async lookUpRemoved(): Promise<void> {
     const removed = new Set(this.history.filter(({ kind }) => kind === "remove").map(({ vin }) => vin));
-    // Connections go to the workers in turn.
+    // A replica's workers get connections in turn, so two batches reach both workers.
     for (const replica of [...this.#replicas, ...this.#replicas]) {
       await this.#lookUpBatch(replica, [...removed]);
     }
@@ -205,7 +205,7 @@ export class MixedLoad implements AsyncDisposable {
       answer: {
         cached: response.cached,
         process: isOfVpic ? "vPIC" : "the snapshot",
-        // The snapshot's time is that of the answer, in whole ms.
+        // For the snapshot, the time of the answer counts. It is in whole ms, so 1 ms is added.
         decodeBegunAt: isOfVpic
           ? Number(response.attributes[STAMP])
           : response.decodeTime === undefined

@@ -1,4 +1,4 @@
-/** The service, with so much patience that a busy machine is not taken for a broken database or a silent client. */
+/** Runs the service with long time limits, so that a slow machine does not look like a broken database or client. */
 import { enableCompileCache } from "node:module";
 import { join } from "node:path";
 

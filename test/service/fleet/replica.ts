@@ -16,7 +16,7 @@ export interface Span {
 
 const ENTRY = fileURLToPath(new URL("patient-process.ts", import.meta.url));
 
-/** Lines that a process logs when its database does not answer. Each kind at most every 10 s. */
+/** Lines that a process logs while its database does not answer. Each is logged at most every 10 s. */
 const AWAY = new Set([
   "reads of the cache fail",
   "writes to the cache fail",
@@ -24,15 +24,15 @@ const AWAY = new Set([
   "cannot open the cache database",
 ]);
 /**
- * How long after such a line a process may decide alone: 10 s without a further line, 1 s until writes resume, and the
- * questions that it then still asks.
+ * How long after such a line a process may decide alone, in ms: 10 s until the next line, 1 s until writes resume, and
+ * the time of the requests that it sends until then.
  */
 const ALONE_FOR_MS = 16_000;
 
-/** One of the services that share a cache, with several workers. */
+/** One of the services that share a cache. It has several workers. */
 export class Replica implements AsyncDisposable {
   readonly name: string;
-  /** From the end of each killed process until that was noticed. */
+  /** For each kill, the time from the signal until the death was noticed. */
   readonly kills: Span[] = [];
   readonly #env: Readonly<Record<string, string>>;
   readonly #services: ServiceProcess[] = [];
@@ -49,24 +49,24 @@ export class Replica implements AsyncDisposable {
     return replica;
   }
 
-  /** Opens a connection for each call, so that the workers get them in turn. Undefined while it is not running. */
+  /** A client that opens a connection for each call, so that the workers get calls in turn. Undefined while stopped. */
   get client(): Client<typeof VehicleService> | undefined {
     return this.#client;
   }
 
-  /** How many of its workers have died since it was started. */
+  /** The number of workers that have died since the last start. */
   get deaths(): number {
     return this.#current.log.filter(({ msg }) => msg === "a worker died").length;
   }
 
-  /** Whether every worker has acknowledged a Remove. */
+  /** Whether all workers run and each has acknowledged a Remove. */
   get isWhole(): boolean {
     const serving = new Set(this.#current.log.filter(({ msg }) => msg === "audit").map(({ worker }) => worker));
     const living = this.#living;
     return living.length === Number(this.#env["WORKERS"]) && living.every(({ worker }) => serving.has(worker));
   }
 
-  /** When its processes may have decided alone, according to their logs. */
+  /** The times when its processes may have decided alone, according to their logs. */
   get timesAlone(): Span[] {
     return this.#services
       .flatMap(({ log }) => log)
@@ -75,7 +75,7 @@ export class Replica implements AsyncDisposable {
       .map((from) => ({ from, to: from + ALONE_FOR_MS }));
   }
 
-  /** Ends one worker by `kill -9`, and waits until the primary has noticed. */
+  /** Ends a worker with `kill -9`, and waits until the primary has noticed. */
   async killWorker(random: () => number): Promise<void> {
     const { log } = this.#current;
     const living = this.#living;
@@ -90,7 +90,7 @@ export class Replica implements AsyncDisposable {
     this.kills.push({ from, to: stamp() });
   }
 
-  /** Ends the primary by `kill -9`, which ends its workers too. Then starts the service again. */
+  /** Ends the primary with `kill -9`, which ends its workers too. Then starts the service again. */
   async killAll(): Promise<void> {
     this.#client = undefined;
     const from = stamp();
@@ -103,7 +103,7 @@ export class Replica implements AsyncDisposable {
     await this.#current[Symbol.asyncDispose]();
   }
 
-  /** The log lines of the starts of those workers that have not died. */
+  /** The log lines about the starts of the workers that still run. */
   get #living(): Record<string, unknown>[] {
     const { log } = this.#current;
     const dead = new Set(log.filter(({ msg }) => msg === "a worker died").map(({ worker }) => worker));

@@ -2,12 +2,12 @@ import type { RequestRate } from "../../../src/vehicle/fleet.ts";
 import type { ReceivedRequest } from "../../support/fake-vpic.ts";
 import type { Span } from "./replica.ts";
 
-/** How long a request may be on its way, when the machine is busy. */
+/** The longest delay of a request between the service and vPIC, if the machine is busy. */
 const LATE_MS = 1_000;
 
 /**
- * By how many requests vPIC got more than the budget in the worst window. Windows that touch a time when a process
- * decided alone do not count.
+ * The number of requests over the budget in the window with the most. Negative if every window is within the budget.
+ * Windows that overlap a time when a process decided alone do not count.
  */
 export function budgetExcess(
   requests: readonly ReceivedRequest[],
@@ -27,7 +27,7 @@ export function budgetExcess(
   return worst;
 }
 
-/** VINs that vPIC was asked for before it had answered an earlier request for them. */
+/** The VINs for which vPIC got a request before it had answered an earlier one. */
 export function askedTwiceAtOnce(requests: readonly ReceivedRequest[], timesAlone: readonly Span[]): string[] {
   const together = togetherIn(requests, timesAlone).flat();
   const answered = new Map<string, ReceivedRequest>();
@@ -47,7 +47,7 @@ export function askedTwiceAtOnce(requests: readonly ReceivedRequest[], timesAlon
   return twice;
 }
 
-/** The requests that were sent while no process decided alone, divided by the times when one did. */
+/** The requests that were sent while no process decided alone. The times when one did split them into groups. */
 export function togetherIn(requests: readonly ReceivedRequest[], timesAlone: readonly Span[]): ReceivedRequest[][] {
   const windows = new Map<number, ReceivedRequest[]>();
   for (const request of requests) {
