@@ -143,7 +143,7 @@ describe.each(Object.keys(TRANSPORTS))("%s", (name) => {
     expect(error.findDetails(RequestInfoSchema)).toMatchObject([{ requestId: "mine" }]);
   });
 
-  test("learns nothing about an unexpected error, which is logged", async () => {
+  test("gets no details of an unexpected error, and the log has them", async () => {
     const error = await errorOf(client.lookup({ vin: "throw" }, { headers: { "x-request-id": "mine" } }));
 
     expect(error).toMatchObject({
@@ -345,12 +345,12 @@ describe("a request that cannot be read gets an error with a reason and the requ
   });
 
   test.each([
-    ["is no base64", "connect=v1&encoding=proto&base64=1&message=!!!!"],
+    ["is not base64", "connect=v1&encoding=proto&base64=1&message=!!!!"],
     ["is malformed protobuf", `connect=v1&encoding=proto&base64=1&message=${MALFORMED.toString("base64url")}`],
     ["is malformed JSON", "connect=v1&encoding=json&message=%7B"],
-    ["has no encoding that is known", "connect=v1&encoding=xml&message=x"],
-    ["is not UTF-8 in its escapes", "connect=v1&encoding=json&message=%ff"],
-    ["is no gzip", "connect=v1&encoding=json&compression=gzip&base64=1&message=AAAA"],
+    ["has an unknown encoding", "connect=v1&encoding=xml&message=x"],
+    ["has escapes that are not UTF-8", "connect=v1&encoding=json&message=%ff"],
+    ["is not gzip", "connect=v1&encoding=json&compression=gzip&base64=1&message=AAAA"],
     ["has no version", "encoding=json&message=%7B"],
   ])("a GET whose message %s", async (_what, query) => {
     const response = await fetch(`http://${server.address}${LOOKUP}?${query}`, { headers: { "x-request-id": "mine" } });
@@ -373,7 +373,7 @@ describe("a request that cannot be read gets an error with a reason and the requ
     ["an unknown field", BATCH, STREAM_JSON, '{"vim":["V"]}', /vim/],
     ["an unknown enum name", BATCH, STREAM_JSON, '{"view":"VIEW_ALL"}', /VIEW_ALL/],
     ["an unknown field", LOOKUP, "application/grpc-web+json", '{"vim":"V"}', /vim/],
-  ])("%s in JSON to %s as %s is named", async (_what, path, type, json, name) => {
+  ])("with %s in JSON to %s as %s, and names it", async (_what, path, type, json, name) => {
     const body = type === JSON_ ? Buffer.from(json) : envelope(json);
 
     const told = await toldBy(await post(server, path, type, body));
@@ -382,7 +382,7 @@ describe("a request that cannot be read gets an error with a reason and the requ
     expect(reasonsOf(told)).toEqual(["MALFORMED_REQUEST"]);
   });
 
-  test("an unknown field in a GET is named", async () => {
+  test("a GET with an unknown field, and names it", async () => {
     const query = `?connect=v1&encoding=json&message=${encodeURIComponent('{"vim":"V"}')}`;
 
     const told = await toldBy(await fetch(`http://${server.address}${LOOKUP}${query}`));

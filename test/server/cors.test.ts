@@ -79,7 +79,7 @@ describe("a page of an allowed origin", () => {
     "access-control-request-headers": "authorization,connect-protocol-version,content-type",
   };
 
-  test("gets all CORS headers that Connect and gRPC-Web need from the pre-flight", async () => {
+  test("gets all CORS headers that Connect and gRPC-Web need from the preflight", async () => {
     const answer = await plainRequest(named.address, "OPTIONS", LOOKUP, preflight);
 
     expect(answer).toMatchObject({ status: 204, body: "" });
@@ -211,7 +211,7 @@ describe("a page of another origin", () => {
   });
 
   test.each(["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""])(
-    "cannot reach an RPC with a content type that needs no pre-flight, even if all origins are allowed: %j",
+    "cannot reach an RPC with a content type that needs no preflight, even if all origins are allowed: %j",
     async (contentType) => {
       reached.length = 0;
       const headers: Record<string, string> = contentType === "" ? {} : { "content-type": contentType };

@@ -293,7 +293,7 @@ describe("an export that fails before anything is sent gets an error from the er
   test.each([
     ["too many", { exports: { limits: { perClient: 0, perProcess: 0 } } }, 429, "too many exports are running\n", "5"],
     [
-      "no room on the disk",
+      "too little disk space",
       { exports: { keepFreeBytes: Number.MAX_SAFE_INTEGER } },
       507,
       "not enough disk space for an export; contact the operator\n",

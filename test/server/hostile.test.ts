@@ -30,7 +30,7 @@ afterAll(async () => {
 
 test.each([
   ["an unknown method", callHeaders("/none.Service/None")],
-  ["a content type of its own", callHeaders(LOOKUP, "a", "1S", "text/plain")],
+  ["an unknown content type", callHeaders(LOOKUP, "a", "1S", "text/plain")],
   ["gRPC-Web", callHeaders(LOOKUP, "a", "1S", "application/grpc-web+proto")],
   ["a call", callHeaders(LOOKUP)],
 ])("connections that break right after %s leave nothing behind", async (_what, call) => {

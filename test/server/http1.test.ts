@@ -119,7 +119,7 @@ describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
     expect(answer).toMatch(/pong\nHTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n/);
   });
 
-  test("that does not arrive is not waited for when the connection has been idle", async () => {
+  test("is answered, and its connection is closed without an error when it is idle", async () => {
     await using impatient = await serve({
       plain,
       ...(wire === "TLS" && { tls: disk.tls }),
@@ -449,7 +449,7 @@ describe("a path", () => {
     [`http://localhost\\..${REMOVE}`, "400"],
     [`http:/${REMOVE}`, "404"],
     [`ftp://localhost${REMOVE}`, "404"],
-  ])("spelt %s reaches no RPC", async (path, status) => {
+  ])("written as %s reaches no RPC", async (path, status) => {
     using client = await open();
 
     client.send(post(path, '{"vin":"V"}'));
@@ -501,7 +501,7 @@ describe("an unusual request does no harm:", () => {
     expect(await client.until(/pong/)).toMatch(/^HTTP\/1\.1 200 OK\r\nx-request-id: mine\r\n/);
   });
 
-  test("HTTP/1.0 is answered and closed", async () => {
+  test("a request over HTTP/1.0 is answered, and its connection is closed", async () => {
     const answer = await answerTo("GET /ping HTTP/1.0\r\nHost: a\r\n\r\n");
 
     expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n.*pong\n$/s);

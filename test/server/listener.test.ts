@@ -66,9 +66,9 @@ describe("with TLS, a connection", () => {
   test.each([
     ["HTTP/1.1", ["http/1.1"], PING, false],
     ["HTTP/2", ["h2"], OPENING, true],
-    ["nothing", undefined, PING, false],
-    ["nothing", undefined, OPENING, true],
-  ])("may choose %s in the handshake", async (_what, protocols, bytes, isHttp2) => {
+    ["no protocol", undefined, PING, false],
+    ["no protocol", undefined, OPENING, true],
+  ])("may select %s in the handshake", async (_what, protocols, bytes, isHttp2) => {
     using client = await RawClient.open(secure.port, { ca: disk.ca, protocols });
 
     client.send(bytes);
@@ -252,8 +252,8 @@ describe("draining", () => {
   });
 
   test.each([
-    ["has said nothing", ""],
-    ["has begun HTTP/2 and nothing else", PREFACE],
+    ["has sent nothing", ""],
+    ["has sent only the HTTP/2 preface", PREFACE],
     ["has sent half of its headers", "GET / HTTP/1.1\r\nHost:"],
     ["is idle after an answer", "GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"],
   ])("does not wait for a connection that %s", async (_what, bytes) => {
@@ -263,7 +263,7 @@ describe("draining", () => {
     if (bytes.includes("ping")) {
       await client.until(/pong/);
     }
-    // This request comes last, so the server has seen both connections when it is answered.
+    // The answer to this request shows that the server has seen the first connection and its bytes.
     await fetch(`http://${server.address}/ping`, { headers: { connection: "close" } });
 
     await server.server.drain(2 ** 30);

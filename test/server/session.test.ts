@@ -215,7 +215,7 @@ describe("an HTTP/2 connection", () => {
     expect(settings).toMatchObject({ maxConcurrentStreams: 100, maxHeaderListSize: 16 * 1_024 });
   });
 
-  test("is refused headers of more than 16 KiB", async () => {
+  test("refuses headers of more than 16 KiB", async () => {
     const client = stack.use(new Http2Client(server.address));
     await once(client.session, "remoteSettings");
 
@@ -331,7 +331,7 @@ describe("streams that are reset", () => {
         literal("access-control-request-method", "POST"),
       ]),
     ],
-    ["a list of headers that is too long", Buffer.concat([callHeaders(LOOKUP), literal("x", "y".repeat(16_300))])],
+    ["headers that are too long", Buffer.concat([callHeaders(LOOKUP), literal("x", "y".repeat(16_300))])],
   ])("right after their headers do no harm: %s", async (_what, block) => {
     const server = stack.use(await serve({ origins: "*" }));
     const client = stack.use(await RawClient.open(server.port));

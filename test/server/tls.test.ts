@@ -111,7 +111,7 @@ async function isLetIn(server: Served, shown: Shown): Promise<boolean> {
   return verdict;
 }
 
-describe("the files cannot be used", () => {
+describe("a faulty file is reported:", () => {
   test.each([
     ["certFile", undefined, "TLS_CERT_FILE: cannot read FAULTY (ENOENT)"],
     ["keyFile", undefined, "TLS_KEY_FILE: cannot read FAULTY (ENOENT)"],
@@ -123,7 +123,7 @@ describe("the files cannot be used", () => {
     ["keyFile", "no key", "TLS_KEY_FILE: FAULTY has no private key in PEM, or a damaged one"],
     ["keyFile", withPassphrase, "TLS_KEY_FILE: FAULTY has a passphrase; use a key without one"],
     ["clientCaFile", "nobody", "TLS_CLIENT_CA_FILE: FAULTY has no certificate in PEM, or a damaged one"],
-  ] as const)("with this %s: %j", async (name, text, message) => {
+  ] as const)("%s with the content %j", async (name, text, message) => {
     const faulty = join(path, "faulty.pem");
     if (text !== undefined) {
       await writeFile(faulty, text);
@@ -136,7 +136,7 @@ describe("the files cannot be used", () => {
     await expect(opening).rejects.toThrow(new TlsFilesError(expected));
   });
 
-  test("and the process reports it in one line and exits with 1", async () => {
+  test("the process logs one line and exits with 1", async () => {
     await writeFile(files.keyFile, second.key);
 
     await using service = await ServiceProcess.fail({
@@ -158,7 +158,7 @@ test.each([
   [{ TLS_CERT_FILE: "cert.pem" }, "TLS_KEY_FILE: needed with TLS_CERT_FILE"],
   [{ TLS_KEY_FILE: "key.pem" }, "TLS_CERT_FILE: needed with TLS_KEY_FILE"],
   [{ TLS_CLIENT_CA_FILE: "ca.pem" }, "TLS_CLIENT_CA_FILE: needs TLS_CERT_FILE and TLS_KEY_FILE"],
-])("one file without the other is a fault of the configuration: %j", (env, fault) => {
+])("a configuration with only some of the files is not valid: %j", (env, fault) => {
   expect(() => loadConfig(env)).toThrow(fault);
 });
 
@@ -248,7 +248,7 @@ describe("while a certificate is replaced, no call fails, and new connections ge
     expect(logger.lines.at(-1)).toMatchObject({ level: "info", message: "the TLS certificate has changed" });
   });
 
-  test("by swapping the directory, as secrets are mounted", async () => {
+  test("by swapping the directory, as Kubernetes does for mounted secrets", async () => {
     const old = join(path, "..v1");
     const next = join(path, "..v2");
     const data = join(path, "..data");

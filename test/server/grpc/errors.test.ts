@@ -85,8 +85,8 @@ describe.each(KINDS)("an error of a %s handler", (kind, path) => {
 
   test.each([
     ["an error", new TypeError(SECRET)],
-    ["what is no error", { message: SECRET }],
-  ])("tells nothing of %s that nobody knows, and is logged once under the request's id", async (_what, thrown) => {
+    ["an object", { message: SECRET }],
+  ])("that is unexpected shows no details of %s, and is logged once with the request's id", async (_what, thrown) => {
     failWith(thrown);
 
     const answer = await client.call(path, HELLO, { "x-request-id": "r-2" });
@@ -144,7 +144,7 @@ test.each([
   "te",
   "content-type",
   "grpc-status",
-])("metadata of an error that is called %s does not break the answer", async (name) => {
+])("metadata of an error with the name %s does not break the answer", async (name) => {
   const error = new ConnectError("no", Code.NotFound, { [name]: "5", "x-kept": "1" });
   failWith(error);
 

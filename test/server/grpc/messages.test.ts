@@ -216,19 +216,19 @@ describe("a malformed request", () => {
   test.each([
     ["has no message", Buffer.alloc(0), {}, status.UNIMPLEMENTED],
     ["has two messages", Buffer.concat([HELLO, HELLO]), {}, status.UNIMPLEMENTED],
-    ["ends in a head", HELLO.subarray(0, 3), {}, status.INVALID_ARGUMENT],
-    ["ends in a message", HELLO.subarray(0, 8), {}, status.INVALID_ARGUMENT],
-    ["ends in a second message", Buffer.concat([HELLO, HELLO.subarray(0, 2)]), {}, status.INVALID_ARGUMENT],
+    ["ends inside a message header", HELLO.subarray(0, 3), {}, status.INVALID_ARGUMENT],
+    ["ends inside a message", HELLO.subarray(0, 8), {}, status.INVALID_ARGUMENT],
+    ["ends inside a second message", Buffer.concat([HELLO, HELLO.subarray(0, 2)]), {}, status.INVALID_ARGUMENT],
     ["cannot be parsed", frame(notAMessage), {}, status.INVALID_ARGUMENT],
     ["has the flags 2", frame(encodeEcho(""), 2), {}, status.INVALID_ARGUMENT],
     ["has the flags 128", frame(encodeEcho(""), 128), {}, status.INVALID_ARGUMENT],
     ["has the flags 3", frame(encodeEcho(""), 3), GZIP, status.INVALID_ARGUMENT],
     ["is compressed without an encoding", gzipFrame(encodeEcho("")), {}, status.INTERNAL],
     ["is compressed as identity", gzipFrame(encodeEcho("")), { "grpc-encoding": "identity" }, status.INTERNAL],
-    ["is not what its encoding says", frame(encodeEcho("A"), 1), GZIP, status.INVALID_ARGUMENT],
-    ["is cut inside its gzip", frame(gzipSync(encodeEcho("A")).subarray(0, 12), 1), GZIP, status.INVALID_ARGUMENT],
+    ["is not gzip although its encoding is gzip", frame(encodeEcho("A"), 1), GZIP, status.INVALID_ARGUMENT],
+    ["is gzip without its end", frame(gzipSync(encodeEcho("A")).subarray(0, 12), 1), GZIP, status.INVALID_ARGUMENT],
     ["is compressed, but empty", frame(Buffer.alloc(0), 1), GZIP, status.INVALID_ARGUMENT],
-  ])("that %s reaches no handler, and is refused", async (_what, body, headers, expected) => {
+  ])("that %s is refused before it reaches a handler", async (_what, body, headers, expected) => {
     const answer = await client.call(ECHO_PATH.unary, body, headers);
 
     expect([answer.headers[":status"], answer.status]).toEqual([200, expected]);
@@ -236,11 +236,11 @@ describe("a malformed request", () => {
   });
 
   test.each([
-    ["ends in a message", HELLO.subarray(0, 8), {}, status.INVALID_ARGUMENT],
+    ["ends inside a message", HELLO.subarray(0, 8), {}, status.INVALID_ARGUMENT],
     ["cannot be parsed", frame(notAMessage), {}, status.INVALID_ARGUMENT],
     ["has the flags 2", frame(encodeEcho(""), 2), {}, status.INVALID_ARGUMENT],
     ["is compressed without an encoding", gzipFrame(encodeEcho("")), {}, status.INTERNAL],
-  ])("that %s ends a bidirectional stream after what came before it", async (_what, body, headers, expected) => {
+  ])("that %s ends a bidirectional stream after the messages before it", async (_what, body, headers, expected) => {
     const answer = await client.call(ECHO_PATH.bidi, Buffer.concat([HELLO, body]), headers);
 
     expect(answer.messages.map(decodeEcho)).toEqual(["hello"]);
@@ -285,10 +285,10 @@ describe("a malformed request", () => {
 
   test.each<[string, string, OutgoingHttpHeaders]>([
     ["a wrong method", ECHO_PATH.unary, { ":method": "GET" }],
-    ["a path of nothing", "/test.v1.EchoService/Nope", {}],
+    ["an unknown path", "/test.v1.EchoService/Nope", {}],
     ["a malformed timeout", ECHO_PATH.unary, { "grpc-timeout": "soon" }],
     ["an unknown encoding", ECHO_PATH.unary, { "grpc-encoding": "br" }],
-  ])("with %s is answered and closed though it never ends", async (_what, path, headers) => {
+  ])("with %s is answered and closed even if it never ends", async (_what, path, headers) => {
     const stream = client.open(path, headers);
     stream.resume();
 

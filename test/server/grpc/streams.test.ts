@@ -281,7 +281,7 @@ describe.each([
   test.each<[string, (stream: ClientHttp2Stream) => void]>([
     ["cancels", (stream) => stream.close(constants.NGHTTP2_CANCEL)],
     ["resets it without a reason", (stream) => stream.close(constants.NGHTTP2_NO_ERROR)],
-    ["resets it for a fault of its own", (stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR)],
+    ["resets it because of an internal error", (stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR)],
     ["disconnects", () => client.session.destroy()],
   ])("that %s aborts its handler's signal, and its call counts as Canceled", async (_how, leave) => {
     const before = server.ended.length;
