@@ -1,5 +1,5 @@
 #!/bin/bash
-# Copies the primary at the first start, and then follows it.
+# Copies the primary at the first start, and then follows it. Nothing promotes it; see docs/operations.md.
 set -euo pipefail
 data=/var/lib/postgresql/data
 export PGPASSWORD
