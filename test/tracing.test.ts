@@ -1,12 +1,17 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { defaultTextMapGetter, ROOT_CONTEXT } from "@opentelemetry/api";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { OpenTelemetry } from "../src/telemetry/open-telemetry.ts";
+import { createLogger } from "../src/telemetry/logger.ts";
 import type { OpenTelemetrySettings } from "../src/telemetry/open-telemetry-settings.ts";
 import { clientOf } from "./support/clients.ts";
 import { errorOf } from "./support/error-of.ts";
+import { eventually } from "./support/eventually.ts";
 import type { ReceivedSpan } from "./support/otlp-receiver.ts";
 import { OtlpReceiver } from "./support/otlp-receiver.ts";
+import { portOf } from "./support/port-of.ts";
 import { manyVins } from "./support/real-vins.ts";
 import { ServiceProcess } from "./support/service-process.ts";
 import { directoryWithSnapshot } from "./support/shared.ts";
@@ -260,6 +265,34 @@ test.each<[OpenTelemetrySettings["sampler"], boolean[]]>([
     expect([...results, isRecorded(new CallersTrace(false).headers)]).toEqual(recorded);
   },
 );
+
+test("when the collector refuses the data, the log has its status", async () => {
+  const lines: Record<string, unknown>[] = [];
+  const collector = createServer((_request, response) => response.writeHead(400).end());
+  collector.listen(0, "127.0.0.1");
+  await once(collector, "listening");
+  const settings: OpenTelemetrySettings = {
+    endpoint: `http://127.0.0.1:${portOf(collector)}`,
+    exportsTraces: false,
+    exportsMetrics: true,
+    sampler: "always_off",
+    samplerRatio: 0,
+    metricIntervalMs: 100,
+  };
+  const openTelemetry = new OpenTelemetry({
+    settings,
+    version: "1",
+    metrics: someMetrics(),
+    callAttributes: () => ({}),
+    logger: createLogger("info", { write: (line) => lines.push(JSON.parse(line)) }),
+  });
+
+  await eventually(() => expect(lines).not.toEqual([]));
+  await openTelemetry[Symbol.asyncDispose]();
+  collector.close();
+
+  expect(lines).toMatchObject([{ level: "warn", err: { message: expect.stringContaining("Bad Request") } }]);
+});
 
 test("without an endpoint, OpenTelemetry is not loaded", async () => {
   await using directory = await temporaryDirectory();

@@ -44,7 +44,8 @@ export class TokenBook {
 
 /**
  * Parses the tokens file. Each line has a name, the SHA-256 of the secret (hex), scopes (separated by commas) and an
- * optional expiry, separated by spaces or tabs. A `#` starts a comment. Lines end only at LF or CR LF: text that an
+ * optional expiry, separated by spaces or tabs. Several lines may have one name: while a secret is replaced, the old and
+ * the new one are valid, and share the rate of the name. A `#` starts a comment. Lines end only at LF or CR LF: text that an
  * editor shows as part of a comment must never become a token, whatever Unicode or a regular expression treats as a
  * line break.
  *
@@ -54,7 +55,6 @@ export class TokenBook {
 export function parseTokens(text: string): readonly Token[] {
   const tokens: Token[] = [];
   const faults: string[] = [];
-  const lineOfName = new Map<string, number>();
   const lineOfDigest = new Map<string, number>();
   for (const [index, line] of withoutByteOrderMark(text).split(/\r?\n/).entries()) {
     const lineNumber = index + 1;
@@ -66,15 +66,10 @@ export function parseTokens(text: string): readonly Token[] {
     if (token === undefined) {
       continue;
     }
-    const sameName = lineOfName.get(token.name);
     const sameDigest = lineOfDigest.get(token.digest);
-    if (sameName !== undefined) {
-      faults.push(`line ${lineNumber}: it has the same name as line ${sameName}; give each token its own name`);
-    }
     if (sameDigest !== undefined) {
       faults.push(`line ${lineNumber}: it has the same SHA-256 as line ${sameDigest}; ${MAKE_ONE}`);
     }
-    lineOfName.set(token.name, lineNumber);
     lineOfDigest.set(token.digest, lineNumber);
     tokens.push(token);
   }

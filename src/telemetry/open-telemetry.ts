@@ -23,7 +23,6 @@ import {
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
 import { ATTR_SERVICE_NAME, ATTR_SERVICE_VERSION } from "@opentelemetry/semantic-conventions";
-import { toLoggedError } from "./logged-error.ts";
 import type { Logger } from "./logger.ts";
 import type { OpenTelemetrySettings } from "./open-telemetry-settings.ts";
 import type { OtlpMetricsOptions } from "./otlp-metrics.ts";
@@ -123,7 +122,7 @@ function logFaults(logger: Pick<Logger, "warn">): void {
     const now = performance.now();
     if (now - warnedAt >= WARN_EVERY_MS) {
       warnedAt = now;
-      logger.warn("cannot send traces or metrics to OTEL_EXPORTER_OTLP_ENDPOINT", { err: toLoggedError(error) });
+      logger.warn("cannot send traces or metrics to OTEL_EXPORTER_OTLP_ENDPOINT", { err: error });
     }
   });
 }
