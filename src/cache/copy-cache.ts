@@ -5,7 +5,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import { type DatabaseLocation, parseDatabaseUrl } from "./database-url.ts";
 import { MIGRATION_NAMES } from "./mikro-options.ts";
 import { openVehicleStore } from "./open-vehicle-store.ts";
-import { postgresOptions, type PostgresPool } from "./postgres-connection.ts";
+import { closePostgres, postgresOptions, type PostgresPool } from "./postgres-connection.ts";
 import { ALL_COLUMNS, KEY_COLUMNS } from "./vehicle-row.ts";
 
 export interface CopyOptions {
@@ -213,6 +213,6 @@ async function connect(location: DatabaseLocation): Promise<Connection> {
   return {
     binary: 'collate "C"',
     query: async (text, values) => (await pool.query({ text, values, rowMode: "array" })).rows,
-    [Symbol.asyncDispose]: () => orm.close(),
+    [Symbol.asyncDispose]: () => closePostgres(orm, pool),
   };
 }

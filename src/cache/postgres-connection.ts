@@ -12,6 +12,7 @@ const DEFAULT_PORT = 5432;
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 const OFFERS_TLS = "S";
 const PROBE_TIMEOUT_MS = 1_000;
+const END_TIMEOUT_MS = 1_000;
 
 /** The part of the driver's pool options used here. */
 export interface PoolOptions {
@@ -36,6 +37,11 @@ export interface PostgresSession {
   release(destroy: boolean): void;
 }
 
+/** The part of MikroORM that is closed here. */
+interface Closable {
+  close(): Promise<void>;
+}
+
 /** The part of MikroORM's pool used here. */
 export interface PostgresPool {
   /** A connection on which the query fails is destroyed. */
@@ -43,6 +49,10 @@ export interface PostgresPool {
   connect(): Promise<PostgresSession>;
   /** The number of idle connections. */
   readonly idleCount: number;
+  /** Whether {@link end} was called. */
+  readonly ending: boolean;
+  /** Closes all connections. */
+  end(): Promise<void>;
 }
 
 /**
@@ -84,6 +94,18 @@ export async function inTransaction<Result>(
     return result;
   } finally {
     session.release(!isCommitted);
+  }
+}
+
+/**
+ * Closes MikroORM and its pool. MikroORM ends the pool only if it has made a query itself; idle connections would then
+ * keep the process alive for ten seconds.
+ */
+export async function closePostgres(orm: Closable, pool: PostgresPool): Promise<void> {
+  await orm.close();
+  if (!pool.ending) {
+    // A server that has lost its power does not answer.
+    await Promise.race([pool.end(), setTimeout(END_TIMEOUT_MS, undefined, { ref: false })]);
   }
 }
 

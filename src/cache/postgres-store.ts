@@ -10,6 +10,7 @@ import type { FleetStatement } from "./fleet.ts";
 import { migratePostgres } from "./migrate-postgres.ts";
 import { mikroOptions } from "./mikro-options.ts";
 import {
+  closePostgres,
   destroyIdle,
   hasPgBouncer,
   inTransaction,
@@ -165,7 +166,7 @@ export class PostgresStore implements DatabaseStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#queue.idle();
-    await this.#orm.close();
+    await closePostgres(this.#orm, this.#pool);
   }
 
   async #readVehicles(queries: readonly VehicleQuery[], view: View): Promise<(CachedVehicle | undefined)[]> {
@@ -268,8 +269,8 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
       query_timeout: Math.max(QUERY_TIMEOUT_MS, readTimeoutMs),
     })),
   });
-  opened.defer(() => orm.close());
   const pool: PostgresPool = await orm.em.getConnection().getNativeClient();
+  opened.defer(() => closePostgres(orm, pool));
   await migratePostgres(orm, pool);
   opened.move();
   return new PostgresStore(orm, pool, options);

@@ -6,6 +6,8 @@ import { parseVin } from "../../src/vehicle/vin.ts";
 import { eventually } from "../support/eventually.ts";
 import { FreezingProxy } from "../support/freezing-proxy.ts";
 import { connect, PostgresServer } from "../support/postgres.ts";
+import { createSharedDatabase } from "../support/shared.ts";
+import { silentLogger } from "../support/silent-logger.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 import { decodeOf, NOON, someVins, store } from "../support/vehicle-samples.ts";
 
@@ -304,4 +306,19 @@ describe("a PostgreSQL server that falls silent", () => {
     expect(await vehicles.find({ vin: VIN }, "basic")).toBeUndefined();
     await expect(vehicles.remove(VIN)).rejects.toThrow(StoreUnavailableError);
   });
+});
+
+test("a closed store leaves no connection open, so that the process can end", async () => {
+  const url = await createSharedDatabase("closed");
+  const vehicles = await openVehicleStore({ databaseUrl: url, logger: silentLogger, readTimeoutMs: 10_000 });
+  await store(vehicles, { vin: VIN }, decodeOf(VIN));
+
+  await vehicles[Symbol.asyncDispose]();
+
+  const orm = await connect(url);
+  const others = await orm.em.execute<unknown[]>(
+    "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+  );
+  await orm.close();
+  expect(others).toEqual([]);
 });
