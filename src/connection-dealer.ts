@@ -26,6 +26,7 @@ export class ConnectionDealer {
   readonly #waiting: Socket[] = [];
   /** The processes, next in turn first, each with the connections that are being sent to it. */
   readonly #targets = new Map<ConnectionTarget, Set<Socket>>();
+  #isClosed = false;
 
   /**
    * Listens on one more address and returns it as `host:port`.
@@ -40,8 +41,12 @@ export class ConnectionDealer {
       socket.on("error", () => undefined);
       this.#deal(socket);
     });
+    const address = await listen(server, portName, host, port);
     this.#servers.push(server);
-    return listen(server, portName, host, port);
+    if (this.#isClosed) {
+      server.close();
+    }
+    return address;
   }
 
   add(target: ConnectionTarget): void {
@@ -61,9 +66,10 @@ export class ConnectionDealer {
     }
   }
 
-  /** Accepts no more connections. */
+  /** Accepts no more connections, also at addresses that it is about to listen on. */
   close(): void {
-    for (const server of this.#servers.splice(0)) {
+    this.#isClosed = true;
+    for (const server of this.#servers) {
       server.close();
     }
     for (const socket of this.#waiting.splice(0)) {

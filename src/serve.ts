@@ -67,12 +67,11 @@ async function runWorkers(process: NodeJS.Process, config: Config, logger: Audit
   const dealer = new ConnectionDealer();
   const listen = async (): Promise<void> => {
     try {
-      logListening(logger, config, {
+      const addresses = {
         grpc: await dealer.listen("GRPC_PORT", config.host, config.grpcPort),
         http: await dealer.listen("HTTP_PORT", config.host, config.httpPort),
-        dataDate: snapshot?.dataDate,
-        workers: config.workers,
-      });
+      };
+      logListening(logger, config, addresses, snapshot?.dataDate);
     } catch (error) {
       reportStartFailure(process, logger, error);
       workers.stop("SIGTERM", 1);
@@ -144,7 +143,7 @@ async function start(config: Config, overrides: LoggingOverrides): Promise<App> 
   await using starting = new AsyncDisposableStack();
   const app = starting.use(await startApp(config, overrides));
   if (worker === undefined) {
-    logListening(logger, config, { ...(await app.listen()), dataDate: app.dataDate() });
+    logListening(logger, config, await app.listen(), app.dataDate());
   } else {
     worker.startConnections((socket) => app.accept(socket));
   }
@@ -152,12 +151,12 @@ async function start(config: Config, overrides: LoggingOverrides): Promise<App> 
   return app;
 }
 
-interface Listening extends ListeningAddresses {
-  readonly dataDate: string | undefined;
-  readonly workers?: number;
-}
-
-function logListening(logger: AuditLogger, config: Config, { grpc, http, dataDate, workers }: Listening): void {
+function logListening(
+  logger: AuditLogger,
+  config: Config,
+  { grpc, http }: ListeningAddresses,
+  dataDate: string | undefined,
+): void {
   logger.info("listening", {
     version: VERSION,
     grpc,
@@ -165,7 +164,7 @@ function logListening(logger: AuditLogger, config: Config, { grpc, http, dataDat
     sources: config.sources,
     dataDate,
     ...(config.tls.certFile !== undefined && { tls: true }),
-    ...(workers !== undefined && { workers }),
+    workers: config.workers,
   });
 }
 

@@ -140,7 +140,7 @@ export class Workers {
   }
 
   #noteReady(): void {
-    if (!this.#wereReady && this.#members.values().every(({ phase }) => phase === "serving")) {
+    if (!this.#isStopping && !this.#wereReady && this.#members.values().every(({ phase }) => phase === "serving")) {
       this.#wereReady = true;
       this.#options.onReady();
     }

@@ -109,6 +109,15 @@ test("closes its own handle of a connection that was sent", async () => {
   expect(worker.received.map(({ destroyed }) => destroyed)).toEqual([true]);
 });
 
+test("does not listen when it is closed while it starts to", async () => {
+  const starting = dealer.listen("GRPC_PORT", "127.0.0.1", 0);
+  dealer.close();
+  const address = await starting;
+
+  const late = connect(Number(address.split(":")[1]), "127.0.0.1");
+  await expect(once(late, "connect")).rejects.toThrow("ECONNREFUSED");
+});
+
 test("accepts no connections after it is closed, and closes those that wait", async () => {
   const full = new FakeWorker("full");
   full.isFull = true;
