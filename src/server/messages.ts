@@ -46,21 +46,17 @@ export interface MessageReader {
 export class BodyReader implements MessageReader {
   readonly #options: ReadOptions;
   readonly #body = new GrowingBuffer();
-  #fault: ConnectError | undefined;
+  fault: ConnectError | undefined;
 
   constructor(options: ReadOptions) {
     this.#options = options;
   }
 
-  get fault(): ConnectError | undefined {
-    return this.#fault;
-  }
-
   read(chunk: Buffer): Frame[] {
-    if (this.#fault === undefined) {
+    if (this.fault === undefined) {
       const { maxBytes } = this.#options;
       this.#body.append(chunk);
-      this.#fault = this.#body.byteLength > maxBytes ? tooLongBody(maxBytes) : undefined;
+      this.fault = this.#body.byteLength > maxBytes ? tooLongBody(maxBytes) : undefined;
     }
     return [];
   }
@@ -68,7 +64,7 @@ export class BodyReader implements MessageReader {
   end(): Frame[] {
     const { bytes } = this.#body;
     // An empty body is not decompressed, even if the request says that it is compressed.
-    return this.#fault === undefined ? [{ isCompressed: this.#options.isGzip && bytes.byteLength > 0, bytes }] : [];
+    return this.fault === undefined ? [{ isCompressed: this.#options.isGzip && bytes.byteLength > 0, bytes }] : [];
   }
 }
 
@@ -82,28 +78,24 @@ export class FrameReader implements MessageReader {
   readonly #options: ReadOptions;
   /** The received part of an incomplete message. */
   #begun: GrowingBuffer | undefined;
-  #fault: ConnectError | undefined;
+  fault: ConnectError | undefined;
 
   constructor(options: ReadOptions) {
     this.#options = options;
   }
 
-  get fault(): ConnectError | undefined {
-    return this.#fault;
-  }
-
   read(chunk: Buffer): Frame[] {
     const frames: Frame[] = [];
-    if (this.#fault !== undefined) {
+    if (this.fault !== undefined) {
       return frames;
     }
     this.#begun?.append(chunk);
     const bytes = this.#begun?.bytes ?? chunk;
     let at = 0;
     while (bytes.byteLength - at >= HEAD_BYTES) {
-      this.#fault = this.#findFault(bytes, at);
+      this.fault = this.#findFault(bytes, at);
       const end = at + HEAD_BYTES + bytes.readUInt32BE(at + LENGTH_AT);
-      if (this.#fault !== undefined || bytes.byteLength < end) {
+      if (this.fault !== undefined || bytes.byteLength < end) {
         break;
       }
       frames.push({ isCompressed: bytes[at] === COMPRESSED, bytes: bytes.subarray(at + HEAD_BYTES, end) });
@@ -117,7 +109,7 @@ export class FrameReader implements MessageReader {
 
   end(): Frame[] {
     if (this.#begun !== undefined) {
-      this.#fault ??= new ConnectError("the request ends in the middle of a message", Code.InvalidArgument);
+      this.fault ??= new ConnectError("the request ends in the middle of a message", Code.InvalidArgument);
     }
     return [];
   }

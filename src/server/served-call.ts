@@ -56,7 +56,6 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
   readonly call: Call;
   readonly values: ContextValues;
   protected readonly host: CallHost;
-  readonly #headers: IncomingHttpHeaders;
   readonly #line: Line;
   #requestHeader: Headers | undefined;
   /** The headers that the handler has set; undefined until it uses them. */
@@ -80,7 +79,6 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
     });
     this.values = contextValuesOf(this.call).set(servedCallKey, this);
     this.host = host;
-    this.#headers = headers;
     this.#line = peer.line;
   }
 
@@ -125,7 +123,7 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
   }
 
   get requestHeader(): Headers {
-    return (this.#requestHeader ??= toHeaders(this.#headers));
+    return (this.#requestHeader ??= toHeaders(this.call.headers));
   }
 
   get responseHeader(): Headers {

@@ -136,9 +136,8 @@ test("a stream that ends early counts as failed, even without an error", async (
 
 test("a missing token stops the run, and nothing counts as failed", async () => {
   const error = new ConnectError("no", Code.Unauthenticated);
-  // oxlint-disable-next-line require-yield
   const run = runOf(someQueries(6_000), async function* () {
-    throw error;
+    yield await Promise.reject(error);
   });
 
   await run.start();

@@ -238,7 +238,7 @@ async function errorIn(response: Response, type: string): Promise<ConnectError> 
   const isCompressed = (bytes[0] ?? 0) % 2 === 1;
   const last = isCompressed ? gunzipSync(bytes.subarray(5)) : bytes.subarray(5);
   if (type.startsWith("application/grpc-web")) {
-    // The error is in the headers if there is no body, otherwise in the last part of the body.
+    // The error is in the last part of the body. Without a body, it is in the headers.
     return (
       findTrailerError(response.headers) ?? (bytes.length === 0 ? none : (findTrailerError(trailerParse(last)) ?? none))
     );
