@@ -141,12 +141,11 @@ export function createVehicleHandlers({
   };
 }
 
-/** The lookup of one call. Its signal is created on demand: a fresh hit does not need it. */
+/** The lookup of one call. Its signal and its time left are computed on demand: a fresh hit needs neither. */
 class CallLookup implements LookupRequest, LookupNotes {
   readonly query: VehicleQuery;
   readonly view: View;
   readonly maxAgeMs: number | undefined;
-  readonly timeoutMs: number;
   readonly waitedMs: Partial<Record<LookupPart, number>> = {};
   result: LookupResult | undefined;
   readonly #call: Call;
@@ -156,7 +155,6 @@ class CallLookup implements LookupRequest, LookupNotes {
     this.query = query;
     this.view = view;
     this.maxAgeMs = maxAgeMs;
-    this.timeoutMs = call.timeoutMs();
     call.lookup = this;
   }
 
@@ -166,6 +164,10 @@ class CallLookup implements LookupRequest, LookupNotes {
 
   get signal(): AbortSignal {
     return this.#call.signal;
+  }
+
+  get timeoutMs(): number {
+    return this.#call.timeoutMs();
   }
 
   onPart(part: LookupPart, startedAt: number, error?: unknown): void {
