@@ -1,10 +1,14 @@
+import { Roster, type Seated } from "./roster.ts";
+
 /** Work that waits for its turn. */
 export interface Waiting {
   begin(): void;
 }
 
 /** A call that holds a slot from its arrival to its answer. */
-export interface Placed extends Waiting {
+export interface Placed extends Waiting, Seated {
+  /** Whether it has had its turn. From then on it keeps its slot. */
+  readonly hasBegun: boolean;
   /** Gives up its slot to a connection that has fewer calls, and answers that the service is overloaded. */
   makeWay(): void;
 }
@@ -32,7 +36,7 @@ export class CallQueue {
   readonly #maxCalls: number;
   readonly #turnMs: number;
   readonly #now: () => number;
-  readonly #lines = new Set<Line>();
+  readonly #lines = new Roster<Line>();
   /** Lines whose next call may begin. Each line is listed once. */
   readonly #ready: Line[] = [];
   /** Undefined when no call waits and none has begun in this turn of the event loop. */
@@ -62,7 +66,7 @@ export class CallQueue {
   leave(line: Line): void {
     this.inFlight--;
     if (line.places === 0) {
-      this.#lines.delete(line);
+      this.#lines.remove(line);
     }
   }
 
@@ -113,14 +117,14 @@ export class CallQueue {
 }
 
 /** The calls of one connection, in the order of their arrival. */
-export class Line {
-  /** The number of slots that its calls hold. */
-  places = 0;
+export class Line implements Seated {
+  /** Written by the queue. */
+  seat = -1;
   readonly #queue: CallQueue;
   readonly #maxBegun: number;
   readonly #waiting: Waiting[] = [];
-  /** Calls that have a slot and have not begun. Their requests may still be arriving. */
-  readonly #unbegun = new Map<Waiting, Placed>();
+  /** Calls that have a slot. Their requests may still be arriving. */
+  readonly #placed = new Roster<Placed>();
   #begun = 0;
   #isReady = false;
 
@@ -130,27 +134,37 @@ export class Line {
     this.#maxBegun = maxBegun;
   }
 
-  /** Takes a slot for a call that has not begun. Returns false when there is none. {@link leave} returns the slot. */
-  enter(call: Placed): boolean {
-    if (!this.#queue.enter(this)) {
-      return false;
-    }
-    this.places++;
-    this.#unbegun.set(call, call);
-    return true;
+  /** The number of slots that its calls hold. */
+  get places(): number {
+    return this.#placed.size;
   }
 
+  /** Takes a slot for a call that has not begun. Returns false when there is none. {@link leave} returns the slot. */
+  enter(call: Placed): boolean {
+    const hasRoom = this.#queue.enter(this);
+    if (hasRoom) {
+      this.#placed.add(call);
+    }
+    return hasRoom;
+  }
+
+  /** Without effect for a call that has no slot. */
   leave(call: Placed): void {
-    this.places--;
-    this.#unbegun.delete(call);
-    this.#queue.leave(this);
+    if (call.seat >= 0) {
+      this.#placed.remove(call);
+      this.#queue.leave(this);
+    }
   }
 
   /** Called by the queue: makes one of its calls give up its slot. Returns false when all of them have begun. */
   makeWay(): boolean {
-    const [call] = this.#unbegun.values();
-    call?.makeWay();
-    return call !== undefined;
+    for (const call of this.#placed) {
+      if (!call.hasBegun) {
+        call.makeWay();
+        return true;
+      }
+    }
+    return false;
   }
 
   /** Starts a call when its turn comes. Call {@link done} once it is answered or its client has gone. */
@@ -170,7 +184,6 @@ export class Line {
     const call = this.#waiting.shift();
     if (call !== undefined) {
       this.#begun++;
-      this.#unbegun.delete(call);
       call.begin();
     }
     this.#schedule();

@@ -1,3 +1,5 @@
+import { Roster, type Seated } from "./roster.ts";
+
 /** An answer that is watched from the time that its request's headers arrive until it ends. */
 export interface Watched {
   /** The deadline, in ms on the monotonic clock. `Infinity`: none. */
@@ -30,8 +32,11 @@ export interface CallWatchOptions {
 /** How long the answer for a passed deadline may take to be sent, in ms: two checks, because the first may be late. */
 const GOODBYE_MS = 50;
 
-interface State {
-  readonly arrivesBy: number;
+/** What is known about an answer while it is watched. */
+export interface Watching extends Seated {
+  readonly watched: Watched;
+  /** In ms on the monotonic clock; undefined until the first check. */
+  arrivesBy: number | undefined;
   isLate: boolean;
   expiredAt: number | undefined;
   takenBytes: number;
@@ -47,7 +52,7 @@ export class CallWatch implements Disposable {
   readonly #stallTimeoutMs: number;
   readonly #lookMs: number;
   readonly #now: () => number;
-  readonly #watched = new Map<Watched, State | undefined>();
+  readonly #all = new Roster<Watching>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor({
@@ -63,39 +68,36 @@ export class CallWatch implements Disposable {
   }
 
   /** Watches an answer until {@link remove}. */
-  add(watched: Watched): void {
-    this.#watched.set(watched, undefined);
+  add(watched: Watched): Watching {
+    const watching: Watching = {
+      seat: -1,
+      watched,
+      arrivesBy: undefined,
+      isLate: false,
+      expiredAt: undefined,
+      takenBytes: 0,
+      progressAt: 0,
+    };
+    this.#all.add(watching);
     this.#timer ??= setInterval(() => this.look(), this.#lookMs).unref();
+    return watching;
   }
 
   /** Stops watching an answer. Call this when the answer or its connection has ended. */
-  remove(watched: Watched): void {
-    this.#watched.delete(watched);
+  remove(watching: Watching): void {
+    this.#all.remove(watching);
   }
 
   /** Checks every answer once. Called by the timer and by tests. */
   look(): void {
-    if (this.#watched.size === 0) {
+    if (this.#all.size === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;
       return;
     }
     const now = this.#now();
-    for (const [watched, known] of this.#watched) {
-      const state = known ?? this.#begin(watched, now);
-      if (state.expiredAt !== undefined) {
-        if (now - state.expiredAt >= GOODBYE_MS) {
-          watched.cut();
-        }
-      } else if (now >= watched.deadlineAt) {
-        state.expiredAt = now;
-        watched.expire();
-      } else if (!state.isLate && !watched.hasArrived && now >= state.arrivesBy) {
-        state.isLate = true;
-        watched.endLate();
-      } else if (this.#isStalled(watched, state, now)) {
-        watched.cut();
-      }
+    for (const watching of this.#all) {
+      this.#check(watching, now);
     }
   }
 
@@ -103,24 +105,34 @@ export class CallWatch implements Disposable {
     clearInterval(this.#timer);
   }
 
-  #begin(watched: Watched, now: number): State {
-    const state: State = {
-      arrivesBy: now + this.#arrivalTimeoutMs,
-      isLate: false,
-      expiredAt: undefined,
-      takenBytes: 0,
-      progressAt: now,
-    };
-    this.#watched.set(watched, state);
-    return state;
+  #check(watching: Watching, now: number): void {
+    const { watched } = watching;
+    if (watching.arrivesBy === undefined) {
+      watching.arrivesBy = now + this.#arrivalTimeoutMs;
+      watching.progressAt = now;
+    }
+    if (watching.expiredAt !== undefined) {
+      if (now - watching.expiredAt >= GOODBYE_MS) {
+        watched.cut();
+      }
+    } else if (now >= watched.deadlineAt) {
+      watching.expiredAt = now;
+      watched.expire();
+    } else if (!watching.isLate && !watched.hasArrived && now >= watching.arrivesBy) {
+      watching.isLate = true;
+      watched.endLate();
+    } else if (this.#isStalled(watching, now)) {
+      watched.cut();
+    }
   }
 
-  #isStalled({ writtenBytes, pendingBytes }: Watched, state: State, now: number): boolean {
+  #isStalled(watching: Watching, now: number): boolean {
+    const { writtenBytes, pendingBytes } = watching.watched;
     const takenBytes = writtenBytes - pendingBytes;
-    if (pendingBytes === 0 || takenBytes > state.takenBytes) {
-      state.takenBytes = takenBytes;
-      state.progressAt = now;
+    if (pendingBytes === 0 || takenBytes > watching.takenBytes) {
+      watching.takenBytes = takenBytes;
+      watching.progressAt = now;
     }
-    return now - state.progressAt >= this.#stallTimeoutMs;
+    return now - watching.progressAt >= this.#stallTimeoutMs;
   }
 }

@@ -95,7 +95,7 @@ export class ConnectCall extends RpcCall {
     this.#form = form;
     this.#exchange = exchange;
     this.#contentType = names.contentType + (isJson ? "json" : "proto");
-    exchange.onClose(this.whileOpen((call) => call.close()));
+    exchange.onClose(() => this.close());
   }
 
   get requestMethod(): string {

@@ -9,7 +9,8 @@ import { CONTENT_TYPE, OK, RESERVED_HEADER, toHttp2Headers, toPreparedTrailers, 
 import type { RpcMethod } from "./handler.ts";
 import { closeAfterAnswer, UNLISTED } from "./http2-exchange.ts";
 import { FrameReader } from "./messages.ts";
-import { RpcCall } from "./rpc-call.ts";
+import type { CallStream } from "./rpc-call.ts";
+import { callOfStream, RpcCall } from "./rpc-call.ts";
 import type { CallHost } from "./served-call.ts";
 
 const WITH_UNLISTED = { [sensitiveHeaders]: UNLISTED };
@@ -67,10 +68,7 @@ export class GrpcCall extends RpcCall {
       fault,
     });
     this.#stream = stream;
-    stream.on(
-      "close",
-      this.whileOpen((call) => call.close()),
-    );
+    stream.on("close", closeCall);
   }
 
   get pendingBytes(): number {
@@ -126,13 +124,11 @@ export class GrpcCall extends RpcCall {
       }
     }
     this.#stream.respond(Object.assign(head, WITH_UNLISTED), WITH_TRAILERS);
-    this.#stream.on(
-      "wantTrailers",
-      this.whileOpen((call) => call.#sendTrailers()),
-    );
+    this.#stream.on("wantTrailers", sendTrailers);
   }
 
-  #sendTrailers(): void {
+  /** Called when the last message has been sent. */
+  sendTrailers(): void {
     this.#stream.sendTrailers(this.#trailers);
     this.#closeUnread();
   }
@@ -163,5 +159,16 @@ export class GrpcCall extends RpcCall {
     if (!this.#stream.readableEnded) {
       closeAfterAnswer(this.#stream, this.writtenBytes > 0);
     }
+  }
+}
+
+function closeCall(this: CallStream): void {
+  callOfStream(this)?.close();
+}
+
+function sendTrailers(this: CallStream): void {
+  const call = callOfStream(this);
+  if (call instanceof GrpcCall) {
+    call.sendTrailers();
   }
 }

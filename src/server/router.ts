@@ -81,8 +81,8 @@ export class Router implements RequestListener {
 
   #watch(exchange: Exchange, watched: Watched): void {
     const { watch } = this.#options;
-    watch.add(watched);
-    exchange.onClose(() => watch.remove(watched));
+    const watching = watch.add(watched);
+    exchange.onClose(() => watch.remove(watching));
   }
 
   #route(exchange: Exchange): void {

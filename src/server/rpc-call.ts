@@ -24,19 +24,23 @@ export interface RpcCallInit extends ServedCallInit {
   readonly fault: ConnectError | undefined;
 }
 
-/** The listeners of a stream refer to this object instead of the call. */
-interface Hold<Held> {
-  call: Held | undefined;
+const callKey = Symbol("call");
+
+/**
+ * A stream that has its call until it closes. Node keeps closed streams with their listeners until the next full
+ * garbage collection, so listeners are shared by all streams and find the call here.
+ */
+export interface CallStream {
+  [callKey]?: RpcCall | undefined;
 }
 
 /** Reads, handles and answers the messages of a call. Subclasses write the parts of an answer in their protocol. */
 export abstract class RpcCall extends ServedCall {
   readonly #method: RpcMethod;
-  readonly #request: Readable;
+  readonly #request: Readable & CallStream;
   readonly #answer: Writable;
   readonly #reader: MessageReader;
   readonly #reading: ReadOptions;
-  readonly #hold: Hold<this> = { call: this };
   protected readonly writing: WriteOptions;
   /** The message as received, if the method takes exactly one. */
   #frame: Frame | undefined;
@@ -51,6 +55,7 @@ export abstract class RpcCall extends ServedCall {
     this.#reading = init.reading;
     this.writing = init.writing;
     this.#fault = init.fault;
+    this.#request[callKey] = this;
   }
 
   /** Whether the headers of the answer have been written. */
@@ -62,23 +67,8 @@ export abstract class RpcCall extends ServedCall {
   /** Ends a successful answer. @param frame the last message, if it has not been written */
   protected abstract writeEnd(trailer: Headers | undefined, frame?: Buffer): void;
 
-  /**
-   * Creates a listener for events of the stream. Node keeps closed streams until the next full garbage collection. The
-   * listener drops its reference to the call when the stream closes, so that the next scavenge can free the call.
-   */
-  protected whileOpen<Values extends unknown[]>(
-    listen: (call: this, ...values: Values) => void,
-  ): (...values: Values) => void {
-    const hold = this.#hold;
-    return (...values) => {
-      if (hold.call !== undefined) {
-        listen(hold.call, ...values);
-      }
-    };
-  }
-
-  protected override close(): void {
-    this.#hold.call = undefined;
+  override close(): void {
+    this.#request[callKey] = undefined;
     super.close();
   }
 
@@ -87,17 +77,12 @@ export abstract class RpcCall extends ServedCall {
       this.arrive();
       return;
     }
-    this.#request.on(
-      "data",
-      this.whileOpen((call, chunk: Buffer) => call.#takeChunk(chunk)),
-    );
-    this.#request.on(
-      "end",
-      this.whileOpen((call) => call.#takeEnd()),
-    );
+    this.#request.on("data", takeChunk);
+    this.#request.on("end", takeEnd);
   }
 
-  #takeChunk(chunk: Buffer): void {
+  /** Called for each chunk of a request with one message. */
+  takeChunk(chunk: Buffer): void {
     if (!this.hasArrived) {
       this.#take(this.#reader.read(chunk));
       if (this.#fault !== undefined) {
@@ -106,7 +91,8 @@ export abstract class RpcCall extends ServedCall {
     }
   }
 
-  #takeEnd(): void {
+  /** Called at the end of such a request. */
+  takeEnd(): void {
     this.#take(this.#reader.end());
     if (this.#fault === undefined) {
       this.arrive();
@@ -231,4 +217,17 @@ export abstract class RpcCall extends ServedCall {
     this.writeEnd(trailer);
     this.endWhenTaken(undefined, this.#answer);
   }
+}
+
+/** The call of a stream that is open. */
+export function callOfStream(stream: CallStream): RpcCall | undefined {
+  return stream[callKey];
+}
+
+function takeChunk(this: CallStream, chunk: Buffer): void {
+  callOfStream(this)?.takeChunk(chunk);
+}
+
+function takeEnd(this: CallStream): void {
+  callOfStream(this)?.takeEnd();
 }

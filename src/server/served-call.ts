@@ -10,7 +10,7 @@ import { describeTo } from "../rpc/interceptors.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
 import type { AuditLogger } from "../telemetry/logger.ts";
 import type { Line, Placed } from "./call-queue.ts";
-import type { CallWatch, Watched } from "./call-watch.ts";
+import type { CallWatch, Watched, Watching } from "./call-watch.ts";
 import type { Peer } from "./exchange.ts";
 import { toHeaders } from "./exchange.ts";
 
@@ -61,9 +61,11 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
   /** The headers that the handler has set; undefined until it uses them. */
   protected ownHeader: Headers | undefined;
   protected ownTrailer: Headers | undefined;
-  #hasPlace = false;
+  /** Written by the line. */
+  seat = -1;
+  #watching: Watching | undefined;
   #isQueued = false;
-  #hasBegun = false;
+  hasBegun = false;
   hasArrived = false;
 
   constructor({ host, method, protocol, requestId, headers, peer, timeoutMs }: ServedCallInit) {
@@ -143,13 +145,11 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
     this.host.onCallStart(this.call);
     if (this.call.method.rule.isBackground === true) {
       this.host.background.add(this);
-    } else if (this.#line.enter(this)) {
-      this.#hasPlace = true;
-    } else {
+    } else if (!this.#line.enter(this)) {
       this.#answerPrepared(this.host.overloaded);
       return;
     }
-    this.host.watch.add(this);
+    this.#watching = this.host.watch.add(this);
     this.read();
   }
 
@@ -158,7 +158,7 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
       this.#line.done();
       return;
     }
-    this.#hasBegun = true;
+    this.hasBegun = true;
     const now = performance.now();
     this.call.begunAt = now;
     if (now >= this.deadlineAt) {
@@ -221,7 +221,7 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
    */
   protected end(code: Code | undefined): void {
     this.call.end(code);
-    this.#leavePlace();
+    this.#line.leave(this);
   }
 
   /**
@@ -238,15 +238,17 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
     answer.once("finish", endIfTaken);
     // This listener must run before the one that cancels the call.
     answer.prependOnceListener("close", endIfTaken);
-    this.#leavePlace();
+    this.#line.leave(this);
   }
 
   /** Called when the stream or the connection has closed. */
-  protected close(): void {
-    this.host.watch.remove(this);
+  close(): void {
+    if (this.#watching !== undefined) {
+      this.host.watch.remove(this.#watching);
+    }
     this.host.background.delete(this);
-    this.#leavePlace();
-    if (this.#hasBegun) {
+    this.#line.leave(this);
+    if (this.hasBegun) {
       this.#line.done();
     }
     this.call.cancel();
@@ -265,12 +267,5 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
       this.answerError(prepared);
     }
     this.end(prepared.code);
-  }
-
-  #leavePlace(): void {
-    if (this.#hasPlace) {
-      this.#hasPlace = false;
-      this.#line.leave(this);
-    }
   }
 }

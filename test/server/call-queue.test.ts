@@ -19,6 +19,8 @@ async function turns(count = 50): Promise<void> {
 
 function noting(name: string, begun: string[], work: () => void = () => {}): Placed {
   return {
+    seat: -1,
+    hasBegun: false,
     begin() {
       begun.push(name);
       work();
@@ -175,8 +177,12 @@ describe("a line", () => {
 describe("the slots", () => {
   /** A call that gives its slot back when it has to make way. */
   function placed(name: string, line: Line, told: string[]): Placed {
-    const call: Placed = {
-      begin() {},
+    const call = {
+      seat: -1,
+      hasBegun: false,
+      begin() {
+        call.hasBegun = true;
+      },
       makeWay() {
         told.push(`${name} made way`);
         line.leave(call);
@@ -241,13 +247,17 @@ describe("the slots", () => {
 /** A call that uses the queue as the transports do: it enters, waits, begins, and is closed once, at any time. */
 class BookedCall implements Placed {
   readonly line: Line;
-  hasPlace: boolean;
+  seat = -1;
   isClosed = false;
   hasBegun = false;
 
   constructor(line: Line) {
     this.line = line;
-    this.hasPlace = line.enter(this);
+    line.enter(this);
+  }
+
+  get hasPlace(): boolean {
+    return this.seat >= 0;
   }
 
   arrive(): void {
@@ -265,7 +275,7 @@ class BookedCall implements Placed {
   }
 
   makeWay(): void {
-    this.leavePlace();
+    this.line.leave(this);
   }
 
   close(): void {
@@ -273,16 +283,9 @@ class BookedCall implements Placed {
       return;
     }
     this.isClosed = true;
-    this.leavePlace();
+    this.line.leave(this);
     if (this.hasBegun) {
       this.line.done();
-    }
-  }
-
-  leavePlace(): void {
-    if (this.hasPlace) {
-      this.hasPlace = false;
-      this.line.leave(this);
     }
   }
 }

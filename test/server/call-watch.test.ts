@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Watched } from "../../src/server/call-watch.ts";
+import type { Watched, Watching } from "../../src/server/call-watch.ts";
 import { CallWatch } from "../../src/server/call-watch.ts";
 
 /** An answer whose state a test sets, and which records the calls of the watch. */
@@ -26,6 +26,7 @@ class ScriptedAnswer implements Watched {
 interface Harness {
   readonly watch: CallWatch;
   readonly answer: ScriptedAnswer;
+  readonly watching: Watching;
   /** Checks the answer at a time, in ms since its start, and returns all calls of the watch so far. */
   readonly lookAt: (ms: number) => string[];
 }
@@ -35,14 +36,14 @@ function setUp(state: Partial<ScriptedAnswer> = {}): Harness {
   let now = 0;
   const watch = new CallWatch({ arrivalTimeoutMs: 1_000, stallTimeoutMs: 500, lookMs: 2 ** 30, now: () => now });
   const answer = Object.assign(new ScriptedAnswer(), state);
-  watch.add(answer);
+  const watching = watch.add(answer);
   const lookAt = (ms: number): string[] => {
     now = ms;
     watch.look();
     return [...answer.done];
   };
   lookAt(0);
-  return { watch, answer, lookAt };
+  return { watch, answer, watching, lookAt };
 }
 
 describe("an answer with a deadline", () => {
@@ -59,10 +60,10 @@ describe("an answer with a deadline", () => {
   });
 
   test("is not touched after it has ended", () => {
-    const { lookAt, watch, answer } = setUp({ deadlineAt: 100 });
+    const { lookAt, watch, watching } = setUp({ deadlineAt: 100 });
     lookAt(100);
 
-    watch.remove(answer);
+    watch.remove(watching);
 
     expect(lookAt(1_000)).toEqual(["expire"]);
   });
@@ -85,8 +86,8 @@ describe("a request", () => {
   });
 
   test("gets its full time from the first check, even if that check is late", () => {
-    const { lookAt, watch, answer } = setUp();
-    watch.remove(answer);
+    const { lookAt, watch, watching } = setUp();
+    watch.remove(watching);
     const late = Object.assign(new ScriptedAnswer(), { hasArrived: false });
 
     watch.add(late);
@@ -151,11 +152,9 @@ test("the other answers are still checked when one ends some of them during its 
   const { watch, lookAt } = setUp();
   const answers = [1, 2, 3].map(() => Object.assign(new ScriptedAnswer(), { deadlineAt: 10 }));
   const [first, second, third] = answers;
-  for (const answer of answers) {
-    watch.add(answer);
-  }
-  if (first !== undefined && second !== undefined) {
-    first.expire = () => watch.remove(second);
+  const [, ofSecond] = answers.map((answer) => watch.add(answer));
+  if (first !== undefined && ofSecond !== undefined) {
+    first.expire = () => watch.remove(ofSecond);
   }
 
   lookAt(20);
