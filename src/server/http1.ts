@@ -98,7 +98,7 @@ class Http1Connection implements Connection {
   readonly #socket: Socket;
   readonly #peer: Peer;
   readonly #limits: Http1Limits;
-  readonly #exchanges = new Set<Http1Exchange>();
+  readonly #exchanges: Http1Exchange[] = [];
   #newest: Http1Exchange | undefined;
   #idleSince = performance.now();
   #bytesWhenIdle = 0;
@@ -115,7 +115,7 @@ class Http1Connection implements Connection {
     this.#peer = peer;
     this.#limits = limits;
     socket.once("close", () => {
-      for (const exchange of this.#exchanges) {
+      for (const exchange of this.#exchanges.slice()) {
         exchange.close();
       }
     });
@@ -132,7 +132,7 @@ class Http1Connection implements Connection {
 
   /** Whether there is no open request. */
   get isIdle(): boolean {
-    return this.#exchanges.size === 0;
+    return this.#exchanges.length === 0;
   }
 
   /** Whether the next answer belongs to the request that is being read. */
@@ -146,7 +146,7 @@ class Http1Connection implements Connection {
     const exchange = new Http1Exchange(request, response, this.#peer);
     this.#headBeganAt = undefined;
     this.#openedInTurn++;
-    this.#exchanges.add(exchange);
+    this.#exchanges.push(exchange);
     this.#newest = exchange;
     if (this.#retiredAt !== undefined) {
       exchange.endConnection();
@@ -180,11 +180,11 @@ class Http1Connection implements Connection {
     this.#retiredAt ??= performance.now();
     this.#idleSince = Math.max(this.#idleSince, this.#retiredAt);
     // Only the last one, because Node closes the connection after it and earlier requests must still be answered.
-    [...this.#exchanges].at(-1)?.endConnection();
+    this.#exchanges.at(-1)?.endConnection();
   }
 
   #close(exchange: Http1Exchange): void {
-    this.#exchanges.delete(exchange);
+    this.#exchanges.splice(this.#exchanges.indexOf(exchange), 1);
     if (this.isIdle) {
       this.#idleSince = performance.now();
       this.#bytesWhenIdle = this.#socket.bytesRead;
@@ -221,7 +221,7 @@ class Http1Connection implements Connection {
     const isBodyNext = this.#arriving !== undefined;
     return (
       isBodyNext ||
-      (this.#exchanges.size < MAX_UNANSWERED && !writableNeedDrain && this.#heldBytes < writableHighWaterMark)
+      (this.#exchanges.length < MAX_UNANSWERED && !writableNeedDrain && this.#heldBytes < writableHighWaterMark)
     );
   }
 
