@@ -7,13 +7,16 @@ import type { YardstickKind } from "./yardstick.ts";
 
 const MAX_ROUNDS = 3;
 
-/** Compares the service with a bare server when many callers each wait for their answer. */
+/**
+ * Compares the service with a bare server of the same protocol when many callers each wait for their answer. In such a
+ * closed loop, how long they wait depends only on how many calls a second the server answers.
+ */
 export async function measureWaitingCallers(processes: Processes, scale: Scale): Promise<Section[]> {
   const load = await processes.startLoad();
   const service = await processes.startService();
   return [
     await measure("gRPC", "grpc-js", scale.waiting.grpc),
-    await measure("Connect", "node:http", scale.waiting.connect),
+    await measure("Connect", "connect-node", scale.waiting.connect),
   ];
 
   async function measure(protocol: Target["protocol"], kind: YardstickKind, shape: Shape): Promise<Section> {

@@ -4,13 +4,15 @@ import { createServer as createHttpServer } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 import { createServer as createHttp2Server } from "node:http2";
 import { once } from "node:events";
+import type { Server as NetServer } from "node:net";
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { sendUnaryData, ServerUnaryCall } from "@grpc/grpc-js";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 
 import type { LookupRequest, LookupResponse } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-import { LookupRequestSchema, LookupResponseSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { LookupRequestSchema, LookupResponseSchema, VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 
 import { grpcMessage } from "../../support/http2-frames.ts";
 import { portOf } from "../../support/port-of.ts";
@@ -22,6 +24,7 @@ const ANSWER = { make: "PETERBILT", model: "388", modelYear: "2014", bodyClass: 
 
 const START: Readonly<Record<YardstickKind, () => Promise<number>>> = {
   "grpc-js": startGrpcJs,
+  "connect-node": startConnectNode,
   "node:http2": startHttp2,
   "node:http": startHttp,
 };
@@ -58,6 +61,17 @@ function startGrpcJs(): Promise<number> {
   return promise;
 }
 
+/** The same with Connect's own server over HTTP/1.1. */
+async function startConnectNode(): Promise<number> {
+  const server = createHttpServer(
+    connectNodeAdapter({
+      routes: (router) =>
+        router.rpc(VehicleService.method.lookup, ({ vin }) => create(LookupResponseSchema, { vin, ...ANSWER })),
+    }),
+  );
+  return await listen(server);
+}
+
 /** Neither decodes nor encodes. Shows what HTTP/2 alone costs in Node. */
 async function startHttp2(): Promise<number> {
   const message = toBinary(LookupResponseSchema, create(LookupResponseSchema, { vin: CACHED_VIN, ...ANSWER }));
@@ -69,9 +83,7 @@ async function startHttp2(): Promise<number> {
     stream.once("wantTrailers", sendOk);
     stream.end(frame);
   });
-  server.listen(0, HOST);
-  await once(server, "listening");
-  return portOf(server);
+  return await listen(server);
 }
 
 function sendOk(this: ServerHttp2Stream): void {
@@ -89,6 +101,10 @@ async function startHttp(): Promise<number> {
       response.end(JSON.stringify({ vin, ...ANSWER }));
     });
   });
+  return await listen(server);
+}
+
+async function listen(server: NetServer): Promise<number> {
   server.listen(0, HOST);
   await once(server, "listening");
   return portOf(server);

@@ -1,7 +1,7 @@
 import { ChildScript } from "./child-script.ts";
 
 /** A server that does almost nothing, to compare the service with. */
-export type YardstickKind = "grpc-js" | "node:http2" | "node:http";
+export type YardstickKind = "grpc-js" | "connect-node" | "node:http2" | "node:http";
 
 export interface YardstickAddress {
   /** `host:port` */
