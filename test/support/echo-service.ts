@@ -1,10 +1,14 @@
 import type { DescService, MessageInitShape } from "@bufbuild/protobuf";
 import { create, createFileRegistry, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema, file_google_protobuf_wrappers, StringValueSchema } from "@bufbuild/protobuf/wkt";
+import type { HandlerContext, MethodImpl } from "@connectrpc/connect";
 import { createMethodImplSpec } from "@connectrpc/connect";
-import type { MethodImpl } from "@connectrpc/connect";
+import { afterAll, beforeEach } from "vitest";
 import type { MethodRule, ServedMethod } from "../../src/rpc/methods.ts";
-import { serve } from "./test-server.ts";
+import type { ServerOptions } from "../../src/server/server.ts";
+import { EchoHttp2 } from "./echo-http2.ts";
+import type { TestServer } from "./test-server.ts";
+import { serve, startTestServer } from "./test-server.ts";
 
 const STRING = ".google.protobuf.StringValue";
 
@@ -90,7 +94,7 @@ function describeService(): DescService {
 }
 
 /** Handlers that each test replaces, so that many tests can share one server. */
-export class ScriptedEcho {
+class ScriptedEcho {
   unary: MethodImpl<typeof ECHO.unary> = echoOne;
   serverStream: MethodImpl<typeof ECHO.serverStream> = echoCharacters;
   clientStream: MethodImpl<typeof ECHO.clientStream> = joinAll;
@@ -116,6 +120,63 @@ export class ScriptedEcho {
     this.clientStream = joinAll;
     this.bidi = echoEach;
   }
+
+  /** Makes every method run this instead. Methods that answer with a stream send a first message before it. */
+  runInstead(run: (context: HandlerContext) => Promise<never>): void {
+    this.unary = (_request, context) => run(context);
+    this.serverStream = async function* (_request, context) {
+      yield { value: "first" };
+      await run(context);
+    };
+    this.clientStream = (_requests, context) => run(context);
+    this.bidi = async function* (_requests, context) {
+      yield { value: "first" };
+      await run(context);
+    };
+  }
+
+  /** Makes every method fail. */
+  fail(thrown: unknown): void {
+    this.runInstead(() => {
+      throw thrown;
+    });
+  }
+
+  /** Makes every method hang and ignore its signal. Returns the context of the first call that hangs. */
+  hang(): Promise<HandlerContext> {
+    const { promise, resolve } = Promise.withResolvers<HandlerContext>();
+    this.runInstead((context) => {
+      resolve(context);
+      return new Promise(() => {});
+    });
+    return promise;
+  }
+}
+
+/** A scripted service with a client. */
+interface EchoTest {
+  readonly script: ScriptedEcho;
+  readonly server: TestServer;
+  readonly client: EchoHttp2;
+}
+
+/** Starts a service for all tests of a file. Each test begins with handlers that echo, and with an empty log. */
+export async function startEcho(
+  rule: Partial<MethodRule> = {},
+  options: Pick<Partial<ServerOptions>, "interceptors"> = {},
+): Promise<EchoTest> {
+  const script = new ScriptedEcho();
+  const server = await startTestServer(script.methods(rule), options);
+  const client = new EchoHttp2(server.address);
+  beforeEach(() => {
+    script.reset();
+    server.logger.lines.length = 0;
+  });
+  afterAll(async () => {
+    client[Symbol.dispose]();
+    await server[Symbol.asyncDispose]();
+  });
+  return { script, server, client };
 }
 
 const echoOne: MethodImpl<typeof ECHO.unary> = ({ value }) => ({ value });

@@ -1,89 +1,40 @@
 import { once } from "node:events";
-import type { HandlerContext } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { status } from "@grpc/grpc-js";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { CallInterceptor } from "../../../src/rpc/interceptors.ts";
 import { EchoHttp2, frame, readAnswer } from "../../support/echo-http2.ts";
-import { decodeEcho, ECHO_PATH, encodeEcho, ScriptedEcho } from "../../support/echo-service.ts";
-import type { TestServer } from "../../support/test-server.ts";
+import { decodeEcho, ECHO_PATH, encodeEcho, startEcho } from "../../support/echo-service.ts";
 import { startTestServer } from "../../support/test-server.ts";
 
 const HELLO = frame(encodeEcho("hello"));
 const HOUR_MS = 3_600_000;
-const forEver = new Promise<never>(() => {});
-
-const script = new ScriptedEcho();
-const running = new AsyncDisposableStack();
-let server: TestServer;
-let client: EchoHttp2;
-
-beforeAll(async () => {
-  server = running.use(await startTestServer(script.methods({ defaultTimeoutMs: HOUR_MS, maxTimeoutMs: 2 * HOUR_MS })));
-  client = running.use(new EchoHttp2(server.address));
-});
-
-afterAll(() => running.disposeAsync());
-
-beforeEach(() => {
-  script.reset();
-  server.logger.lines.length = 0;
-});
-
-/** Makes every method hang and ignore its signal. Streams hang after their first message. Returns the first context. */
-function hang(): Promise<HandlerContext> {
-  const { promise, resolve } = Promise.withResolvers<HandlerContext>();
-  script.unary = (_request, context) => {
-    resolve(context);
-    return forEver;
-  };
-  script.serverStream = async function* (_request, context) {
-    resolve(context);
-    yield { value: "first" };
-    await forEver;
-  };
-  script.clientStream = (_requests, context) => {
-    resolve(context);
-    return forEver;
-  };
-  script.bidi = async function* (_requests, context) {
-    resolve(context);
-    yield { value: "first" };
-    await forEver;
-  };
-  return promise;
-}
-
 const KINDS = Object.entries(ECHO_PATH);
 
-describe.each(KINDS)("the deadline of a %s call", (kind, path) => {
-  test.each([
-    ["the client's", {}, { "grpc-timeout": "1M" }],
-    ["the method's default", { defaultTimeoutMs: 60_000 }, {}],
-    ["the method's maximum", { maxTimeoutMs: 60_000 }, { "grpc-timeout": "1H" }],
-  ])("ends it when it is %s, even if its handler never ends", async (_whose, rule, headers) => {
-    const handler = hang();
-    await using strict = await startTestServer(script.methods(rule));
-    using other = new EchoHttp2(strict.address);
+const { script, server, client } = await startEcho({ defaultTimeoutMs: HOUR_MS, maxTimeoutMs: 2 * HOUR_MS });
 
-    const call = other.call(path, HELLO, headers);
+describe.each(KINDS)("the deadline of a %s call", (kind, path) => {
+  test("ends it even if its handler never ends", async () => {
+    const handler = script.hang();
+    const before = server.ended.length;
+    const call = client.call(path, HELLO, { "grpc-timeout": "1M" });
     const { signal } = await handler;
 
-    strict.endOverdueIn(60_000);
+    server.endOverdueIn(60_000);
 
     const answer = await call;
     const expected = kind === "unary" || kind === "clientStream" ? [] : ["first"];
     expect(answer.messages.map(decodeEcho)).toEqual(expected);
     expect([answer.status, answer.message]).toEqual([status.DEADLINE_EXCEEDED, "the deadline has passed"]);
     expect(signal.reason).toMatchObject({ code: Code.DeadlineExceeded });
-    expect(strict.ended.map(({ code }) => code)).toEqual([Code.DeadlineExceeded]);
-    expect(strict.logger.lines).toEqual([]);
+    expect(server.ended.slice(before).map(({ code }) => code)).toEqual([Code.DeadlineExceeded]);
+    expect(server.logger.lines).toEqual([]);
   });
 
   test("ends it even if the client never ends its request", async () => {
-    hang().catch(() => {});
+    void script.hang();
     const stream = client.open(path, { "grpc-timeout": "50m" });
     stream.write(HELLO);
 
@@ -96,12 +47,8 @@ describe.each(KINDS)("the deadline of a %s call", (kind, path) => {
 test.each([
   [undefined, 1],
   ["99999999H", 2],
-  ["2H", 2],
   ["90M", 1.5],
-  ["3600S", 1],
   ["3600000m", 1],
-  ["99999999u", 0.5],
-  ["99999999S", 2],
 ])(
   "a timeout of %s is accepted, limited to the maximum, and given to the handler as the time left",
   async (timeout, hours) => {
@@ -181,7 +128,7 @@ test("a client that does not read its answer is cut off at the deadline", async 
 });
 
 test("a call is ended at its deadline even if an interceptor waits forever, and the interceptor sees its signal", async () => {
-  hang().catch(() => {});
+  void script.hang();
   const seen: unknown[] = [];
   const reached = Promise.withResolvers<void>();
   const note: CallInterceptor = (next) => async (request) => {

@@ -1,11 +1,9 @@
 import type { OutgoingHttpHeaders } from "node:http2";
 import { gzipSync } from "node:zlib";
 import { status } from "@grpc/grpc-js";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { EchoHttp2, frame, gzipFrame } from "../../support/echo-http2.ts";
-import { decodeEcho, ECHO_PATH, encodeEcho, ScriptedEcho } from "../../support/echo-service.ts";
-import type { TestServer } from "../../support/test-server.ts";
-import { startTestServer } from "../../support/test-server.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import { frame, gzipFrame } from "../../support/echo-http2.ts";
+import { decodeEcho, ECHO_PATH, encodeEcho, startEcho } from "../../support/echo-service.ts";
 
 const LIMIT_BYTES = 2_000;
 /** The size of the tag and length of a string of about that size. */
@@ -13,21 +11,8 @@ const OVERHEAD_BYTES = 3;
 const HELLO = frame(encodeEcho("hello"));
 const GZIP = { "grpc-encoding": "gzip" };
 
-const script = new ScriptedEcho();
-let server: TestServer;
-let client: EchoHttp2;
+const { script, client } = await startEcho({ maxRequestBytes: LIMIT_BYTES, maxResponseBytes: LIMIT_BYTES });
 let handled = 0;
-
-beforeAll(async () => {
-  const methods = script.methods({ maxRequestBytes: LIMIT_BYTES, maxResponseBytes: LIMIT_BYTES });
-  server = await startTestServer(methods);
-  client = new EchoHttp2(server.address);
-});
-
-afterAll(async () => {
-  client[Symbol.dispose]();
-  await server[Symbol.asyncDispose]();
-});
 
 beforeEach(() => {
   handled = 0;
@@ -37,43 +22,7 @@ beforeEach(() => {
   };
 });
 
-function messageOf(bytes: number): Buffer {
-  return encodeEcho("A".repeat(bytes - OVERHEAD_BYTES));
-}
-
 describe("a unary call", () => {
-  test("is answered with headers, one message and trailers", async () => {
-    const answer = await client.call(ECHO_PATH.unary, HELLO);
-
-    expect(answer.headers).toMatchObject({ ":status": 200, "content-type": "application/grpc+proto" });
-    expect(answer.headers).not.toHaveProperty("grpc-status");
-    expect(answer.messages.map(decodeEcho)).toEqual(["hello"]);
-    expect(answer.trailers).toMatchObject({ "grpc-status": "0" });
-  });
-
-  test("may have an empty message", async () => {
-    const answer = await client.call(ECHO_PATH.unary, frame());
-
-    expect(answer.messages).toEqual([Buffer.alloc(0)]);
-    expect(answer.status).toBe(status.OK);
-  });
-
-  test("may arrive in single bytes", async () => {
-    const stream = client.open(ECHO_PATH.unary);
-    const answered = new Promise<Buffer>((resolve) => {
-      stream.once("data", resolve);
-    });
-
-    for (const byte of HELLO) {
-      await new Promise((resolve) => {
-        stream.write(Buffer.from([byte]), resolve);
-      });
-    }
-    stream.end();
-
-    expect(decodeEcho((await answered).subarray(5))).toBe("hello");
-  });
-
   test.each(["application/grpc", "application/grpc+proto", "application/grpc;charset=utf-8", "Application/gRPC"])(
     "may have the content type %s",
     async (type) => {
@@ -87,16 +36,6 @@ describe("a unary call", () => {
     const answer = await client.call(ECHO_PATH.unary, HELLO, { "grpc-encoding": encoding });
 
     expect(answer.messages.map(decodeEcho)).toEqual(["hello"]);
-  });
-
-  test("may be compressed, and its Call records that", async () => {
-    const before = server.ended.length;
-
-    const answer = await client.call(ECHO_PATH.unary, gzipFrame(encodeEcho("hello")), GZIP);
-    await client.call(ECHO_PATH.unary, HELLO, GZIP);
-
-    expect(answer.messages.map(decodeEcho)).toEqual(["hello"]);
-    expect(server.ended.slice(before).map(({ isRequestCompressed }) => isRequestCompressed)).toEqual([true, false]);
   });
 });
 
@@ -138,36 +77,9 @@ describe("an answer", () => {
     expect(answer.compressed).toEqual([false, true]);
     expect(answer.messages.map(decodeEcho)).toEqual(["short", long]);
   });
-
-  test("of a method that turns compression off is not compressed", async () => {
-    await using plain = await startTestServer(script.methods({ compressResponses: false }));
-    using other = new EchoHttp2(plain.address);
-
-    const answer = await other.call(ECHO_PATH.unary, frame(encodeEcho(long)), { "grpc-accept-encoding": "gzip" });
-
-    expect(answer.compressed).toEqual([false]);
-  });
 });
 
-describe.each([
-  ["unary", ECHO_PATH.unary],
-  ["server-streaming", ECHO_PATH.serverStream],
-  ["client-streaming", ECHO_PATH.clientStream],
-  ["bidirectional", ECHO_PATH.bidi],
-])("the message limit of a %s method", (_kind, path) => {
-  test.each([
-    ["equal to it", frame(messageOf(LIMIT_BYTES)), {}, status.OK],
-    ["one byte over it", frame(messageOf(LIMIT_BYTES + 1)), {}, status.RESOURCE_EXHAUSTED],
-    ["equal to it after decompression", gzipFrame(messageOf(LIMIT_BYTES)), GZIP, status.OK],
-    ["one byte over it after decompression", gzipFrame(messageOf(LIMIT_BYTES + 1)), GZIP, status.RESOURCE_EXHAUSTED],
-    ["far over it after decompression", gzipFrame(Buffer.alloc(1_000_000)), GZIP, status.RESOURCE_EXHAUSTED],
-    ["over it before decompression", frame(Buffer.alloc(LIMIT_BYTES + 1), 1), GZIP, status.RESOURCE_EXHAUSTED],
-  ])("applies to a request %s", async (_what, body, headers, expected) => {
-    const answer = await client.call(path, body, headers);
-
-    expect(answer.status).toBe(expected);
-  });
-
+describe.each(Object.entries(ECHO_PATH))("the message limit of a %s method", (_kind, path) => {
   test("applies when only the header of a message of 4 GiB has arrived", async () => {
     const stream = client.open(path);
     const answered = new Promise<unknown>((resolve) => {

@@ -1,36 +1,21 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { status } from "@grpc/grpc-js";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { HandlerContext } from "@connectrpc/connect";
 import { callOf } from "../../../src/rpc/call.ts";
 import type { CallInterceptor } from "../../../src/rpc/interceptors.ts";
-import { EchoHttp2, frame } from "../../support/echo-http2.ts";
-import { decodeEcho, ECHO_PATH, encodeEcho, ScriptedEcho } from "../../support/echo-service.ts";
-import type { TestServer } from "../../support/test-server.ts";
-import { startTestServer } from "../../support/test-server.ts";
+import { frame } from "../../support/echo-http2.ts";
+import { decodeEcho, ECHO_PATH, encodeEcho, startEcho } from "../../support/echo-service.ts";
 
 const HELLO = frame(encodeEcho("hello"));
 
-const script = new ScriptedEcho();
 /** The interceptors around the handlers. Each test sets its own. */
 let around: CallInterceptor[] = [];
 const dispatch: CallInterceptor = (next) => (request) =>
   around.reduceRight<typeof next>((inner, interceptor) => interceptor(inner), next)(request);
-let server: TestServer;
-let client: EchoHttp2;
-
-beforeAll(async () => {
-  server = await startTestServer(script.methods(), { interceptors: [dispatch] });
-  client = new EchoHttp2(server.address);
-});
-
-afterAll(async () => {
-  client[Symbol.dispose]();
-  await server[Symbol.asyncDispose]();
-});
+const { script, client } = await startEcho({}, { interceptors: [dispatch] });
 
 beforeEach(() => {
-  script.reset();
   around = [];
 });
 
