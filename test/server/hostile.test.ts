@@ -3,25 +3,19 @@ import { constants } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 import * as fc from "fast-check";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { LookupRequestSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { EchoHttp2, frame } from "../support/echo-http2.ts";
 import { eventually } from "../support/eventually.ts";
 import { callHeaders, data, headers, OPENING } from "../support/http2-frames.ts";
 import { RawConnection } from "../support/raw-connection.ts";
-import type { TestServer } from "../support/test-server.ts";
 import { serveVehicles, startTestServer } from "../support/test-server.ts";
 
 const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
 const VALID = Buffer.from(toBinary(LookupRequestSchema, create(LookupRequestSchema, { vin: "1XPWD40X1ED215307" })));
 
-let server: TestServer;
-let client: EchoHttp2;
-
-beforeAll(async () => {
-  server = await startTestServer(serveVehicles({ lookup: ({ vin }) => ({ vin }) }));
-  client = new EchoHttp2(server.address);
-});
+const server = await startTestServer(serveVehicles({ lookup: ({ vin }) => ({ vin }) }));
+const client = new EchoHttp2(server.address);
 
 afterAll(async () => {
   client[Symbol.dispose]();

@@ -1,12 +1,11 @@
 import { Code } from "@connectrpc/connect";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import type { Exchange } from "../../src/server/exchange.ts";
 import { answerText } from "../../src/server/exchange.ts";
 import { eventually } from "../support/eventually.ts";
 import { RawClient } from "../support/raw-client.ts";
-import type { Served, ServeOptions } from "../support/serve.ts";
+import type { ServeOptions } from "../support/serve.ts";
 import { serve } from "../support/serve.ts";
-import type { TlsOnDisk } from "../support/tls-on-disk.ts";
 import { writeTls } from "../support/tls-on-disk.ts";
 
 const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
@@ -16,41 +15,27 @@ const plain = {
   "GET /ping": { answer: (exchange) => answerText(exchange, 200, "pong") },
 } satisfies ServeOptions["plain"];
 
-let disk: TlsOnDisk;
-let server: Served;
-/** Servers with short time limits for requests. */
-let hasty: Served;
-let hastyWithTls: Served;
-/** The VINs that reached the Lookup handler, in order. */
-const looked: string[] = [];
+/** The VINs that reached the Remove handler. */
 const removed: string[] = [];
-
-beforeAll(async () => {
-  disk = await writeTls();
-  const options: ServeOptions = {
-    plain,
-    handlers: {
-      lookup: ({ vin }) => {
-        looked.push(vin);
-        return { vin };
-      },
-      remove: ({ vin }) => {
-        removed.push(vin);
-        return { vin };
-      },
+const options: ServeOptions = {
+  plain,
+  handlers: {
+    lookup: ({ vin }) => ({ vin }),
+    remove: ({ vin }) => {
+      removed.push(vin);
+      return { vin };
     },
-  };
-  const limits: ServeOptions["limits"] = { http1: { headersMs: 100 }, lookMs: 10, watch: { arrivalTimeoutMs: 100 } };
-  server = await serve(options);
-  hasty = await serve({ ...options, limits });
-  hastyWithTls = await serve({ ...options, limits, tls: disk.tls });
-});
-afterAll(async () => {
-  await hastyWithTls[Symbol.asyncDispose]();
-  await hasty[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-  await disk[Symbol.asyncDispose]();
-});
+  },
+};
+/** Short time limits for requests. */
+const limits: ServeOptions["limits"] = { http1: { headersMs: 100 }, lookMs: 10, watch: { arrivalTimeoutMs: 100 } };
+
+const stack = new AsyncDisposableStack();
+const disk = stack.use(await writeTls());
+const server = stack.use(await serve(options));
+const hasty = stack.use(await serve({ ...options, limits }));
+const hastyWithTls = stack.use(await serve({ ...options, limits, tls: disk.tls }));
+afterAll(() => stack.disposeAsync());
 
 async function open(): Promise<RawClient> {
   return RawClient.open(server.port);
@@ -80,17 +65,6 @@ describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
 
   test.each([
     ["is not HTTP", "HELO there\r\n\r\n", "400 Bad Request"],
-    ["has a header without a name", "GET / HTTP/1.1\r\n: a\r\n\r\n", "400 Bad Request"],
-    [
-      "has two lengths",
-      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-      "400 Bad Request",
-    ],
-    [
-      "has a length and is chunked",
-      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-      "400 Bad Request",
-    ],
     [
       "has headers of more than 16 KiB",
       `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(17_000)}\r\n\r\n`,
@@ -100,6 +74,12 @@ describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
       "has headers without an end",
       `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(1_000_000)}`,
       "431 Request Header Fields Too Large",
+    ],
+    [
+      "has chunk extensions without an end",
+      `POST ${LOOKUP} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n` +
+        `Transfer-Encoding: chunked\r\n\r\n1${";x=y".repeat(10_000)}`,
+      "413 Payload Too Large",
     ],
     ["stops before the end of its headers", "GET / HTTP/1.1\r\nHost: a\r\n", "408 Request Timeout"],
   ])("that %s gets an error, and its connection is closed", async (_what, request, status) => {
@@ -145,15 +125,6 @@ describe("a request whose body", () => {
 
     expect(answer).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/);
     expect(answer).toMatch(/\r\nconnection: close\r\n/i);
-  });
-
-  test("arrives in chunks is read to its end", async () => {
-    using client = await open();
-    const head = `POST ${LOOKUP} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`;
-
-    client.send(`${head}6\r\n{"vin"\r\n`).send('5\r\n:"V"}\r\n').send("0\r\n\r\n");
-
-    expect(await client.until(/\{.*\}/)).toMatch(/^HTTP\/1\.1 200 OK\r\n.*\{"vin":"V"\}$/s);
   });
 
   test("is announced with Expect is answered 100 Continue", async () => {
@@ -293,10 +264,10 @@ describe("a pipeline", () => {
       },
     });
     using client = await RawClient.open(hanging.port, { ca: wire === "TLS" ? disk.ca : undefined });
-    // A single read by the server returns about 20 of them.
-    const MANY = 5_000;
+    // More than all buffers between client and server can hold. A single read by the server returns hundreds of them.
+    const MANY = 100_000;
 
-    client.send(post(LOOKUP, `{${" ".repeat(3_000)}}`).repeat(MANY));
+    client.send(post(LOOKUP, "{}").repeat(MANY));
     await begun.promise;
     // Answers on other connections show that the server has had time to read more of the first one.
     for (let count = 0; count < 20; count++) {
@@ -477,82 +448,16 @@ describe("the Host header", () => {
 });
 
 describe("an unusual request does no harm:", () => {
-  test("an upgrade is ignored, and the request is answered", async () => {
+  test.each([
+    ["an upgrade is ignored", "GET /ping HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", /200 OK/],
+    ["an unknown expectation is ignored", "GET /ping HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n", /200 OK/],
+    ["HTTP/1.0 is answered", "GET /ping HTTP/1.0\r\nHost: a\r\n\r\n", /200 OK/],
+    ["OPTIONS * is refused", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", /404 Not Found/],
+    ["TRACE is refused", "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", /404 Not Found/],
+    ["an unknown method is refused", "PROPFIND /ping HTTP/1.1\r\nHost: a\r\n\r\n", /405 Method Not Allowed/],
+  ])("%s", async (_what, request, status) => {
     using client = await open();
 
-    client.send(
-      "GET /ping HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n\r\n",
-    );
-
-    expect(await client.until(/pong/)).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(await client.send(request).until(/\r\n\r\n/)).toMatch(status);
   });
-
-  test("CONNECT does not open a tunnel", async () => {
-    const answer = await answerTo("CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: a\r\n\r\n");
-
-    expect(answer).not.toMatch(/^HTTP\/1\.1 2/);
-  });
-
-  test("an unknown expectation is ignored", async () => {
-    using client = await open();
-
-    client.send("GET /ping HTTP/1.1\r\nHost: a\r\nExpect: more\r\nX-Request-Id: mine\r\n\r\n");
-
-    expect(await client.until(/pong/)).toMatch(/^HTTP\/1\.1 200 OK\r\nx-request-id: mine\r\n/);
-  });
-
-  test("a request over HTTP/1.0 is answered, and its connection is closed", async () => {
-    const answer = await answerTo("GET /ping HTTP/1.0\r\nHost: a\r\n\r\n");
-
-    expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n.*pong\n$/s);
-  });
-
-  test.each(["OPTIONS * HTTP/1.1", "TRACE / HTTP/1.1", "PROPFIND /ping HTTP/1.1"])("%s is refused", async (line) => {
-    using client = await open();
-
-    client.send(`${line}\r\nHost: a\r\n\r\n`);
-
-    expect(await client.until(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 (404|405) /);
-  });
-});
-
-test("an answer that its client does not read is cut off, and its handler is notified", async () => {
-  const told = Promise.withResolvers<void>();
-  await using endless = await serve({
-    handlers: {
-      async *export() {
-        try {
-          for (;;) {
-            yield { part: { case: "data" as const, value: new Uint8Array(256 * 1024) } };
-          }
-        } finally {
-          told.resolve();
-        }
-      },
-    },
-    limits: { watch: { stallTimeoutMs: 100 } },
-  });
-  using client = await RawClient.open(endless.port, { isDeaf: true });
-
-  client.send(
-    "POST /vehicle.v1.VehicleService/Export HTTP/1.1\r\nHost: a\r\nContent-Type: application/connect+proto\r\n" +
-      "Content-Length: 5\r\n\r\n\0\0\0\0\0",
-  );
-  await told.promise;
-
-  await eventually(() => expect(endless.ended.map((call) => call.code)).toEqual([10]));
-});
-
-test("a client that does not read its refusals is cut off", async () => {
-  await using refusing = await serve({
-    connections: { maxOpenPerAddress: 1 },
-    limits: { watch: { stallTimeoutMs: 100 } },
-  });
-  using client = await RawClient.open(refusing.port, { isDeaf: true });
-  // More than all buffers between client and server can hold.
-  client.send("GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n".repeat(200_000));
-
-  await client.closed;
-
-  await eventually(async () => expect((await fetch(`http://${refusing.address}/`)).status).toBe(404));
 });

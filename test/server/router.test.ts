@@ -1,12 +1,10 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { createHostCheck } from "../../src/access/listen-safety.ts";
 import { answerText } from "../../src/server/exchange.ts";
 import type { PlainHandler } from "../../src/server/plain-call.ts";
-import { eventually } from "../support/eventually.ts";
 import { Http2Client } from "../support/http2-client.ts";
 import { plainRequest } from "../support/plain-request.ts";
 import { RawClient } from "../support/raw-client.ts";
-import type { Served } from "../support/serve.ts";
 import { serve } from "../support/serve.ts";
 
 const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
@@ -14,40 +12,33 @@ const BATCH = "/vehicle.v1.VehicleService/BatchLookup";
 const ok: PlainHandler = { answer: (exchange) => answerText(exchange, 200, "ok") };
 const secret = new Error("secret");
 
-let server: Served;
-beforeAll(async () => {
-  server = await serve({
-    handlers: { lookup: ({ vin }) => ({ vin }) },
-    plain: {
-      "GET /": ok,
-      "GET /healthz": ok,
-      "GET /broken": { answer: () => Promise.reject(secret) },
-      "GET /thrown": {
-        answer: () => {
-          throw secret;
-        },
+const server = await serve({
+  handlers: { lookup: ({ vin }) => ({ vin }) },
+  plain: {
+    "GET /": ok,
+    "GET /healthz": ok,
+    "GET /broken": { answer: () => Promise.reject(secret) },
+    "GET /thrown": {
+      answer: () => {
+        throw secret;
       },
-      "GET /half": {
-        answer: async (exchange) => {
-          exchange.writeHead(200, {});
-          exchange.response.write("half");
-          throw secret;
-        },
-      },
-      "GET /slow": { maxMs: 50, answer: () => new Promise(() => {}) },
     },
-    isOwnHost: createHostCheck({ host: "127.0.0.1", hasTokens: false, allowAnonymous: false }, false),
-    connections: { maxNewPerAddress: Infinity, maxOpenPerAddress: Infinity },
-  });
+    "GET /half": {
+      answer: async (exchange) => {
+        exchange.writeHead(200, {});
+        exchange.response.write("half");
+        throw secret;
+      },
+    },
+    "GET /slow": { maxMs: 50, answer: () => new Promise(() => {}) },
+  },
+  isOwnHost: createHostCheck({ host: "127.0.0.1", hasTokens: false, allowAnonymous: false }, false),
+  connections: { maxNewPerAddress: Infinity, maxOpenPerAddress: Infinity },
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
-let log: Served["logger"]["lines"];
+const log = server.logger.lines;
 beforeEach(() => {
-  log = server.logger.lines;
-  log.length = 0;
-});
-afterEach(() => {
   log.length = 0;
 });
 
@@ -70,8 +61,11 @@ describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
     expect([head.status, head.body, head.headers["content-length"]]).toEqual([200, "", "3"]);
   });
 
-  test("a 404 says where RPCs are", async () => {
-    const answer = await ask(version, "GET", "/nothing");
+  test.each([
+    ["GET", "/nothing"],
+    ["POST", "/vehicle.v1.VehicleService/Nothing"],
+  ])("%s of %s gets a 404 that says where RPCs are", async (method, path) => {
+    const answer = await ask(version, method, path, { "content-type": "application/json" });
 
     expect([answer.status, answer.body]).toEqual([404, "Not found. RPCs are at /package.Service/Method.\n"]);
   });
@@ -109,14 +103,6 @@ describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
 
     expect([answer.status, answer.headers["accept-post"]]).toEqual([415, types]);
     expect(answer.body).toBe(`This content type is not supported. Use one of ${types}.\n`);
-  });
-
-  test("an unknown method of a service gets a 404", async () => {
-    const answer = await ask(version, "POST", "/vehicle.v1.VehicleService/Nothing", {
-      "content-type": "application/json",
-    });
-
-    expect(answer.status).toBe(404);
   });
 
   test.each([
@@ -216,28 +202,4 @@ describe("without tokens and TLS, a request", () => {
     expect(await ask("1.1", "POST", LOOKUP, { host, "content-type": "application/json" })).toMatchObject(misdirected);
     expect(await ask("1.1", "GET", "/healthz?verbose", { host })).toMatchObject({ status: 200, body: "ok\n" });
   });
-});
-
-test("plain requests wait for a turn of their connection, and all are answered", async () => {
-  const waiting: (() => void)[] = [];
-  await using hanging = await serve({
-    plain: { "GET /": { answer: (exchange) => void waiting.push(() => answerText(exchange, 200, "ok")) } },
-  });
-  using client = await RawClient.open(hanging.port);
-  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20));
-
-  await eventually(() => expect(waiting).toHaveLength(8));
-  for (const answer of waiting) {
-    // The loop also answers the requests that begin meanwhile.
-    answer();
-    await new Promise(setImmediate);
-  }
-  await eventually(() => {
-    for (const answer of waiting) {
-      answer();
-    }
-    expect(waiting).toHaveLength(20);
-  });
-
-  expect(await client.until((text) => text.match(/ 200 OK/g)?.length === 20)).not.toMatch(/ [45]\d\d /);
 });

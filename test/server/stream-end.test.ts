@@ -1,9 +1,8 @@
 import type { ClientHttp2Stream } from "node:http2";
 import { constants } from "node:http2";
 import { Code } from "@connectrpc/connect";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { EchoHttp2, frame } from "../support/echo-http2.ts";
-import type { TestServer } from "../support/test-server.ts";
 import { serveVehicles, startTestServer } from "../support/test-server.ts";
 
 const PATH = "/vehicle.v1.VehicleService/Export";
@@ -11,30 +10,25 @@ const PATH = "/vehicle.v1.VehicleService/Export";
 const PART = Buffer.alloc(50_000);
 
 let handled = Promise.withResolvers<void>();
-let server: TestServer;
 let client: EchoHttp2;
-
-beforeAll(async () => {
-  server = await startTestServer(
-    serveVehicles({
-      async *export() {
-        for (let count = 0; count < 2; count++) {
-          yield { part: { case: "data", value: PART } };
-          await whenSent();
-        }
-        handled.resolve();
-      },
-    }),
-  );
-});
+const server = await startTestServer(
+  serveVehicles({
+    async *export() {
+      for (let count = 0; count < 2; count++) {
+        yield { part: { case: "data", value: PART } };
+        await whenSent();
+      }
+      handled.resolve();
+    },
+  }),
+);
+afterAll(() => server[Symbol.asyncDispose]());
 
 beforeEach(() => {
   handled = Promise.withResolvers();
   client = new EchoHttp2(server.address);
   return () => client[Symbol.dispose]();
 });
-
-afterAll(() => server[Symbol.asyncDispose]());
 
 /** Opens a call and waits until its handler has ended. The client has not taken the last bytes. */
 async function openUntilHandled(contentType: string): Promise<ClientHttp2Stream> {
