@@ -24,28 +24,19 @@ function setUp(limits: Partial<ConnectionLimits> = {}) {
 }
 
 describe("the gate for connections", () => {
-  test("limits all open connections", () => {
-    const { arrive } = setUp({ maxOpen: 2 });
+  test.each([
+    ["all open connections", { maxOpen: 2 }, ["10.0.0.1", "10.0.0.2", "10.0.0.3"], [true, true, false]],
+    ["those of an address", { maxOpenPerAddress: 1 }, ["10.0.0.1", "10.0.0.1", "10.0.0.2"], [true, false, true]],
+    [
+      "those of an IPv6 network",
+      { maxOpenPerAddress: 1 },
+      ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"],
+      [true, false, true],
+    ],
+  ])("limits %s", (_what, limits, addresses, admitted) => {
+    const { arrive } = setUp(limits);
 
-    const admitted = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].flatMap((address) => arrive(address));
-
-    expect(admitted).toEqual([true, true, false]);
-  });
-
-  test("limits the connections of each address", () => {
-    const { arrive } = setUp({ maxOpenPerAddress: 1 });
-
-    expect([...arrive("10.0.0.1", 2), ...arrive("10.0.0.2")]).toEqual([true, false, true]);
-  });
-
-  test("treats all addresses of an IPv6 network as one", () => {
-    const { arrive } = setUp({ maxOpenPerAddress: 1 });
-
-    expect([...arrive("2001:db8::1"), ...arrive("2001:db8::2"), ...arrive("2001:db8:0:1::1")]).toEqual([
-      true,
-      false,
-      true,
-    ]);
+    expect(addresses.flatMap((address) => arrive(address))).toEqual(admitted);
   });
 
   test("by default accepts 500 from one address and 4,000 in total", () => {
@@ -97,24 +88,6 @@ describe("the gate for connections", () => {
 
     expect([admitted, gate.refused]).toEqual([false, 0]);
     expect(logger.lines).toEqual([]);
-  });
-
-  test("leaves a refused connection for the listener to close", () => {
-    const { gate } = setUp({ maxOpen: 0 });
-    const socket = new FakeSocket("10.0.0.1");
-
-    gate.admit(socket);
-
-    expect(socket.listenerCount("close")).toBe(0);
-  });
-
-  test("counts refused connections", () => {
-    const { gate, arrive } = setUp({ maxOpenPerAddress: 1 });
-
-    arrive("10.0.0.1", 4);
-    arrive("10.0.0.2", 3);
-
-    expect(gate.refused).toBe(5);
   });
 
   test("warns at once, and then at most every 10 s, with the address that was refused most often", () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { AllowedOrigins } from "../../src/server/cors.ts";
 import { parseOrigins } from "../../src/server/cors.ts";
@@ -20,9 +20,6 @@ const QUERY = `?connect=v1&encoding=json&message=${encodeURIComponent(BODY)}`;
 /** The methods whose handlers were called. */
 const reached: string[] = [];
 const running = new AsyncDisposableStack();
-let named: Served;
-let none: Served;
-let all: Served;
 
 async function start(origins: AllowedOrigins): Promise<Served> {
   const reach = { answer: (exchange: Parameters<typeof answerText>[0]) => answerText(exchange, 200, "reached") };
@@ -44,11 +41,9 @@ async function start(origins: AllowedOrigins): Promise<Served> {
   );
 }
 
-beforeAll(async () => {
-  named = await start([FRIEND]);
-  none = await start([]);
-  all = await start("*");
-});
+const named = await start([FRIEND]);
+const none = await start([]);
+const all = await start("*");
 afterAll(() => running.disposeAsync());
 
 function corsHeadersOf({ headers }: Pick<PlainAnswer, "headers">): string[] {
@@ -151,13 +146,12 @@ test("answers to requests without an origin vary by origin, so that caches do no
 
 describe("a page of another origin", () => {
   test.each([
-    ["some origins are allowed", () => named, STRANGER],
-    ["no origin is allowed", () => none, STRANGER],
-    ["its name begins like an allowed one", () => named, `${FRIEND}.evil.example`],
-    ["it hides its origin", () => named, "null"],
-  ])("gets no CORS headers and reaches nothing (%s)", async (_case, server, origin) => {
+    ["some origins are allowed", named, STRANGER],
+    ["no origin is allowed", none, STRANGER],
+    ["its name begins like an allowed one", named, `${FRIEND}.evil.example`],
+    ["it hides its origin", named, "null"],
+  ])("gets no CORS headers and reaches nothing (%s)", async (_case, { address }, origin) => {
     reached.length = 0;
-    const { address } = server();
 
     const preflight = await plainRequest(address, "OPTIONS", LOOKUP, {
       origin,

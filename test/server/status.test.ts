@@ -1,34 +1,30 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { AccessGuard } from "../../src/access/access-guard.ts";
 import { RateLimiter } from "../../src/access/rate-limiter.ts";
 import { createStatusHandler } from "../../src/server/status.ts";
-import type { Served } from "../support/serve.ts";
 import { serve } from "../support/serve.ts";
 import { bearer, someTokens, TOKENS_NOW } from "../support/some-tokens.ts";
 
 let counted = 0;
-let server: Served;
+const parts = {
+  version: "1.2.3",
+  sources: ["vpic", "snapshot"],
+  snapshot: () => ({ state: "unavailable", reason: "/secret/path" }),
+  isEmbedded: true,
+  workers: 2,
+  cache: async () => ({ entries: [], bytes: counted++ }),
+};
 
 function guardWith(tokens: typeof someTokens | undefined): AccessGuard {
   const limiter = (): RateLimiter => new RateLimiter({ perSecond: 1, burst: 100 });
   return new AccessGuard({ tokens, limiter: limiter(), anonymous: limiter(), now: () => TOKENS_NOW });
 }
 
-beforeAll(async () => {
-  const parts = {
-    version: "1.2.3",
-    sources: ["vpic", "snapshot"],
-    snapshot: () => ({ state: "unavailable", reason: "/secret/path" }),
-    isEmbedded: true,
-    workers: 2,
-    cache: async () => ({ entries: [], bytes: counted++ }),
-  };
-  server = await serve({
-    plain: {
-      "GET /status": createStatusHandler({ ...parts, guard: guardWith(undefined) }),
-      "GET /guarded": createStatusHandler({ ...parts, guard: guardWith(someTokens) }),
-    },
-  });
+const server = await serve({
+  plain: {
+    "GET /status": createStatusHandler({ ...parts, guard: guardWith(undefined) }),
+    "GET /guarded": createStatusHandler({ ...parts, guard: guardWith(someTokens) }),
+  },
 });
 afterAll(() => server[Symbol.asyncDispose]());
 

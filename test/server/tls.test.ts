@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
-import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { SecureVersion, TLSSocket } from "node:tls";
 import { connect } from "node:tls";
@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { loadConfig } from "../../src/config.ts";
 import { TlsCertificates, TlsFilesError } from "../../src/server/tls.ts";
 import { createAuthority } from "../support/certificates.ts";
+import type { Addresses } from "../support/clients.ts";
 import { eventually } from "../support/eventually.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 import type { Served } from "../support/serve.ts";
@@ -66,6 +67,10 @@ async function start({
   );
 }
 
+function addressesOf({ address }: Served): Addresses {
+  return { grpcAddress: address, httpAddress: address };
+}
+
 async function startWithoutClientCertificates(): Promise<Served> {
   return start({ certFile: files.certFile, keyFile: files.keyFile });
 }
@@ -99,14 +104,10 @@ async function certificateOf(server: Served): Promise<unknown> {
 async function isLetIn(server: Served, shown: Shown): Promise<boolean> {
   const socket = await shakeHands(server, shown);
   socket.write(OPENING);
-  const verdict = await Promise.race([
-    new Promise<boolean>((resolve) => {
-      socket.once("data", () => resolve(true));
-    }),
-    new Promise<boolean>((resolve) => {
-      socket.once("close", () => resolve(false));
-    }),
-  ]);
+  const verdict = await new Promise<boolean>((resolve) => {
+    socket.once("data", () => resolve(true));
+    socket.once("close", () => resolve(false));
+  });
   socket.destroy();
   return verdict;
 }
@@ -196,128 +197,56 @@ test("with an authority for clients, only clients with a certificate from it are
   expect(verdicts).toEqual([true, false, false]);
 });
 
-describe("while a certificate is replaced, no call fails, and new connections get the new one:", () => {
-  /** Ways to rotate a certificate. */
-  const rotations: Readonly<Record<string, () => Promise<void>>> = {
-    "in place, first the certificate, then the key": async () => {
-      await writeFile(files.certFile, second.cert);
-      await untilRefused();
-      await writeFile(files.keyFile, second.key);
-    },
-    "by renaming, first the key, then the certificate": async () => {
-      await writeFile(join(path, "key.next"), second.key);
-      await writeFile(join(path, "cert.next"), second.cert);
-      await rename(join(path, "key.next"), files.keyFile);
-      await untilRefused();
-      await rename(join(path, "cert.next"), files.certFile);
-    },
-  };
+test("while a certificate is replaced, no call fails, and new connections get the new one", async () => {
+  const server = await startWithoutClientCertificates();
+  using callers = new TlsCallers(addressesOf(server), "V", { ca: authority.cert });
+  await using calls = new SteadyCalls(callers.lookups);
+  await calls.more(1);
+  const before = await certificateOf(server);
 
-  /** Waits until the server has rejected the pair that does not match. */
-  async function untilRefused(): Promise<void> {
-    await eventually(() =>
-      expect(logger.lines).toContainEqual({
-        level: "error",
-        message: "the TLS files cannot be used; the previously loaded ones remain in use",
-        fields: {
-          reason: `TLS_KEY_FILE: ${files.keyFile} is not the private key of the certificate in ${files.certFile}`,
-        },
-      }),
-    );
-  }
+  await writeFile(files.certFile, second.cert);
+  // The certificate and the old key do not match.
+  await eventually(() => expect(logger.lines.at(-1)).toMatchObject({ level: "error" }));
+  const between = await certificateOf(server);
+  await writeFile(files.keyFile, second.key);
+  await eventually(async () => expect(await certificateOf(server)).toBe("second"));
+  await calls.more(2);
 
-  async function callWhile(server: Served, rotate: () => Promise<void>): Promise<readonly string[]> {
-    const addresses = { grpcAddress: server.address, httpAddress: server.address };
-    using callers = new TlsCallers(addresses, "V", { ca: authority.cert });
-    await using calls = new SteadyCalls(callers.lookups);
-    await calls.more(1);
-    const before = await certificateOf(server);
-    await rotate();
-    await eventually(async () => expect(await certificateOf(server)).toBe("second"));
-    await calls.more(2);
-    expect(before).toBe("first");
-    return calls.stop();
-  }
-
-  test.each(Object.entries(rotations))("%s", async (_name, rotate) => {
-    const server = await startWithoutClientCertificates();
-
-    const failures = await callWhile(server, rotate);
-
-    expect(failures).toEqual([]);
-    expect(logger.lines.at(-1)).toMatchObject({ level: "info", message: "the TLS certificate has changed" });
+  expect([before, between]).toEqual(["first", "first"]);
+  expect(await calls.stop()).toEqual([]);
+  expect(logger.lines).toContainEqual({
+    level: "error",
+    message: "the TLS files cannot be used; the previously loaded ones remain in use",
+    fields: { reason: `TLS_KEY_FILE: ${files.keyFile} is not the private key of the certificate in ${files.certFile}` },
   });
-
-  test("by swapping the directory, as Kubernetes does for mounted secrets", async () => {
-    const old = join(path, "..v1");
-    const next = join(path, "..v2");
-    const data = join(path, "..data");
-    const mount = join(path, "mount");
-    for (const [directory, pair] of [
-      [old, first],
-      [next, second],
-    ] as const) {
-      await mkdir(directory);
-      await writeFile(join(directory, "cert.pem"), pair.cert);
-      await writeFile(join(directory, "key.pem"), pair.key);
-    }
-    await symlink(old, data);
-    await mkdir(mount);
-    await symlink(join(data, "cert.pem"), join(mount, "cert.pem"));
-    await symlink(join(data, "key.pem"), join(mount, "key.pem"));
-    const server = await start({ certFile: join(mount, "cert.pem"), keyFile: join(mount, "key.pem") });
-
-    const failures = await callWhile(server, async () => {
-      await symlink(next, `${data}.next`);
-      await rename(`${data}.next`, data);
-    });
-
-    expect(failures).toEqual([]);
-    expect(logger.lines.filter(({ level }) => level === "error")).toEqual([]);
-  });
+  expect(logger.lines.at(-1)).toMatchObject({ level: "info", message: "the TLS certificate has changed" });
 });
 
-describe("while the authority of clients is replaced", () => {
+test("clients of a removed authority cannot connect or resume a session; open connections continue", async () => {
   const oldClients = createAuthority("old clients");
   const newClients = createAuthority("new clients");
   const [oldClient, newClient] = [oldClients.issue("a client"), newClients.issue("a client")];
+  await writeFile(files.clientCaFile, oldClients.cert + newClients.cert);
+  const server = await start();
+  const before = await shakeHands(server, oldClient);
+  const [session] = await once(before, "session");
+  const resumed = await shakeHands(server, { ...oldClient, session });
+  const wasResumed = resumed.isSessionReused();
+  before.destroy();
+  resumed.destroy();
+  using callers = new TlsCallers(addressesOf(server), "V", { ca: authority.cert, ...oldClient });
+  const { "a connection for each call": _, ...onOpenConnections } = callers.lookups;
+  await using calls = new SteadyCalls(onOpenConnections);
+  await calls.more(1);
 
-  test("clients of both authorities are accepted while both are in the file", async () => {
-    await writeFile(files.clientCaFile, oldClients.cert);
-    const server = await start();
-    const before = [await isLetIn(server, oldClient), await isLetIn(server, newClient)];
+  await writeFile(files.clientCaFile, newClients.cert);
+  await eventually(async () => expect(await isLetIn(server, oldClient)).toBe(false));
+  await calls.more(2);
 
-    await writeFile(files.clientCaFile, oldClients.cert + newClients.cert);
-    await eventually(async () => expect(await isLetIn(server, newClient)).toBe(true));
-
-    expect(before).toEqual([true, false]);
-    expect(await isLetIn(server, oldClient)).toBe(true);
-  });
-
-  test("clients of a removed authority cannot connect or resume a session; open connections continue", async () => {
-    await writeFile(files.clientCaFile, oldClients.cert + newClients.cert);
-    const server = await start();
-    const before = await shakeHands(server, oldClient);
-    const [session] = await once(before, "session");
-    const resumed = await shakeHands(server, { ...oldClient, session });
-    const wasResumed = resumed.isSessionReused();
-    before.destroy();
-    resumed.destroy();
-    const addresses = { grpcAddress: server.address, httpAddress: server.address };
-    using callers = new TlsCallers(addresses, "V", { ca: authority.cert, ...oldClient });
-    const { "a connection for each call": _, ...onOpenConnections } = callers.lookups;
-    await using calls = new SteadyCalls(onOpenConnections);
-    await calls.more(1);
-
-    await writeFile(files.clientCaFile, newClients.cert);
-    await eventually(async () => expect(await isLetIn(server, oldClient)).toBe(false));
-    await calls.more(2);
-
-    expect(wasResumed).toBe(true);
-    expect(await isLetIn(server, { ...oldClient, session })).toBe(false);
-    expect(await isLetIn(server, newClient)).toBe(true);
-    expect(await calls.stop()).toEqual([]);
-  });
+  expect(wasResumed).toBe(true);
+  expect(await isLetIn(server, { ...oldClient, session })).toBe(false);
+  expect(await isLetIn(server, newClient)).toBe(true);
+  expect(await calls.stop()).toEqual([]);
 });
 
 test("a closed server no longer follows its files", async () => {
