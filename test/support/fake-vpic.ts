@@ -51,6 +51,7 @@ export class FakeVpic implements AsyncDisposable {
   /** How long an answer takes, in ms. */
   delayMs: number;
   readonly #facts: Map<string, VpicFacts>;
+  readonly #awaited = new Map<string, () => void>();
   #script: Script;
   #server: Server;
   #port = 0;
@@ -80,6 +81,11 @@ export class FakeVpic implements AsyncDisposable {
   /** Sets what is known about a VIN from now on. */
   setFacts(vin: string, facts: VpicFacts): void {
     this.#facts.set(vin, facts);
+  }
+
+  /** Resolves when a VIN is requested next. */
+  whenAsked(vin: string): Promise<void> {
+    return new Promise((resolve) => this.#awaited.set(vin, resolve));
   }
 
   /** Starts to listen, on the port that was used before if there was one. */
@@ -136,6 +142,7 @@ export class FakeVpic implements AsyncDisposable {
     if (!asked.some(({ vin }) => vin === OWN_QUESTION)) {
       this.requests.push(received);
     }
+    received.vins.forEach((vin) => this.#awaited.get(vin)?.());
     const behaviour = this.#script(received) ?? { kind: "answer" };
     answerWith(response, behaviour, {
       asked,

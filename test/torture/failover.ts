@@ -46,15 +46,7 @@ export async function failOver(old: "closed" | "silent"): Promise<FailoverResult
   const standby = stack.use(await primary.startStandby());
   const address = stack.use(await MovableAddress.start(primary.socketPath));
   const database = await primary.createDatabase("failover");
-  const onAsked = new Map<string, () => void>();
-  const vpic = stack.use(
-    await startFakeVpic({
-      respondWith: ({ vins }) => {
-        vins.forEach((vin) => onAsked.get(vin)?.());
-        return { kind: "answer" };
-      },
-    }),
-  );
+  const vpic = stack.use(await startFakeVpic());
 
   async function start(): Promise<Client<typeof VehicleService>> {
     const directory = stack.use(await temporaryDirectory());
@@ -102,7 +94,7 @@ export async function failOver(old: "closed" | "silent"): Promise<FailoverResult
       if (over.signal.aborted) {
         return;
       }
-      const asked = new Promise<void>((resolve) => onAsked.set(vin, resolve));
+      const asked = vpic.whenAsked(vin);
       const decode = lookUp(vin, {});
       // What begins after a Remove may be stored, so the decode must have begun.
       await Promise.race([asked, decode]);

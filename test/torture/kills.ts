@@ -5,6 +5,7 @@ import Database from "better-sqlite3";
 import type { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { Vin } from "../../src/vehicle/vin.ts";
 import { clientOf } from "../support/clients.ts";
+import type { FakeVpic } from "../support/fake-vpic.ts";
 import { startFakeVpic } from "../support/fake-vpic.ts";
 import { manyVins } from "../support/real-vins.ts";
 import { ServiceProcess } from "../support/service-process.ts";
@@ -15,8 +16,7 @@ import { seeded } from "./seeded.ts";
 interface Replica {
   readonly service: ServiceProcess;
   readonly client: Client<typeof VehicleService>;
-  /** Resolves when it next asks its vPIC for the VIN. */
-  askedFor(vin: Vin): Promise<void>;
+  readonly vpic: FakeVpic;
 }
 
 /** What killed services left behind. */
@@ -50,14 +50,8 @@ export async function killUnderLoad(kills: number): Promise<KillResults> {
   let startMs = 0;
 
   async function start(): Promise<Replica> {
-    const waiting = new Map<string, () => void>();
     const vpic = running.use(
-      await startFakeVpic({
-        respondWith: ({ vins }) => {
-          vins.forEach((asked) => waiting.get(asked)?.());
-          return { kind: "answer", delayMs: random() * MOST_DELAY_MS };
-        },
-      }),
+      await startFakeVpic({ respondWith: () => ({ kind: "answer", delayMs: random() * MOST_DELAY_MS }) }),
     );
     const begunAt = performance.now();
     const service = running.use(
@@ -72,11 +66,7 @@ export async function killUnderLoad(kills: number): Promise<KillResults> {
     );
     startMs = Math.max(startMs, performance.now() - begunAt);
     leftovers.push(...(await readdir(exports)));
-    return {
-      service,
-      client: clientOf(service),
-      askedFor: (vin) => new Promise((resolve) => waiting.set(vin, resolve)),
-    };
+    return { service, client: clientOf(service), vpic };
   }
 
   let [victim, other] = [await start(), await start()];
@@ -117,7 +107,7 @@ async function removeDuringDecodes(vin: Vin | undefined, killed: Replica, surviv
   if (cached.status === "rejected") {
     return [];
   }
-  const asked = Promise.all([killed.askedFor(vin), survivor.askedFor(vin)]);
+  const asked = Promise.all([killed.vpic.whenAsked(vin), survivor.vpic.whenAsked(vin)]);
   const decodes = Promise.allSettled([
     killed.client.lookup({ vin, maxAge: {} }),
     Array.fromAsync(survivor.client.batchLookup({ vins: [vin], maxAge: {} })),

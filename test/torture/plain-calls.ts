@@ -1,8 +1,10 @@
-import type { IncomingMessage } from "node:http";
+import { once } from "node:events";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { request } from "node:http";
 import type { ClientHttp2Session } from "node:http2";
 import { connect } from "node:http2";
 import { text as readText } from "node:stream/consumers";
+import { answerOf } from "../support/http2-client.ts";
 import { grpcMessage } from "../support/http2-frames.ts";
 import { BATCH_LOOKUP, EXPORT } from "./requests.ts";
 
@@ -82,49 +84,35 @@ export async function callTogether(
 }
 
 async function callHttp2(session: ClientHttp2Session, call: PlainCall): Promise<Status> {
-  const { promise, resolve } = Promise.withResolvers<Status>();
   const stream = session.request({ ":method": "POST", ":path": call.path, ...headersOf(call) });
-  let seen = "";
-  let httpStatus = 0;
-  const read = (headers: Record<string, unknown>): void => {
-    httpStatus = Number(headers[":status"] ?? httpStatus);
-    seen += headers["grpc-status"] === undefined ? "" : `grpc-status: ${Number(headers["grpc-status"])}\n`;
-  };
-  stream.on("response", read);
-  stream.on("trailers", read);
-  stream.on("data", (bytes: Buffer) => (seen += bytes.toString("latin1")));
-  stream.on("error", () => {});
-  stream.on("end", () => {
-    // A client that is answered before its request has ended need not send the rest.
-    stream.close();
-    resolve(statusIn(call.protocol, httpStatus, seen));
-  });
-  stream.on("close", () => resolve(NONE));
+  // A client that is answered before its request has ended need not send the rest.
+  stream.on("end", () => stream.close());
   stream.setTimeout(PATIENCE_MS, () => stream.close());
   stream.write(call.body);
   if (call.isLeftOpen !== true) {
     stream.end();
   }
-  return promise;
+  const { status, headers, trailers, body, code } = await answerOf(stream);
+  return code === 0 ? statusIn(call.protocol, status, { ...headers, ...trailers }, body.toString("latin1")) : NONE;
 }
 
 async function callHttp1(url: string, call: PlainCall): Promise<Status> {
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const options = { agent: false, method: "POST", headers: headersOf(call), timeout: PATIENCE_MS };
-  const outgoing = request(`${url}${call.path}`, options);
-  outgoing.on("response", resolve);
-  outgoing.on("error", reject);
+  const outgoing = request(`${url}${call.path}`, {
+    agent: false,
+    method: "POST",
+    headers: headersOf(call),
+    timeout: PATIENCE_MS,
+  });
   outgoing.on("timeout", () => outgoing.destroy());
   outgoing.write(call.body);
   if (call.isLeftOpen !== true) {
     outgoing.end();
   }
   try {
-    const response = await promise;
-    const text = await readText(response);
-    const status = response.headers["grpc-status"]?.toString();
-    const seen = status === undefined ? text : `grpc-status: ${status}\n${text}`;
-    return statusIn(call.protocol, response.statusCode ?? 0, seen);
+    const [response]: IncomingMessage[] = await once(outgoing, "response");
+    return response === undefined
+      ? NONE
+      : statusIn(call.protocol, response.statusCode, response.headers, await readText(response));
   } catch {
     return NONE;
   } finally {
@@ -132,10 +120,18 @@ async function callHttp1(url: string, call: PlainCall): Promise<Status> {
   }
 }
 
-function statusIn(protocol: Protocol, httpStatus: number, seen: string): Status {
-  if (/resource_exhausted|grpc-status: 8\b/.test(seen)) {
+/** @param headers with the trailers that HTTP/2 has */
+function statusIn(
+  protocol: Protocol,
+  httpStatus: number | undefined,
+  headers: IncomingHttpHeaders,
+  body: string,
+): Status {
+  // Trailers of gRPC-Web are in the body, unless the answer has only trailers.
+  const grpcStatus = headers["grpc-status"] ?? /grpc-status: (\d+)/.exec(body)?.[1];
+  if (grpcStatus === "8" || body.includes("resource_exhausted")) {
     return RESOURCE_EXHAUSTED;
   }
-  const isOk = protocol === "Connect" ? httpStatus === 200 && !/"code":/.test(seen) : /grpc-status: 0/.test(seen);
+  const isOk = protocol === "Connect" ? httpStatus === 200 && !body.includes('"code":') : grpcStatus === "0";
   return isOk ? OK : OTHER;
 }

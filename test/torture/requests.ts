@@ -12,7 +12,6 @@ export const EXPORT = "/vehicle.v1.VehicleService/Export";
 export const BATCH_LOOKUP = "/vehicle.v1.VehicleService/BatchLookup";
 
 export const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
-export const GET_HEALTHZ = Buffer.from("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
 
 /** A LookupRequest for the vehicle in the cache. */
 export const LOOKUP_MESSAGE = toBinary(LookupRequestSchema, create(LookupRequestSchema, { vin: CACHED_VIN }));

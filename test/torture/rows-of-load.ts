@@ -1,17 +1,15 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { create, toBinary } from "@bufbuild/protobuf";
-import { BatchLookupRequestSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { digestOf } from "../../src/access/token.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
-import type { Outcome } from "../bench/calls/load.ts";
+import type { Ending } from "../bench/calls/connections.ts";
+import { openConnection } from "../bench/calls/connections.ts";
+import type { Outcome, Target as CalledTarget } from "../bench/calls/load.ts";
 import { Load } from "../bench/calls/load.ts";
-import type { Burst } from "./burst.ts";
-import { callOn, sendBurst } from "./burst.ts";
+import { lookupBytes, malformedBatchBytes } from "../bench/calls/requests.ts";
 import type { Finding } from "./finding.ts";
 import { exactly, measured } from "./finding.ts";
-import { BATCH_LOOKUP, LOOKUP, LOOKUP_MESSAGE } from "./requests.ts";
 import type { Arena, Row } from "./row.ts";
 import { Target } from "./target.ts";
 
@@ -21,7 +19,17 @@ const SOAK_WARM_UP_S = 120;
 const SOAK_S = 300;
 const SOAK_SAMPLE_S = 5;
 const SECRET = "vs_torture";
-const AUTHORIZATION = `Bearer ${SECRET}`;
+
+/** Many calls at once on each of several connections. */
+interface Burst {
+  readonly what: string;
+  readonly protocol: CalledTarget["protocol"];
+  readonly bytesOf: (target: CalledTarget) => Buffer;
+  readonly connections: number;
+  /** Calls on each connection. */
+  readonly calls: number;
+  readonly token?: string | undefined;
+}
 
 /** More calls than usual, all of them allowed. `npm run bench -- calls` measures row 10. */
 export const rowsOfLoad: readonly Row[] = [
@@ -36,61 +44,102 @@ export const rowsOfLoad: readonly Row[] = [
       await using open = await Target.start({ isWarm: arena.isFull });
       await using guarded = await Target.start({
         env: { AUTH_TOKENS_FILE: tokensFile },
-        authorization: AUTHORIZATION,
+        authorization: `Bearer ${SECRET}`,
       });
       const findings: Finding[] = [];
-      for (const protocol of ["h2", "http/1.1"] as const) {
-        const calls = { connections: 95, calls: 100, protocol, path: LOOKUP, message: LOOKUP_MESSAGE } as const;
-        const batches = { connections: 8, calls: 1, protocol, path: BATCH_LOOKUP, message: malformedBatch() } as const;
+      for (const protocol of ["gRPC", "Connect"] as const) {
+        const calls = { protocol, bytesOf: lookupBytes, connections: 95, calls: 100 };
         findings.push(
-          await endureBurst(arena, open, { what: "calls", ...calls }),
-          await endureBurst(arena, guarded, { what: "calls with a token", ...calls, authorization: AUTHORIZATION }),
-          await endureBurst(arena, guarded, { what: "calls without a token", ...calls }, AUTHORIZATION),
-          await endureBurst(arena, open, { what: "batches", ...batches }),
+          await endureBurst(arena, open, undefined, { what: "calls", ...calls }),
+          await endureBurst(arena, guarded, SECRET, { what: "calls with a token", ...calls, token: SECRET }),
+          await endureBurst(arena, guarded, SECRET, { what: "calls without a token", ...calls }),
         );
       }
+      const batch = {
+        what: "batches",
+        protocol: "Connect",
+        bytesOf: malformedBatchBytes,
+        connections: 8,
+        calls: 1,
+      } as const;
+      findings.push(await endureBurst(arena, open, undefined, batch));
       return findings;
     },
   },
   { number: "21", title: "soak at 200 calls per second", test: "never", run: async () => [await soak()] },
 ];
 
-function malformedBatch(): Uint8Array {
-  const vins = Array.from({ length: 5_000 }, (_, index) => `I${index}`);
-  return toBinary(BatchLookupRequestSchema, create(BatchLookupRequestSchema, { vins }));
-}
-
-/** An honest call that arrives after a burst must not wait until the whole burst is answered. */
-async function endureBurst(
-  arena: Arena,
-  target: Target,
-  burst: Burst,
-  authorization = burst.authorization,
-): Promise<Finding> {
-  const expected = burst.connections * burst.calls;
-  let [answered, left, isGood] = [0, 0, false];
+/**
+ * An honest call that arrives after a burst must not wait until the whole burst is answered.
+ *
+ * @param token of the honest caller
+ */
+async function endureBurst(arena: Arena, target: Target, token: string | undefined, burst: Burst): Promise<Finding> {
+  const outcomes: BurstOutcome[] = [];
   const figures = await target.endure(
     async () => {
       for (let round = 0; round < arena.count(BURSTS, 1); round++) {
-        using honest = await target.open("grpc", "h2");
-        answered = await sendBurst(target, burst, async (progress) => {
-          isGood = await callOn(honest, LOOKUP_MESSAGE, authorization);
-          left = expected - progress.answered;
-        });
+        outcomes.push(await sendBurst(target, token, burst));
       }
     },
     { probeMs: 500 },
   );
+  const lost = outcomes.reduce((sum, outcome) => sum + outcome.lost, 0);
   return {
     what: `${burst.connections} connections with ${burst.calls} ${burst.what} each, ${burst.protocol}`,
     figures: [
-      exactly("answered", answered, expected),
-      exactly("good answers to a later call", isGood ? 1 : 0, 1),
+      exactly("unanswered", lost, 0),
+      exactly("later calls without a good answer", outcomes.filter(({ later }) => later !== "good").length, 0),
       // A fast machine has answered the burst before the later call is sent.
-      measured("unanswered when it had its answer", left, { atLeast: 1 }),
+      measured("running when it had its answer", Math.min(...outcomes.map(({ left }) => left)), { atLeast: 1 }),
       ...figures,
     ],
   };
+}
+
+interface BurstOutcome {
+  /** Calls of the burst that were not answered. */
+  readonly lost: number;
+  /** How an honest call ended that was sent after the burst. */
+  readonly later: Ending;
+  /** Calls of the burst that were still running then. */
+  readonly left: number;
+}
+
+/** Sends a burst to both ports, and then an honest call on a connection of its own. */
+async function sendBurst(target: Target, token: string | undefined, burst: Burst): Promise<BurstOutcome> {
+  const { protocol, connections, calls } = burst;
+  const bytes = burst.bytesOf({ protocol, address: "localhost", token: burst.token });
+  const honest = { protocol: "gRPC", address: target.addressOf("grpc"), token } as const;
+  let [running, lost] = [connections * calls, 0];
+  const ended = Promise.withResolvers<void>();
+  const later = Promise.withResolvers<Ending>();
+  const onEnd = (ending: Ending): void => {
+    lost += ending === "lost" ? 1 : 0;
+    running--;
+    if (running === 0) {
+      ended.resolve();
+    }
+  };
+  const [honestConnection, ...burstConnections] = await Promise.all([
+    openConnection(honest, later.resolve),
+    ...Array.from({ length: connections }, (_, index) =>
+      openConnection({ protocol, address: target.addressOf(index % 2 === 0 ? "grpc" : "http") }, onEnd),
+    ),
+  ]);
+  for (const connection of burstConnections) {
+    connection.together(() => {
+      for (let call = 0; call < calls; call++) {
+        connection.call(Buffer.from(bytes), performance.now());
+      }
+    });
+  }
+  honestConnection.call(lookupBytes(honest), performance.now());
+  const ending = await later.promise;
+  const left = running;
+  await ended.promise;
+  [honestConnection, ...burstConnections].forEach((connection) => connection.close());
+  return { lost, later: ending, left };
 }
 
 async function soak(): Promise<Finding> {
