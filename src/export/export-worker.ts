@@ -56,9 +56,9 @@ async function write({ location, fd, directory, keepFreeBytes, service, version 
     ensureRoom(directory, 0, keepFreeBytes);
   });
   for await (const batch of batchesOf(rows)) {
-    await writer.add(batch);
+    writer.add(batch);
   }
-  return { ...(await writer.finish()), snapshotTime };
+  return { ...writer.finish(), snapshotTime };
 }
 
 /** Thrown by the cache's database. The cause is its own error. */

@@ -1,22 +1,24 @@
-import type { SchemaElement } from "hyparquet";
-import type { ColumnSource } from "hyparquet-writer";
+import { ByteWriter } from "hyparquet-writer";
+import { writeRleBitPackedHybrid } from "hyparquet-writer/src/encoding.js";
 import type { ExportedColumn, ExportedRow } from "../cache/exported-rows.ts";
 import { EXPORTED_COLUMNS } from "../cache/exported-rows.ts";
+import type { ColumnContent, ColumnSchema } from "./parquet-file.ts";
+import { PlainValues } from "./plain-values.ts";
+import { PlainTextColumn, TextColumn } from "./text-column.ts";
+
+/** Encodes a column of one row group. */
+interface Column {
+  add(rows: readonly ExportedRow[]): void;
+  /** The size of the values, in bytes, without their repetitions. */
+  readonly sizeBytes: number;
+  /** Call this once, after all rows were added. */
+  toContent(): ColumnContent;
+}
 
 interface FileColumn {
-  readonly schema: SchemaElement;
+  readonly schema: ColumnSchema;
   readonly create: () => Column;
 }
-
-/** Gathers the values of a column. */
-interface Column {
-  add(row: ExportedRow): void;
-  /** The number of characters that the column keeps in memory. */
-  readonly distinctCharacters: number;
-  toSource(): ColumnSource;
-}
-
-type TextOptions = Pick<ColumnSource, "encoding" | "statistics">;
 
 /**
  * The columns of the file, in order. Users rely on the order: add new ones at the end. Only `year` can be null.
@@ -25,12 +27,12 @@ type TextOptions = Pick<ColumnSource, "encoding" | "statistics">;
  * would add nothing. Long texts have no bounds, because readers do not search by them.
  */
 const FILE_COLUMNS: readonly FileColumn[] = [
-  text("vin", "vin", { encoding: "PLAIN" }),
-  text("make", "make"),
-  text("model", "model"),
-  text("model_year", "model_year"),
-  text("body_class", "body_class"),
-  text("source", "source"),
+  { schema: textSchema("vin"), create: () => new VinColumn() },
+  text("make", "make", true),
+  text("model", "model", true),
+  text("model_year", "model_year", true),
+  text("body_class", "body_class", true),
+  text("source", "source", true),
   {
     schema: {
       name: "decode_time",
@@ -42,30 +44,27 @@ const FILE_COLUMNS: readonly FileColumn[] = [
     },
     create: () => new TimeColumn(),
   },
-  text("verdict", "verdict_codes", { statistics: false }),
+  text("verdict", "verdict_codes", false),
   // The attributes are JSON, but are not marked as such: Polars would read the column as bytes.
-  text("attributes", "attributes", { statistics: false }),
+  text("attributes", "attributes", false),
   { schema: { name: "year", type: "INT32", repetition_type: "OPTIONAL" }, create: () => new YearColumn() },
-  text("verdict_text", "verdict_text", { statistics: false }),
-  text("suggested_vin", "suggested_vin", { statistics: false }),
+  text("verdict_text", "verdict_text", false),
+  text("suggested_vin", "suggested_vin", false),
 ];
 
-/** The schema of the file. */
-export const SCHEMA: SchemaElement[] = [
-  { name: "vehicles", num_children: FILE_COLUMNS.length },
-  ...FILE_COLUMNS.map(({ schema }) => schema),
-];
+export const SCHEMA: readonly ColumnSchema[] = FILE_COLUMNS.map(({ schema }) => schema);
 
 /** A column of texts, as the cache stores them. */
-function text(name: string, stored: Exclude<ExportedColumn, "decoded_at">, options: TextOptions = {}): FileColumn {
-  const logical_type = { type: "STRING" } as const;
-  return {
-    schema: { name, type: "BYTE_ARRAY", converted_type: "UTF8", logical_type, repetition_type: "REQUIRED" },
-    create: () => new TextColumn(name, EXPORTED_COLUMNS.indexOf(stored), options),
-  };
+function text(name: string, stored: Exclude<ExportedColumn, "decoded_at">, hasBounds: boolean): FileColumn {
+  return { schema: textSchema(name), create: () => new TextColumn(EXPORTED_COLUMNS.indexOf(stored), hasBounds) };
 }
 
-/** Gathers rows as columns. */
+function textSchema(name: string): ColumnSchema {
+  const logical_type = { type: "STRING" } as const;
+  return { name, type: "BYTE_ARRAY", converted_type: "UTF8", logical_type, repetition_type: "REQUIRED" };
+}
+
+/** Encodes the rows of one row group. */
 export class VehicleColumns {
   readonly #columns = FILE_COLUMNS.map(({ create }) => create());
   #rowCount = 0;
@@ -74,73 +73,71 @@ export class VehicleColumns {
     return this.#rowCount;
   }
 
-  /** The number of characters that the rows keep in memory. */
-  get characters(): number {
-    return this.#columns.reduce((sum, { distinctCharacters }) => sum + distinctCharacters, 0);
+  /** See {@link Column.sizeBytes}. */
+  get sizeBytes(): number {
+    return this.#columns.reduce((total, { sizeBytes }) => total + sizeBytes, 0);
   }
 
-  add(row: ExportedRow): void {
-    this.#rowCount++;
+  add(rows: readonly ExportedRow[]): void {
+    this.#rowCount += rows.length;
     for (const column of this.#columns) {
-      column.add(row);
+      column.add(rows);
     }
   }
 
-  toColumnData(): ColumnSource[] {
-    return this.#columns.map((column) => column.toSource());
+  toContents(): ColumnContent[] {
+    return this.#columns.map((column) => column.toContent());
   }
 }
 
-/**
- * A column of texts that often repeat the previous one. Equal neighbours share one string, which is stored once and
- * hashed once.
- */
-class TextColumn implements Column {
-  readonly #name: string;
-  readonly #index: number;
-  readonly #options: TextOptions;
-  readonly #values: string[] = [];
+/** The VINs differ from each other and are sorted. */
+class VinColumn implements Column {
+  readonly #texts = new PlainTextColumn(EXPORTED_COLUMNS.indexOf("vin"));
+  #first: string | undefined;
   #last = "";
-  #characters = 0;
-  /** Equal neighbours are counted once. */
-  distinctCharacters = 0;
 
-  /** @param index of its values in a row. */
-  constructor(name: string, index: number, options: TextOptions) {
-    this.#name = name;
-    this.#index = index;
-    this.#options = options;
+  get sizeBytes(): number {
+    return this.#texts.sizeBytes;
   }
 
-  add(row: ExportedRow): void {
-    const value = String(row[this.#index]);
-    if (value !== this.#last) {
-      this.#last = value;
-      this.distinctCharacters += value.length;
-    }
-    this.#characters += value.length;
-    this.#values.push(this.#last);
+  add(rows: readonly ExportedRow[]): void {
+    this.#texts.add(rows);
+    this.#first ??= rows[0]?.[0];
+    this.#last = rows.at(-1)?.[0] ?? this.#last;
   }
 
-  toSource(): ColumnSource {
-    // By default, the library decides by a sample of 1,000 rows, in which short runs of equal values look distinct.
-    const encoding = this.distinctCharacters * 2 <= this.#characters ? "RLE_DICTIONARY" : "PLAIN";
-    return { name: this.#name, data: this.#values, encoding, ...this.#options };
+  toContent(): ColumnContent {
+    return { ...this.#texts.toContent(), bounds: { min: this.#first ?? "", max: this.#last } };
   }
 }
 
 const DECODED_AT = EXPORTED_COLUMNS.indexOf("decoded_at");
 
 class TimeColumn implements Column {
-  readonly #values: bigint[] = [];
-  readonly distinctCharacters = 0;
+  readonly #times = new PlainValues();
+  #rowCount = 0;
+  #min = Infinity;
+  #max = -Infinity;
 
-  add(row: ExportedRow): void {
-    this.#values.push(BigInt(row[DECODED_AT] ?? 0));
+  get sizeBytes(): number {
+    return this.#times.sizeBytes;
   }
 
-  toSource(): ColumnSource {
-    return { name: "decode_time", data: this.#values, encoding: "PLAIN" };
+  add(rows: readonly ExportedRow[]): void {
+    for (const row of rows) {
+      const time = Number(row[DECODED_AT]);
+      this.#times.addInt64(time);
+      this.#min = Math.min(this.#min, time);
+      this.#max = Math.max(this.#max, time);
+    }
+    this.#rowCount += rows.length;
+  }
+
+  toContent(): ColumnContent {
+    return {
+      pages: [{ encoding: "PLAIN", rowCount: this.#rowCount, ...this.#times.take() }],
+      bounds: { min: this.#min, max: this.#max },
+    };
   }
 }
 
@@ -149,15 +146,41 @@ const YEAR = /^\d{4}$/;
 
 /** The model year as a number; null when it is not one. */
 class YearColumn implements Column {
-  readonly #values: (number | null)[] = [];
-  readonly distinctCharacters = 0;
+  readonly #years = new PlainValues();
+  /** 1 for each row with a year, 0 for each that is null. */
+  readonly #levels: number[] = [];
+  #nullCount = 0;
+  #min = Infinity;
+  #max = -Infinity;
 
-  add(row: ExportedRow): void {
-    const year = String(row[MODEL_YEAR]);
-    this.#values.push(YEAR.test(year) ? Number(year) : null);
+  get sizeBytes(): number {
+    return this.#years.sizeBytes;
   }
 
-  toSource(): ColumnSource {
-    return { name: "year", data: this.#values };
+  add(rows: readonly ExportedRow[]): void {
+    for (const row of rows) {
+      const text = String(row[MODEL_YEAR]);
+      if (YEAR.test(text)) {
+        const year = Number(text);
+        this.#years.addInt32(year);
+        this.#levels.push(1);
+        this.#min = Math.min(this.#min, year);
+        this.#max = Math.max(this.#max, year);
+      } else {
+        this.#nullCount++;
+        this.#levels.push(0);
+      }
+    }
+  }
+
+  toContent(): ColumnContent {
+    const writer = new ByteWriter();
+    writeRleBitPackedHybrid(writer, this.#levels, 1);
+    const rowCount = this.#levels.length;
+    const nulls = { count: this.#nullCount, definitionLevels: writer.getBytes() };
+    return {
+      pages: [{ encoding: "PLAIN", rowCount, nulls, ...this.#years.take() }],
+      bounds: this.#nullCount === rowCount ? undefined : { min: this.#min, max: this.#max },
+    };
   }
 }

@@ -265,3 +265,50 @@ test.each([
     firsts.map((first, group) => [vin(first), vin(first + (counts[group] ?? 0) - 1)]),
   );
 });
+
+test("texts that repeat in some rows and differ in others come back as they were", async () => {
+  await using table = await VehicleTable.create();
+  const rows = Array.from({ length: 4_000 }, (_, index) => ({
+    vin: vin(index),
+    make: index % 2_000 < 1_000 ? "PETERBILT" : `MAKE ${"ü".repeat(100)} ${index}`,
+    attributes: { Note: index < 2_000 ? "x".repeat(1_000) : `${"🚚".repeat(300)} ${index}` },
+  }));
+  table.put(rows);
+
+  const bytes = await exportBytes(table);
+
+  const expected = rows.map(expectedRow);
+  expect(await readWithHyparquet(bytes)).toMatchObject(expected);
+  expect(pl.readParquet(bytes).drop("decode_time").toRecords()).toEqual(expected);
+  expect(await queryParquet(bytes, "select * exclude (decode_time) from $file")).toEqual(expected);
+});
+
+test("a row group has the bounds of its values, of texts in the order of their bytes", async () => {
+  await using table = await VehicleTable.create();
+  const makes = ["b", "\uffee", "🚚", "a", "ü", "🚗"];
+  const times = [1, -1, 2 ** 33, -(2 ** 33), -8_640_000_000_000_000, 8_640_000_000_000_000];
+  const rows = makes.map((make, index) => ({
+    vin: vin(index),
+    make,
+    modelYear: index === 0 ? "" : String(2_000 - index),
+    decodedAt: times[index] ?? 0,
+  }));
+  table.put(rows);
+
+  const bytes = await exportBytes(table);
+
+  const { row_groups } = parquetMetadata(new Uint8Array(bytes).buffer);
+  const bounds = row_groups[0]?.columns.map(({ meta_data }) => [
+    meta_data?.path_in_schema[0],
+    [meta_data?.statistics?.min_value, meta_data?.statistics?.max_value, meta_data?.statistics?.null_count],
+  ]);
+  expect(Object.fromEntries(bounds ?? [])).toMatchObject({
+    vin: [vin(0), vin(5), 0n],
+    make: ["a", "🚚", 0n],
+    model_year: ["", "1999", 0n],
+    decode_time: [new Date(Math.min(...times)), new Date(Math.max(...times)), 0n],
+    year: [1995, 1999, 1n],
+  });
+  const read = await readWithHyparquet(bytes, ["decode_time"]);
+  expect(read.map(({ decode_time }) => Number(decode_time))).toEqual(times);
+});
