@@ -2,14 +2,14 @@
 import { once } from "node:events";
 import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
 import { silentLogger } from "../support/silent-logger.ts";
-import type { RecordingTask } from "./removal-history.ts";
+import type { RecordingStart, RecordingTask } from "./removal-history.ts";
 import { recordHistory } from "./removal-history.ts";
 
 /** Only a hang takes so long. */
 const PATIENCE_MS = 10_000;
 
-process.on("message", (task: RecordingTask | "begin") => {
-  if (task !== "begin") {
+process.on("message", (task: RecordingTask | RecordingStart) => {
+  if ("databaseUrl" in task) {
     void record(task);
   }
 });

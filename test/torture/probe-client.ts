@@ -1,11 +1,12 @@
-/** The honest client: records its calls between the messages "begin" and "end", and answers "end" with the record. */
+/** The honest client: obeys the orders of a Probe, and answers each with its record so far. */
 import { Agent } from "node:http";
 import { Agent as SecureAgent } from "node:https";
 import type { Client } from "@connectrpc/connect";
 import { ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-import type { ProbeTarget } from "./probe.ts";
+import type { ProbeOrder, ProbeTarget } from "./probe.ts";
+import { CACHED_VIN } from "./requests.ts";
 
 const INTERVAL_MS = 50;
 /** The longest time limit of a Lookup, so that none times out on a busy machine. */
@@ -13,38 +14,47 @@ const DEADLINE_MS = 30_000;
 /** An honest client waits for its answers; on a busy machine it would otherwise become another burst. */
 const MAX_RUNNING = 16;
 
-const { grpcAddress, httpAddress, vin, ca, authorization }: ProbeTarget = JSON.parse(process.argv[2] ?? "{}");
-const scheme = ca === undefined ? "http" : "https";
-const keepAlive = { keepAlive: true, maxSockets: 4 };
-const agent = ca === undefined ? new Agent(keepAlive) : new SecureAgent({ ...keepAlive, ca });
-const clients = [
-  createGrpcTransport({ baseUrl: `${scheme}://${grpcAddress}`, nodeOptions: ca === undefined ? {} : { ca } }),
-  createConnectTransport({ baseUrl: `${scheme}://${httpAddress}`, httpVersion: "1.1", nodeOptions: { agent } }),
-].map((transport) => createClient(VehicleService, transport));
-const options = { timeoutMs: DEADLINE_MS, headers: authorization === undefined ? {} : { authorization } };
 const running = new Set<Promise<void>>();
+let clients: Client<typeof VehicleService>[] = [];
+let headers: Record<string, string> = {};
 let durations: number[] = [];
 let faults: string[] = [];
 let timer: NodeJS.Timeout | undefined;
 
-process.on("message", (order) => {
-  if (order === "begin") {
-    [durations, faults] = [[], []];
-    callAll();
-    timer = setInterval(callAllUnlessBusy, INTERVAL_MS);
-  } else {
-    clearInterval(timer);
-    callAll();
-    void tellWhenDone();
-  }
+process.on("message", (order: ProbeOrder) => {
+  void obey(order).then(() => process.send?.({ durations, faults }));
 });
-// Connections are made, and code is compiled, before the record begins.
-callAll();
-await tellWhenDone();
 
-async function tellWhenDone(): Promise<void> {
-  await Promise.all(running);
-  process.send?.({ durations, faults });
+async function obey(order: ProbeOrder): Promise<void> {
+  switch (order.kind) {
+    case "connect":
+      connectTo(order.target);
+      // Connections are made, and code is compiled, before the record begins.
+      callAll();
+      await Promise.all(running);
+      break;
+    case "begin":
+      [durations, faults] = [[], []];
+      callAll();
+      timer = setInterval(callAllUnlessBusy, INTERVAL_MS);
+      break;
+    case "end":
+      clearInterval(timer);
+      callAll();
+      await Promise.all(running);
+      break;
+  }
+}
+
+function connectTo({ grpcAddress, httpAddress, ca, authorization }: ProbeTarget): void {
+  const scheme = ca === undefined ? "http" : "https";
+  const keepAlive = { keepAlive: true, maxSockets: 4 };
+  const agent = ca === undefined ? new Agent(keepAlive) : new SecureAgent({ ...keepAlive, ca });
+  clients = [
+    createGrpcTransport({ baseUrl: `${scheme}://${grpcAddress}`, nodeOptions: ca === undefined ? {} : { ca } }),
+    createConnectTransport({ baseUrl: `${scheme}://${httpAddress}`, httpVersion: "1.1", nodeOptions: { agent } }),
+  ].map((transport) => createClient(VehicleService, transport));
+  headers = authorization === undefined ? {} : { authorization };
 }
 
 function callAllUnlessBusy(): void {
@@ -64,7 +74,7 @@ function callAll(): void {
 async function lookUp(client: Client<typeof VehicleService>): Promise<void> {
   const startedAt = performance.now();
   try {
-    await client.lookup({ vin }, options);
+    await client.lookup({ vin: CACHED_VIN }, { headers, timeoutMs: DEADLINE_MS });
   } catch (error) {
     faults.push(ConnectError.from(error).message);
   }

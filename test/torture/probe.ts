@@ -1,12 +1,8 @@
-import type { ChildProcess } from "node:child_process";
-import { fork } from "node:child_process";
-import { once } from "node:events";
+import { ChildScript } from "../support/child-script.ts";
 
 export interface ProbeTarget {
   readonly grpcAddress: string;
   readonly httpAddress: string;
-  /** A vehicle that is in the cache or that vPIC knows. */
-  readonly vin: string;
   /** The authority of the certificate, as PEM. Without it, the service has no TLS. */
   readonly ca?: string | undefined;
   readonly authorization?: string | undefined;
@@ -20,18 +16,18 @@ export interface ProbeResults {
   readonly faults: readonly string[];
 }
 
+/** "begin" starts the record, and "end" makes one more call of each kind and waits for all of them. */
+export type ProbeOrder =
+  | { readonly kind: "connect"; readonly target: ProbeTarget }
+  | { readonly kind: "begin" }
+  | { readonly kind: "end" };
+
 /** An honest client in a process of its own, so that the attacker's work does not delay it. */
-export class Probe implements AsyncDisposable {
-  readonly #client: ChildProcess;
-
-  private constructor(client: ChildProcess) {
-    this.#client = client;
-  }
-
+export class Probe extends ChildScript<ProbeOrder, ProbeResults> {
   /** Starts it, and makes its connections and first calls. */
   static async start(target: ProbeTarget): Promise<Probe> {
-    const probe = new Probe(fork(new URL("probe-client.ts", import.meta.url), [JSON.stringify(target)]));
-    await probe.#answer();
+    const probe = new Probe(new URL("probe-client.ts", import.meta.url));
+    await probe.ask({ kind: "connect", target });
     return probe;
   }
 
@@ -40,27 +36,9 @@ export class Probe implements AsyncDisposable {
    * and one more of each afterwards. Makes none while 16 wait for their answers.
    */
   async during(work: () => Promise<void>): Promise<ProbeResults> {
-    this.#client.send("begin");
-    try {
-      await work();
-    } finally {
-      this.#client.send("end");
-    }
-    return this.#answer();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const gone = once(this.#client, "exit");
-    this.#client.kill();
-    await gone;
-  }
-
-  async #answer(): Promise<ProbeResults> {
-    const [results]: ProbeResults[] = await once(this.#client, "message");
-    if (results === undefined) {
-      throw new Error("the probe ended without a result");
-    }
-    return results;
+    await this.ask({ kind: "begin" });
+    await work();
+    return await this.ask({ kind: "end" });
   }
 }
 

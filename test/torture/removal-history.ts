@@ -1,8 +1,7 @@
-import { fork } from "node:child_process";
-import { once } from "node:events";
 import { setImmediate } from "node:timers/promises";
 import type { VehicleSource, VehicleStore } from "../../src/vehicle/vehicle.ts";
 import { VehicleLookup } from "../../src/vehicle/vehicle-lookup.ts";
+import { ChildScript } from "../support/child-script.ts";
 import { decodeOf, someVins } from "../support/vehicle-samples.ts";
 import { seeded } from "./seeded.ts";
 
@@ -135,42 +134,34 @@ function now(): number {
   return Number(process.hrtime.bigint());
 }
 
-/** A request to a recording process. */
+/** The first request to a recording process, which opens the database. */
 export interface RecordingTask extends RecordingOptions {
   readonly databaseUrl: string;
 }
 
-const PROCESSES = ["first", "second"] as const;
+/** The second request. It is answered with the history. */
+export interface RecordingStart {
+  readonly begins: true;
+}
 
 /** Two processes that record histories on one database. */
-export class RecordingProcesses implements Disposable {
-  readonly #children = PROCESSES.map((name) => {
-    const child = fork(new URL("history-process.ts", import.meta.url), { execArgv: [] });
-    return { name, child, ended: once(child, "exit") };
-  });
+export class RecordingProcesses implements AsyncDisposable {
+  readonly #scripts = [1, 2].map(
+    () => new ChildScript<RecordingTask | RecordingStart, Step[]>(new URL("history-process.ts", import.meta.url)),
+  );
 
   /** Returns the history of both. Each opens the database before either begins. */
   async record(databaseUrl: string, seed: number, steps: number): Promise<Step[]> {
-    await this.#ask((name, index) => ({ databaseUrl, process: name, seed: 2 * seed + index, steps }));
-    const histories = await this.#ask(() => "begin");
+    await Promise.all(
+      this.#scripts.map((script, index) =>
+        script.ask({ databaseUrl, process: `process ${index}`, seed: 2 * seed + index, steps }),
+      ),
+    );
+    const histories = await Promise.all(this.#scripts.map((script) => script.ask({ begins: true })));
     return histories.flat();
   }
 
-  [Symbol.dispose](): void {
-    this.#children.forEach(({ child }) => child.kill());
-  }
-
-  #ask(messageFor: (name: string, index: number) => RecordingTask | "begin"): Promise<Step[][]> {
-    return Promise.all(
-      this.#children.map(async ({ name, child, ended }, index) => {
-        const answered = once(child, "message");
-        child.send(messageFor(name, index));
-        const [history]: Step[][] = await Promise.race([
-          answered,
-          ended.then(() => Promise.reject(new Error("a recording process has ended"))),
-        ]);
-        return history ?? [];
-      }),
-    );
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#scripts.map((script) => script[Symbol.asyncDispose]()));
   }
 }

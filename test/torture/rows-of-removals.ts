@@ -40,7 +40,7 @@ export const rowsOfRemovals: readonly Row[] = [
     // histories.test.ts tests this with the PostgreSQL that it shares with other tests.
     test: "never",
     async run() {
-      using processes = new RecordingProcesses();
+      await using processes = new RecordingProcesses();
       await using directory = await temporaryDirectory();
       await using server = await PostgresServer.start();
       const findings: Finding[] = [];

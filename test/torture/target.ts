@@ -3,7 +3,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
-import type { FakeVpic } from "../support/fake-vpic.ts";
 import { startFakeVpic } from "../support/fake-vpic.ts";
 import { RawConnection } from "../support/raw-connection.ts";
 import { ServiceProcess } from "../support/service-process.ts";
@@ -42,24 +41,13 @@ export interface Harm {
 /** The service in a process of its own, with a fake vPIC, a vehicle in its cache, and an honest client. */
 export class Target implements AsyncDisposable {
   readonly service: ServiceProcess;
-  readonly vpic: FakeVpic;
-  readonly dataDir: string;
   /** The authority of the service's certificate, as PEM. Without it, the service has no TLS. */
   readonly ca: string | undefined;
   readonly #probe: Probe;
   readonly #owned: AsyncDisposableStack;
 
-  private constructor(
-    service: ServiceProcess,
-    vpic: FakeVpic,
-    dataDir: string,
-    ca: string | undefined,
-    probe: Probe,
-    owned: AsyncDisposableStack,
-  ) {
+  private constructor(service: ServiceProcess, ca: string | undefined, probe: Probe, owned: AsyncDisposableStack) {
     this.service = service;
-    this.vpic = vpic;
-    this.dataDir = dataDir;
     this.ca = ca;
     this.#probe = probe;
     this.#owned = owned;
@@ -71,7 +59,6 @@ export class Target implements AsyncDisposable {
     const { path } = starting.use(await temporaryDirectory());
     const vpic = starting.use(await startFakeVpic());
     const disk = isSecured === true ? starting.use(await writeTls()) : undefined;
-    const ca = disk?.ca;
     const service = starting.use(
       await ServiceProcess.start({
         DATA_DIR: path,
@@ -85,8 +72,8 @@ export class Target implements AsyncDisposable {
       }),
     );
     const { grpcAddress, httpAddress } = service;
-    const probe = starting.use(await Probe.start({ grpcAddress, httpAddress, vin: CACHED_VIN, ca, authorization }));
-    const target = new Target(service, vpic, path, ca, probe, starting.move());
+    const probe = starting.use(await Probe.start({ grpcAddress, httpAddress, ca: disk?.ca, authorization }));
+    const target = new Target(service, disk?.ca, probe, starting.move());
     if (isWarm === true) {
       await target.#warmUp();
     }
@@ -142,14 +129,6 @@ export class Target implements AsyncDisposable {
     return figures;
   }
 
-  /** The current value of a metric; NaN when there is none. */
-  async metric(name: string): Promise<number> {
-    using connection = await this.open("http", "http/1.1");
-    connection.read().socket.write("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    await connection.closed(LEFT_BEHIND_MS);
-    return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(connection.received.toString("latin1"))?.[1]);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#owned.disposeAsync();
   }
@@ -159,10 +138,17 @@ export class Target implements AsyncDisposable {
     const end = performance.now() + LEFT_BEHIND_MS;
     let left = Infinity;
     while (left !== 0 && performance.now() < end) {
-      left = await this.metric("vehicle_calls_in_flight").catch(() => Infinity);
+      left = await this.#callsInFlight().catch(() => Infinity);
       await pause(LOOK_EVERY_MS);
     }
     return left;
+  }
+
+  async #callsInFlight(): Promise<number> {
+    using connection = await this.open("http", "http/1.1");
+    connection.read().socket.write("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    await connection.closed(LEFT_BEHIND_MS);
+    return Number(/^vehicle_calls_in_flight (\d+)$/m.exec(connection.received.toString("latin1"))?.[1]);
   }
 
   async #warmUp(): Promise<void> {

@@ -1,4 +1,4 @@
-import { ChildScript } from "./child-script.ts";
+import { ChildScript } from "../../support/child-script.ts";
 
 /** The server that is called, and the protocol. */
 export interface Target {
@@ -56,7 +56,7 @@ export interface Latencies {
 /** Makes calls from a process of its own, as cheaply as Node can. */
 export class Load extends ChildScript<Order, Outcome> {
   static start(): Load {
-    return new Load("load-process.ts");
+    return new Load(new URL("load-process.ts", import.meta.url));
   }
 
   async run(order: Order): Promise<Outcome> {

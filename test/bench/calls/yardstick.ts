@@ -1,4 +1,4 @@
-import { ChildScript } from "./child-script.ts";
+import { ChildScript } from "../../support/child-script.ts";
 
 /** A server that does almost nothing, to compare the service with. */
 export type YardstickKind = "grpc-js" | "connect-node" | "node:http2" | "node:http";
@@ -14,7 +14,7 @@ export class Yardstick extends ChildScript<{ readonly kind: YardstickKind }, Yar
   address = "";
 
   private constructor(kind: YardstickKind) {
-    super("yardstick-process.ts");
+    super(new URL("yardstick-process.ts", import.meta.url));
     this.kind = kind;
   }
 

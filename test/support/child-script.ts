@@ -1,15 +1,14 @@
 import type { ChildProcess } from "node:child_process";
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 
-/** Runs a script of this folder in a process of its own. It answers each message with one. Dispose of it to end it. */
+/** Runs a script in a process of its own. It answers each message with one. Dispose of it to end it. */
 export class ChildScript<Question extends object, Answer> implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #gone: Promise<unknown>;
 
-  constructor(script: string) {
-    this.#child = fork(fileURLToPath(new URL(script, import.meta.url)), { execArgv: [] });
+  constructor(script: URL) {
+    this.#child = fork(script, { execArgv: [] });
     this.#gone = once(this.#child, "exit");
   }
 
@@ -23,7 +22,7 @@ export class ChildScript<Question extends object, Answer> implements AsyncDispos
     this.#child.send(question);
     const [answer]: (Answer | undefined)[] = await Promise.race([answered, this.#gone.then(() => [])]);
     if (answer === undefined) {
-      throw new Error("a process of the benchmark ended before it answered");
+      throw new Error("the process ended before it answered");
     }
     return answer;
   }
