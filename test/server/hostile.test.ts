@@ -1,44 +1,14 @@
 import { once } from "node:events";
 import { constants } from "node:http2";
-import { create, toBinary } from "@bufbuild/protobuf";
-import { status } from "@grpc/grpc-js";
 import * as fc from "fast-check";
-import { afterAll, expect, test } from "vitest";
-import { LookupRequestSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { expect, test } from "vitest";
 import { EchoHttp2, frame } from "../support/echo-http2.ts";
+import { ECHO_PATH, encodeEcho, startEcho } from "../support/echo-service.ts";
 import { eventually } from "../support/eventually.ts";
-import { callHeaders, data, headers, OPENING } from "../support/http2-frames.ts";
-import { RawConnection } from "../support/raw-connection.ts";
-import { serveVehicles, startTestServer } from "../support/test-server.ts";
 
-const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
-const VALID = Buffer.from(toBinary(LookupRequestSchema, create(LookupRequestSchema, { vin: "1XPWD40X1ED215307" })));
+const HELLO = frame(encodeEcho("hello"));
 
-const server = await startTestServer(serveVehicles({ lookup: ({ vin }) => ({ vin }) }));
-const client = new EchoHttp2(server.address);
-
-afterAll(async () => {
-  client[Symbol.dispose]();
-  await server[Symbol.asyncDispose]();
-});
-
-test.each([
-  ["an unknown method", callHeaders("/none.Service/None")],
-  ["an unknown content type", callHeaders(LOOKUP, "a", "1S", "text/plain")],
-  ["gRPC-Web", callHeaders(LOOKUP, "a", "1S", "application/grpc-web+proto")],
-  ["a call", callHeaders(LOOKUP)],
-])("connections that break right after %s leave nothing behind", async (_what, call) => {
-  for (let count = 0; count < 20; count++) {
-    using connection = await RawConnection.open(server.address);
-    // DATA frames are not allowed on stream 0, so the server ends the connection at once.
-    const broken = Buffer.concat([OPENING, headers(1, call), data(0, Buffer.alloc(0), false)]);
-    connection.read().socket.end(broken);
-    expect(await connection.closed(60_000)).toBeLessThan(Infinity);
-  }
-
-  await eventually(() => expect(server.server.calls.inFlight).toBe(0));
-  expect((await client.call(LOOKUP, frame(VALID))).status).toBe(status.OK);
-});
+const { server } = await startEcho();
 
 test("calls that are sent, left and aborted in any order leave nothing behind", async () => {
   const fate = fc.constantFrom("answered", "half sent", "reset", "left", "reset after it was sent");
@@ -48,12 +18,12 @@ test("calls that are sent, left and aborted in any order leave nothing behind", 
       const before = server.ended.length;
       const other = new EchoHttp2(server.address);
       const streams = fates.map((each) => {
-        const stream = other.open(LOOKUP);
+        const stream = other.open(ECHO_PATH.unary);
         stream.resume();
         if (each === "answered" || each === "reset after it was sent") {
-          stream.end(frame(VALID));
+          stream.end(HELLO);
         } else if (each === "half sent" || each === "reset") {
-          stream.write(frame(VALID).subarray(0, 7));
+          stream.write(HELLO.subarray(0, 7));
         }
         return stream;
       });

@@ -3,22 +3,19 @@ import { afterAll, describe, expect, test } from "vitest";
 import type { Exchange } from "../../src/server/exchange.ts";
 import { answerText } from "../../src/server/exchange.ts";
 import { eventually } from "../support/eventually.ts";
-import { RawClient } from "../support/raw-client.ts";
+import { postOf, RawClient } from "../support/raw-client.ts";
 import type { ServeOptions } from "../support/serve.ts";
-import { serve } from "../support/serve.ts";
+import { PING, serve } from "../support/serve.ts";
 import { writeTls } from "../support/tls-on-disk.ts";
 
 const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
 const REMOVE = "/vehicle.v1.VehicleService/Remove";
 const GET_PING = "GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
-const plain = {
-  "GET /ping": { answer: (exchange) => answerText(exchange, 200, "pong") },
-} satisfies ServeOptions["plain"];
 
 /** The VINs that reached the Remove handler. */
 const removed: string[] = [];
 const options: ServeOptions = {
-  plain,
+  plain: PING,
   handlers: {
     lookup: ({ vin }) => ({ vin }),
     remove: ({ vin }) => {
@@ -27,14 +24,11 @@ const options: ServeOptions = {
     },
   },
 };
-/** Short time limits for requests. */
-const limits: ServeOptions["limits"] = { http1: { headersMs: 100 }, lookMs: 10, watch: { arrivalTimeoutMs: 100 } };
-
 const stack = new AsyncDisposableStack();
 const disk = stack.use(await writeTls());
 const server = stack.use(await serve(options));
-const hasty = stack.use(await serve({ ...options, limits }));
-const hastyWithTls = stack.use(await serve({ ...options, limits, tls: disk.tls }));
+/** Closes a connection soon when the headers of its request do not arrive. */
+const hasty = stack.use(await serve({ ...options, limits: { http1: { headersMs: 100 }, lookMs: 10 } }));
 afterAll(() => stack.disposeAsync());
 
 async function open(): Promise<RawClient> {
@@ -47,22 +41,11 @@ async function answerTo(request: string): Promise<string> {
   return await client.send(request).all();
 }
 
-function post(path: string, body: string, headers = ""): string {
-  return (
-    `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${headers}` +
-    `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
-  );
-}
-
 function countOf(text: string, pattern: RegExp): number {
   return text.match(pattern)?.length ?? 0;
 }
 
-describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
-  async function openHasty(): Promise<RawClient> {
-    return wire === "TLS" ? RawClient.open(hastyWithTls.port, { ca: disk.ca }) : RawClient.open(hasty.port);
-  }
-
+describe("a request", () => {
   test.each([
     ["is not HTTP", "HELO there\r\n\r\n", "400 Bad Request"],
     [
@@ -83,7 +66,7 @@ describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
     ],
     ["stops before the end of its headers", "GET / HTTP/1.1\r\nHost: a\r\n", "408 Request Timeout"],
   ])("that %s gets an error, and its connection is closed", async (_what, request, status) => {
-    using client = await openHasty();
+    using client = await RawClient.open(hasty.port);
 
     const answer = await client.send(request).all();
 
@@ -91,7 +74,7 @@ describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
   });
 
   test("that follows another one and stops before the end of its headers is answered 408", async () => {
-    using client = await openHasty();
+    using client = await RawClient.open(hasty.port);
     await client.send(GET_PING).until(/pong/);
 
     const answer = await client.send("GET /").all();
@@ -100,12 +83,8 @@ describe.each(["TCP", "TLS"])("over %s, a request", (wire) => {
   });
 
   test("is answered, and its connection is closed without an error when it is idle", async () => {
-    await using impatient = await serve({
-      plain,
-      ...(wire === "TLS" && { tls: disk.tls }),
-      limits: { http1: { idleMs: 50 }, lookMs: 10 },
-    });
-    using client = await RawClient.open(impatient.port, { ca: wire === "TLS" ? disk.ca : undefined });
+    await using impatient = await serve({ plain: PING, limits: { http1: { idleMs: 50 }, lookMs: 10 } });
+    using client = await RawClient.open(impatient.port);
 
     const answer = await client.send(GET_PING).all();
 
@@ -125,19 +104,6 @@ describe("a request whose body", () => {
 
     expect(answer).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/);
     expect(answer).toMatch(/\r\nconnection: close\r\n/i);
-  });
-
-  test("is announced with Expect is answered 100 Continue", async () => {
-    using client = await open();
-    const request = post(LOOKUP, '{"vin":"V"}', "Expect: 100-continue\r\n");
-    const [head = "", body = ""] = request.split("\r\n\r\n");
-
-    client.send(`${head}\r\n\r\n`);
-    const first = await client.until(/\r\n\r\n/);
-    client.send(body);
-
-    expect(first).toBe("HTTP/1.1 100 Continue\r\n\r\n");
-    expect(await client.until(/\{.*\}/)).toMatch(/HTTP\/1\.1 200 OK\r\n/);
   });
 
   test("is malformed is answered 400, and its connection is closed", async () => {
@@ -220,7 +186,7 @@ describe("a pipeline", () => {
     const wanted = Array.from({ length: 600 }, (_, index) => `V${index}`);
 
     for (const part of [wanted.slice(0, 300), wanted.slice(300)]) {
-      client.send(part.map((vin) => post(LOOKUP, `{"vin":"${vin}"}`)).join(""));
+      client.send(part.map((vin) => postOf(LOOKUP, `{"vin":"${vin}"}`)).join(""));
       await client.until((text) => text.includes(`"${part.at(-1)}"`));
     }
 
@@ -243,7 +209,7 @@ describe("a pipeline", () => {
     using client = await RawClient.open(hanging.port);
     const goOn = setInterval(() => waiting.shift()?.resolve({}), 1);
 
-    client.send(post(LOOKUP, "{}").repeat(100));
+    client.send(postOf(LOOKUP, "{}").repeat(100));
     const answer = await client.until((text) => countOf(text, /HTTP\/1\.1 200/g) === 100);
     clearInterval(goOn);
 
@@ -267,7 +233,7 @@ describe("a pipeline", () => {
     // More than all buffers between client and server can hold. A single read by the server returns hundreds of them.
     const MANY = 100_000;
 
-    client.send(post(LOOKUP, "{}").repeat(MANY));
+    client.send(postOf(LOOKUP, "{}").repeat(MANY));
     await begun.promise;
     // Answers on other connections show that the server has had time to read more of the first one.
     for (let count = 0; count < 20; count++) {
@@ -282,7 +248,7 @@ describe("a pipeline", () => {
   test("whose client leaves has its calls cancelled", async () => {
     await using hanging = await serve({ handlers: { lookup: () => new Promise(() => {}) } });
     using client = await RawClient.open(hanging.port);
-    client.send(post(LOOKUP, "{}").repeat(7));
+    client.send(postOf(LOOKUP, "{}").repeat(7));
     await eventually(() => expect(hanging.started).toHaveLength(7));
 
     client.socket.destroy();
@@ -295,7 +261,7 @@ describe("a pipeline", () => {
   test("whose client leaves while the server does not read ends by the deadline of its calls", async () => {
     await using hanging = await serve({ handlers: { lookup: () => new Promise(() => {}) } });
     using client = await RawClient.open(hanging.port);
-    client.send(post(LOOKUP, "{}", "Connect-Timeout-Ms: 200\r\n").repeat(20));
+    client.send(postOf(LOOKUP, "{}", "Connect-Timeout-Ms: 200\r\n").repeat(20));
     await eventually(() => expect(hanging.started).toHaveLength(20));
 
     client.socket.destroy();
@@ -307,7 +273,7 @@ describe("a pipeline", () => {
   test("may mix refusals, plain requests and calls", async () => {
     using client = await open();
 
-    client.send(post(LOOKUP, '{"vin":"1"}') + GET_PING + post("/nothing", "") + post(LOOKUP, '{"vin":"2"}'));
+    client.send(postOf(LOOKUP, '{"vin":"1"}') + GET_PING + postOf("/nothing", "") + postOf(LOOKUP, '{"vin":"2"}'));
     const answer = await client.until(/"2"/);
 
     expect([...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(["200", "200", "404", "200"]);
@@ -324,7 +290,7 @@ describe("a pipeline", () => {
           },
         },
         "GET /large": { answer: (exchange) => answerText(exchange, 200, "x".repeat(100_000)) },
-        ...plain,
+        ...PING,
       },
     });
     using client = await RawClient.open(slow.port);
@@ -391,7 +357,7 @@ describe("a client that closes its side", () => {
     await using hanging = await serve({ handlers: { lookup: () => new Promise(() => {}) } });
     using client = await RawClient.open(hanging.port, { staysOpen: true });
 
-    client.socket.end(post(LOOKUP, "{}"));
+    client.socket.end(postOf(LOOKUP, "{}"));
     await client.ended;
 
     await eventually(() => expect(hanging.ended).toHaveLength(1));
@@ -423,7 +389,7 @@ describe("a path", () => {
   ])("written as %s reaches no RPC", async (path, status) => {
     using client = await open();
 
-    client.send(post(path, '{"vin":"V"}'));
+    client.send(postOf(path, '{"vin":"V"}'));
     const answer = await client.until(/\r\n\r\n/);
 
     expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));

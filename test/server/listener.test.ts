@@ -1,27 +1,23 @@
 import { Code } from "@connectrpc/connect";
 import { afterAll, describe, expect, test } from "vitest";
 import { ListenError } from "../../src/server/listen.ts";
-import { answerText } from "../../src/server/exchange.ts";
 import { eventually } from "../support/eventually.ts";
 import { Http2Client } from "../support/http2-client.ts";
-import { RawClient } from "../support/raw-client.ts";
+import { postOf, RawClient } from "../support/raw-client.ts";
 import type { ServeOptions } from "../support/serve.ts";
-import { serve } from "../support/serve.ts";
+import { PING, serve } from "../support/serve.ts";
 import { writeTls } from "../support/tls-on-disk.ts";
-import { OPENING, PREFACE } from "../support/http2-frames.ts";
+import { OPENING } from "../support/http2-frames.ts";
 
 const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
-const PING = "GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+const GET_PING = "GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 /** The type of the first frame that an HTTP/2 server sends. */
 const SETTINGS = 4;
-const plain = {
-  "GET /ping": { answer: (exchange) => answerText(exchange, 200, "pong") },
-} satisfies ServeOptions["plain"];
 
 const stack = new AsyncDisposableStack();
 const disk = stack.use(await writeTls());
-const open = stack.use(await serve({ plain }));
-const secure = stack.use(await serve({ plain, tls: disk.tls }));
+const open = stack.use(await serve({ plain: PING }));
+const secure = stack.use(await serve({ plain: PING, tls: disk.tls }));
 afterAll(() => stack.disposeAsync());
 
 /** Whether the server has answered in HTTP/2: its first frame is SETTINGS. */
@@ -52,22 +48,23 @@ describe("the first bytes of a connection select", () => {
 
 describe("with TLS, a connection", () => {
   test.each([
-    ["HTTP/1.1", ["http/1.1"], PING, false],
+    ["HTTP/1.1", ["http/1.1"], GET_PING, false],
     ["HTTP/2", ["h2"], OPENING, true],
-    ["no protocol", undefined, PING, false],
+    ["no protocol", undefined, GET_PING, false],
     ["no protocol", undefined, OPENING, true],
   ])("may select %s in the handshake", async (_what, protocols, bytes, isHttp2) => {
     using client = await RawClient.open(secure.port, { ca: disk.ca, protocols });
 
     client.send(bytes);
 
+    expect(client.socket).toMatchObject({ alpnProtocol: protocols?.[0] ?? false });
     expect(await speaksHttp2(client)).toBe(isHttp2);
   });
 
   test("in clear text gets an error that says to use TLS, and is closed even if its client keeps its side open", async () => {
     using client = await RawClient.open(secure.port, { staysOpen: true });
 
-    const answer = await client.send(PING).all();
+    const answer = await client.send(GET_PING).all();
     await client.sendUntilClosed();
 
     expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
@@ -81,7 +78,7 @@ describe("with TLS, a connection", () => {
 
     using client = await RawClient.open(secure.port, { ca: disk.ca });
 
-    expect(await client.send(PING).all()).toMatch(/^HTTP\/1\.1 200/);
+    expect(await client.send(GET_PING).all()).toMatch(/^HTTP\/1\.1 200/);
   });
 });
 
@@ -107,7 +104,7 @@ describe("a connection over the limit", () => {
     using _first = await RawClient.open(server.port);
     using second = await RawClient.open(server.port);
 
-    const answer = await second.send(PING).all();
+    const answer = await second.send(GET_PING).all();
 
     expect(answer).toMatch(/^HTTP\/1\.1 429 Too Many Requests\r\nRetry-After: 10\r\nConnection: close\r\n/);
     expect(answer).toMatch(/\r\n\r\nToo many connections from this address\. /);
@@ -116,7 +113,7 @@ describe("a connection over the limit", () => {
 
 describe("an address", () => {
   test("may be an IPv6 address", async () => {
-    await using server = await serve({ plain });
+    await using server = await serve({ plain: PING });
     const address = await server.server.listen("GRPC_PORT", "::1", 0);
 
     const answer = await fetch(`http://${address}/ping`);
@@ -147,7 +144,7 @@ describe("draining", () => {
     const finish = Promise.withResolvers<object>();
     const server = await serve({
       ...options,
-      plain,
+      plain: PING,
       handlers: {
         lookup: ({ vin }) => {
           if (vin === "quick") {
@@ -161,15 +158,12 @@ describe("draining", () => {
     return Object.assign(server, { arrived: arrived.promise, finish: () => finish.resolve({ make: "M" }) });
   }
 
-  const post = (body: string): string =>
-    `POST ${LOOKUP} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n` +
-    `Content-Length: ${body.length}\r\n\r\n${body}`;
   const RPC = { ":method": "POST", ":path": LOOKUP, "content-type": "application/json" };
 
   test("lets every earlier call of a pipeline finish", async () => {
     await using server = await startHanging();
     using client = await RawClient.open(server.port);
-    client.send(post("{}") + post('{"vin":"quick"}') + post('{"vin":"quick"}'));
+    client.send(postOf(LOOKUP, "{}") + postOf(LOOKUP, '{"vin":"quick"}') + postOf(LOOKUP, '{"vin":"quick"}'));
     await server.arrived;
 
     const drained = server.server.drain(60_000);
@@ -184,7 +178,7 @@ describe("draining", () => {
     await using server = await startHanging();
     using http1 = await RawClient.open(server.port);
     using http2 = new Http2Client(server.address);
-    http1.send(post("{}"));
+    http1.send(postOf(LOOKUP, "{}"));
     const answer = http2.request(RPC, "{}");
     await eventually(() => expect(server.started).toHaveLength(2));
 
@@ -198,33 +192,12 @@ describe("draining", () => {
     });
   });
 
-  test.each([
-    ["has sent nothing", ""],
-    ["has sent only the HTTP/2 preface", PREFACE],
-    ["has sent half of its headers", "GET / HTTP/1.1\r\nHost:"],
-    ["is idle after an answer", "GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"],
-  ])("does not wait for a connection that %s", async (_what, bytes) => {
-    await using server = await startHanging({ limits: { sessions: { goodbyeMs: 10 }, lookMs: 10 } });
-    using client = await RawClient.open(server.port);
-    client.send(bytes);
-    if (bytes.includes("ping")) {
-      await client.until(/pong/);
-    }
-    // The answer to this request shows that the server has seen the first connection and its bytes.
-    await fetch(`http://${server.address}/ping`, { headers: { connection: "close" } });
-
-    await server.server.drain(2 ** 30);
-    await client.ended;
-
-    expect(client.hasEnded).toBe(true);
-  });
-
   test("does not wait for a connection in its TLS handshake", async () => {
     await using server = await serve({ tls: disk.tls });
     using client = await RawClient.open(server.port);
     client.send(Buffer.of(0x16, 3, 1));
     using other = await RawClient.open(server.port, { ca: disk.ca });
-    await other.send(PING).all();
+    await other.send(GET_PING).all();
 
     await server.server.drain(2 ** 30);
     await client.closed;
@@ -235,7 +208,7 @@ describe("draining", () => {
   test("answers a request whose body arrives during the drain", async () => {
     await using server = await startHanging();
     using client = await RawClient.open(server.port);
-    const request = post('{"vin":"quick"}');
+    const request = postOf(LOOKUP, '{"vin":"quick"}');
     client.send(request.slice(0, -5));
     await eventually(() => expect(server.started).toHaveLength(1));
 

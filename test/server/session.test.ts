@@ -2,12 +2,11 @@ import { once } from "node:events";
 import { constants } from "node:http2";
 import { Code } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
-import { answerText } from "../../src/server/exchange.ts";
 import { eventually } from "../support/eventually.ts";
 import { answerOf, Http2Client } from "../support/http2-client.ts";
 import { RawClient } from "../support/raw-client.ts";
 import type { Served, ServeOptions } from "../support/serve.ts";
-import { serve } from "../support/serve.ts";
+import { PING, serve } from "../support/serve.ts";
 import { writeTls } from "../support/tls-on-disk.ts";
 import {
   callHeaders,
@@ -18,9 +17,11 @@ import {
   headers,
   literal,
   OPENING,
+  resetStream,
 } from "../support/http2-frames.ts";
 
 const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
+const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const BATCH = "/vehicle.v1.VehicleService/BatchLookup";
 const GO_AWAY = 7;
 const SETTINGS = 4;
@@ -29,9 +30,6 @@ const RST_STREAM = 3;
 const RPC = { ":method": "POST", ":path": LOOKUP, "content-type": "application/json" };
 const STREAM = { ":method": "POST", ":path": BATCH, "content-type": "application/connect+json" };
 const PING_PATH = { ":path": "/ping" };
-const plain = {
-  "GET /ping": { answer: (exchange) => answerText(exchange, 200, "pong") },
-} satisfies ServeOptions["plain"];
 
 const disk = await writeTls();
 afterAll(() => disk[Symbol.asyncDispose]());
@@ -82,7 +80,7 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
     finish = Promise.withResolvers();
     return stack.use(
       await serve({
-        plain,
+        plain: PING,
         handlers: { lookup: () => finish.promise },
         ...(wire === "TLS" && { tls: disk.tls }),
         limits: { lookMs: 10, sessions: { goodbyeMs: 30, ...sessions } },
@@ -173,7 +171,9 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
 
 describe("a client that answers pings", () => {
   test("keeps its connection", async () => {
-    const server = stack.use(await serve({ plain, limits: { lookMs: 5, sessions: { pingMs: 10, pongMs: 10_000 } } }));
+    const server = stack.use(
+      await serve({ plain: PING, limits: { lookMs: 5, sessions: { pingMs: 10, pongMs: 10_000 } } }),
+    );
     const client = stack.use(new Http2Client(server.address));
     let pings = 0;
     client.session.on("ping", () => pings++);
@@ -187,7 +187,7 @@ describe("a client that answers pings", () => {
 describe("an HTTP/2 connection", () => {
   let server: Served;
   beforeEach(async () => {
-    server = stack.use(await serve({ plain, handlers: { lookup: ({ vin }) => ({ vin }) } }));
+    server = stack.use(await serve({ plain: PING, handlers: { lookup: ({ vin }) => ({ vin }) } }));
   });
 
   test("may have 100 streams and headers of 16 KiB", async () => {
@@ -285,6 +285,24 @@ describe("streams that are reset", () => {
     expect(await other.request({ ...RPC, ":path": "/grpc.none/None" }, "{}")).toMatchObject({ status: 404 });
     await eventually(() => expect(server.server.calls.inFlight).toBe(0));
   });
+
+  test.each(["application/grpc", "application/grpc-web+proto", "application/connect+proto"])(
+    "while their handlers read are not logged as faults: %s",
+    async (type) => {
+      const server = stack.use(await serve());
+      const client = stack.use(await RawClient.open(server.port));
+      const other = stack.use(new Http2Client(server.address));
+      const call = headers(1, callHeaders(REFLECTION, "localhost", "10S", type));
+      client.send(Buffer.concat([OPENING, call, data(1, grpcMessage(Buffer.alloc(0)), false)]));
+      await eventually(() => expect(server.started).toMatchObject([{ hasReachedHandler: true }]));
+
+      client.send(resetStream(1));
+      await server.whenEnded(1);
+      await other.request(RPC, "{}");
+
+      expect(server.logger.lines).toEqual([]);
+    },
+  );
 });
 
 describe("a client whose window lets the server send no bodies", () => {
@@ -301,7 +319,7 @@ describe("a client whose window lets the server send no bodies", () => {
   ])("has its stream reset after the stall limit: %s", async (_what, request, body) => {
     const server = stack.use(
       await serve({
-        plain,
+        plain: PING,
         limits: stalled,
         handlers: {
           lookup: () => ({ make: "M" }),

@@ -111,3 +111,11 @@ export class RawClient implements Disposable {
     this.socket.destroy();
   }
 }
+
+/** A POST of JSON over HTTP/1.1. @param headers whole lines */
+export function postOf(path: string, json: string, headers = ""): string {
+  return (
+    `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${headers}` +
+    `Content-Length: ${Buffer.byteLength(json)}\r\n\r\n${json}`
+  );
+}

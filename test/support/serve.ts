@@ -11,12 +11,18 @@ import { createReflectionHandlers } from "../../src/rpc/reflection.ts";
 import type { CallHost } from "../../src/server/served-call.ts";
 import type { ConnectionLimits } from "../../src/server/connection-gate.ts";
 import { ConnectionGate } from "../../src/server/connection-gate.ts";
+import { answerText } from "../../src/server/exchange.ts";
 import type { PlainRoutes } from "../../src/server/router.ts";
 import type { ServerOptions } from "../../src/server/server.ts";
 import { MemoryLogger } from "./memory-logger.ts";
 import { someTokens, TOKENS_NOW } from "./some-tokens.ts";
 import type { TestServer } from "./test-server.ts";
 import { startTestServer } from "./test-server.ts";
+
+/** A plain route. */
+export const PING = {
+  "GET /ping": { answer: (exchange) => answerText(exchange, 200, "pong") },
+} satisfies PlainRoutes;
 
 /** A test's handlers. Missing ones are unimplemented. */
 export type VehicleHandlers = Partial<ServiceImpl<typeof VehicleService>>;

@@ -107,21 +107,6 @@ describe("a reader that stops reading", () => {
     expect(answer.status).toBe(status.OK);
   });
 
-  test("does not block other calls on its connection", async () => {
-    script.serverStream = async function* () {
-      for (;;) {
-        yield { value: PART };
-      }
-    };
-    const stalled = client.open(ECHO_PATH.serverStream);
-    stalled.end(HELLO);
-    await once(stalled, "response");
-
-    const answer = await client.call(ECHO_PATH.unary, HELLO);
-
-    expect(answer.messages.map(decodeEcho)).toEqual(["hello"]);
-  });
-
   test("also stops the server from reading its messages", async () => {
     let answered = 0;
     script.bidi = async function* (requests) {
@@ -231,62 +216,4 @@ describe.each(Object.entries(ECHO_PATH))("a client of a %s call", (kind, path) =
     expect(server.server.calls.inFlight).toBe(0);
     expect(server.logger.lines).toEqual([]);
   });
-});
-
-test("a stream that its client resets while its handler reads is not logged as a fault", async () => {
-  const before = server.ended.length;
-  const stream = client.open(ECHO_PATH.bidi);
-  stream.write(HELLO);
-  await nextMessage(stream);
-
-  stream.close(constants.NGHTTP2_CANCEL);
-  await server.whenEnded(before + 1);
-  await letTheServerWork();
-
-  expect(server.logger.lines).toEqual([]);
-});
-
-test("a call whose client leaves before its request is complete is Canceled and never begins", async () => {
-  const before = server.ended.length;
-  let handled = 0;
-  script.unary = ({ value }) => {
-    handled++;
-    return { value };
-  };
-  const stream = client.open(ECHO_PATH.unary);
-  await new Promise((resolve) => {
-    stream.write(HELLO.subarray(0, 4), resolve);
-  });
-  await letTheServerWork();
-  const calls = handled;
-
-  stream.close(constants.NGHTTP2_CANCEL);
-  await server.whenEnded(before + calls + 1);
-
-  expect(server.ended.at(-1)?.code).toBe(Code.Canceled);
-  expect(handled).toBe(calls);
-  expect(server.server.calls.inFlight).toBe(0);
-});
-
-test.each(["return", "go on"])("a stream handler that would %s on cancellation is closed", async (how) => {
-  const cleanedUp = Promise.withResolvers<void>();
-  script.serverStream = async function* (_request, { signal }) {
-    try {
-      for (;;) {
-        if (how === "return" && signal.aborted) {
-          return;
-        }
-        yield { value: PART };
-      }
-    } finally {
-      cleanedUp.resolve();
-    }
-  };
-  const stream = client.open(ECHO_PATH.serverStream);
-  stream.end(HELLO);
-  await once(stream, "data");
-
-  stream.close(constants.NGHTTP2_CANCEL);
-
-  await expect(cleanedUp.promise).resolves.toBeUndefined();
 });
