@@ -1,7 +1,7 @@
 import { zstdCompressSync } from "node:zlib";
 import type { CompressedValues } from "./parquet-file.ts";
 
-const FIRST_BYTES = 65_536;
+const FIRST_BYTES = 4_096;
 const LENGTH_BYTES = 4;
 /** The most that UTF-8 takes for a UTF-16 code unit. */
 const BYTES_PER_CHARACTER = 3;

@@ -57,10 +57,11 @@ export class TextColumn {
   /** The texts of the dictionary, and their positions in it. */
   readonly #positions = new Map<string, number>();
   readonly #dictionary = new PlainValues();
-  /** For each row, its position in the dictionary. */
-  readonly #rowPositions: number[] = [];
+  /** Runs of equal texts: their first rows, and their positions in the dictionary. */
+  readonly #runStarts: number[] = [];
+  readonly #runPositions: number[] = [];
   #lastText: string | undefined;
-  #lastPosition = 0;
+  #rowCount = 0;
   #characters = 0;
   readonly #rest: PlainTextColumn;
   #dictionaryPays = true;
@@ -83,12 +84,13 @@ export class TextColumn {
     }
     for (const row of rows) {
       const text = textAt(row, this.#index);
-      // Neighbours are often equal. Comparing them is faster than hashing a long text.
+      // Comparing neighbours is faster than hashing a long text.
       if (text !== this.#lastText) {
         this.#lastText = text;
-        this.#lastPosition = this.#positionOf(text);
+        this.#runStarts.push(this.#rowCount);
+        this.#runPositions.push(this.#positionOf(text));
       }
-      this.#rowPositions.push(this.#lastPosition);
+      this.#rowCount++;
       this.#characters += text.length;
     }
     const { sizeBytes } = this.#dictionary;
@@ -116,11 +118,15 @@ export class TextColumn {
   }
 
   #toPage(): Page {
+    const rowPositions = new Int32Array(this.#rowCount);
+    for (const [run, position] of this.#runPositions.entries()) {
+      rowPositions.fill(position, this.#runStarts[run], this.#runStarts[run + 1]);
+    }
     const writer = new ByteWriter();
     const bitWidth = 32 - Math.clz32(this.#positions.size - 1);
     writer.appendUint8(bitWidth);
-    writeRleBitPackedHybrid(writer, this.#rowPositions, bitWidth);
-    return { encoding: "RLE_DICTIONARY", rowCount: this.#rowPositions.length, ...compress(writer.getBytes()) };
+    writeRleBitPackedHybrid(writer, rowPositions, bitWidth);
+    return { encoding: "RLE_DICTIONARY", rowCount: this.#rowCount, ...compress(writer.getBytes()) };
   }
 }
 

@@ -150,6 +150,8 @@ class YearColumn implements Column {
   /** 1 for each row with a year, 0 for each that is null. */
   readonly #levels: number[] = [];
   #nullCount = 0;
+  #lastText = "";
+  #lastYear: number | undefined;
   #min = Infinity;
   #max = -Infinity;
 
@@ -160,15 +162,16 @@ class YearColumn implements Column {
   add(rows: readonly ExportedRow[]): void {
     for (const row of rows) {
       const text = String(row[MODEL_YEAR]);
-      if (YEAR.test(text)) {
-        const year = Number(text);
-        this.#years.addInt32(year);
-        this.#levels.push(1);
-        this.#min = Math.min(this.#min, year);
-        this.#max = Math.max(this.#max, year);
-      } else {
+      if (text !== this.#lastText) {
+        this.#lastText = text;
+        this.#lastYear = this.#parse(text);
+      }
+      if (this.#lastYear === undefined) {
         this.#nullCount++;
         this.#levels.push(0);
+      } else {
+        this.#years.addInt32(this.#lastYear);
+        this.#levels.push(1);
       }
     }
   }
@@ -182,5 +185,15 @@ class YearColumn implements Column {
       pages: [{ encoding: "PLAIN", rowCount, nulls, ...this.#years.take() }],
       bounds: this.#nullCount === rowCount ? undefined : { min: this.#min, max: this.#max },
     };
+  }
+
+  #parse(text: string): number | undefined {
+    if (!YEAR.test(text)) {
+      return undefined;
+    }
+    const year = Number(text);
+    this.#min = Math.min(this.#min, year);
+    this.#max = Math.max(this.#max, year);
+    return year;
   }
 }
