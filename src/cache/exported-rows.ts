@@ -61,6 +61,8 @@ const SQLITE_BYTES_PER_BATCH = 131_072;
 /** For PostgreSQL. A batch takes a round trip. */
 const POSTGRES_BYTES_PER_BATCH = 1_048_576;
 
+/** For SQLite. Each page is read once, so a cache gains nothing unless it fits into the processor's. */
+const SQLITE_CACHE_KIB = 512;
 /** For SQLite. In a worker thread, waiting for a lock blocks no other call. */
 const BUSY_TIMEOUT_MS = 5_000;
 /** For PostgreSQL. The first fetch may sort the table, which takes far longer than a Lookup. */
@@ -85,6 +87,7 @@ async function openSqliteRows(path: string, now: () => number): Promise<Exported
   const database = new Database(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
   try {
     database.pragma("trusted_schema = OFF");
+    database.pragma(`cache_size = -${SQLITE_CACHE_KIB}`);
     // Before the transaction begins, because that would prevent the log from being reused.
     moveLogIntoDatabase(database);
     database.pragma("query_only = ON");
