@@ -176,7 +176,8 @@ describe("a request that is refused before its body has arrived", () => {
     client.send(`200000\r\n${" ".repeat(2 ** 21)}\r\n`);
     await client.closed;
 
-    expect(client.text).toMatch(/^(HTTP\/1\.1 404 |$)/);
+    // Not after 5 s, because its rest would be taken for the headers of another request.
+    expect(client.text).not.toContain("HTTP/1.1 408");
   });
 });
 
@@ -398,7 +399,7 @@ describe("a path", () => {
 });
 
 describe("the Host header", () => {
-  test.each(["a b", "[", "a:b:c", ""])("%j is refused", async (host) => {
+  test.each(["a b", "[", "a:b:c", "", "a\r\nHost: b"])("%j is refused", async (host) => {
     const answer = await answerTo(`GET /ping HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
 
     expect(answer).toMatch(/^HTTP\/1\.1 400 .*The request has no valid Host header\.\n$/s);
