@@ -99,6 +99,7 @@ describe("an answer", () => {
 
     expect([http1.status, http1.body]).toEqual([200, "first\n"]);
     expect([http2.status, http2.body.toString()]).toEqual([200, "first\n"]);
+    expect(server.logger.lines).toEqual([]);
   });
 
   test("is not sent to a client that has left", async () => {

@@ -70,16 +70,6 @@ describe("with TLS, a connection", () => {
     expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
     expect(answer).toMatch(/\r\n\r\nThis port requires TLS\. Use https\.\n$/);
   });
-
-  test("whose handshake fails does not affect others", async () => {
-    using broken = await RawClient.open(secure.port);
-    broken.send(Buffer.concat([Buffer.of(0x16), Buffer.alloc(100, 1)]));
-    await broken.closed;
-
-    using client = await RawClient.open(secure.port, { ca: disk.ca });
-
-    expect(await client.send(GET_PING).all()).toMatch(/^HTTP\/1\.1 200/);
-  });
 });
 
 describe("a connection over the limit", () => {

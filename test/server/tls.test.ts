@@ -248,14 +248,3 @@ test("clients of a removed authority cannot connect or resume a session; open co
   expect(await isLetIn(server, newClient)).toBe(true);
   expect(await calls.stop()).toEqual([]);
 });
-
-test("a closed server no longer follows its files", async () => {
-  const tls = stack.use(await TlsCertificates.open({ ...files, logger, pollMs: 10 }));
-  const server = await serve({ tls });
-  await server[Symbol.asyncDispose]();
-
-  await writeFile(files.certFile, second.cert);
-  await writeFile(files.keyFile, second.key);
-
-  await eventually(() => expect(logger.lines.at(-1)).toMatchObject({ message: "the TLS certificate has changed" }));
-});
