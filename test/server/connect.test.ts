@@ -13,7 +13,6 @@ import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { trailerParse } from "@connectrpc/connect/protocol-grpc-web";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { ErrorInfoSchema, RequestInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
-import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { errorOf } from "../support/error-of.ts";
 import { answerOf, Http2Client } from "../support/http2-client.ts";
@@ -162,24 +161,6 @@ describe.each(Object.entries(TRANSPORTS))("%s", (name, transport) => {
 function deadlineOf(name: string, ms: number): Record<string, string> {
   return name.startsWith("gRPC-Web") ? { "grpc-timeout": `${ms}m` } : { "connect-timeout-ms": `${ms}` };
 }
-
-test("a client-streaming call over HTTP/2 is answered while its client still streams", async () => {
-  const transport = createConnectTransport({ ...http2, sessionManager: sessions() });
-  const gotOne = Promise.withResolvers<void>();
-  const requests = async function* () {
-    yield { messageRequest: { case: "listServices" as const, value: "" } };
-    await gotOne.promise;
-    yield { messageRequest: { case: "fileByFilename" as const, value: "vehicle/v1/vehicle_service.proto" } };
-  };
-
-  const answers: (string | undefined)[] = [];
-  for await (const answer of createClient(ServerReflection, transport).serverReflectionInfo(requests())) {
-    answers.push(answer.messageResponse.case);
-    gotOne.resolve();
-  }
-
-  expect(answers).toEqual(["listServicesResponse", "fileDescriptorResponse"]);
-});
 
 /** The error in an answer, in the same form for all protocols. */
 interface Told {

@@ -414,17 +414,10 @@ describe("the Host header", () => {
   });
 });
 
-describe("an unusual request does no harm:", () => {
-  test.each([
-    ["an upgrade is ignored", "GET /ping HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", /200 OK/],
-    ["an unknown expectation is ignored", "GET /ping HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n", /200 OK/],
-    ["HTTP/1.0 is answered", "GET /ping HTTP/1.0\r\nHost: a\r\n\r\n", /200 OK/],
-    ["OPTIONS * is refused", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", /404 Not Found/],
-    ["TRACE is refused", "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", /404 Not Found/],
-    ["an unknown method is refused", "PROPFIND /ping HTTP/1.1\r\nHost: a\r\n\r\n", /405 Method Not Allowed/],
-  ])("%s", async (_what, request, status) => {
-    using client = await open();
+test("an unknown expectation is ignored", async () => {
+  using client = await open();
 
-    expect(await client.send(request).until(/\r\n\r\n/)).toMatch(status);
-  });
+  const answer = await client.send("GET /ping HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n").until(/pong/);
+
+  expect(answer).toMatch(/^HTTP\/1\.1 200 OK/);
 });
