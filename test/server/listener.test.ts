@@ -7,12 +7,10 @@ import { postOf, RawClient } from "../support/raw-client.ts";
 import type { ServeOptions } from "../support/serve.ts";
 import { PING, serve } from "../support/serve.ts";
 import { writeTls } from "../support/tls-on-disk.ts";
-import { OPENING } from "../support/http2-frames.ts";
+import { FrameType, OPENING } from "../support/http2-frames.ts";
 
 const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
 const GET_PING = "GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-/** The type of the first frame that an HTTP/2 server sends. */
-const SETTINGS = 4;
 
 const stack = new AsyncDisposableStack();
 const disk = stack.use(await writeTls());
@@ -23,7 +21,7 @@ afterAll(() => stack.disposeAsync());
 /** Whether the server has answered in HTTP/2: its first frame is SETTINGS. */
 async function speaksHttp2(client: RawClient): Promise<boolean> {
   await client.until((text) => text.length >= 9);
-  return client.bytes[3] === SETTINGS;
+  return client.bytes[3] === FrameType.settings;
 }
 
 describe("the first bytes of a connection select", () => {

@@ -12,7 +12,9 @@ import {
   callHeaders,
   data,
   FrameReader,
+  FrameType,
   grpcMessage,
+  h2Frame,
   headers,
   literal,
   OPENING,
@@ -22,12 +24,11 @@ import {
 const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
 const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const BATCH = "/vehicle.v1.VehicleService/BatchLookup";
-const GO_AWAY = 7;
-const SETTINGS = 4;
-const SETTINGS_ACK = Buffer.of(0, 0, 0, 4, 1, 0, 0, 0, 0);
 const RPC = { ":method": "POST", ":path": LOOKUP, "content-type": "application/json" };
 const STREAM = { ":method": "POST", ":path": BATCH, "content-type": "application/connect+json" };
 const PING_PATH = { ":path": "/ping" };
+/** The flag of an acknowledgement. */
+const ACK = 1;
 
 const disk = await writeTls();
 afterAll(() => disk[Symbol.asyncDispose]());
@@ -106,7 +107,7 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
     const client = await open(server, first);
     await client.raw.ended;
 
-    expect(client.frames).toContain(GO_AWAY);
+    expect(client.frames).toContain(FrameType.goAway);
   });
 
   test("with a call is not idle, and is ended when it has no more calls", async () => {
@@ -116,21 +117,21 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
     // This connection opens and times out while the call runs, so the idle limit has passed by then.
     const other = await open(server, OPENING);
     await other.raw.ended;
-    const before = client.frames.includes(GO_AWAY);
+    const before = client.frames.includes(FrameType.goAway);
 
     finish.resolve({});
     await client.raw.ended;
 
     expect(before).toBe(false);
     expect(client.answered).toEqual([1]);
-    expect(client.frames).toContain(GO_AWAY);
+    expect(client.frames).toContain(FrameType.goAway);
   });
 
   test("that is too old gets GOAWAY, and is ended with its last call", async () => {
     const server = await start({ ageMs: 50 });
     const client = await open(server, OPENING_AND_CALL);
 
-    await client.frame(GO_AWAY);
+    await client.frame(FrameType.goAway);
     const before = [client.raw.hasEnded, client.answered.length];
     finish.resolve({});
     await client.raw.ended;
@@ -151,18 +152,22 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
   test.each([
     ["was idle", { idleMs: 50 }, ""],
     ["broke the protocol", {}, data(0, Buffer.alloc(0), true)],
-    ["sent GOAWAY", {}, Buffer.concat([SETTINGS_ACK, Buffer.of(0, 0, 8, GO_AWAY, ...Buffer.alloc(13))])],
+    [
+      "sent GOAWAY",
+      {},
+      Buffer.concat([h2Frame(FrameType.settings, ACK, 0), h2Frame(FrameType.goAway, 0, 0, Buffer.alloc(8))]),
+    ],
   ])("that %s and is kept open by its client is cut, and no longer counts", async (_what, sessions, bytes) => {
     const server = await start({ lingerMs: 50, ...sessions }, { connections: { maxOpenPerAddress: 1 } });
     const kept = await open(server, OPENING);
-    await kept.frame(SETTINGS);
+    await kept.frame(FrameType.settings);
     kept.raw.send(bytes);
     await kept.raw.ended;
 
     await eventually(async () => {
       const next = await open(server, OPENING);
-      await next.frame(SETTINGS);
-      expect(next.frames).toContain(SETTINGS);
+      await next.frame(FrameType.settings);
+      expect(next.frames).toContain(FrameType.settings);
     });
   });
 });

@@ -2,6 +2,7 @@ import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, Outgoi
 import { connect } from "node:http2";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { answerOf } from "./http2-client.ts";
+import { grpcMessage } from "./http2-frames.ts";
 
 /** A bare HTTP/2 client, for requests that well-behaved gRPC clients do not send. */
 export class EchoHttp2 implements Disposable {
@@ -76,10 +77,9 @@ export async function readAnswer(stream: ClientHttp2Stream): Promise<GrpcAnswer>
 
 /** A gRPC frame: flags, the length and the message. */
 export function frame(message: Uint8Array = new Uint8Array(), flags = 0): Buffer {
-  const head = Buffer.alloc(5);
-  head[0] = flags;
-  head.writeUInt32BE(message.byteLength, 1);
-  return Buffer.concat([head, message]);
+  const bytes = grpcMessage(message);
+  bytes[0] = flags;
+  return bytes;
 }
 
 /** A frame whose message is compressed. */
