@@ -6,19 +6,25 @@
  * disk. --rounds: number of interleaved runs. --seconds: duration of a run.
  *
  * 64 callers each wait for their answer, and look up random vehicles. Load, service and PostgreSQL share the cores. So
- * the CPU time of a Lookup is printed beside the throughput.
+ * the CPU time of a Lookup is printed beside the throughput, and the median time of a read from the store without the
+ * RPC. If all files together do not fit into the free memory, the disk is measured. The bytes that were read from it are
+ * printed: run large caches with one database at a time.
  */
 import { join } from "node:path";
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { openVehicleStore } from "../../src/cache/open-vehicle-store.ts";
+import type { VehicleStore } from "../../src/vehicle/vehicle.ts";
+import { parseVin } from "../../src/vehicle/vin.ts";
 import { PostgresServer } from "../support/postgres.ts";
+import { silentLogger } from "../support/silent-logger.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { Load } from "./calls/load.ts";
 import { median } from "./calls/median.ts";
 import { vinAt } from "./calls/requests.ts";
 import { Service } from "./calls/service.ts";
 import { createPostgresCache, createSqliteCache } from "./large-cache.ts";
-import { childrenOf, cpuMsOf } from "./process-usage.ts";
+import { childrenOf, cpuMsOf, diskBytesOf } from "./process-usage.ts";
 
 const { values } = parseArgs({
   options: {
@@ -38,12 +44,18 @@ interface Measurement {
   readonly serviceUs: number;
   /** Of PostgreSQL's processes, for a Lookup, in us. */
   readonly serverUs: number;
+  /** Read from disks by the service and PostgreSQL, for a Lookup, in bytes. */
+  readonly diskBytes: number;
+  /** The median time of a read from the store by a single caller in this process, in us. */
+  readonly readUs: number;
 }
 
 interface Contender {
   readonly database: string;
   readonly rows: number;
   readonly service: Service;
+  /** The same database, opened by this process. */
+  readonly store: VehicleStore;
   readonly warmUp: () => Promise<void>;
   readonly measured: Measurement[];
 }
@@ -65,7 +77,8 @@ for (const rows of values.rows.map(Number)) {
     console.log(`${database}, ${rows} rows: ${bytesPerRow.toFixed(0)} bytes a row, made in ${tookS} s`);
     const service = owned.use(await Service.start({ dataDir: join(path, "data"), databaseUrl }));
     await assertCached(service, rows);
-    contenders.push({ database, rows, service, warmUp, measured: [] });
+    const store = owned.use(await openVehicleStore({ databaseUrl, logger: silentLogger, readTimeoutMs: 10_000 }));
+    contenders.push({ database, rows, service, store, warmUp, measured: [] });
   }
 }
 
@@ -78,13 +91,24 @@ async function assertCached(service: Service, rows: number): Promise<void> {
   }
 }
 
-async function cpuMsOfServer(): Promise<number> {
-  const times = await Promise.all((await childrenOf(server.pid ?? 0)).map(cpuMsOf));
-  return times.reduce((sum, ms) => sum + ms, 0);
+/** The sum of a figure of PostgreSQL's processes. */
+async function sumOfServer(figureOf: (pid: number) => Promise<number>): Promise<number> {
+  const figures = await Promise.all((await childrenOf(server.pid ?? 0)).map(figureOf));
+  return figures.reduce((sum, figure) => sum + figure, 0);
 }
 
-async function measure({ service, rows }: Contender): Promise<Measurement> {
-  const before = { service: await cpuMsOf(service.pid), server: await cpuMsOfServer() };
+async function usageOf({ pid }: Service): Promise<{ serviceMs: number; serverMs: number; diskBytes: number }> {
+  return {
+    serviceMs: await cpuMsOf(pid),
+    serverMs: await sumOfServer(cpuMsOf),
+    diskBytes: (await diskBytesOf(pid)) + (await sumOfServer(diskBytesOf)),
+  };
+}
+
+async function measure(contender: Contender): Promise<Measurement> {
+  const { service, rows } = contender;
+  const readUs = await timeReads(contender);
+  const before = await usageOf(service);
   const { good, goodPerSecond, refused, lost } = await load.run({
     target: service.target("gRPC"),
     request: { vehicles: rows },
@@ -94,11 +118,27 @@ async function measure({ service, rows }: Contender): Promise<Measurement> {
   if (refused + lost > 0) {
     throw new Error(`${refused} Lookups were refused, and ${lost} were lost`);
   }
+  const after = await usageOf(service);
   return {
     perSecond: goodPerSecond,
-    serviceUs: (1_000 * ((await cpuMsOf(service.pid)) - before.service)) / good.count,
-    serverUs: (1_000 * ((await cpuMsOfServer()) - before.server)) / good.count,
+    serviceUs: (1_000 * (after.serviceMs - before.serviceMs)) / good.count,
+    serverUs: (1_000 * (after.serverMs - before.serverMs)) / good.count,
+    diskBytes: (after.diskBytes - before.diskBytes) / good.count,
+    readUs,
   };
+}
+
+/** Other processes interrupt some reads, which a median does not show. */
+async function timeReads({ store, rows }: Contender): Promise<number> {
+  const endsAt = performance.now() + (1_000 * seconds) / 3;
+  const us: number[] = [];
+  while (performance.now() < endsAt) {
+    const query = { vin: parseVin(vinAt(Math.floor(Math.random() * rows))) };
+    const startedAt = performance.now();
+    await store.find(query, "basic");
+    us.push(1_000 * (performance.now() - startedAt));
+  }
+  return median(us);
 }
 
 const loadBefore = loadavg()[0]?.toFixed(1);
@@ -115,7 +155,8 @@ for (const { database, rows, measured } of contenders) {
   const of = (figure: keyof Measurement): string => median(measured.map((each) => each[figure])).toFixed(0);
   console.log(
     `${database}, ${rows} rows: ${of("perSecond")} Lookups/s, ${of("serviceUs")} us of the service's CPU and ` +
-      `${of("serverUs")} us of PostgreSQL's a Lookup`,
+      `${of("serverUs")} us of PostgreSQL's a Lookup, ${of("diskBytes")} bytes from disks; a read from the store ` +
+      `${of("readUs")} us`,
   );
 }
 for (const contender of contenders) {

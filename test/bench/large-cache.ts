@@ -28,6 +28,8 @@ export async function createSqliteCache(path: string, rows: number): Promise<Lar
   const databaseUrl = `sqlite:${path}`;
   await createWithOneRow(databaseUrl);
   const database = new Database(path);
+  // In its safe mode, better-sqlite3 would ignore that the journal is turned off.
+  database.unsafeMode();
   database.pragma("journal_mode = OFF");
   database.pragma("synchronous = OFF");
   database.pragma(`cache_size = -${SQLITE_PAGES_IN_MEMORY_KB}`);

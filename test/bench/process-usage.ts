@@ -11,6 +11,11 @@ export async function cpuMsOf(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
+/** What a process has read from disks so far, in bytes. Reads from the operating system's memory do not count. */
+export async function diskBytesOf(pid: number): Promise<number> {
+  return Number(/^read_bytes: (\d+)/m.exec(await readFile(`/proc/${pid}/io`, "utf8"))?.[1]);
+}
+
 /** The processes that a process has started and that still run. */
 export async function childrenOf(pid: number): Promise<number[]> {
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
