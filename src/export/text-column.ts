@@ -66,7 +66,10 @@ export class TextColumn {
   readonly #rest: PlainTextColumn;
   #dictionaryPays = true;
 
-  /** @param index of the texts in a row. */
+  /**
+   * @param index of the texts in a row.
+   * @param hasBounds there are none, however, if some texts are not in the dictionary.
+   */
   constructor(index: number, hasBounds: boolean) {
     this.#index = index;
     this.#hasBounds = hasBounds;
