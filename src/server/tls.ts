@@ -161,7 +161,7 @@ function parseCertificates(variable: string, path: string, pem: string): [X509Ce
   } catch {
     // Reported below, because OpenSSL's message does not help.
   }
-  throw new TlsFilesError(`${variable}: ${path} has no certificate in PEM, or a damaged one`);
+  throw new TlsFilesError(`${variable}: ${path} has no valid PEM certificate`);
 }
 
 function parseKey(path: string, pem: string): KeyObject {

@@ -117,13 +117,13 @@ describe("a faulty file is reported:", () => {
     ["certFile", undefined, "TLS_CERT_FILE: cannot read FAULTY (ENOENT)"],
     ["keyFile", undefined, "TLS_KEY_FILE: cannot read FAULTY (ENOENT)"],
     ["clientCaFile", undefined, "TLS_CLIENT_CA_FILE: cannot read FAULTY (ENOENT)"],
-    ["certFile", "", "TLS_CERT_FILE: FAULTY has no certificate in PEM, or a damaged one"],
-    ["certFile", first.cert.replace("MII", "MIX"), "TLS_CERT_FILE: FAULTY has no certificate in PEM, or a damaged one"],
+    ["certFile", "", "TLS_CERT_FILE: FAULTY has no valid PEM certificate"],
+    ["certFile", first.cert.replace("MII", "MIX"), "TLS_CERT_FILE: FAULTY has no valid PEM certificate"],
     ["certFile", second.cert, "TLS_KEY_FILE: KEY is not the private key of the certificate in FAULTY"],
     ["keyFile", second.key, "TLS_KEY_FILE: FAULTY is not the private key of the certificate in CERT"],
     ["keyFile", "no key", "TLS_KEY_FILE: FAULTY has no private key in PEM, or a damaged one"],
     ["keyFile", withPassphrase, "TLS_KEY_FILE: FAULTY has a passphrase; use a key without one"],
-    ["clientCaFile", "nobody", "TLS_CLIENT_CA_FILE: FAULTY has no certificate in PEM, or a damaged one"],
+    ["clientCaFile", "nobody", "TLS_CLIENT_CA_FILE: FAULTY has no valid PEM certificate"],
   ] as const)("%s with the content %j", async (name, text, message) => {
     const faulty = join(path, "faulty.pem");
     if (text !== undefined) {
