@@ -122,7 +122,10 @@ export class FrameReader implements MessageReader {
       return new ConnectError(`the message has unknown flags: ${flags}`, Code.InvalidArgument);
     }
     if (flags === COMPRESSED && !isGzip) {
-      return new ConnectError("the message is compressed, but the request has no header with its encoding", strayGzipCode);
+      return new ConnectError(
+        "the message is compressed, but the request has no header with its encoding",
+        strayGzipCode,
+      );
     }
     const length = bytes.readUInt32BE(at + LENGTH_AT);
     return length > maxBytes ? tooLarge("request", length, maxBytes) : undefined;

@@ -105,7 +105,10 @@ export abstract class RpcCall extends ServedCall {
   #take(frames: readonly Frame[]): void {
     for (const frame of frames) {
       if (this.#frame !== undefined) {
-        this.#fault ??= new ConnectError("the method takes one request message, but more were sent", Code.Unimplemented);
+        this.#fault ??= new ConnectError(
+          "the method takes one request message, but more were sent",
+          Code.Unimplemented,
+        );
       }
       this.#frame = frame;
     }
