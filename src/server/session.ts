@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
-import { performServerHandshake } from "node:http2";
+import { constants, performServerHandshake } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import type { Peer } from "./exchange.ts";
@@ -107,6 +107,7 @@ export class Session implements Connection {
       }
       this.#streams++;
       stream.on("close", this.#onStreamClose);
+      stream.on("aborted", destroyReset);
       if (headerListBytes(rawHeaders) > MAX_HEADER_LIST_BYTES) {
         // Clients that have not acknowledged the settings may exceed the limit in them.
         stream.respond({ ":status": 431 }, { endStream: true });
@@ -156,6 +157,16 @@ export class Session implements Connection {
     this.#session.ping((error) => {
       this.#isPongDue = error !== null;
     });
+  }
+}
+
+/**
+ * Closes a stream that its client has reset without an error. Node waits until the whole request has been read, which
+ * may never happen. The server itself closes only answered streams without an error, and these emit no "aborted".
+ */
+function destroyReset(this: ServerHttp2Stream): void {
+  if (this.rstCode === constants.NGHTTP2_NO_ERROR) {
+    this.destroy();
   }
 }
 

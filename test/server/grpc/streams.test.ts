@@ -184,6 +184,38 @@ test("a handler that does not read makes its client wait, and gets everything wh
   expect(answer.messages.map(decodeEcho)).toEqual([String(100 * PART.length)]);
 });
 
+test.each(["clientStream", "bidi"] as const)(
+  "a %s call is cancelled when its client resets it without a reason, even if its handler has not read everything",
+  async (kind) => {
+    const aborted = Promise.withResolvers<void>();
+    async function readOne(requests: AsyncIterable<unknown>, context: HandlerContext): Promise<{ value: string }> {
+      context.signal.addEventListener("abort", () => aborted.resolve());
+      for await (const _ of requests) {
+        break;
+      }
+      await aborted.promise;
+      return { value: "" };
+    }
+    script.clientStream = readOne;
+    script.bidi = async function* (requests, context) {
+      yield { value: "welcome" };
+      yield await readOne(requests, context);
+    };
+    const before = server.ended.length;
+    const stream = client.open(ECHO_PATH[kind]);
+    stream.write(HELLO);
+    await letTheServerWork();
+    stream.write(HELLO);
+    await letTheServerWork();
+
+    stream.close(constants.NGHTTP2_NO_ERROR);
+    await aborted.promise;
+
+    expect(server.ended.slice(before).at(-1)?.code).toBe(Code.Canceled);
+    expect(server.server.calls.inFlight).toBe(0);
+  },
+);
+
 describe.each(Object.entries(ECHO_PATH))("a client of a %s call", (kind, path) => {
   /** A call whose handler has begun and never ends. */
   async function hang(): Promise<{ stream: ClientHttp2Stream; context: HandlerContext }> {
