@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
-import { constants, sensitiveHeaders } from "node:http2";
+import { sensitiveHeaders } from "node:http2";
 import type { ConnectError } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import { REQUEST_ID_HEADER } from "../rpc/call.ts";
@@ -7,7 +7,7 @@ import { isPreparedRefusal } from "../rpc/describe-error.ts";
 import type { Peer } from "./exchange.ts";
 import { CONTENT_TYPE, OK, RESERVED_HEADER, toHttp2Headers, toPreparedTrailers, toTrailers } from "./grpc-headers.ts";
 import type { RpcMethod } from "./handler.ts";
-import { closeAfterAnswer, UNLISTED } from "./http2-exchange.ts";
+import { closeAfterAnswer, cutStream, UNLISTED } from "./http2-exchange.ts";
 import { FrameReader } from "./messages.ts";
 import type { CallStream } from "./rpc-call.ts";
 import { callOfStream, RpcCall } from "./rpc-call.ts";
@@ -109,7 +109,7 @@ export class GrpcCall extends RpcCall {
   }
 
   protected cutAnswer(): void {
-    this.#stream.close(constants.NGHTTP2_CANCEL);
+    cutStream(this.#stream);
   }
 
   protected writeHead(header: Headers | undefined, isGzip: boolean): void {

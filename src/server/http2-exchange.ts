@@ -69,11 +69,20 @@ export class Http2Exchange extends Exchange {
   }
 
   cut(): void {
-    this.response.close(constants.NGHTTP2_CANCEL);
+    cutStream(this.response);
   }
 
   onClose(listener: () => void): void {
     this.response.once("close", listener);
+  }
+}
+
+/** Aborts an answer. A stream that is closed already, but whose request was not read, would stay open otherwise. */
+export function cutStream(stream: ServerHttp2Stream): void {
+  if (stream.closed) {
+    stream.destroy();
+  } else {
+    stream.close(constants.NGHTTP2_CANCEL);
   }
 }
 

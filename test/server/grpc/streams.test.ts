@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { ClientHttp2Stream } from "node:http2";
 import { constants } from "node:http2";
 import type { HandlerContext } from "@connectrpc/connect";
-import { Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { status } from "@grpc/grpc-js";
 import { beforeEach, describe, expect, test } from "vitest";
 import { EchoHttp2, frame, gzipFrame, readAnswer } from "../../support/echo-http2.ts";
@@ -215,6 +215,34 @@ test.each(["clientStream", "bidi"] as const)(
     expect(server.server.calls.inFlight).toBe(0);
   },
 );
+
+test("an answered call whose handler left its request unread is closed at the deadline at the latest", async () => {
+  const proceed = Promise.withResolvers<void>();
+  script.clientStream = async (requests) => {
+    const messages = requests[Symbol.asyncIterator]();
+    await messages.next();
+    void messages.next();
+    await proceed.promise;
+    throw new ConnectError("enough", Code.Aborted);
+  };
+  await using own = await startTestServer(script.methods());
+  using other = new EchoHttp2(own.address);
+  const stream = other.open(ECHO_PATH.clientStream);
+  const answer = readAnswer(stream);
+  for (let count = 0; count < 3; count++) {
+    stream.write(HELLO);
+    await other.call(ECHO_PATH.unary, HELLO);
+  }
+  proceed.resolve();
+  await answer;
+
+  const drained = own.server.drain(600_000);
+  const overdue = setInterval(() => own.endOverdueIn(700_000), 1);
+  await drained;
+  clearInterval(overdue);
+
+  expect(own.ended.at(-1)?.code).toBe(Code.Aborted);
+});
 
 describe.each(Object.entries(ECHO_PATH))("a client of a %s call", (kind, path) => {
   /** A call whose handler has begun and never ends. */
