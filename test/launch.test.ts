@@ -33,12 +33,15 @@ ls node_modules >> found.log
 cp next-installed.json node_modules/.package-lock.json
 `;
 
-/** A program that prints each signal it gets. */
+/** A program that prints each signal it gets. It ends when the launcher has gone. */
 const PRINT_SIGNALS = `
+const launcher = process.ppid;
 for (const signal of ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"]) {
   process.on(signal, () => console.log(signal));
 }
-setInterval(() => {}, 1000);
+setInterval(() => {
+  if (process.ppid !== launcher) process.exit();
+}, 100);
 console.log("ready");
 `;
 

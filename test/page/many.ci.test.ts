@@ -1,12 +1,14 @@
 import { text } from "node:stream/consumers";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, BrowserServer, Page } from "playwright-core";
+import { chromium as playwright } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { BatchLookupResponseSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { readTable } from "../../src/page/many/read-table.ts";
 import { preparedRefusal } from "../../src/rpc/describe-error.ts";
 import { createPageHandler } from "../../src/server/page.ts";
+import { launchBrowserServer } from "../support/browser.ts";
 import { manyVins } from "../support/real-vins.ts";
 import type { Served } from "../support/serve.ts";
 import { serve } from "../support/serve.ts";
@@ -17,6 +19,7 @@ const VINS = manyVins(20_000);
 const [FIRST = "", SECOND = "", THIRD = ""] = VINS;
 
 let server: Served;
+let browserServer: BrowserServer;
 let browser: Browser;
 /** The sizes of the batches so far. */
 let batches: number[] = [];
@@ -61,7 +64,12 @@ beforeAll(async () => {
       },
     },
   });
-  browser = await connectBrowser();
+  // All pages of a browser share its clipboard, so this file has a browser of its own. Once the shared one answers,
+  // Chromium has been unpacked.
+  const shared = await connectBrowser();
+  await shared.close();
+  browserServer = await launchBrowserServer();
+  browser = await playwright.connect(browserServer.wsEndpoint());
 });
 
 afterEach(() => {
@@ -71,6 +79,7 @@ afterEach(() => {
 
 afterAll(async () => {
   await browser.close();
+  await browserServer.close();
   await server[Symbol.asyncDispose]();
 });
 

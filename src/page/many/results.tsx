@@ -1,5 +1,5 @@
 import type { VNode } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { saveFile } from "../clipboard.ts";
 import { CopyButton } from "../copy-button.tsx";
 import { wantsToken } from "../failure.ts";
@@ -132,7 +132,8 @@ function PhaseLine({ phase }: { phase: Phase }): VNode | null {
 
 function useNowWhile(isTicking: boolean): number {
   const [now, setNow] = useState(Date.now);
-  useEffect(() => {
+  // Before the next paint: until then, the time is that of an earlier tick, and the wait looks longer than it is.
+  useLayoutEffect(() => {
     const tick = (): void => setNow(Date.now());
     tick();
     const timer = isTicking ? setInterval(tick, TICK_MS) : undefined;
