@@ -37,9 +37,13 @@ export class SqliteFile implements AsyncDisposable {
     return new SqliteFile(client, await open(`${client.name}-wal`, "r+"));
   }
 
+  /** The size of the log. */
+  get logBytes(): number {
+    return fstatSync(this.#log.fd).size;
+  }
+
   /**
-   * Call this before each write. SQLite keeps the log's pages in memory and does not notice when another program
-   * truncates the file. It would append after the gap, and a crash would lose committed writes.
+   * Call this before a write that must not be lost.
    *
    * @throws DatabaseFileLostError when a file was removed or replaced, the database was emptied or the log was
    *   truncated.
@@ -54,6 +58,16 @@ export class SqliteFile implements AsyncDisposable {
         throw new DatabaseFileLostError("the database file was emptied");
       }
     }
+    this.assertLogWhole();
+  }
+
+  /**
+   * Call this before each write. SQLite keeps the log's pages in memory and does not notice when another program
+   * truncates the file. It would append after the gap, and a crash would lose committed writes.
+   *
+   * @throws DatabaseFileLostError when the log was truncated.
+   */
+  assertLogWhole(): void {
     // Another process may restart the log between reading its two sizes; then they match the second time.
     if (!this.#isLogWhole() && !this.#isLogWhole()) {
       throw new DatabaseFileLostError("the write-ahead log of the database was truncated");
@@ -87,7 +101,7 @@ export class SqliteFile implements AsyncDisposable {
 
   #isLogWhole(): boolean {
     const [, frames = 0] = this.#logState.get() ?? [];
-    return fstatSync(this.#log.fd).size >= LOG_HEADER_BYTES + frames * this.#frameBytes || frames === 0;
+    return frames === 0 || this.logBytes >= LOG_HEADER_BYTES + frames * this.#frameBytes;
   }
 }
 

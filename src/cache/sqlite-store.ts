@@ -73,7 +73,7 @@ export class SqliteStore implements DatabaseStore {
     this.#orm = orm;
     this.#client = client;
     this.#file = file;
-    this.#budget = new WalBudget(client);
+    this.#budget = new WalBudget(client, () => file.logBytes);
     this.#options = options;
     this.#queue = new WriteQueue({ commit: (batch) => this.#write(batch), timeoutMs: options.putTimeoutMs });
     this.#find = { basic: prepareFind(client, "basic"), full: prepareFind(client, "full") };
@@ -193,12 +193,17 @@ export class SqliteStore implements DatabaseStore {
   }
 
   async #write({ puts, removals }: WriteBatch): Promise<WriteOutcome> {
-    const hasRoom = puts.length === 0 || (await this.#budget.waitForRoom());
+    const hasRoom = puts.length === 0 || this.#budget.hasRoom() || (await this.#budget.waitForRoom());
     return whenUnlocked(() => this.#inTransaction(hasRoom ? puts : [], removals));
   }
 
   #inTransaction(puts: readonly Put[], removals: readonly Vin[]): WriteOutcome {
-    this.#file.assertInPlace();
+    if (removals.length === 0) {
+      // Whether the files were replaced is checked by each ping. Until then, puts may be lost with the old files.
+      this.#file.assertLogWhole();
+    } else {
+      this.#file.assertInPlace();
+    }
     const [first] = puts;
     if (first !== undefined && puts.length === 1 && removals.length === 0) {
       // A single statement is its own transaction, which costs less.

@@ -7,6 +7,7 @@
  * --checkout: another version of the service, whose exports alternate with those of this one.
  */
 import { spawnSync } from "node:child_process";
+import { statSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate, setTimeout } from "node:timers/promises";
@@ -129,7 +130,9 @@ async function download(client: Client<typeof VehicleService>): Promise<Download
 async function rewrite(table: VehicleTable, rows: number, rewrites: number): Promise<void> {
   await using exports = await openExports(table);
   table.database.pragma("busy_timeout = 50");
-  const budget = new WalBudget(table.database, { timeoutMs: 120_000 });
+  const budget = new WalBudget(table.database, () => statSync(`${table.database.name}-wal`).size, {
+    timeoutMs: 120_000,
+  });
   const update = table.database.prepare("update vehicles set make = 'CHANGED', decoded_at = ? where vin = ?");
   const startedAt = performance.now();
   let logPeak = 0;
