@@ -64,19 +64,23 @@ export function describeTo(call: Call, error: unknown, logger: Logger): ConnectE
 
 /** Maps errors by the error table. Lines logged during the call have its request id. */
 function createCallInterceptor(logger: Logger): CallInterceptor {
+  const fail = (call: Call, error: unknown): never => {
+    throw describeTo(call, error, logger);
+  };
+  const observe = (call: Call, response: AnyResponse): AnyResponse =>
+    response.stream
+      ? { ...response, message: answersOf(call, response.message, (error) => fail(call, error)) }
+      : response;
+  const observeLater = (call: Call, response: Promise<AnyResponse>): Promise<AnyResponse> =>
+    response.then((ready) => observe(call, ready)).catch((error: unknown) => fail(call, error));
   return (next) => (request) => {
     const call = callOf(request.contextValues);
     call.hasReachedHandler = true;
-    const fail = (error: unknown): never => {
-      throw describeTo(call, error, logger);
-    };
-    const observe = (response: AnyResponse): AnyResponse =>
-      response.stream ? { ...response, message: answersOf(call, response.message, fail) } : response;
     try {
-      const response = onBehalfOf(call.context, () => next(request));
-      return response instanceof Promise ? response.then(observe).catch(fail) : observe(response);
+      const response = onBehalfOf(call.context, next, request);
+      return response instanceof Promise ? observeLater(call, response) : observe(call, response);
     } catch (error) {
-      return fail(error);
+      return fail(call, error);
     }
   };
 }

@@ -127,10 +127,10 @@ function handlerOf(spec: MethodImplSpec): Handle {
   if (spec.kind === "unary") {
     return (request) => {
       const served = servedCallOf(request);
-      const respond = (output: MessageInitShape<DescMessage>): ServedResponse =>
-        new ServedResponse(served, spec.method, create(spec.method.output, output));
       const output = spec.impl(messageOf(request), served);
-      return output instanceof Promise ? output.then(respond) : respond(output);
+      return output instanceof Promise
+        ? respondLater(served, spec.method, output)
+        : respond(served, spec.method, output);
     };
   }
   return (request) => {
@@ -144,6 +144,16 @@ function handlerOf(spec: MethodImplSpec): Handle {
       message: answersOf(spec, messagesOf(request), served),
     };
   };
+}
+
+type Output = MessageInitShape<DescMessage>;
+
+function respond(served: ServedCall, method: DescMethodUnary, output: Output): ServedResponse {
+  return new ServedResponse(served, method, create(method.output, output));
+}
+
+function respondLater(served: ServedCall, method: DescMethodUnary, output: Promise<Output>): Promise<ServedResponse> {
+  return output.then((ready) => respond(served, method, ready));
 }
 
 type StreamSpec = Exclude<MethodImplSpec, { kind: "unary" }>;
