@@ -1,6 +1,7 @@
 import { ScopeMissingError } from "./errors.ts";
 import type { RateLimiter } from "./rate-limiter.ts";
 import type { TokenBook } from "./token-book.ts";
+import { secretOf } from "./token-book.ts";
 import type { Scope, Token } from "./token.ts";
 import { SCOPES } from "./token.ts";
 
@@ -50,7 +51,6 @@ export interface Rates {
 }
 
 const ALL_SCOPES: ReadonlySet<Scope> = new Set(SCOPES);
-const BEARER = /^bearer +([\w.~+/-]{1,512}=*)$/i;
 const TOKEN_MISSING: Refusal = { reason: "TOKEN_MISSING", retryAfterMs: 0 };
 const TOKEN_UNKNOWN: Refusal = { reason: "TOKEN_UNKNOWN", retryAfterMs: 0 };
 /**
@@ -92,8 +92,7 @@ export class AccessGuard {
     if (this.#tokens === undefined) {
       return this.#charge({ name: address, scopes: ALL_SCOPES });
     }
-    const secret = secretOf(authorization);
-    const token = this.#tokenOf(this.#tokens.book, secret);
+    const token = this.#tokenOf(this.#tokens.book, authorization);
     if (token !== undefined) {
       return this.#charge(token);
     }
@@ -101,12 +100,12 @@ export class AccessGuard {
     if (waitMs > 0) {
       return rateLimited(waitMs);
     }
-    return secret === undefined ? TOKEN_MISSING : TOKEN_UNKNOWN;
+    return secretOf(authorization ?? "") === undefined ? TOKEN_MISSING : TOKEN_UNKNOWN;
   }
 
   /** Whether the header has a valid token; false when no tokens are configured. Charges nothing. */
   isTokenValid(authorization: string | undefined): boolean {
-    return this.#tokens !== undefined && this.#tokenOf(this.#tokens.book, secretOf(authorization)) !== undefined;
+    return this.#tokens !== undefined && this.#tokenOf(this.#tokens.book, authorization) !== undefined;
   }
 
   /** Charges an admitted caller for more than one unit, even if that leaves it in debt. */
@@ -132,13 +131,9 @@ export class AccessGuard {
     return waitMs > 0 ? rateLimited(waitMs) : caller;
   }
 
-  #tokenOf(book: TokenBook, secret: string | undefined): Token | undefined {
-    return secret === undefined ? undefined : book.find(secret, this.#now());
+  #tokenOf(book: TokenBook, authorization: string | null | undefined): Token | undefined {
+    return authorization == null ? undefined : book.find(authorization, this.#now());
   }
-}
-
-function secretOf(authorization: string | null | undefined): string | undefined {
-  return BEARER.exec(authorization ?? "")?.[1];
 }
 
 function rateLimited(retryAfterMs: number): Refusal {

@@ -6,11 +6,20 @@ const DIGEST = /^[0-9a-f]{64}$/i;
 const FIELDS = "name, SHA-256 of the secret, scopes and, if it expires, when";
 const MAKE_ONE = "make one with: npm run --silent token -- NAME SCOPE...";
 
+/** Maximum number of headers that are kept for each token. */
+const MAX_SPELLINGS = 2;
+const BEARER = /^bearer +([\w.~+/-]{1,512}=*)$/i;
+
+/** The secret in an Authorization header; undefined when there is none. */
+export function secretOf(authorization: string): string | undefined {
+  return BEARER.exec(authorization)?.[1];
+}
+
 /** Finds tokens by the secrets that callers send. */
 export class TokenBook {
   readonly #tokens: ReadonlyMap<string, Token>;
-  /** Caches tokens by secret, at most one secret per token: the digest is the most expensive part of a check. */
-  readonly #bySecret = new Map<string, Token>();
+  /** Caches tokens by header, because the digest is the most expensive part of a check. */
+  readonly #byHeader = new Map<string, Token>();
 
   constructor(tokens: readonly Token[]) {
     this.#tokens = new Map(tokens.map((token) => [token.digest, token]));
@@ -22,7 +31,7 @@ export class TokenBook {
   }
 
   /**
-   * The token with this secret; undefined when there is none or it has expired.
+   * The token whose secret an Authorization header has; undefined when there is none or it has expired.
    *
    * Secrets are looked up by hash: SHA-256 the first time, then the map's own. The time may depend on how much of two
    * hashes matches. This reveals nothing about a secret, because a caller cannot choose a secret whose hash is close to
@@ -30,15 +39,20 @@ export class TokenBook {
    *
    * @param now wall clock, ms since the epoch
    */
-  find(secret: string, now: number): Token | undefined {
-    let found = this.#bySecret.get(secret);
+  find(authorization: string, now: number): Token | undefined {
+    let found = this.#byHeader.get(authorization);
     if (found === undefined) {
-      found = this.#tokens.get(digestOf(secret));
-      if (found !== undefined) {
-        this.#bySecret.set(secret, found);
+      found = this.#tokenOf(secretOf(authorization));
+      // A secret can be sent in many spellings, with spaces for instance, which must not fill the memory.
+      if (found !== undefined && this.#byHeader.size < MAX_SPELLINGS * this.size) {
+        this.#byHeader.set(authorization, found);
       }
     }
     return found?.expiresAt === undefined || now < found.expiresAt ? found : undefined;
+  }
+
+  #tokenOf(secret: string | undefined): Token | undefined {
+    return secret === undefined ? undefined : this.#tokens.get(digestOf(secret));
   }
 }
 

@@ -24,7 +24,9 @@ export function encodeLookupResponse(message: LookupResponse, room: number): Buf
   const { decodeTime, verdict } = message;
   writer.clear();
   writer.text(12, message.dataDate);
-  for (const [key, value] of Object.entries(message.attributes).toReversed()) {
+  const attributes = Object.entries(message.attributes);
+  for (let index = attributes.length - 1; index >= 0; index--) {
+    const [key = "", value = ""] = attributes[index] ?? [];
     const end = writer.size;
     // An entry of a map always has both of its fields.
     writer.anyText(2, value);
@@ -99,8 +101,8 @@ class BackwardWriter {
   numbers(field: number, values: readonly number[]): void {
     if (values.length > 0) {
       const end = this.#size;
-      for (const value of values.toReversed()) {
-        this.#varint(value);
+      for (let index = values.length - 1; index >= 0; index--) {
+        this.#varint(values[index] ?? 0);
       }
       this.length(field, end);
     }

@@ -34,8 +34,8 @@ describe("the tokens file", () => {
   test("may have two secrets for one name, so that callers can change to the new one", () => {
     const book = new TokenBook(parseTokens(`ci ${digestOf("old")} lookup 2027-01-01\nci ${digestOf("new")} lookup\n`));
 
-    const names = ["old", "new"].map((secret) => book.find(secret, Date.UTC(2026, 11, 31))?.name);
-    const later = ["old", "new"].map((secret) => book.find(secret, Date.UTC(2027, 0, 1))?.name);
+    const names = ["old", "new"].map((secret) => book.find(`Bearer ${secret}`, Date.UTC(2026, 11, 31))?.name);
+    const later = ["old", "new"].map((secret) => book.find(`Bearer ${secret}`, Date.UTC(2027, 0, 1))?.name);
 
     expect(names).toEqual(["ci", "ci"]);
     expect(later).toEqual([undefined, "ci"]);
@@ -101,23 +101,34 @@ describe("the tokens file", () => {
 const EXPIRY = Date.UTC(2027, 0, 1);
 
 const ci: Token = { name: "ci", digest: digestOf("secret"), scopes: new Set(["lookup"]), expiresAt: undefined };
-const guest: Token = { ...ci, name: "guest", digest: digestOf("guest secret"), expiresAt: EXPIRY };
+const guest: Token = { ...ci, name: "guest", digest: digestOf("guest-secret"), expiresAt: EXPIRY };
 
-test("finds a token by its secret", () => {
+test.each(["Bearer secret", "bearer   secret"])("finds a token by the header %j", (header) => {
   const book = new TokenBook([ci, guest]);
 
-  expect(book.find("secret", EXPIRY)).toBe(ci);
+  expect(book.find(header, EXPIRY)).toBe(ci);
+  expect(book.find(header, EXPIRY)).toBe(ci);
 });
 
-test.each(["Secret", "secret ", "", digestOf("secret")])("finds no token for the secret %j", (secret) => {
-  const book = new TokenBook([ci]);
+test.each(["Bearer Secret", "Bearer secret ", "Bearer ", "", "secret", "Basic secret", `Bearer ${digestOf("secret")}`])(
+  "finds no token by the header %j",
+  (header) => {
+    const book = new TokenBook([ci]);
 
-  expect(book.find(secret, 0)).toBeUndefined();
+    expect(book.find(header, 0)).toBeUndefined();
+  },
+);
+
+test("finds a token however many spellings of its header were sent", () => {
+  const book = new TokenBook([ci]);
+  const headers = Array.from({ length: 10 }, (_, index) => `Bearer ${" ".repeat(index)}secret`);
+
+  expect(headers.map((header) => book.find(header, 0))).toEqual(headers.map(() => ci));
 });
 
 test("rejects a token from the moment of its expiry", () => {
   const book = new TokenBook([guest]);
 
-  expect(book.find("guest secret", EXPIRY - 1)).toBe(guest);
-  expect(book.find("guest secret", EXPIRY)).toBeUndefined();
+  expect(book.find("Bearer guest-secret", EXPIRY - 1)).toBe(guest);
+  expect(book.find("Bearer guest-secret", EXPIRY)).toBeUndefined();
 });

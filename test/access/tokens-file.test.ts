@@ -29,7 +29,7 @@ function line(secret: string): string {
 }
 
 function nameOf(file: TokensFile, secret: string): string | undefined {
-  return file.book.find(secret, 0)?.name;
+  return file.book.find(`Bearer ${secret}`, 0)?.name;
 }
 
 async function open(text: string): Promise<TokensFile> {
