@@ -132,7 +132,7 @@ export class AccessGuard {
   }
 
   #tokenOf(book: TokenBook, authorization: string | null | undefined): Token | undefined {
-    return authorization == null ? undefined : book.find(authorization, this.#now());
+    return authorization === null || authorization === undefined ? undefined : book.find(authorization, this.#now());
   }
 }
 
