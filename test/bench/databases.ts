@@ -5,7 +5,8 @@
  * --database: `sqlite` or `postgres`; default: both. --rows: vehicles in a cache. A cache of a million takes 3 GB on
  * disk. --rounds: number of interleaved runs. --seconds: duration of a run.
  *
- * 64 callers each wait for their answer, and look up random vehicles. Load, service and PostgreSQL share the cores. So
+ * 64 callers each wait for their answer, and look up random vehicles: first each equally often, which is the worst case
+ * for a cache, then some far more often than others, as is usual. Load, service and PostgreSQL share the cores. So
  * the CPU time of a Lookup is printed beside the throughput, and the median time of a read from the store without the
  * RPC. If all files together do not fit into the free memory, the disk is measured. The bytes that were read from it are
  * printed: run large caches with one database at a time.
@@ -23,6 +24,7 @@ import { Load } from "./calls/load.ts";
 import { median } from "./calls/median.ts";
 import { vinAt } from "./calls/requests.ts";
 import { Service } from "./calls/service.ts";
+import { randomVehicle, type Spread } from "./calls/spread.ts";
 import { createPostgresCache, createSqliteCache } from "./large-cache.ts";
 import { childrenOf, cpuMsOf, diskBytesOf } from "./process-usage.ts";
 
@@ -37,6 +39,7 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds);
 const SHAPE = { connections: 4, callsEach: 16 };
 const TARGETS = { postgres: 0.5, rows: 0.9 };
+const SPREADS: readonly Spread[] = ["even", "zipfian"];
 
 interface Measurement {
   readonly perSecond: number;
@@ -57,7 +60,7 @@ interface Contender {
   /** The same database, opened by this process. */
   readonly store: VehicleStore;
   readonly warmUp: () => Promise<void>;
-  readonly measured: Measurement[];
+  readonly measured: Readonly<Record<Spread, Measurement[]>>;
 }
 
 await using owned = new AsyncDisposableStack();
@@ -78,7 +81,7 @@ for (const rows of values.rows.map(Number)) {
     const service = owned.use(await Service.start({ dataDir: join(path, "data"), databaseUrl }));
     await assertCached(service, rows);
     const store = owned.use(await openVehicleStore({ databaseUrl, logger: silentLogger, readTimeoutMs: 10_000 }));
-    contenders.push({ database, rows, service, store, warmUp, measured: [] });
+    contenders.push({ database, rows, service, store, warmUp, measured: { even: [], zipfian: [] } });
   }
 }
 
@@ -105,13 +108,13 @@ async function usageOf({ pid }: Service): Promise<{ serviceMs: number; serverMs:
   };
 }
 
-async function measure(contender: Contender): Promise<Measurement> {
+async function measure(contender: Contender, spread: Spread): Promise<Measurement> {
   const { service, rows } = contender;
-  const readUs = await timeReads(contender);
+  const readUs = await timeReads(contender, spread);
   const before = await usageOf(service);
   const { good, goodPerSecond, refused, lost } = await load.run({
     target: service.target("gRPC"),
-    request: { vehicles: rows },
+    request: { vehicles: rows, spread },
     ...SHAPE,
     pace: { kind: "closed", seconds },
   });
@@ -129,11 +132,11 @@ async function measure(contender: Contender): Promise<Measurement> {
 }
 
 /** Other processes interrupt some reads, which a median does not show. */
-async function timeReads({ store, rows }: Contender): Promise<number> {
+async function timeReads({ store, rows }: Contender, spread: Spread): Promise<number> {
   const endsAt = performance.now() + (1_000 * seconds) / 3;
   const us: number[] = [];
   while (performance.now() < endsAt) {
-    const query = { vin: parseVin(vinAt(Math.floor(Math.random() * rows))) };
+    const query = { vin: parseVin(vinAt(randomVehicle(rows, spread))) };
     const startedAt = performance.now();
     await store.find(query, "basic");
     us.push(1_000 * (performance.now() - startedAt));
@@ -144,40 +147,45 @@ async function timeReads({ store, rows }: Contender): Promise<number> {
 const loadBefore = loadavg()[0]?.toFixed(1);
 for (const contender of contenders) {
   await contender.warmUp();
-  await measure(contender);
+  await measure(contender, "even");
 }
 for (let round = 1; round <= Number(values.rounds); round++) {
+  for (const spread of SPREADS) {
+    for (const contender of contenders) {
+      contender.measured[spread].push(await measure(contender, spread));
+    }
+  }
+}
+for (const spread of SPREADS) {
+  console.log(`\n${spread} spread`);
+  for (const { database, rows, measured } of contenders) {
+    const of = (figure: keyof Measurement): string => median(measured[spread].map((each) => each[figure])).toFixed(0);
+    console.log(
+      `${database}, ${rows} rows: ${of("perSecond")} Lookups/s, ${of("serviceUs")} us of the service's CPU and ` +
+        `${of("serverUs")} us of PostgreSQL's a Lookup, ${of("diskBytes")} bytes from disks; a read from the store ` +
+        `${of("readUs")} us`,
+    );
+  }
   for (const contender of contenders) {
-    contender.measured.push(await measure(contender));
-  }
-}
-for (const { database, rows, measured } of contenders) {
-  const of = (figure: keyof Measurement): string => median(measured.map((each) => each[figure])).toFixed(0);
-  console.log(
-    `${database}, ${rows} rows: ${of("perSecond")} Lookups/s, ${of("serviceUs")} us of the service's CPU and ` +
-      `${of("serverUs")} us of PostgreSQL's a Lookup, ${of("diskBytes")} bytes from disks; a read from the store ` +
-      `${of("readUs")} us`,
-  );
-}
-for (const contender of contenders) {
-  const others = contenders.filter((it) => it.database === contender.database || it.rows === contender.rows);
-  const smaller = others.find(({ rows }) => rows < contender.rows);
-  const onSqlite = others.find(({ database }) => database === "sqlite");
-  if (smaller !== undefined) {
-    report(contender, smaller, TARGETS.rows);
-  }
-  if (onSqlite !== undefined && contender.database === "postgres") {
-    report(contender, onSqlite, TARGETS.postgres);
+    const others = contenders.filter((it) => it.database === contender.database || it.rows === contender.rows);
+    const smaller = others.find(({ rows }) => rows < contender.rows);
+    const onSqlite = others.find(({ database }) => database === "sqlite");
+    if (smaller !== undefined) {
+      report(spread, contender, smaller, TARGETS.rows);
+    }
+    if (onSqlite !== undefined && contender.database === "postgres") {
+      report(spread, contender, onSqlite, TARGETS.postgres);
+    }
   }
 }
 console.log(`load average ${loadBefore} before and ${loadavg()[0]?.toFixed(1)} after`);
 
 /** Compares runs of the same round, because a busy machine slows both. */
-function report(contender: Contender, other: Contender, target: number): void {
+function report(spread: Spread, contender: Contender, other: Contender, target: number): void {
   const ratioOf = (of: (it: Measurement, beside: Measurement) => number): string =>
     median(
-      contender.measured.flatMap((it, round) => {
-        const beside = other.measured[round];
+      contender.measured[spread].flatMap((it, round) => {
+        const beside = other.measured[spread][round];
         return beside === undefined ? [] : [of(it, beside)];
       }),
     ).toFixed(2);

@@ -85,7 +85,7 @@ function requestsOf({ request, target }: Order): () => Buffer {
     return newLookups(target);
   }
   if (typeof request !== "string") {
-    return randomLookups(target, request.vehicles);
+    return randomLookups(target, request.vehicles, request.spread);
   }
   const bytes = request === "cached Lookup" ? lookupBytes(target) : malformedBatchBytes(target);
   return () => Buffer.from(bytes);

@@ -1,4 +1,5 @@
 import { ChildScript } from "../../support/child-script.ts";
+import type { Spread } from "./spread.ts";
 
 /** The server that is called, and the protocol. */
 export interface Target {
@@ -30,7 +31,11 @@ export interface Shape {
 export interface Order extends Shape {
   readonly target: Target;
   /** With `vehicles`, each is a Lookup of a random one of that many. */
-  readonly request: "cached Lookup" | "new Lookup" | "malformed batch" | { readonly vehicles: number };
+  readonly request:
+    | "cached Lookup"
+    | "new Lookup"
+    | "malformed batch"
+    | { readonly vehicles: number; readonly spread: Spread };
   readonly pace: Pace;
 }
 

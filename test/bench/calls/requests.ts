@@ -5,6 +5,7 @@ import { LookupRequestSchema } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import { checkDigit } from "../../../src/vehicle/check-digit.ts";
 import { data, grpcMessage, headers, literal } from "../../support/http2-frames.ts";
 import type { Target } from "./load.ts";
+import { randomVehicle, type Spread } from "./spread.ts";
 
 /** The vehicle that is in the cache from the beginning. */
 export const CACHED_VIN = "1XPWD40X1ED215307";
@@ -41,8 +42,8 @@ export function newLookups(target: Target): () => Buffer {
 }
 
 /** Returns the bytes of one Lookup after another, each for a random one of that many vehicles: see {@link vinAt}. */
-export function randomLookups(target: Target, vehicles: number): () => Buffer {
-  return lookupsOf(target, () => vinAt(Math.floor(Math.random() * vehicles)));
+export function randomLookups(target: Target, vehicles: number, spread: Spread): () => Buffer {
+  return lookupsOf(target, () => vinAt(randomVehicle(vehicles, spread)));
 }
 
 /** The VIN of a vehicle by its number, from 0. VINs of successive vehicles are far apart. At most 90,000,000. */
