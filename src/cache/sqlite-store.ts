@@ -192,9 +192,22 @@ export class SqliteStore implements DatabaseStore {
     return queries.map((query, index) => fromRow(query, rows[index] ?? []));
   }
 
-  async #write({ puts, removals }: WriteBatch): Promise<WriteOutcome> {
-    const hasRoom = puts.length === 0 || this.#budget.hasRoom() || (await this.#budget.waitForRoom());
-    return whenUnlocked(() => this.#inTransaction(hasRoom ? puts : [], removals));
+  #write({ puts, removals }: WriteBatch): WriteOutcome | Promise<WriteOutcome> {
+    if (puts.length > 0 && !this.#budget.hasRoom()) {
+      return this.#budget.waitForRoom().then((hasRoom) => this.#commitBatch(hasRoom ? puts : [], removals));
+    }
+    return this.#commitBatch(puts, removals);
+  }
+
+  #commitBatch(puts: readonly Put[], removals: readonly Vin[]): WriteOutcome | Promise<WriteOutcome> {
+    try {
+      return this.#inTransaction(puts, removals);
+    } catch (error) {
+      if (!isSqliteBusy(error)) {
+        throw error;
+      }
+      return whenUnlocked(() => this.#inTransaction(puts, removals));
+    }
   }
 
   #inTransaction(puts: readonly Put[], removals: readonly Vin[]): WriteOutcome {

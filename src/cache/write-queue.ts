@@ -24,8 +24,11 @@ export interface WriteOutcome {
 }
 
 export interface WriteQueueOptions {
-  /** Commits a batch: removals first, so that no put of the same batch undoes one. */
-  readonly commit: (batch: WriteBatch) => Promise<WriteOutcome>;
+  /**
+   * Commits a batch: removals first, so that no put of the same batch undoes one. A result that is ready is not wrapped
+   * in a promise.
+   */
+  readonly commit: (batch: WriteBatch) => WriteOutcome | Promise<WriteOutcome>;
   /** How long puts wait for a commit before they fail, in ms. Removals wait until it ends. */
   readonly timeoutMs: number;
 }
@@ -101,6 +104,21 @@ export class WriteQueue {
   async #commit(batch: readonly Waiting[]): Promise<void> {
     const puts = batch.filter(isPut);
     const removals = batch.filter(isRemoval);
+    try {
+      const outcome = this.#options.commit({
+        puts: puts.map(({ write }) => write),
+        removals: removals.map(({ write }) => write),
+      });
+      const { stored, removed } = outcome instanceof Promise ? await this.#waitFor(outcome, puts) : outcome;
+      puts.forEach(({ resolve }, index) => resolve(stored[index] ?? false));
+      removals.forEach(({ resolve }, index) => resolve(removed[index] ?? false));
+    } catch (error) {
+      batch.forEach(({ reject }) => reject(error));
+    }
+  }
+
+  /** Waits for a commit. If it takes too long, the puts fail. */
+  async #waitFor(commit: Promise<WriteOutcome>, puts: readonly Waiting[]): Promise<WriteOutcome> {
     let isDone = false;
     const timer = setTimeout(() => {
       // If the commit ended while this process was busy, its result is handled first.
@@ -111,14 +129,7 @@ export class WriteQueue {
       });
     }, this.#options.timeoutMs);
     try {
-      const { stored, removed } = await this.#options.commit({
-        puts: puts.map(({ write }) => write),
-        removals: removals.map(({ write }) => write),
-      });
-      puts.forEach(({ resolve }, index) => resolve(stored[index] ?? false));
-      removals.forEach(({ resolve }, index) => resolve(removed[index] ?? false));
-    } catch (error) {
-      batch.forEach(({ reject }) => reject(error));
+      return await commit;
     } finally {
       isDone = true;
       clearTimeout(timer);
