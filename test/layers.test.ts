@@ -8,7 +8,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   vehicle: [],
   telemetry: [],
   files: [],
-  cache: ["vehicle", "telemetry"],
+  cache: ["vehicle", "telemetry", "files"],
   vpic: ["vehicle", "telemetry"],
   snapshot: ["vehicle", "telemetry", "files"],
   access: ["vehicle", "telemetry", "files"],

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { MikroORM } from "@mikro-orm/sqlite";
 import type { Database, Statement } from "better-sqlite3";
+import { makeDirectory } from "../files/make-directory.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { CachedVehicle, Decode, SweepCutoffs, VehicleQuery, View } from "../vehicle/vehicle.ts";
 import type { Vin } from "../vehicle/vin.ts";
@@ -95,7 +95,7 @@ export class SqliteStore implements DatabaseStore {
   /** Opens a file. Creates it, its directory and its tables if they are missing. */
   static async open(options: SqliteStoreOptions): Promise<SqliteStore> {
     const { path, logger } = options;
-    await mkdir(dirname(path), { recursive: true });
+    await makeDirectory(dirname(path));
     const { migrations, ...others } = mikroOptions(logger);
     await using opened = new AsyncDisposableStack();
     const orm = await MikroORM.init({

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
-import { mkdir, open, readdir, rm } from "node:fs/promises";
+import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { makeDirectory } from "../files/make-directory.ts";
 import { ExportStorageError } from "./errors.ts";
 
 const PREFIX = "export-";
@@ -26,7 +27,7 @@ export function isDiskFull(error: unknown): boolean {
 export async function openTemporaryFile(directory: string): Promise<FileHandle> {
   const path = join(directory, `${PREFIX}${randomUUID()}${SUFFIX}`);
   try {
-    await mkdir(directory, { recursive: true });
+    await makeDirectory(directory);
     const handle = await open(path, "wx+", OWNER_ONLY);
     await removeIfPossible(path);
     return handle;
@@ -40,7 +41,7 @@ export async function openTemporaryFile(directory: string): Promise<FileHandle> 
  * about to unlink its own file is not affected: the file is open, so its name is no longer needed.
  */
 export async function removeLeftovers(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true });
+  await makeDirectory(directory);
   const names = await readdir(directory);
   const leftovers = names.filter((name) => name.startsWith(PREFIX) && name.endsWith(SUFFIX));
   await Promise.all(leftovers.map((name) => removeIfPossible(join(directory, name))));

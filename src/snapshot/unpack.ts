@@ -1,11 +1,12 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createReadStream, createWriteStream, type ReadStream } from "node:fs";
-import { copyFile, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
+import { copyFile, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import Database from "better-sqlite3";
+import { makeDirectory } from "../files/make-directory.ts";
 import { buildSnapshot } from "./build-snapshot.ts";
 import { SnapshotError, SourceChangedError, type Culprit } from "./snapshot-error.ts";
 import { openSnapshotFile, writeSnapshotFile } from "./snapshot-file.ts";
@@ -104,7 +105,7 @@ export function startUnpackProcess(job: UnpackJob): ChildProcess {
 export async function unpackSnapshot(job: UnpackJob, report: ReportStep): Promise<void> {
   const { source, targetPath } = job;
   const directory = dirname(targetPath);
-  await mkdir(directory, { recursive: true });
+  await makeDirectory(directory);
   if (await isSameFile(source.path, targetPath)) {
     throw new SnapshotError("database", "its path is reserved for the unpacked snapshot; move or rename it");
   }
