@@ -9,27 +9,24 @@ import { systemCodeOf } from "./error-code.ts";
  * @throws the file system's error.
  */
 export async function makeDirectory(path: string): Promise<void> {
-  const error = await makeOne(path);
-  if (error === undefined) {
-    return;
-  }
-  if (systemCodeOf(error) !== "ENOENT") {
-    throw error;
-  }
-  await makeDirectory(dirname(path));
-  const laterError = await makeOne(path);
-  if (laterError !== undefined) {
-    throw laterError;
+  try {
+    await makeOne(path);
+  } catch (error) {
+    if (systemCodeOf(error) !== "ENOENT") {
+      throw error;
+    }
+    await makeDirectory(dirname(path));
+    await makeOne(path);
   }
 }
 
-/** Returns the error when there is no directory afterwards. */
-async function makeOne(path: string): Promise<unknown> {
+async function makeOne(path: string): Promise<void> {
   try {
     await mkdir(path);
-    return undefined;
   } catch (error) {
-    return (await isDirectory(path)) ? undefined : error;
+    if (!(await isDirectory(path))) {
+      throw error;
+    }
   }
 }
 

@@ -22,5 +22,5 @@ test.each(["taken", "taken/a"])("fails at %j when a file is in the way", async (
 });
 
 test("fails where no directory can be created", async () => {
-  await expect(makeDirectory("/proc/a/b")).rejects.toThrow();
+  await expect(makeDirectory("/proc/a/b")).rejects.toThrow("ENOENT");
 });
