@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Exchange } from "../../src/server/exchange.ts";
 import { answerBytes, answerStream, answerText } from "../../src/server/exchange.ts";
+import type { PlainHandler } from "../../src/server/plain-call.ts";
 import { eventually } from "../support/eventually.ts";
 import { Http2Client } from "../support/http2-client.ts";
 import { plainRequest } from "../support/plain-request.ts";
 import { RawClient } from "../support/raw-client.ts";
 import type { Served } from "../support/serve.ts";
-import { serve } from "../support/serve.ts";
+import { answerAll, serve } from "../support/serve.ts";
 
 let stack: AsyncDisposableStack;
 beforeEach(() => {
@@ -14,36 +15,8 @@ beforeEach(() => {
 });
 afterEach(() => stack.disposeAsync());
 
-async function start(answer: (exchange: Exchange) => void | Promise<void>): Promise<Served> {
-  return stack.use(await serve({ plain: { "GET /": { answer } } }));
-}
-
-/** A body without an end, and its state: the number of chunks taken, and a promise for the end of the reading. */
-function endless(chunkBytes = 64 * 1_024) {
-  const left = Promise.withResolvers<void>();
-  const state = { taken: 0, left: left.promise };
-  const body = (async function* () {
-    try {
-      for (;;) {
-        state.taken++;
-        yield new Uint8Array(chunkBytes);
-      }
-    } finally {
-      left.resolve();
-    }
-  })();
-  return { body, state };
-}
-
-/** Resolves when no chunk has been taken between two checks. */
-async function untilHeld(state: { readonly taken: number }): Promise<void> {
-  let before = -1;
-  await eventually(() => {
-    const now = state.taken;
-    const isHeld = now === before && now > 0;
-    before = now;
-    expect(isHeld).toBe(true);
-  });
+async function start(answer: PlainHandler["answer"]): Promise<Served> {
+  return stack.use(await serve({ plain: answerAll(answer) }));
 }
 
 test("an answer counts its bytes, not its characters", async () => {
@@ -60,19 +33,35 @@ test("an answer counts its bytes, not its characters", async () => {
 });
 
 describe("an answer that is produced as its client reads it", () => {
-  test("is not produced faster than its client reads it", async () => {
-    const { body, state } = endless();
-    const server = await start((exchange) => answerStream(exchange, 200, {}, body));
+  test("is not produced faster than its client reads it, and ends when its client leaves", async () => {
+    const left = Promise.withResolvers<void>();
+    let taken = 0;
+    const endless = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        for (;;) {
+          taken++;
+          yield new Uint8Array(64 * 1_024);
+        }
+      } finally {
+        left.resolve();
+      }
+    };
+    const server = await start((exchange) => answerStream(exchange, 200, {}, endless()));
     const client = stack.use(await RawClient.open(server.port, { isDeaf: true }));
 
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    await untilHeld(state);
-    const before = state.taken;
-    client.socket.on("data", () => {});
-    await eventually(() => expect(state.taken).toBeGreaterThan(before));
+    const held = await eventually(async () => {
+      const before = taken;
+      // Answered meanwhile, so that the server has had time to produce more.
+      await plainRequest(server.address, "OPTIONS", "/");
+      expect([taken > 0, taken]).toEqual([true, before]);
+      return taken;
+    });
+    client.socket.resume();
+    await eventually(() => expect(taken).toBeGreaterThan(held));
     client.socket.destroy();
 
-    await expect(state.left).resolves.toBeUndefined();
+    await expect(left.promise).resolves.toBeUndefined();
   });
 
   test("may be empty", async () => {

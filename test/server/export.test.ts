@@ -1,6 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { constants } from "node:http2";
 import { Code } from "@connectrpc/connect";
 import { asyncBufferFromUrl } from "hyparquet";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -9,12 +7,12 @@ import type { VehicleExportsOptions } from "../../src/export/vehicle-exports.ts"
 import { createExportHandler } from "../../src/server/export.ts";
 import { exportDirectory, openExports } from "../export/open-exports.ts";
 import { filesIn } from "../export/open-files.ts";
-import { queryParquet, readWithHyparquet } from "../export/read-parquet.ts";
+import { readWithHyparquet } from "../export/read-parquet.ts";
 import { VehicleTable } from "../export/vehicle-table.ts";
 import { eventually } from "../support/eventually.ts";
-import { answerOf, Http2Client } from "../support/http2-client.ts";
+import { Http2Client } from "../support/http2-client.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
-import { RawClient } from "../support/raw-client.ts";
+import { postOf, RawClient } from "../support/raw-client.ts";
 import type { Served, ServeOptions } from "../support/serve.ts";
 import { serve } from "../support/serve.ts";
 import { bearer } from "../support/some-tokens.ts";
@@ -107,29 +105,27 @@ function audits({ logger }: Served): unknown[] {
   return logger.lines.filter(({ level }) => level === "audit").map(({ fields }) => fields);
 }
 
-describe("a plain GET", () => {
-  test("downloads a whole file that DuckDB can read, over HTTP/1.1 and HTTP/2", async () => {
-    const { url, address } = await start(2_000);
-    using client = new Http2Client(address);
+test("a plain GET downloads a whole file, over HTTP/1.1 and HTTP/2", async () => {
+  const { url, address } = await start(1);
+  using client = new Http2Client(address);
 
-    const http2 = await client.request({ ":path": PATH });
-    const response = await fetch(url);
-    const bytes = await bodyOf(response);
+  const http2 = await client.request({ ":path": PATH });
+  const response = await fetch(url);
+  const bytes = await bodyOf(response);
 
-    expect(response.status).toBe(200);
-    expect(Object.fromEntries(response.headers)).toMatchObject({
-      "content-type": "application/vnd.apache.parquet",
-      "content-length": String(bytes.length),
-      "content-disposition": expect.stringMatching(/^attachment; filename="vehicles-\d{8}T\d{6}Z\.parquet"$/),
-      "accept-ranges": "bytes",
-      "cache-control": "private, no-cache",
-      "x-content-type-options": "nosniff",
-    });
-    expect([http2.status, http2.headers["content-length"]]).toEqual([200, String(http2.body.length)]);
-    for (const file of [bytes, http2.body]) {
-      expect(await queryParquet(file, "select count(*)::int as count from $file")).toEqual([{ count: 2_000 }]);
-    }
+  expect(response.status).toBe(200);
+  expect(Object.fromEntries(response.headers)).toMatchObject({
+    "content-type": "application/vnd.apache.parquet",
+    "content-length": String(bytes.length),
+    "content-disposition": expect.stringMatching(/^attachment; filename="vehicles-\d{8}T\d{6}Z\.parquet"$/),
+    "accept-ranges": "bytes",
+    "cache-control": "private, no-cache",
+    "x-content-type-options": "nosniff",
   });
+  expect([http2.status, http2.headers["content-length"]]).toEqual([200, String(http2.body.length)]);
+  for (const file of [bytes, http2.body]) {
+    expect([file.subarray(0, 4).toString(), file.subarray(-4).toString()]).toEqual(["PAR1", "PAR1"]);
+  }
 });
 
 test("hyparquet reads the URL by ranges, all from the same file, although rows change meanwhile", async () => {
@@ -186,32 +182,28 @@ describe("a Range", () => {
     expect(response.headers.get("content-range")).toBe(`bytes */${head.headers.get("content-length")}`);
   });
 
-  test("with If-Range returns the range if the file is the same, otherwise the whole new file", async () => {
+  /** ETAG is the tag of the file. */
+  test.each([
+    ["GET", "If-Range", "ETAG", 206],
+    ["GET", "If-Range", '"another"', 200],
+    ["GET", "If-None-Match", "ETAG", 304],
+    ["GET", "If-None-Match", '"another"', 206],
+    ["GET", "If-Match", "ETAG", 206],
+    ["GET", "If-Match", '"another", ETAG', 206],
+    ["GET", "If-Match", "*", 206],
+    ["GET", "If-Match", "W/ETAG", 412],
+    ["HEAD", "If-Match", "ETAG", 200],
+    ["HEAD", "If-Match", '"another"', 412],
+  ] as const)("is only sent by %s under the condition %s: %s (%i)", async (method, name, tags, status) => {
     const head = await fetch(server.url, { method: "HEAD" });
     const etag = head.headers.get("etag") ?? "";
 
-    const same = await fetch(server.url, { headers: { Range: "bytes=0-3", "If-Range": etag } });
-    const other = await fetch(server.url, { headers: { Range: "bytes=0-3", "If-Range": '"another"' } });
-    await bodyOf(other);
+    const headers = { Range: "bytes=0-3", [name]: tags.replace("ETAG", etag) };
+    const response = await fetch(server.url, { method, headers });
+    const bytes = await bodyOf(response);
 
-    expect([same.status, await same.text()]).toEqual([206, "PAR1"]);
-    expect(other.status).toBe(200);
-  });
-
-  test.each(["GET", "HEAD"])("with If-Match is refused if it does not name the file, with %s", async (method) => {
-    const head = await fetch(server.url, { method: "HEAD" });
-    const etag = head.headers.get("etag") ?? "";
-
-    const statuses: number[] = [];
-    for (const tags of [etag, `"another", ${etag}`, "*", '"another"', `W/${etag}`]) {
-      const response = await fetch(server.url, { method, headers: { Range: "bytes=0-3", "If-Match": tags } });
-      statuses.push(response.status);
-      expect(response.headers.get("etag")).toBe(etag);
-      await bodyOf(response);
-    }
-
-    const good = method === "GET" ? 206 : 200;
-    expect(statuses).toEqual([good, good, good, 412, 412]);
+    expect([response.status, response.headers.get("etag")]).toEqual([status, etag]);
+    expect(bytes.length === 4).toBe(status === 206);
   });
 
   test("is not needed with HEAD, which gets the same headers as GET and no body", async () => {
@@ -219,54 +211,24 @@ describe("a Range", () => {
     const ranged = await fetch(server.url, { headers: { Range: "bytes=0-" } });
     await bodyOf(ranged);
 
-    expect(head.status).toBe(200);
-    expect(await head.text()).toBe("");
+    expect([head.status, await head.text()]).toEqual([200, ""]);
     expect(ranged.headers.get("content-length")).toBe(head.headers.get("content-length"));
     expect(ranged.headers.get("etag")).toBe(head.headers.get("etag"));
-  });
-
-  test("is not needed with If-None-Match, which gets a 304 for the same file", async () => {
-    const head = await fetch(server.url, { method: "HEAD" });
-
-    const same = await fetch(server.url, { headers: { "If-None-Match": head.headers.get("etag") ?? "" } });
-    const other = await fetch(server.url, { headers: { "If-None-Match": '"another"' } });
-    await bodyOf(other);
-
-    expect([same.status, await same.text()]).toEqual([304, ""]);
-    expect(other.status).toBe(200);
   });
 });
 
 describe("a kept file", () => {
-  test("is not sent to other callers", async () => {
-    const { url } = await start(1, { hasTokens: true });
+  test("answers many requests of one caller until it is too old, but counts as one export", async () => {
+    const { url, created, clock } = await start(1, { exports: { limits: { perClient: 1, perProcess: 1 } } });
+    const ask = () => fetch(url, { headers: { Range: "bytes=0-3" } });
 
-    const first = await fetch(url, { method: "HEAD", headers: bearer("all") });
-    const second = await fetch(url, { method: "HEAD", headers: bearer("export") });
-
-    expect([first.status, second.status]).toEqual([200, 200]);
-    expect(first.headers.get("etag")).not.toBe(second.headers.get("etag"));
-  });
-
-  test("answers many requests of one caller, but counts as one export", async () => {
-    const { url, created } = await start(1, { exports: { limits: { perClient: 1, perProcess: 1 } } });
-
-    const responses = await Promise.all(
-      Array.from({ length: 20 }, () => fetch(url, { headers: { Range: "bytes=0-3" } })),
-    );
+    const responses = await Promise.all(Array.from({ length: 20 }, ask));
+    const before = [...created];
+    clock.now += 300_000;
+    await ask();
 
     expect(responses.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 206));
-    expect(created).toHaveLength(1);
-  });
-
-  test("that is too old is not used for new requests", async () => {
-    const { url, clock } = await start(1);
-    const before = await fetch(url, { method: "HEAD" });
-
-    clock.now += 300_000;
-    const after = await fetch(url, { method: "HEAD" });
-
-    expect(after.headers.get("etag")).not.toBe(before.headers.get("etag"));
+    expect([before.length, created.length]).toEqual([1, 2]);
   });
 
   test("that was used least recently makes room for a file for another caller", async () => {
@@ -332,34 +294,11 @@ describe("the audit line of an export", () => {
     await eventually(() => expect(server.ended).toHaveLength(1));
     expect(audits(server)).toMatchObject(expected);
   });
-
-  test("says so if its reader left", async () => {
-    const server = await start(0);
-    fillUp(server.table, MORE_THAN_BUFFERS);
-    using client = await RawClient.open(server.port);
-    client.send(`${GET}\r\n`);
-    await client.until(/PAR1/);
-
-    client.socket.destroy();
-
-    await eventually(() => expect(audits(server)).toMatchObject([{ code: "Canceled" }]));
-  });
 });
 
 describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) => {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   const request = `${GET}${lines.join("")}\r\n`;
-  const onlyOne = { maxFiles: 1, hasTokens: true, exports: { limits: { perClient: 1, perProcess: 1 } } };
-
-  /** Waits until another caller can export, and returns the status of that export. */
-  async function statusOfAnother({ url }: ExportServer): Promise<number> {
-    return eventually(async () => {
-      const next = await fetch(url, { headers: { ...bearer("export"), ...headers } });
-      await bodyOf(next);
-      expect(next.status).toBe(status);
-      return next.status;
-    });
-  }
 
   test("that does not read is cut off, and no temporary file is left", async () => {
     const server = await start(0, { limits: STALLED_SOON });
@@ -370,60 +309,30 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
     await eventually(() => expect(server.ended.map((call) => call.code)).toEqual([Code.Canceled]));
 
     await eventually(async () => expect(await filesIn(exportDirectory(server.table))).toHaveLength(kept));
-  });
-
-  test("that does not read a short export is cut off, and no longer counts", async () => {
-    const server = await start(10, { ...onlyOne, limits: STALLED_SOON });
-    using client = new Http2Client(server.address, undefined, { initialWindowSize: 0 });
-
-    const stalled = await client.request({ ":path": PATH, ...bearer("all"), ...headers });
-
-    expect(stalled).toMatchObject({ code: constants.NGHTTP2_CANCEL });
-    expect(await statusOfAnother(server)).toBe(status);
-  });
-
-  test("that leaves no longer counts", async () => {
-    const server = await start(0, onlyOne);
-    fillUp(server.table, MORE_THAN_WINDOW);
-    using client = new Http2Client(server.address);
-    const stream = client.session.request({ ":path": PATH, ...bearer("all"), ...headers });
-    const answer = answerOf(stream);
-    stream.once("data", () => stream.close(constants.NGHTTP2_CANCEL));
-
-    await answer;
-
-    expect(await statusOfAnother(server)).toBe(status);
+    expect(audits(server)).toMatchObject([{ code: "Canceled" }]);
   });
 
   test("that leaves while an earlier answer in its pipeline is unfinished no longer counts", async () => {
-    const server = await start(0, { ...onlyOne, handlers: { lookup: () => new Promise(() => {}) } });
+    const server = await start(0, {
+      maxFiles: 1,
+      hasTokens: true,
+      exports: { limits: { perClient: 1, perProcess: 1 } },
+      handlers: { lookup: () => new Promise(() => {}) },
+    });
     fillUp(server.table, MORE_THAN_WINDOW);
     using client = await RawClient.open(server.port);
     const token = `Authorization: ${bearer("all").authorization}\r\n`;
-    client.send(
-      `POST /vehicle.v1.VehicleService/Lookup HTTP/1.1\r\nHost: a\r\n${token}Content-Type: application/json\r\n` +
-        `Content-Length: 2\r\n\r\n{}${GET}${token}${lines.join("")}\r\n`,
-    );
+    client.send(postOf("/vehicle.v1.VehicleService/Lookup", "{}", token) + GET + token + request.slice(GET.length));
     await eventually(() =>
       expect(server.logger.lines).toContainEqual(expect.objectContaining({ message: "export written" })),
     );
 
     client.socket.destroy();
 
-    expect(await statusOfAnother(server)).toBe(status);
-  });
-
-  test("that reads slower than an export may take is cut off", async () => {
-    const server = await start(0, { rule: { maxTimeoutMs: 600_000, defaultTimeoutMs: 600_000 } });
-    fillUp(server.table, MORE_THAN_BUFFERS);
-    using client = await RawClient.open(server.port, { isDeaf: true });
-    client.send(request);
-    await once(client.socket, "readable");
-
-    // One check ends the answer, which the client does not take. A later check cuts it.
-    await eventually(() => {
-      server.endOverdueIn(600_000);
-      expect(server.ended.map((call) => call.code)).toEqual([Code.Canceled]);
+    await eventually(async () => {
+      const next = await fetch(server.url, { headers: { ...bearer("export"), ...headers } });
+      await bodyOf(next);
+      expect(next.status).toBe(status);
     });
   });
 });

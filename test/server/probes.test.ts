@@ -15,23 +15,16 @@ const server = await serve({
 afterAll(() => server[Symbol.asyncDispose]());
 
 test.each([
-  ["/healthz", 200, "ok; version 1.2.3\n"],
-  ["/readyz", 200, "ready; degraded: the cache\n"],
-  ["/stopping", 503, "stopping\n"],
-])("%s answers %d with one line, and is not cached", async (path, status, body) => {
-  const headers = { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" };
-
-  expect(await plainRequest(server.address, "GET", path)).toMatchObject({ status, body, headers });
-});
-
-test("/metrics is in Prometheus' format, and is not cached", async () => {
-  const answer = await plainRequest(server.address, "GET", "/metrics");
-
-  expect(answer.headers).toMatchObject({
-    "content-type": "text/plain; version=0.0.4; charset=utf-8",
-    "cache-control": "no-store",
+  ["/healthz", 200, "", /^ok; version 1\.2\.3\n$/],
+  ["/readyz", 200, "", /^ready; degraded: the cache\n$/],
+  ["/stopping", 503, "", /^stopping\n$/],
+  ["/metrics", 200, "version=0.0.4; ", /^vehicle_calls_in_flight 7$/m],
+])("%s answers %d in plain text, and is not cached", async (path, status, version, body) => {
+  expect(await plainRequest(server.address, "GET", path)).toMatchObject({
+    status,
+    headers: { "content-type": `text/plain; ${version}charset=utf-8`, "cache-control": "no-store" },
+    body: expect.stringMatching(body),
   });
-  expect(answer.body).toMatch(/^vehicle_calls_in_flight 7$/m);
 });
 
 describe("shared work", () => {

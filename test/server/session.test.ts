@@ -172,19 +172,16 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
   });
 });
 
-describe("a client that answers pings", () => {
-  test("keeps its connection", async () => {
-    const server = stack.use(
-      await serve({ plain: PING, limits: { lookMs: 5, sessions: { pingMs: 10, pongMs: 10_000 } } }),
-    );
-    const client = stack.use(new Http2Client(server.address));
-    let pings = 0;
-    client.session.on("ping", () => pings++);
+test("a client that answers pings keeps its connection", async () => {
+  const limits = { lookMs: 5, sessions: { pingMs: 10, pongMs: 10_000 } };
+  const server = stack.use(await serve({ plain: PING, limits }));
+  const client = stack.use(new Http2Client(server.address));
+  let pings = 0;
+  client.session.on("ping", () => pings++);
 
-    await eventually(() => expect(pings).toBeGreaterThan(3));
+  await eventually(() => expect(pings).toBeGreaterThan(3));
 
-    expect(await client.request(PING_PATH)).toMatchObject({ status: 200 });
-  });
+  expect(await client.request(PING_PATH)).toMatchObject({ status: 200 });
 });
 
 describe("an HTTP/2 connection", () => {
@@ -201,16 +198,7 @@ describe("an HTTP/2 connection", () => {
     expect(settings).toMatchObject({ maxConcurrentStreams: 100, maxHeaderListSize: 16 * 1_024 });
   });
 
-  test("refuses headers of more than 16 KiB", async () => {
-    const client = stack.use(new Http2Client(server.address));
-    await once(client.session, "remoteSettings");
-
-    const { status } = await client.request({ ...RPC, x: "~".repeat(17 * 1_024) }, "{}");
-
-    expect([431, undefined]).toContain(status);
-  });
-
-  test("refuses headers of more than 16 KiB even before its client has acknowledged the settings", async () => {
+  test("refuses headers of more than 16 KiB, even before its client has acknowledged the settings", async () => {
     const client = stack.use(await RawClient.open(server.port));
     const block = Buffer.concat([callHeaders(LOOKUP), literal("x", "y".repeat(16_080))]);
 
@@ -218,21 +206,6 @@ describe("an HTTP/2 connection", () => {
     await client.ended;
 
     expect(server.started).toEqual([]);
-  });
-
-  const get = Buffer.concat([literal(":method", "GET"), literal(":scheme", "http"), literal(":path", "/ping")]);
-  test.each([
-    ["the authority [", callHeaders(LOOKUP, "[", "2S", "application/json")],
-    ["the authority a:b:c", callHeaders(LOOKUP, "a:b:c", "2S", "application/json")],
-    ["the authority a:99999999", callHeaders(LOOKUP, "a:99999999", "2S", "application/json")],
-    ["the authority %", callHeaders(LOOKUP, "%", "2S", "application/json")],
-    ["no authority, but the host a:b:c", Buffer.concat([get, literal("host", "a:b:c")])],
-  ])("refuses a request with %s", async (_what, block) => {
-    const client = stack.use(await RawClient.open(server.port));
-
-    client.send(Buffer.concat([OPENING, headers(1, block, true)]));
-
-    expect(await client.until(/valid Host/)).toMatch(/The request has no valid Host header/);
   });
 
   test("continues when a request is refused before its body has arrived", async () => {
@@ -247,23 +220,18 @@ describe("an HTTP/2 connection", () => {
   });
 });
 
-describe("a request over HTTP/2 that does not arrive in time", () => {
-  test.each([
-    ["to an RPC", RPC, 504],
-    ["to a plain route", { ":path": "/never" }, 408],
-  ])("%s gets an error with its id", async (_what, request, status) => {
-    const server = stack.use(
-      await serve({
-        plain: { "GET /never": { answer: () => new Promise(() => {}) } },
-        limits: { watch: { arrivalTimeoutMs: 50 } },
-      }),
-    );
-    const client = stack.use(new Http2Client(server.address));
+test.each([
+  ["an RPC", RPC, 504],
+  ["a plain route", { ":path": "/never" }, 408],
+])("a request to %s over HTTP/2 that does not arrive in time gets an error with its id", async (...row) => {
+  const [, request, status] = row;
+  const plain = { "GET /never": { answer: () => new Promise<void>(() => {}) } };
+  const server = stack.use(await serve({ plain, limits: { watch: { arrivalTimeoutMs: 50 } } }));
+  const client = stack.use(new Http2Client(server.address));
 
-    const answer = await answerOf(client.open({ ...request, "x-request-id": "mine" }));
+  const answer = await answerOf(client.open({ ...request, "x-request-id": "mine" }));
 
-    expect(answer).toMatchObject({ status, headers: { "x-request-id": "mine" } });
-  });
+  expect(answer).toMatchObject({ status, headers: { "x-request-id": "mine" } });
 });
 
 test.each(["application/grpc", "application/grpc-web+proto", "application/connect+proto"])(
@@ -284,48 +252,31 @@ test.each(["application/grpc", "application/grpc-web+proto", "application/connec
   },
 );
 
-describe("a client whose window lets the server send no bodies", () => {
-  const WINDOW = { initialWindowSize: 0 };
-  const stalled = { watch: { stallTimeoutMs: 50 } };
-
-  test.each([
-    ["a unary answer", RPC, "{}"],
-    ["a stream", STREAM, Buffer.from("\0\0\0\0\u0002{}")],
-    ["an answer of gRPC-Web", { ...RPC, "content-type": "application/grpc-web+proto" }, Buffer.alloc(5)],
-    ["a plain answer", PING_PATH, undefined],
-    ["a 404", { ":path": "/nothing" }, undefined],
-    ["a content type that is refused", { ...RPC, "content-type": "text/html" }, "{}"],
-  ])("has its stream reset after the stall limit: %s", async (_what, request, body) => {
-    const server = stack.use(
-      await serve({
-        plain: PING,
-        limits: stalled,
-        handlers: {
-          lookup: () => ({ make: "M" }),
-          async *batchLookup() {
-            yield { vin: "a" };
-          },
+test.each([
+  ["a unary answer", RPC, "{}"],
+  ["a stream", STREAM, Buffer.from("\0\0\0\0\u0002{}")],
+  ["an answer of gRPC-Web", { ...RPC, "content-type": "application/grpc-web+proto" }, Buffer.alloc(5)],
+  ["a plain answer", PING_PATH, undefined],
+  ["a 404", { ":path": "/nothing" }, undefined],
+  ["a content type that is refused", { ...RPC, "content-type": "text/html" }, "{}"],
+])("a client whose window has no room for %s has its stream reset after the stall limit", async (...row) => {
+  const [, request, body] = row;
+  const server = stack.use(
+    await serve({
+      plain: PING,
+      limits: { watch: { stallTimeoutMs: 50 } },
+      handlers: {
+        lookup: () => ({ make: "M" }),
+        async *batchLookup() {
+          yield { vin: "a" };
         },
-      }),
-    );
-    const client = stack.use(new Http2Client(server.address, undefined, WINDOW));
+      },
+    }),
+  );
+  const client = stack.use(new Http2Client(server.address, undefined, { initialWindowSize: 0 }));
 
-    const answer = await client.request(request, body);
+  const answer = await client.request(request, body);
 
-    expect(answer.status).toBeDefined();
-    expect(answer).toMatchObject({ code: constants.NGHTTP2_CANCEL });
-  });
-
-  test("gets the whole answer if it opens its window before the limit", async () => {
-    const server = stack.use(await serve({ handlers: { lookup: () => ({ make: "M" }) } }));
-    const client = stack.use(new Http2Client(server.address, undefined, WINDOW));
-    const stream = client.open(RPC);
-    const answer = answerOf(stream);
-    stream.end("{}");
-    await once(stream, "response");
-
-    client.session.settings({ initialWindowSize: 65_535 });
-
-    expect((await answer).body.toString()).toBe('{"make":"M"}');
-  });
+  expect(answer.status).toBeDefined();
+  expect(answer).toMatchObject({ code: constants.NGHTTP2_CANCEL });
 });

@@ -47,26 +47,19 @@ async function whenSent(): Promise<void> {
 describe.each(["application/grpc", "application/grpc-web+proto", "application/connect+proto"])(
   "a stream over %s",
   (contentType) => {
-    test("ends when its client has taken the last message", async () => {
+    test.each<[string, (stream: ClientHttp2Stream) => void, Code | undefined]>([
+      ["ends when its client has taken the last message", (stream) => stream.resume(), undefined],
+      ["is cancelled when its client leaves first", (stream) => stream.close(constants.NGHTTP2_CANCEL), Code.Canceled],
+    ])("%s", async (_how, act, expected) => {
       const before = server.ended.length;
       const stream = await openUntilHandled(contentType);
       const endedBefore = server.ended.length;
 
-      stream.resume();
+      act(stream);
       await server.whenEnded(before + 1);
 
       expect(endedBefore).toBe(before);
-      expect(server.ended.slice(before).map(({ code }) => code)).toEqual([undefined]);
-    });
-
-    test("is cancelled when its client leaves before that", async () => {
-      const before = server.ended.length;
-      const stream = await openUntilHandled(contentType);
-
-      stream.close(constants.NGHTTP2_CANCEL);
-      await server.whenEnded(before + 1);
-
-      expect(server.ended.slice(before).map(({ code }) => code)).toEqual([Code.Canceled]);
+      expect(server.ended.slice(before).map(({ code }) => code)).toEqual([expected]);
     });
   },
 );

@@ -2,20 +2,22 @@ import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { SecureVersion, TLSSocket } from "node:tls";
+import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { connect } from "node:tls";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { loadConfig } from "../../src/config.ts";
+import type { TlsCertificatesOptions } from "../../src/server/tls.ts";
 import { TlsCertificates, TlsFilesError } from "../../src/server/tls.ts";
 import { createAuthority } from "../support/certificates.ts";
-import type { Addresses } from "../support/clients.ts";
 import { eventually } from "../support/eventually.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
+import { RawClient } from "../support/raw-client.ts";
 import type { Served } from "../support/serve.ts";
 import { serve } from "../support/serve.ts";
-import { ServiceProcess } from "../support/service-process.ts";
 import { SteadyCalls } from "../support/steady-calls.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { startTestApp } from "../support/test-app.ts";
+import type { CallerIdentity } from "../support/tls-callers.ts";
 import { TlsCallers } from "../support/tls-callers.ts";
 import { OPENING } from "../support/http2-frames.ts";
 
@@ -28,15 +30,9 @@ const { privateKey: withPassphrase } = generateKeyPairSync("ec", {
   privateKeyEncoding: { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "secret" },
 });
 
-interface Files {
-  readonly certFile: string;
-  readonly keyFile: string;
-  readonly clientCaFile: string;
-}
-
 let stack: AsyncDisposableStack;
 let path: string;
-let files: Files;
+let files: Record<"certFile" | "keyFile" | "clientCaFile", string>;
 let logger: MemoryLogger;
 
 beforeEach(async () => {
@@ -51,12 +47,9 @@ beforeEach(async () => {
 afterEach(() => stack.disposeAsync());
 
 /** Starts a server with the certificate in the files. It checks the files every 10 ms. */
-async function start({
-  certFile,
-  keyFile,
-  clientCaFile,
-}: Omit<Files, "clientCaFile"> & Partial<Files> = files): Promise<Served> {
-  const tls = stack.use(await TlsCertificates.open({ certFile, keyFile, clientCaFile, logger, pollMs: 10 }));
+async function start(options: Partial<TlsCertificatesOptions> = {}): Promise<Served> {
+  const { certFile, keyFile } = files;
+  const tls = stack.use(await TlsCertificates.open({ certFile, keyFile, logger, pollMs: 10, ...options }));
   return stack.use(
     await serve({
       tls,
@@ -67,26 +60,14 @@ async function start({
   );
 }
 
-function addressesOf({ address }: Served): Addresses {
-  return { grpcAddress: address, httpAddress: address };
-}
-
-async function startWithoutClientCertificates(): Promise<Served> {
-  return start({ certFile: files.certFile, keyFile: files.keyFile });
-}
-
-interface Shown {
-  readonly cert?: string;
-  readonly key?: string;
-  readonly session?: Buffer | undefined;
+/** Clients with every protocol, that trust the authority. */
+function callersOf({ address }: Served, identity: Omit<CallerIdentity, "ca"> = {}): TlsCallers {
+  return new TlsCallers({ grpcAddress: address, httpAddress: address }, "V", { ca: authority.cert, ...identity });
 }
 
 /** Opens a connection, and waits for the TLS handshake. */
-async function shakeHands(
-  { port }: Served,
-  shown: Shown & { readonly minVersion?: SecureVersion; readonly maxVersion?: SecureVersion } = {},
-): Promise<TLSSocket> {
-  const socket = connect({ host: "127.0.0.1", port, ca: authority.cert, ALPNProtocols: ["h2"], ...shown });
+async function shakeHands({ port }: Served, options: ConnectionOptions = {}): Promise<TLSSocket> {
+  const socket = connect({ host: "127.0.0.1", port, ca: authority.cert, ALPNProtocols: ["h2"], ...options });
   socket.resume();
   await once(socket, "secureConnect");
   socket.on("error", () => {});
@@ -101,8 +82,8 @@ async function certificateOf(server: Served): Promise<unknown> {
 }
 
 /** Whether a client gets an answer. In TLS 1.3, its handshake ends before the server has checked its certificate. */
-async function isLetIn(server: Served, shown: Shown): Promise<boolean> {
-  const socket = await shakeHands(server, shown);
+async function isLetIn(server: Served, options: ConnectionOptions): Promise<boolean> {
+  const socket = await shakeHands(server, options);
   socket.write(OPENING);
   const verdict = await new Promise<boolean>((resolve) => {
     socket.once("data", () => resolve(true));
@@ -137,21 +118,12 @@ describe("a faulty file is reported:", () => {
     await expect(opening).rejects.toThrow(new TlsFilesError(expected));
   });
 
-  test("the process logs one line and exits with 1", async () => {
+  test("the service does not start", async () => {
     await writeFile(files.keyFile, second.key);
 
-    await using service = await ServiceProcess.fail({
-      DATA_DIR: path,
-      SOURCES: "vpic",
-      TLS_CERT_FILE: files.certFile,
-      TLS_KEY_FILE: files.keyFile,
-    });
+    const starting = startTestApp({ env: { TLS_CERT_FILE: files.certFile, TLS_KEY_FILE: files.keyFile } });
 
-    expect(service.exitCode).toBe(1);
-    expect(service.log.at(-1)).toMatchObject({
-      msg: "cannot start",
-      reason: `TLS_KEY_FILE: ${files.keyFile} is not the private key of the certificate in ${files.certFile}`,
-    });
+    await expect(starting).rejects.toThrow(TlsFilesError);
   });
 });
 
@@ -174,19 +146,33 @@ test("an expired certificate causes a warning", async () => {
 });
 
 test("TLS 1.2 is the oldest version accepted", async () => {
-  const server = await startWithoutClientCertificates();
+  const server = await start();
+  const tls11 = { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" } as const;
 
   const socket = await shakeHands(server, { maxVersion: "TLSv1.2" });
+  const refused = shakeHands(server, tls11);
 
+  await expect(refused).rejects.toMatchObject({ code: "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION" });
   expect(socket.getProtocol()).toBe("TLSv1.2");
   socket.destroy();
-  await expect(shakeHands(server, { minVersion: "TLSv1.1", maxVersion: "TLSv1.1" })).rejects.toThrow(
-    /version|protocol/i,
-  );
+});
+
+test.each([
+  ["fails", Buffer.of(0x16, 3, 1, 0, 4, 0xff, 0, 0, 0)],
+  ["takes too long", Buffer.of(0x16, 3, 1)],
+])("a handshake that %s leaves no connection, even if the client keeps its side open", async (_what, bytes) => {
+  const server = await start({ handshakeTimeoutMs: 50 });
+  using client = await RawClient.open(server.port, { staysOpen: true });
+
+  client.send(bytes);
+  await client.ended;
+  await client.sendUntilClosed();
+
+  await eventually(() => expect(server.gate.open).toBe(0));
 });
 
 test("with an authority for clients, only clients with a certificate from it are accepted", async () => {
-  const server = await start();
+  const server = await start({ clientCaFile: files.clientCaFile });
 
   const verdicts = [
     await isLetIn(server, authority.issue("a client")),
@@ -198,8 +184,8 @@ test("with an authority for clients, only clients with a certificate from it are
 });
 
 test("while a certificate is replaced, no call fails, and new connections get the new one", async () => {
-  const server = await startWithoutClientCertificates();
-  using callers = new TlsCallers(addressesOf(server), "V", { ca: authority.cert });
+  const server = await start();
+  using callers = callersOf(server);
   await using calls = new SteadyCalls(callers.lookups);
   await calls.more(1);
   const before = await certificateOf(server);
@@ -227,14 +213,14 @@ test("clients of a removed authority cannot connect or resume a session; open co
   const newClients = createAuthority("new clients");
   const [oldClient, newClient] = [oldClients.issue("a client"), newClients.issue("a client")];
   await writeFile(files.clientCaFile, oldClients.cert + newClients.cert);
-  const server = await start();
+  const server = await start({ clientCaFile: files.clientCaFile });
   const before = await shakeHands(server, oldClient);
   const [session] = await once(before, "session");
   const resumed = await shakeHands(server, { ...oldClient, session });
   const wasResumed = resumed.isSessionReused();
   before.destroy();
   resumed.destroy();
-  using callers = new TlsCallers(addressesOf(server), "V", { ca: authority.cert, ...oldClient });
+  using callers = callersOf(server, oldClient);
   const { "a connection for each call": _, ...onOpenConnections } = callers.lookups;
   await using calls = new SteadyCalls(onOpenConnections);
   await calls.more(1);

@@ -12,6 +12,7 @@ import type { CallHost } from "../../src/server/served-call.ts";
 import type { ConnectionLimits } from "../../src/server/connection-gate.ts";
 import { ConnectionGate } from "../../src/server/connection-gate.ts";
 import { answerText } from "../../src/server/exchange.ts";
+import type { PlainHandler } from "../../src/server/plain-call.ts";
 import type { PlainRoutes } from "../../src/server/router.ts";
 import type { ServerOptions } from "../../src/server/server.ts";
 import { MemoryLogger } from "./memory-logger.ts";
@@ -23,6 +24,11 @@ import { startTestServer } from "./test-server.ts";
 export const PING = {
   "GET /ping": { answer: (exchange) => answerText(exchange, 200, "pong") },
 } satisfies PlainRoutes;
+
+/** Plain routes that answer every path with the same function. */
+export function answerAll(answer: PlainHandler["answer"]): PlainRoutes {
+  return { "GET /*": { answer }, "POST /*": { answer } };
+}
 
 /** A test's handlers. Missing ones are unimplemented. */
 export type VehicleHandlers = Partial<ServiceImpl<typeof VehicleService>>;

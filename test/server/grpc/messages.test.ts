@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type { OutgoingHttpHeaders } from "node:http2";
 import { gzipSync } from "node:zlib";
 import { status } from "@grpc/grpc-js";
@@ -22,21 +23,17 @@ beforeEach(() => {
   };
 });
 
-describe("a unary call", () => {
-  test.each(["application/grpc", "application/grpc+proto", "application/grpc;charset=utf-8", "Application/gRPC"])(
-    "may have the content type %s",
-    async (type) => {
-      const answer = await client.call(ECHO_PATH.unary, HELLO, { "content-type": type });
+test.each([
+  { "content-type": "application/grpc" },
+  { "content-type": "application/grpc+proto" },
+  { "content-type": "application/grpc;charset=utf-8" },
+  { "content-type": "Application/gRPC" },
+  { "grpc-encoding": "identity" },
+  { "grpc-encoding": "gzip" },
+])("an uncompressed message may come with %j", async (headers) => {
+  const answer = await client.call(ECHO_PATH.unary, HELLO, headers);
 
-      expect(answer.status).toBe(status.OK);
-    },
-  );
-
-  test.each(["identity", "gzip"])("may be uncompressed with the encoding %s", async (encoding) => {
-    const answer = await client.call(ECHO_PATH.unary, HELLO, { "grpc-encoding": encoding });
-
-    expect(answer.messages.map(decodeEcho)).toEqual(["hello"]);
-  });
+  expect(answer.messages.map(decodeEcho)).toEqual(["hello"]);
 });
 
 describe("an answer", () => {
@@ -58,13 +55,6 @@ describe("an answer", () => {
     expect(answer.messages.map(decodeEcho)).toEqual([long]);
   });
 
-  test("is not compressed when it is short", async () => {
-    const answer = await client.call(ECHO_PATH.unary, HELLO, { "grpc-accept-encoding": "gzip" });
-
-    expect(answer.compressed).toEqual([false]);
-    expect(answer.headers).not.toHaveProperty("grpc-encoding");
-  });
-
   test("that is a stream may mix compressed messages and short uncompressed ones", async () => {
     script.serverStream = async function* () {
       yield { value: "short" };
@@ -79,47 +69,32 @@ describe("an answer", () => {
   });
 });
 
-describe.each(Object.entries(ECHO_PATH))("the message limit of a %s method", (_kind, path) => {
-  test("applies when only the header of a message of 4 GiB has arrived", async () => {
+test.each(Object.entries(ECHO_PATH))(
+  "the message limit of a %s method applies when only the header of a message of 4 GiB has arrived",
+  async (_kind, path) => {
     const stream = client.open(path);
-    const answered = new Promise<unknown>((resolve) => {
-      stream.once("response", resolve);
-    });
+    const answered = once(stream, "response");
 
     stream.write(Buffer.from([0, 0xff, 0xff, 0xff, 0xff, 1]));
 
-    expect(await answered).toMatchObject({
-      "grpc-status": String(status.RESOURCE_EXHAUSTED),
-      "grpc-retry-pushback-ms": "-1",
-    });
-  });
-});
+    expect(await answered).toMatchObject([
+      { "grpc-status": String(status.RESOURCE_EXHAUSTED), "grpc-retry-pushback-ms": "-1" },
+      expect.anything(),
+      expect.anything(),
+    ]);
+  },
+);
 
-describe("the limit of an answer", () => {
-  test.each([
-    [LIMIT_BYTES, status.OK, 1],
-    [LIMIT_BYTES + 1, status.RESOURCE_EXHAUSTED, 0],
-  ])("of 2,000 bytes gives an answer of %d bytes the status %d", async (bytes, expected, messages) => {
-    script.unary = () => ({ value: "A".repeat(bytes - OVERHEAD_BYTES) });
+test.each([
+  [LIMIT_BYTES, status.OK, 1],
+  [LIMIT_BYTES + 1, status.RESOURCE_EXHAUSTED, 0],
+])("an answer of %d bytes gets the status %d if the limit is 2,000", async (bytes, expected, messages) => {
+  script.unary = () => ({ value: "A".repeat(bytes - OVERHEAD_BYTES) });
 
-    const answer = await client.call(ECHO_PATH.unary, HELLO, { "grpc-accept-encoding": "gzip" });
+  const answer = await client.call(ECHO_PATH.unary, HELLO, { "grpc-accept-encoding": "gzip" });
 
-    expect(answer.status).toBe(expected);
-    expect(answer.messages).toHaveLength(messages);
-  });
-
-  test("ends a stream at the first message that exceeds it", async () => {
-    script.serverStream = async function* () {
-      yield { value: "short" };
-      yield { value: "A".repeat(LIMIT_BYTES) };
-      yield { value: "never" };
-    };
-
-    const answer = await client.call(ECHO_PATH.serverStream, HELLO);
-
-    expect(answer.messages.map(decodeEcho)).toEqual(["short"]);
-    expect(answer.status).toBe(status.RESOURCE_EXHAUSTED);
-  });
+  expect(answer.status).toBe(expected);
+  expect(answer.messages).toHaveLength(messages);
 });
 
 describe("a malformed request", () => {
@@ -159,24 +134,17 @@ describe("a malformed request", () => {
     expect(answer.status).toBe(expected);
   });
 
-  test.each(["br", "deflate", "gzip,gzip", ""])("whose encoding is %j is UNIMPLEMENTED", async (encoding) => {
-    const answer = await client.call(ECHO_PATH.unary, frame(encodeEcho("A"), 1), { "grpc-encoding": encoding });
+  test.each([
+    ...["br", "deflate", "gzip,gzip", ""].map((encoding) => ({ "grpc-encoding": encoding })),
+    ...["+json", "+thrift", "x"].map((end) => ({ "content-type": `application/grpc${end}` })),
+  ])("with %j is UNIMPLEMENTED, and the error says what to use", async (headers) => {
+    const answer = await client.call(ECHO_PATH.unary, frame(encodeEcho("A"), 1), headers);
 
     expect(answer.status).toBe(status.UNIMPLEMENTED);
+    expect(answer.message).toMatch(/ is not supported; use (gzip or identity|application\/grpc\+proto)$/);
     expect(answer.headers["grpc-accept-encoding"]).toBe("identity,gzip");
     expect(handled).toBe(0);
   });
-
-  test.each(["application/grpc+json", "application/grpc+thrift", "application/grpcx"])(
-    "whose content type is %s is UNIMPLEMENTED, and the error names the one to use",
-    async (type) => {
-      const answer = await client.call(ECHO_PATH.unary, HELLO, { "content-type": type });
-
-      expect(answer.status).toBe(status.UNIMPLEMENTED);
-      expect(answer.message).toContain("application/grpc+proto");
-      expect(handled).toBe(0);
-    },
-  );
 
   test.each(["/test.v1.EchoService/Nope", "/test.v1.EchoService", "/", "/test.v1.EchoService/Unary/", "//test/Unary"])(
     "whose path is %s is UNIMPLEMENTED",
@@ -204,9 +172,7 @@ describe("a malformed request", () => {
     const stream = client.open(path, headers);
     stream.resume();
 
-    await new Promise((resolve) => {
-      stream.once("close", resolve);
-    });
+    await once(stream, "close");
 
     expect(stream.rstCode).toBe(0);
   });

@@ -23,12 +23,6 @@ beforeEach(() => {
   return () => client[Symbol.dispose]();
 });
 
-/** The text of the next message, which arrives in one chunk. */
-async function nextMessage(stream: ClientHttp2Stream): Promise<string> {
-  const [bytes] = await once(stream, "data");
-  return decodeEcho(bytes.subarray(5));
-}
-
 /** Makes many calls on another connection, so that the server has finished everything else that it can do. */
 async function letTheServerWork(): Promise<void> {
   using other = new EchoHttp2(server.address);
@@ -68,21 +62,14 @@ describe("a client-streaming call", () => {
   });
 });
 
-describe("a bidirectional call", () => {
-  test("may answer before the client has sent anything", async () => {
-    script.bidi = async function* (requests) {
-      yield { value: "welcome" };
-      for await (const { value } of requests) {
-        yield { value };
-      }
-    };
-    const stream = client.open(ECHO_PATH.bidi);
+test("a bidirectional call may be answered before its client has sent anything", async () => {
+  script.bidi = async function* () {
+    yield { value: "welcome" };
+  };
 
-    const first = await nextMessage(stream);
+  const answer = await readAnswer(client.open(ECHO_PATH.bidi));
 
-    stream.close();
-    expect(first).toBe("welcome");
-  });
+  expect(answer.messages.map(decodeEcho)).toEqual(["welcome"]);
 });
 
 describe("a reader that stops reading", () => {
@@ -105,32 +92,6 @@ describe("a reader that stops reading", () => {
     expect(yieldedUnread * PART.length).toBeLessThanOrEqual(2 * WINDOW_BYTES + PART.length);
     expect(answer.messages).toHaveLength(100);
     expect(answer.status).toBe(status.OK);
-  });
-
-  test("also stops the server from reading its messages", async () => {
-    let answered = 0;
-    script.bidi = async function* (requests) {
-      for await (const { value } of requests) {
-        yield { value };
-        answered++;
-      }
-    };
-    const stream = client.open(ECHO_PATH.bidi);
-    let takenBytes = 0;
-    const part = frame(encodeEcho(PART));
-    for (let count = 0; count < 100; count++) {
-      stream.write(part, () => (takenBytes += part.byteLength));
-    }
-    stream.end();
-    await once(stream, "response");
-    await letTheServerWork();
-
-    const [takenUnread, answeredUnread] = [takenBytes, answered];
-    const answer = await readAnswer(stream);
-
-    expect(answeredUnread).toBeLessThan(10);
-    expect(takenUnread).toBeLessThan(20 * part.byteLength);
-    expect(answer.messages).toHaveLength(100);
   });
 
   test("is cut off when it has not read for too long, and its handler is notified", async () => {
@@ -184,37 +145,26 @@ test("a handler that does not read makes its client wait, and gets everything wh
   expect(answer.messages.map(decodeEcho)).toEqual([String(100 * PART.length)]);
 });
 
-test.each(["clientStream", "bidi"] as const)(
-  "a %s call is cancelled when its client resets it without a reason, even if its handler has not read everything",
-  async (kind) => {
-    const aborted = Promise.withResolvers<void>();
-    async function readOne(requests: AsyncIterable<unknown>, context: HandlerContext): Promise<{ value: string }> {
-      context.signal.addEventListener("abort", () => aborted.resolve());
-      for await (const _ of requests) {
-        break;
-      }
-      await aborted.promise;
-      return { value: "" };
-    }
-    script.clientStream = readOne;
-    script.bidi = async function* (requests, context) {
-      yield { value: "welcome" };
-      yield await readOne(requests, context);
-    };
-    const before = server.ended.length;
-    const stream = client.open(ECHO_PATH[kind]);
-    stream.write(HELLO);
-    await letTheServerWork();
-    stream.write(HELLO);
-    await letTheServerWork();
+test("a call is cancelled when its client resets it without a reason, even if its handler has not read everything", async () => {
+  const aborted = Promise.withResolvers<void>();
+  script.clientStream = async (requests, { signal }) => {
+    signal.addEventListener("abort", () => aborted.resolve());
+    await requests[Symbol.asyncIterator]().next();
+    return new Promise(() => {});
+  };
+  const before = server.ended.length;
+  const stream = client.open(ECHO_PATH.clientStream);
+  stream.write(HELLO);
+  await letTheServerWork();
+  stream.write(HELLO);
+  await letTheServerWork();
 
-    stream.close(constants.NGHTTP2_NO_ERROR);
-    await aborted.promise;
+  stream.close(constants.NGHTTP2_NO_ERROR);
+  await aborted.promise;
 
-    expect(server.ended.slice(before).at(-1)?.code).toBe(Code.Canceled);
-    expect(server.server.calls.inFlight).toBe(0);
-  },
-);
+  expect(server.ended.slice(before).at(-1)?.code).toBe(Code.Canceled);
+  expect(server.server.calls.inFlight).toBe(0);
+});
 
 test("an answered call whose handler left its request unread is closed at the deadline at the latest", async () => {
   const proceed = Promise.withResolvers<void>();
