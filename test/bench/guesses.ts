@@ -16,7 +16,7 @@ import { withLikelyVin } from "../../src/vehicle/likely-vin.ts";
 import type { VehicleSource } from "../../src/vehicle/vehicle.ts";
 import { parseVin } from "../../src/vehicle/vin.ts";
 import { silentLogger } from "../support/silent-logger.ts";
-import { seeded } from "../torture/seeded.ts";
+import { seeded } from "../support/seeded.ts";
 
 const SEED = 1;
 const ROUNDS = 3;

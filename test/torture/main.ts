@@ -1,36 +1,33 @@
 /** Attacks the service with full force and prints the results: `npm run torture [row...]`. */
 import { availableParallelism, loadavg } from "node:os";
-import { describe, faultsOf } from "./finding.ts";
+import { PostgresServer } from "../support/postgres.ts";
 import { Arena } from "./row.ts";
 import { ROWS } from "./rows.ts";
 
 const asked = process.argv.slice(2);
-const unknown = asked.filter((number) => !ROWS.some((row) => row.number === number));
+const known = ROWS.map(({ number }) => number);
+const unknown = asked.filter((number) => !known.includes(number));
 if (unknown.length > 0) {
-  const known = ROWS.map(({ number }) => number).join(", ");
-  process.stderr.write(`There is no row ${unknown.join(", ")} here. Rows: ${known}.\n`);
+  process.stderr.write(`There is no row ${unknown.join(", ")} here. Rows: ${known.join(", ")}.\n`);
   process.exit(1);
 }
-const rows = ROWS.filter(({ number }) => asked.length === 0 || asked.includes(number));
+await using stack = new AsyncDisposableStack();
+const createDatabase = async (name: string): Promise<string> =>
+  stack.use(await PostgresServer.start()).createDatabase(name);
 let failed = 0;
-for (const row of rows) {
-  process.stdout.write(`\nRow ${row.number}: ${row.title} (${describeMachine()})\n`);
-  await using arena = new Arena(true);
-  const findings = await row.run(arena);
-  // A row that was not tried has not passed.
-  failed += findings.length === 0 ? 1 : 0;
-  for (const finding of findings) {
-    const isPassed = faultsOf(finding).length === 0;
+for (const row of ROWS.filter(({ number }) => asked.length === 0 || asked.includes(number))) {
+  const machine = `${availableParallelism()} cores, Node ${process.versions.node}, load ${loadavg()[0]?.toFixed(1)}`;
+  process.stdout.write(`\nRow ${row.number}: ${row.title} (${machine})\n`);
+  await using arena = new Arena(true, createDatabase);
+  let findings = 0;
+  for await (const { what, figures } of row.run(arena)) {
+    const isPassed = figures.every(({ isGood }) => isGood);
+    findings++;
     failed += isPassed ? 0 : 1;
-    process.stdout.write(
-      `  ${isPassed ? "pass" : "FAIL"}  ${finding.what}: ${finding.figures.map(describe).join(", ")}\n`,
-    );
+    process.stdout.write(`  ${isPassed ? "pass" : "FAIL"}  ${what}: ${figures.map(({ text }) => text).join(", ")}\n`);
   }
+  // A row that was not tried has not passed.
+  failed += findings === 0 ? 1 : 0;
 }
 process.stdout.write(failed === 0 ? "\nAll passed.\n" : `\n${failed} failed.\n`);
 process.exitCode = failed === 0 ? 0 : 1;
-
-function describeMachine(): string {
-  const [load = 0] = loadavg();
-  return `${availableParallelism()} cores, Node ${process.versions.node}, load ${load.toFixed(1)}`;
-}

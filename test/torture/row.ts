@@ -1,6 +1,4 @@
-import type { RawConnection } from "../support/raw-connection.ts";
 import type { Finding } from "./finding.ts";
-import { grpcLookup, grpcWebLookup, httpLookup } from "./requests.ts";
 import { Target } from "./target.ts";
 
 /** One row of the table of faults and attacks. */
@@ -10,59 +8,32 @@ export interface Row {
   readonly title: string;
   /** Where its counts are tested: in `npm test`, only by CI, or nowhere. */
   readonly test: "always" | "ci" | "never";
-  run(arena: Arena): Promise<readonly Finding[]>;
+  run(arena: Arena): AsyncIterable<Finding>;
 }
 
-/** Two services to attack, started when they are needed. */
+/** What rows attack: two services that they share, started when they are needed, and databases. */
 export class Arena implements AsyncDisposable {
   /** Whether to attack with full force. Otherwise, an attack takes seconds. */
   readonly isFull: boolean;
-  readonly #targets = new AsyncDisposableStack();
-  readonly #started = new Map<string, Promise<Target>>();
+  /** Creates an empty PostgreSQL database and returns its URL. */
+  readonly createDatabase: (name: string) => Promise<string>;
+  readonly #targets = new Map<boolean, Promise<Target>>();
 
-  constructor(isFull: boolean) {
+  constructor(isFull: boolean, createDatabase: Arena["createDatabase"]) {
     this.isFull = isFull;
+    this.createDatabase = createDatabase;
   }
 
-  /** With or without TLS. */
+  /** The service with or without TLS. */
   target(isSecured: boolean): Promise<Target> {
-    return this.#get(isSecured ? "secured" : "plain", () => Target.start({ isSecured, isWarm: this.isFull }));
-  }
-
-  /** The same target for every caller with the same name. It ends with the arena. */
-  #get(name: string, start: () => Promise<Target>): Promise<Target> {
-    const started = this.#started.get(name) ?? start().then((target) => this.#targets.use(target));
-    this.#started.set(name, started);
-    return started;
-  }
-
-  /** How many attempts to make. */
-  count(full: number, inTests: number): number {
-    return this.isFull ? full : inTests;
+    const target = this.#targets.get(isSecured) ?? Target.start({ isSecured, isWarm: this.isFull });
+    this.#targets.set(isSecured, target);
+    return target;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#targets.disposeAsync();
+    for (const target of this.#targets.values()) {
+      await (await target)[Symbol.asyncDispose]();
+    }
   }
-}
-
-/** A protocol over which the service is attacked. */
-export interface Door {
-  readonly name: string;
-  readonly isSecured: boolean;
-  readonly protocol: "h2" | "http/1.1";
-  /** A whole connection with one Lookup, for this host. */
-  readonly lookup: (authority?: string | Uint8Array) => Buffer;
-}
-
-export const DOORS: readonly Door[] = [
-  { name: "gRPC", isSecured: false, protocol: "h2", lookup: grpcLookup },
-  { name: "HTTP/1.1", isSecured: false, protocol: "http/1.1", lookup: httpLookup },
-  { name: "gRPC-Web over TLS", isSecured: true, protocol: "h2", lookup: grpcWebLookup },
-];
-
-/** Opens a connection through a door, to the two ports in turn, because both speak every protocol. */
-export function openDoor(target: Target, { protocol }: Door, turn = 0): Promise<RawConnection> {
-  // A single loopback address does not have enough ports.
-  return target.open(turn % 2 === 0 ? "grpc" : "http", protocol, `127.0.0.${2 + (turn % 16)}`);
 }

@@ -1,19 +1,23 @@
+import { rowOfBursts } from "./bursts.ts";
+import { rowOfFailover } from "./failover.ts";
+import { rowOfHistories } from "./histories.ts";
+import { rowOfKills } from "./kills.ts";
 import type { Row } from "./row.ts";
-import { rowsOfBytes } from "./rows-of-bytes.ts";
-import { rowsOfClaims } from "./rows-of-claims.ts";
-import { rowsOfFloods } from "./rows-of-floods.ts";
-import { rowsOfLoad } from "./rows-of-load.ts";
-import { rowsOfRemovals } from "./rows-of-removals.ts";
-import { rowsOfSilence } from "./rows-of-silence.ts";
-import { rowsOfTimes } from "./rows-of-times.ts";
+import { rowsOfBrokenBytes } from "./broken-bytes.ts";
+import { rowOfClaims } from "./claims.ts";
+import { rowOfFloods } from "./floods.ts";
+import { rowOfSilences } from "./silences.ts";
+import { rowOfSoak } from "./soak.ts";
 
-/** The rows of the table of faults and attacks that are run here, in its order. */
+/** The rows of the table of faults and attacks that are run here. */
 export const ROWS: readonly Row[] = [
-  ...rowsOfBytes,
-  ...rowsOfFloods,
-  ...rowsOfClaims,
-  ...rowsOfSilence,
-  ...rowsOfLoad,
-  ...rowsOfRemovals,
-  ...rowsOfTimes,
+  ...rowsOfBrokenBytes,
+  rowOfFloods,
+  rowOfClaims,
+  rowOfSilences,
+  rowOfBursts,
+  rowOfKills,
+  rowOfHistories,
+  rowOfFailover,
+  rowOfSoak,
 ];

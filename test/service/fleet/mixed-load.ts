@@ -6,8 +6,8 @@ import type { LookupResponse, VehicleService } from "#gen/vehicle/v1/vehicle_ser
 import { Source, View } from "#gen/vehicle/v1/vehicle_service_pb.ts";
 import type { FakeVpic } from "../../support/fake-vpic.ts";
 import { stamp } from "../../support/stamp.ts";
-import { seeded } from "../../torture/seeded.ts";
-import type { Step } from "../../torture/removal-history.ts";
+import { seeded } from "../../support/seeded.ts";
+import type { Step } from "../../support/removal-history.ts";
 import type { Replica } from "./replica.ts";
 
 /** A call that got no answer. */

@@ -35,16 +35,19 @@ export class Replica implements AsyncDisposable {
   /** For each kill, the time from the signal until the death was noticed. */
   readonly kills: Span[] = [];
   readonly #env: Readonly<Record<string, string>>;
+  readonly #entry: string;
   readonly #services: ServiceProcess[] = [];
   #client: Client<typeof VehicleService> | undefined;
 
-  private constructor(name: string, env: Readonly<Record<string, string>>) {
+  private constructor(name: string, env: Readonly<Record<string, string>>, entry: string) {
     this.name = name;
     this.#env = env;
+    this.#entry = entry;
   }
 
-  static async start(name: string, env: Readonly<Record<string, string>>): Promise<Replica> {
-    const replica = new Replica(name, env);
+  /** @param entry the file that starts it. Default: one with long time limits. */
+  static async start(name: string, env: Readonly<Record<string, string>>, entry = ENTRY): Promise<Replica> {
+    const replica = new Replica(name, env, entry);
     await replica.#start();
     return replica;
   }
@@ -119,7 +122,7 @@ export class Replica implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    const service = await ServiceProcess.start(this.#env, undefined, ENTRY);
+    const service = await ServiceProcess.start(this.#env, undefined, this.#entry);
     this.#services.push(service);
     this.#client = createClient(
       VehicleService,

@@ -1,0 +1,116 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { digestOf } from "../../src/access/token.ts";
+import type { Ending } from "../bench/calls/connections.ts";
+import { openConnection } from "../bench/calls/connections.ts";
+import type { Target as CalledTarget } from "../bench/calls/load.ts";
+import { lookupBytes, malformedBatchBytes } from "../bench/calls/requests.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import type { Finding } from "./finding.ts";
+import { measured, none } from "./finding.ts";
+import type { Row } from "./row.ts";
+import { Target } from "./target.ts";
+
+const ROUNDS = 5;
+const SECRET = "vs_torture";
+
+/** Many calls at once on each of several connections. */
+interface Burst {
+  readonly what: string;
+  readonly protocol: CalledTarget["protocol"];
+  readonly bytesOf: (target: CalledTarget) => Buffer;
+  readonly connections: number;
+  /** Calls on each connection. */
+  readonly calls: number;
+  readonly token?: string;
+}
+
+const CALLS = { bytesOf: lookupBytes, connections: 95, calls: 100 };
+const BURSTS: readonly Burst[] = [
+  { what: "calls with a token", protocol: "gRPC", token: SECRET, ...CALLS },
+  { what: "calls without a token", protocol: "gRPC", ...CALLS },
+  { what: "calls with a token", protocol: "Connect", token: SECRET, ...CALLS },
+  { what: "calls without a token", protocol: "Connect", ...CALLS },
+  { what: "batch", protocol: "Connect", token: SECRET, bytesOf: malformedBatchBytes, connections: 8, calls: 1 },
+];
+
+/** More calls than usual, all of them allowed. `npm run bench -- calls` measures row 10. */
+export const rowOfBursts: Row = {
+  number: "10b",
+  title: "95 connections with 100 calls each at once, and batches of 5,000 malformed VINs",
+  test: "ci",
+  async *run({ isFull }) {
+    await using directory = await temporaryDirectory();
+    const tokensFile = join(directory.path, "tokens");
+    await writeFile(tokensFile, `torture ${digestOf(SECRET)} lookup\n`);
+    const env = { AUTH_TOKENS_FILE: tokensFile };
+    await using target = await Target.start({ env, authorization: `Bearer ${SECRET}`, isWarm: isFull });
+    for (const burst of BURSTS) {
+      yield await endure(target, burst, isFull ? ROUNDS : 1);
+    }
+  },
+};
+
+/** An honest call that arrives after a burst must not wait until the whole burst is answered. */
+async function endure(target: Target, burst: Burst, rounds: number): Promise<Finding> {
+  let [lost, failed, late] = [0, 0, 0];
+  const figures = await target.endure(
+    async () => {
+      for (let round = 0; round < rounds; round++) {
+        const outcome = await send(target, burst);
+        lost += outcome.lost;
+        failed += outcome.honest === "good" ? 0 : 1;
+        late += outcome.running === 0 ? 1 : 0;
+      }
+    },
+    { probeMs: 500 },
+  );
+  return {
+    what: `${burst.connections} connections with ${burst.calls} ${burst.what} each, ${burst.protocol}`,
+    figures: [
+      none("unanswered", lost),
+      none("later calls without a good answer", failed),
+      // A fast machine has answered the burst before the later call is sent.
+      measured("later calls answered only after the burst", late, 0),
+      ...figures,
+    ],
+  };
+}
+
+/**
+ * Sends a burst to both ports, and then an honest call on a connection of its own. Returns how many calls of the burst
+ * were not answered, how the honest call ended, and how many calls of the burst were still running then.
+ */
+async function send({ service }: Target, { protocol, bytesOf, connections: count, calls, token }: Burst) {
+  const addresses = [service.grpcAddress, service.httpAddress];
+  let lost = 0;
+  let running = count * calls;
+  const ended = Promise.withResolvers<void>();
+  const onEnd = (ending: Ending): void => {
+    lost += ending === "lost" ? 1 : 0;
+    if (--running === 0) {
+      ended.resolve();
+    }
+  };
+  const answered = Promise.withResolvers<Ending>();
+  const honest = { protocol: "gRPC", address: service.grpcAddress, token: SECRET } as const;
+  const [last, ...connections] = await Promise.all([
+    openConnection(honest, answered.resolve),
+    ...Array.from({ length: count }, (_, index) =>
+      openConnection({ protocol, address: addresses[index % 2] ?? "" }, onEnd),
+    ),
+  ]);
+  const bytes = bytesOf({ protocol, address: "localhost", token });
+  for (const connection of connections) {
+    connection.together(() => {
+      for (let call = 0; call < calls; call++) {
+        connection.call(Buffer.from(bytes), performance.now());
+      }
+    });
+  }
+  last.call(lookupBytes(honest), performance.now());
+  const outcome = { honest: await answered.promise, running };
+  await ended.promise;
+  [last, ...connections].forEach((connection) => connection.close());
+  return { ...outcome, lost };
+}
