@@ -1,14 +1,8 @@
+import { setImmediate as turn } from "node:timers/promises";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Placed, Waiting } from "../../src/server/call-queue.ts";
 import { CallQueue, Line } from "../../src/server/call-queue.ts";
-
-/** Waits for one turn of the event loop. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-}
 
 /** Waits for enough turns of the event loop to begin all calls of a test. */
 async function turns(count = 50): Promise<void> {

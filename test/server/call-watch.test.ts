@@ -46,77 +46,30 @@ function setUp() {
 
 /** The client has taken 40 bytes before the first check. */
 const UNREAD = { writtenBytes: 100, pendingBytes: 60 };
+const GROWN = { writtenBytes: 120, pendingBytes: 80 };
+const READ = { writtenBytes: 40, pendingBytes: 0 };
 
-interface Case {
-  readonly name: string;
-  readonly state: Partial<ScriptedAnswer>;
-  /** The times of the checks, in ms. */
-  readonly looks: readonly number[];
-  /** What changes before the check at a time. */
-  readonly changes?: Readonly<Record<number, Partial<ScriptedAnswer>>>;
-  readonly done: readonly string[];
-}
+type State = Partial<ScriptedAnswer>;
+/** The times of the checks are in ms. What changes at a time changes before the check. */
+type Case = [what: string, state: State, looks: number[], done: string[], changes?: Record<number, State>];
 
 test.each<Case>([
-  {
-    name: "expires exactly at its deadline, and only once",
-    state: { deadlineAt: 100 },
-    looks: [0, 99, 100, 120],
-    done: ["expire at 100"],
-  },
-  {
-    name: "is cut 50 ms after it expired if it has not been sent, even if it expired late",
-    state: { deadlineAt: 100 },
-    looks: [0, 400, 449, 450],
-    done: ["expire at 400", "cut at 450"],
-  },
-  {
-    name: "is ended as late once, a full second after the first check, if its request does not arrive",
-    state: { hasArrived: false },
-    looks: [5_000, 5_999, 6_000, 6_400],
-    done: ["endLate at 6000"],
-  },
-  {
-    name: "is not late if its request arrives in time",
-    state: { hasArrived: false },
-    looks: [0, 999, 10_000],
-    changes: { 999: { hasArrived: true } },
-    done: [],
-  },
-  {
-    name: "expires if its deadline is not after its arrival limit",
-    state: { hasArrived: false, deadlineAt: 1_000 },
-    looks: [0, 1_000],
-    done: ["expire at 1000"],
-  },
-  {
-    name: "is cut if its client reads nothing for too long",
-    state: UNREAD,
-    looks: [0, 499, 500],
-    done: ["cut at 500"],
-  },
-  {
-    name: "gets the full time again if its client reads a little",
-    state: UNREAD,
-    looks: [0, 400, 899, 900],
-    changes: { 400: { pendingBytes: 59 } },
-    done: ["cut at 900"],
-  },
-  {
-    name: "is cut if its client reads nothing while it grows",
-    state: UNREAD,
-    looks: [0, 400, 500],
-    changes: { 400: { writtenBytes: 120, pendingBytes: 80 } },
-    done: ["cut at 500"],
-  },
-  {
-    name: "is not cut while there is nothing to read",
-    state: { writtenBytes: 100 },
-    looks: [0, 10_000, 10_499, 10_500],
-    changes: { 10_499: { writtenBytes: 110, pendingBytes: 10 } },
-    done: ["cut at 10500"],
-  },
-])("an answer $name", ({ state, looks, changes = {}, done }) => {
+  ["expires exactly at its deadline, and only once", { deadlineAt: 100 }, [0, 99, 100, 120], ["expire at 100"]],
+  ["is cut 50 ms after it expired late", { deadlineAt: 100 }, [0, 400, 449, 450], ["expire at 400", "cut at 450"]],
+  ["is late once if its request does not arrive", { hasArrived: false }, [5, 1_004, 1_005, 2_100], ["endLate at 1005"]],
+  ["is not late if its request arrives", { hasArrived: false }, [0, 999, 9_999], [], { 999: { hasArrived: true } }],
+  ["expires rather than is late", { hasArrived: false, deadlineAt: 1_000 }, [0, 1_000], ["expire at 1000"]],
+  ["is cut if its client reads nothing", UNREAD, [0, 499, 500], ["cut at 500"]],
+  [
+    "gets its time again if its client reads",
+    UNREAD,
+    [0, 400, 899, 900],
+    ["cut at 900"],
+    { 400: { pendingBytes: 59 } },
+  ],
+  ["that grows is cut if its client reads nothing", UNREAD, [0, 400, 500], ["cut at 500"], { 400: GROWN }],
+  ["is kept while there is nothing to read", READ, [0, 9_000, 9_499, 9_500], ["cut at 9500"], { 9_499: GROWN }],
+])("an answer %s", (_what, state, looks, done, changes = {}) => {
   const { add, lookAt } = setUp();
   const { answer } = add(state);
 

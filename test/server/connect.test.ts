@@ -1,12 +1,7 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 import type { Transport } from "@connectrpc/connect";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import {
-  compressionGzip,
-  createConnectTransport,
-  createGrpcWebTransport,
-  Http2SessionManager,
-} from "@connectrpc/connect-node";
+import { compressionGzip, createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { endStreamFromJson, errorFromJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
@@ -61,8 +56,6 @@ beforeEach(() => {
 });
 
 const gzip = { acceptCompression: [compressionGzip], sendCompression: compressionGzip, compressMinBytes: 0 };
-const sessions = (): Http2SessionManager =>
-  stack.adopt(new Http2SessionManager(`http://${server.address}`), (manager) => manager.abort());
 const http1 = { baseUrl: `http://${server.address}`, httpVersion: "1.1" } as const;
 const http2 = { baseUrl: `http://${server.address}`, httpVersion: "2" } as const;
 /** Each form of the protocols. The client matrix in test/service tests what every client must be able to do. */
@@ -72,12 +65,8 @@ const TRANSPORTS: Readonly<Record<string, Transport>> = {
   "Connect with GET over HTTP/1.1": createConnectTransport({ ...http1, useHttpGet: true }),
   "Connect with gzip over HTTP/1.1": createConnectTransport({ ...http1, ...gzip }),
   "gRPC-Web with gzip over HTTP/1.1": createGrpcWebTransport({ ...http1, ...gzip }),
-  "Connect over HTTP/2": createConnectTransport({ ...http2, sessionManager: sessions() }),
-  "gRPC-Web with JSON over HTTP/2": createGrpcWebTransport({
-    ...http2,
-    useBinaryFormat: false,
-    sessionManager: sessions(),
-  }),
+  "Connect over HTTP/2": createConnectTransport(http2),
+  "gRPC-Web with JSON over HTTP/2": createGrpcWebTransport({ ...http2, useBinaryFormat: false }),
 };
 
 describe.each(Object.entries(TRANSPORTS))("%s", (name, transport) => {
@@ -184,94 +173,92 @@ function envelope(bytes: Uint8Array | string, flags = 0): Buffer {
 const MALFORMED = Buffer.from([0x0a, 0x20, 0x41]);
 const { InvalidArgument, ResourceExhausted, Unimplemented, DeadlineExceeded } = Code;
 
-describe("a request that cannot be read gets an error with a reason and the request's id:", () => {
-  const [CONNECT, JSON_, WEB, STREAM, STREAM_JSON] = [
-    "application/proto",
-    "application/json",
-    "application/grpc-web+proto",
-    "application/connect+proto",
-    "application/connect+json",
-  ];
+const [CONNECT, JSON_, WEB, STREAM, STREAM_JSON] = [
+  "application/proto",
+  "application/json",
+  "application/grpc-web+proto",
+  "application/connect+proto",
+  "application/connect+json",
+];
 
-  const CODE_OF = {
-    MALFORMED_REQUEST: InvalidArgument,
-    UNSUPPORTED: Unimplemented,
-    MESSAGE_TOO_LARGE: ResourceExhausted,
-  } as const;
-  const [NONE, TWO] = [envelope(""), Buffer.concat([envelope(""), envelope("")])];
-  const [CUT, HUGE] = [Buffer.of(0, 0, 0, 0, 9, 1), Buffer.of(0, 255, 255, 255, 255)];
-  const [COMPRESSED, NOT_GZIP] = [envelope(gzipSync(""), 1), envelope("x", 1)];
-  /** Without a body, the request is a GET. */
-  type Fault = readonly [what: string, path: string, type: string, body?: Buffer, headers?: object, message?: RegExp];
-  const queries = [
-    "connect=v1&encoding=proto&base64=1&message=!!!!",
-    `connect=v1&encoding=proto&base64=1&message=${MALFORMED.toString("base64url")}`,
-    "connect=v1&encoding=json&message=%7B",
-    "connect=v1&encoding=xml&message=x",
-    "connect=v1&encoding=json&message=%ff",
-    "connect=v1&encoding=json&compression=gzip&base64=1&message=AAAA",
-    "encoding=json&message=%7B",
-    "connect=v1&encoding=json&message=%7B%22vim%22%3A%22V%22%7D",
-  ];
-  const malformed: readonly Fault[] = [
-    ["malformed protobuf", LOOKUP, CONNECT, MALFORMED],
-    ["malformed protobuf", LOOKUP, WEB, envelope(MALFORMED)],
-    ["malformed protobuf", BATCH, STREAM, envelope(MALFORMED)],
-    ["malformed JSON", LOOKUP, JSON_, Buffer.from('{"vin":')],
-    ["malformed JSON", BATCH, STREAM_JSON, envelope("{")],
-    ["JSON that is not UTF-8", LOOKUP, JSON_, Buffer.of(0x7b, 0xff, 0x7d)],
-    ["no body", LOOKUP, JSON_, Buffer.alloc(0)],
-    ["an unknown field", LOOKUP, JSON_, Buffer.from('{"vim":"V"}'), {}, /vim/],
-    ["an unknown field", LOOKUP, "application/grpc-web+json", envelope('{"vim":"V"}'), {}, /vim/],
-    ["an unknown enum name", LOOKUP, JSON_, Buffer.from('{"view":"VIEW_ALL"}'), {}, /VIEW_ALL/],
-    ["a value of another type", LOOKUP, JSON_, Buffer.from('{"vin":7}'), {}, /vin/],
-    ["an envelope cut short", BATCH, STREAM, CUT],
-    ["the flag of the end", BATCH, STREAM, envelope("", 2)],
-    ["the flag of trailers", BATCH, WEB, envelope("", 128)],
-    ["a compressed envelope without an encoding", BATCH, STREAM, COMPRESSED],
-    ["bytes that are not gzip", LOOKUP, CONNECT, Buffer.from("x"), { "content-encoding": "gzip" }],
-    ["bytes that are not gzip", LOOKUP, WEB, NOT_GZIP, { "grpc-encoding": "gzip" }],
-    ["bytes that are not gzip", BATCH, STREAM, NOT_GZIP, { "connect-content-encoding": "gzip" }],
-    ["a malformed timeout", LOOKUP, CONNECT, Buffer.alloc(0), { "connect-timeout-ms": "soon" }],
-    ["a malformed timeout", BATCH, STREAM, NONE, { "connect-timeout-ms": "-1" }],
-    ["a malformed timeout", LOOKUP, WEB, NONE, { "grpc-timeout": "soon" }],
-    ...queries.map((query): Fault => ["a GET", `${LOOKUP}?${query}`, "a query"]),
-    ["a timeout of 11 digits", LOOKUP, JSON_, Buffer.from("{}"), { "connect-timeout-ms": "1".repeat(11) }],
-  ];
-  const unsupported: readonly Fault[] = [
-    ["an unknown encoding", LOOKUP, CONNECT, Buffer.alloc(0), { "content-encoding": "x" }],
-    ["an unknown encoding", LOOKUP, WEB, envelope("", 1), { "grpc-encoding": "x" }],
-    ["an unknown encoding", BATCH, STREAM, envelope("", 1), { "connect-content-encoding": "x" }],
-    ["two messages instead of one", BATCH, STREAM, TWO],
-  ];
-  const tooLarge: readonly Fault[] = [["a claim of 4 GiB", LOOKUP, WEB, HUGE]];
+const CODE_OF = {
+  MALFORMED_REQUEST: InvalidArgument,
+  UNSUPPORTED: Unimplemented,
+  MESSAGE_TOO_LARGE: ResourceExhausted,
+} as const;
+const [NONE, TWO] = [envelope(""), Buffer.concat([envelope(""), envelope("")])];
+const [CUT, HUGE] = [Buffer.of(0, 0, 0, 0, 9, 1), Buffer.of(0, 255, 255, 255, 255)];
+const [COMPRESSED, NOT_GZIP] = [envelope(gzipSync(""), 1), envelope("x", 1)];
+/** Without a body, the request is a GET. */
+type Fault = readonly [what: string, path: string, type: string, body?: Buffer, headers?: object, message?: RegExp];
+const queries = [
+  "connect=v1&encoding=proto&base64=1&message=!!!!",
+  `connect=v1&encoding=proto&base64=1&message=${MALFORMED.toString("base64url")}`,
+  "connect=v1&encoding=json&message=%7B",
+  "connect=v1&encoding=xml&message=x",
+  "connect=v1&encoding=json&message=%ff",
+  "connect=v1&encoding=json&compression=gzip&base64=1&message=AAAA",
+  "encoding=json&message=%7B",
+  "connect=v1&encoding=json&message=%7B%22vim%22%3A%22V%22%7D",
+];
+const malformed: readonly Fault[] = [
+  ["malformed protobuf", LOOKUP, CONNECT, MALFORMED],
+  ["malformed protobuf", LOOKUP, WEB, envelope(MALFORMED)],
+  ["malformed protobuf", BATCH, STREAM, envelope(MALFORMED)],
+  ["malformed JSON", LOOKUP, JSON_, Buffer.from('{"vin":')],
+  ["malformed JSON", BATCH, STREAM_JSON, envelope("{")],
+  ["JSON that is not UTF-8", LOOKUP, JSON_, Buffer.of(0x7b, 0xff, 0x7d)],
+  ["no body", LOOKUP, JSON_, Buffer.alloc(0)],
+  ["an unknown field", LOOKUP, JSON_, Buffer.from('{"vim":"V"}'), {}, /vim/],
+  ["an unknown field", LOOKUP, "application/grpc-web+json", envelope('{"vim":"V"}'), {}, /vim/],
+  ["an unknown enum name", LOOKUP, JSON_, Buffer.from('{"view":"VIEW_ALL"}'), {}, /VIEW_ALL/],
+  ["a value of another type", LOOKUP, JSON_, Buffer.from('{"vin":7}'), {}, /vin/],
+  ["an envelope cut short", BATCH, STREAM, CUT],
+  ["the flag of the end", BATCH, STREAM, envelope("", 2)],
+  ["the flag of trailers", BATCH, WEB, envelope("", 128)],
+  ["a compressed envelope without an encoding", BATCH, STREAM, COMPRESSED],
+  ["bytes that are not gzip", LOOKUP, CONNECT, Buffer.from("x"), { "content-encoding": "gzip" }],
+  ["bytes that are not gzip", LOOKUP, WEB, NOT_GZIP, { "grpc-encoding": "gzip" }],
+  ["bytes that are not gzip", BATCH, STREAM, NOT_GZIP, { "connect-content-encoding": "gzip" }],
+  ["a malformed timeout", LOOKUP, CONNECT, Buffer.alloc(0), { "connect-timeout-ms": "soon" }],
+  ["a malformed timeout", BATCH, STREAM, NONE, { "connect-timeout-ms": "-1" }],
+  ["a malformed timeout", LOOKUP, WEB, NONE, { "grpc-timeout": "soon" }],
+  ...queries.map((query): Fault => ["a GET", `${LOOKUP}?${query}`, "a query"]),
+  ["a timeout of 11 digits", LOOKUP, JSON_, Buffer.from("{}"), { "connect-timeout-ms": "1".repeat(11) }],
+];
+const unsupported: readonly Fault[] = [
+  ["an unknown encoding", LOOKUP, CONNECT, Buffer.alloc(0), { "content-encoding": "x" }],
+  ["an unknown encoding", LOOKUP, WEB, envelope("", 1), { "grpc-encoding": "x" }],
+  ["an unknown encoding", BATCH, STREAM, envelope("", 1), { "connect-content-encoding": "x" }],
+  ["two messages instead of one", BATCH, STREAM, TWO],
+];
+const tooLarge: readonly Fault[] = [["a claim of 4 GiB", LOOKUP, WEB, HUGE]];
 
-  test.each([
-    ...malformed.map((fault) => ({ reason: "MALFORMED_REQUEST" as const, fault })),
-    ...unsupported.map((fault) => ({ reason: "UNSUPPORTED" as const, fault })),
-    ...tooLarge.map((fault) => ({ reason: "MESSAGE_TOO_LARGE" as const, fault })),
-  ])(
-    "$fault.0 to $fault.1 as $fault.2",
-    async ({ reason, fault: [, path, type, body, headers = {}, message = /./] }) => {
-      const code = CODE_OF[reason];
-      const named = { ...headers, "x-request-id": "mine" };
+test.each([
+  ...malformed.map((fault) => ({ reason: "MALFORMED_REQUEST" as const, fault })),
+  ...unsupported.map((fault) => ({ reason: "UNSUPPORTED" as const, fault })),
+  ...tooLarge.map((fault) => ({ reason: "MESSAGE_TOO_LARGE" as const, fault })),
+])(
+  "$fault.0 to $fault.1 as $fault.2 gets an error with a reason and the request's id",
+  async ({ reason, fault: [, path, type, body, headers = {}, message = /./] }) => {
+    const code = CODE_OF[reason];
+    const named = { ...headers, "x-request-id": "mine" };
 
-      const response = await (body === undefined
-        ? fetch(`http://${server.address}${path}`, { headers: named })
-        : post(server, path, type, body, named));
+    const response = await (body === undefined
+      ? fetch(`http://${server.address}${path}`, { headers: named })
+      : post(server, path, type, body, named));
 
-      expect(await toldBy(response)).toMatchObject({
-        id: "mine",
-        code,
-        message: expect.stringMatching(message),
-        reasons: [reason],
-        ids: ["mine"],
-      });
-      expect(server.logger.lines).toEqual([]);
-      expect(server.ended.map((call) => call.code)).toEqual([code]);
-    },
-  );
-});
+    expect(await toldBy(response)).toMatchObject({
+      id: "mine",
+      code,
+      message: expect.stringMatching(message),
+      reasons: [reason],
+      ids: ["mine"],
+    });
+    expect(server.logger.lines).toEqual([]);
+    expect(server.ended.map((call) => call.code)).toEqual([code]);
+  },
+);
 
 test.each([
   ["application/json", '{"vin":"fail"}', "trailer-x-trailer"],

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Exchange } from "../../src/server/exchange.ts";
 import { answerBytes, answerStream, answerText } from "../../src/server/exchange.ts";
 import type { PlainHandler } from "../../src/server/plain-call.ts";
@@ -19,94 +19,77 @@ async function start(answer: PlainHandler["answer"]): Promise<Served> {
   return stack.use(await serve({ plain: answerAll(answer) }));
 }
 
-test("an answer counts its bytes, not its characters", async () => {
-  const answered: Exchange[] = [];
-  const server = await start((exchange) => {
-    answered.push(exchange);
-    answerText(exchange, 200, "ä€💥");
-  });
-
-  const { headers, body } = await plainRequest(server.address, "GET", "/");
-
-  expect([headers["content-length"], body]).toEqual(["10", "ä€💥\n"]);
-  expect(answered.map(({ writtenBytes }) => writtenBytes)).toEqual([10]);
-});
-
-describe("an answer that is produced as its client reads it", () => {
-  test("is not produced faster than its client reads it, and ends when its client leaves", async () => {
-    const left = Promise.withResolvers<void>();
-    let taken = 0;
-    const endless = async function* (): AsyncGenerator<Uint8Array> {
-      try {
-        for (;;) {
-          taken++;
-          yield new Uint8Array(64 * 1_024);
-        }
-      } finally {
-        left.resolve();
+test("a stream is not produced faster than its client reads it, and ends when its client leaves", async () => {
+  const left = Promise.withResolvers<void>();
+  let taken = 0;
+  const endless = async function* (): AsyncGenerator<Uint8Array> {
+    try {
+      for (;;) {
+        taken++;
+        yield new Uint8Array(64 * 1_024);
       }
-    };
-    const server = await start((exchange) => answerStream(exchange, 200, {}, endless()));
-    const client = stack.use(await RawClient.open(server.port, { isDeaf: true }));
+    } finally {
+      left.resolve();
+    }
+  };
+  const server = await start((exchange) => answerStream(exchange, 200, {}, endless()));
+  const client = stack.use(await RawClient.open(server.port, { isDeaf: true }));
 
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    const held = await eventually(async () => {
-      const before = taken;
-      // Answered meanwhile, so that the server has had time to produce more.
-      await plainRequest(server.address, "OPTIONS", "/");
-      expect([taken > 0, taken]).toEqual([true, before]);
-      return taken;
-    });
-    client.socket.resume();
-    await eventually(() => expect(taken).toBeGreaterThan(held));
-    client.socket.destroy();
-
-    await expect(left.promise).resolves.toBeUndefined();
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  const held = await eventually(async () => {
+    const before = taken;
+    // Answered meanwhile, so that the server has had time to produce more.
+    await plainRequest(server.address, "OPTIONS", "/");
+    expect([taken > 0, taken]).toEqual([true, before]);
+    return taken;
   });
+  client.socket.resume();
+  await eventually(() => expect(taken).toBeGreaterThan(held));
+  client.socket.destroy();
 
-  test("may be empty", async () => {
-    const server = await start((exchange) => answerStream(exchange, 206, { "x-a": "b" }, (async function* () {})()));
-
-    const answer = await plainRequest(server.address, "GET", "/");
-
-    expect(answer).toMatchObject({ status: 206, body: "" });
-    expect(answer.headers["x-a"]).toBe("b");
-  });
+  await expect(left.promise).resolves.toBeUndefined();
 });
 
-describe("an answer", () => {
-  test("is sent only once", async () => {
-    const server = await start((exchange) => {
-      answerText(exchange, 200, "first");
-      answerText(exchange, 500, "second");
-      answerBytes(exchange, 500, {}, Buffer.from("third"));
-    });
-    const client = stack.use(new Http2Client(server.address));
+test("a stream may be empty", async () => {
+  const server = await start((exchange) => answerStream(exchange, 206, { "x-a": "b" }, (async function* () {})()));
 
-    const http1 = await plainRequest(server.address, "GET", "/");
-    const http2 = await client.request({ ":path": "/" });
+  const answer = await plainRequest(server.address, "GET", "/");
 
-    expect([http1.status, http1.body]).toEqual([200, "first\n"]);
-    expect([http2.status, http2.body.toString()]).toEqual([200, "first\n"]);
-    expect(server.logger.lines).toEqual([]);
+  expect(answer).toMatchObject({ status: 206, body: "" });
+  expect(answer.headers["x-a"]).toBe("b");
+});
+
+test("an answer is sent only once", async () => {
+  const server = await start((exchange) => {
+    answerText(exchange, 200, "first");
+    answerText(exchange, 500, "second");
+    answerBytes(exchange, 500, {}, Buffer.from("third"));
   });
+  const client = stack.use(new Http2Client(server.address));
 
-  test("is not sent to a client that has left", async () => {
-    const exchanges: Exchange[] = [];
-    const server = await start((exchange) => void exchanges.push(exchange));
-    const http1 = await RawClient.open(server.port);
-    const http2 = new Http2Client(server.address);
-    http1.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    void http2.request({ ":path": "/" });
-    await eventually(() => expect(exchanges).toHaveLength(2));
+  const http1 = await plainRequest(server.address, "GET", "/");
+  const http2 = await client.request({ ":path": "/" });
 
-    http1.socket.destroy();
-    http2.session.destroy();
-    await eventually(() => expect(exchanges.map(({ isClosed }) => isClosed)).toEqual([true, true]));
-    for (const exchange of exchanges) {
-      answerText(exchange, 200, "too late");
-    }
+  expect([http1.status, http1.body]).toEqual([200, "first\n"]);
+  expect([http2.status, http2.body.toString()]).toEqual([200, "first\n"]);
+  expect(server.logger.lines).toEqual([]);
+});
 
-    expect(exchanges.map(({ hasAnswered }) => hasAnswered)).toEqual([false, false]);
-  });
+test("an answer is not sent to a client that has left", async () => {
+  const exchanges: Exchange[] = [];
+  const server = await start((exchange) => void exchanges.push(exchange));
+  const http1 = await RawClient.open(server.port);
+  const http2 = new Http2Client(server.address);
+  http1.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  void http2.request({ ":path": "/" });
+  await eventually(() => expect(exchanges).toHaveLength(2));
+
+  http1.socket.destroy();
+  http2.session.destroy();
+  await eventually(() => expect(exchanges.map(({ isClosed }) => isClosed)).toEqual([true, true]));
+  for (const exchange of exchanges) {
+    answerText(exchange, 200, "too late");
+  }
+
+  expect(exchanges.map(({ hasAnswered }) => hasAnswered)).toEqual([false, false]);
 });

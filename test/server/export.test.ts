@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Code } from "@connectrpc/connect";
 import { asyncBufferFromUrl } from "hyparquet";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ExportSpool } from "../../src/export/export-spool.ts";
 import type { VehicleExportsOptions } from "../../src/export/vehicle-exports.ts";
 import { createExportHandler } from "../../src/server/export.ts";
@@ -24,8 +24,6 @@ const KINDS = [
   ["of its own", {}, 0, 200],
   ["that is kept", { range: "bytes=0-" }, 1, 206],
 ] as const;
-
-const STALLED_SOON = { watch: { stallTimeoutMs: 100 } };
 
 let stack: AsyncDisposableStack;
 beforeEach(() => {
@@ -140,14 +138,11 @@ test("hyparquet reads the URL by ranges, all from the same file, although rows c
   expect(created).toHaveLength(1);
 });
 
-describe("a Range", () => {
-  const shared = new AsyncDisposableStack();
-  let server: ExportServer;
-  beforeAll(async () => {
-    server = await start(100, {}, shared);
-  });
-  afterAll(() => shared.disposeAsync());
+const shared = new AsyncDisposableStack();
+const sharedServer = await start(100, {}, shared);
+afterAll(() => shared.disposeAsync());
 
+describe("a Range", () => {
   test.each([
     ["bytes=0-3", 206, [0, 4]],
     ["Bytes=0-3", 206, [0, 4]],
@@ -160,9 +155,9 @@ describe("a Range", () => {
     ["lines=0-3", 200, [0, undefined]],
     ["bytes=", 200, [0, undefined]],
   ] as const)("of %s is answered with %i and the right bytes", async (range, status, [from, to]) => {
-    const whole = await bodyOf(await fetch(server.url, { headers: { Range: "bytes=0-" } }));
+    const whole = await bodyOf(await fetch(sharedServer.url, { headers: { Range: "bytes=0-" } }));
 
-    const response = await fetch(server.url, { headers: { Range: range } });
+    const response = await fetch(sharedServer.url, { headers: { Range: range } });
     const bytes = await bodyOf(response);
 
     expect(response.status).toBe(status);
@@ -174,9 +169,9 @@ describe("a Range", () => {
   });
 
   test.each(["bytes=99999999-", "bytes=-0"])("of %s cannot be satisfied", async (range) => {
-    const head = await fetch(server.url, { method: "HEAD" });
+    const head = await fetch(sharedServer.url, { method: "HEAD" });
 
-    const response = await fetch(server.url, { headers: { Range: range } });
+    const response = await fetch(sharedServer.url, { headers: { Range: range } });
 
     expect([response.status, await response.text()]).toEqual([416, ""]);
     expect(response.headers.get("content-range")).toBe(`bytes */${head.headers.get("content-length")}`);
@@ -195,11 +190,11 @@ describe("a Range", () => {
     ["HEAD", "If-Match", "ETAG", 200],
     ["HEAD", "If-Match", '"another"', 412],
   ] as const)("is only sent by %s under the condition %s: %s (%i)", async (method, name, tags, status) => {
-    const head = await fetch(server.url, { method: "HEAD" });
+    const head = await fetch(sharedServer.url, { method: "HEAD" });
     const etag = head.headers.get("etag") ?? "";
 
     const headers = { Range: "bytes=0-3", [name]: tags.replace("ETAG", etag) };
-    const response = await fetch(server.url, { method, headers });
+    const response = await fetch(sharedServer.url, { method, headers });
     const bytes = await bodyOf(response);
 
     expect([response.status, response.headers.get("etag")]).toEqual([status, etag]);
@@ -207,8 +202,8 @@ describe("a Range", () => {
   });
 
   test("is not needed with HEAD, which gets the same headers as GET and no body", async () => {
-    const head = await fetch(server.url, { method: "HEAD" });
-    const ranged = await fetch(server.url, { headers: { Range: "bytes=0-" } });
+    const head = await fetch(sharedServer.url, { method: "HEAD" });
+    const ranged = await fetch(sharedServer.url, { headers: { Range: "bytes=0-" } });
     await bodyOf(ranged);
 
     expect([head.status, await head.text()]).toEqual([200, ""]);
@@ -301,7 +296,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
   const request = `${GET}${lines.join("")}\r\n`;
 
   test("that does not read is cut off, and no temporary file is left", async () => {
-    const server = await start(0, { limits: STALLED_SOON });
+    const server = await start(0, { limits: { watch: { stallTimeoutMs: 100 } } });
     fillUp(server.table, MORE_THAN_BUFFERS);
     using client = await RawClient.open(server.port, { isDeaf: true });
 

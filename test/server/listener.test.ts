@@ -125,8 +125,6 @@ describe("draining", () => {
     return Object.assign(server, { finish: () => resolve({}) });
   }
 
-  const RPC = { ":method": "POST", ":path": LOOKUP, "content-type": "application/json" };
-
   test("lets every call of a pipeline finish, even if the last body arrives during the drain", async () => {
     await using server = await startHanging();
     using client = await RawClient.open(server.port);
@@ -148,7 +146,8 @@ describe("draining", () => {
     using http1 = await RawClient.open(server.port);
     using http2 = new Http2Client(server.address);
     http1.send(postOf(LOOKUP, "{}"));
-    const answer = http2.request(RPC, "{}");
+    const lookup = { ":method": "POST", ":path": LOOKUP, "content-type": "application/json" };
+    const answer = http2.request(lookup, "{}");
     await eventually(() => expect(server.started).toHaveLength(2));
 
     await server.server.drain(50);

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { createHealthzHandler, createMetricsHandler, createReadyzHandler, recent } from "../../src/server/probes.ts";
 import { plainRequest } from "../support/plain-request.ts";
 import { someMetrics } from "../support/some-metrics.ts";
@@ -27,39 +27,37 @@ test.each([
   });
 });
 
-describe("shared work", () => {
-  test("is shared by all calls within 100 ms of its start, and is repeated for later calls", async () => {
-    let nowMs = 5_000;
-    let done = 0;
-    const ask = recent(
-      100,
-      () => Promise.resolve(++done),
-      () => nowMs,
-    );
-    const results: number[] = [];
+test("work is shared by all calls within 100 ms of its start, and is repeated for later calls", async () => {
+  let nowMs = 5_000;
+  let done = 0;
+  const ask = recent(
+    100,
+    () => Promise.resolve(++done),
+    () => nowMs,
+  );
+  const results: number[] = [];
 
-    for (const ms of [0, 99, 1, 99, 1]) {
-      nowMs += ms;
-      results.push(await ask());
-    }
+  for (const ms of [0, 99, 1, 99, 1]) {
+    nowMs += ms;
+    results.push(await ask());
+  }
 
-    expect(results).toEqual([1, 1, 2, 2, 3]);
-  });
+  expect(results).toEqual([1, 1, 2, 2, 3]);
+});
 
-  test("may fail for all of these calls, and is repeated for later calls", async () => {
-    let nowMs = 0;
-    const outcomes = [Promise.reject(new Error("away")), Promise.resolve("here")];
-    const ask = recent(
-      100,
-      () => outcomes.shift() ?? Promise.reject(new Error("asked too often")),
-      () => nowMs,
-    );
+test("shared work may fail for all of these calls, and is repeated for later calls", async () => {
+  let nowMs = 0;
+  const outcomes = [Promise.reject(new Error("away")), Promise.resolve("here")];
+  const ask = recent(
+    100,
+    () => outcomes.shift() ?? Promise.reject(new Error("asked too often")),
+    () => nowMs,
+  );
 
-    const failures = await Promise.allSettled([ask(), ask()]);
-    nowMs = 100;
-    const later = await ask();
+  const failures = await Promise.allSettled([ask(), ask()]);
+  nowMs = 100;
+  const later = await ask();
 
-    expect(failures.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
-    expect(later).toBe("here");
-  });
+  expect(failures.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  expect(later).toBe("here");
 });
