@@ -136,9 +136,10 @@ describe("the slots", () => {
     const calls = Array.from({ length: 4 }, () => new BookedCall(burst));
 
     const honest = new BookedCall(new Line(queue));
+    const late = new BookedCall(burst);
 
-    expect([...calls, honest].map(({ hasPlace }) => hasPlace)).toEqual([false, true, true, true, true]);
-    expect([queue.inFlight, queue.refused]).toEqual([4, 1]);
+    expect([...calls, honest, late].map(({ hasPlace }) => hasPlace)).toEqual([false, true, true, true, true, false]);
+    expect([queue.inFlight, queue.refused]).toEqual([4, 2]);
   });
 
   test("stay with calls that have begun", async () => {

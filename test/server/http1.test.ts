@@ -47,47 +47,45 @@ function countOf(text: string, pattern: RegExp): number {
   return text.match(pattern)?.length ?? 0;
 }
 
-describe("a request", () => {
-  test.each([
-    ["is not HTTP", "HELO there\r\n\r\n", "400 Bad Request"],
-    [
-      "has headers of more than 16 KiB",
-      `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(17_000)}\r\n\r\n`,
-      "431 Request Header Fields Too Large",
-    ],
-    [
-      "has headers without an end",
-      `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(1_000_000)}`,
-      "431 Request Header Fields Too Large",
-    ],
-    ["has a malformed body", `${CHUNKED_LOOKUP}1\r\n{\r\nno chunk\r\n`, "400 Bad Request"],
-    ["has chunk extensions without an end", `${CHUNKED_LOOKUP}1${";x=y".repeat(10_000)}`, "413 Payload Too Large"],
-    ["stops before the end of its headers", "GET / HTTP/1.1\r\nHost: a\r\n", "408 Request Timeout"],
-  ])("that %s gets an error, and its connection is closed", async (_what, request, status) => {
-    using client = await RawClient.open(hasty.port);
+test.each([
+  ["is not HTTP", "HELO there\r\n\r\n", "400 Bad Request"],
+  [
+    "has headers of more than 16 KiB",
+    `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(17_000)}\r\n\r\n`,
+    "431 Request Header Fields Too Large",
+  ],
+  [
+    "has headers without an end",
+    `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(1_000_000)}`,
+    "431 Request Header Fields Too Large",
+  ],
+  ["has a malformed body", `${CHUNKED_LOOKUP}1\r\n{\r\nno chunk\r\n`, "400 Bad Request"],
+  ["has chunk extensions without an end", `${CHUNKED_LOOKUP}1${";x=y".repeat(10_000)}`, "413 Payload Too Large"],
+  ["stops before the end of its headers", "GET / HTTP/1.1\r\nHost: a\r\n", "408 Request Timeout"],
+])("a request that %s gets an error, and its connection is closed", async (_what, request, status) => {
+  using client = await RawClient.open(hasty.port);
 
-    const answer = await client.send(request).all();
+  const answer = await client.send(request).all();
 
-    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status}\\r\\nConnection: close\\r\\n.*\\.\n$`, "s"));
-  });
+  expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status}\\r\\nConnection: close\\r\\n.*\\.\n$`, "s"));
+});
 
-  test("that follows another one and stops before the end of its headers is answered 408", async () => {
-    using client = await RawClient.open(hasty.port);
-    await client.send(GET_PING).until(/pong/);
+test("a request that follows another one and stops before the end of its headers is answered 408", async () => {
+  using client = await RawClient.open(hasty.port);
+  await client.send(GET_PING).until(/pong/);
 
-    const answer = await client.send("GET /").all();
+  const answer = await client.send("GET /").all();
 
-    expect(answer).toMatch(/pong\nHTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n/);
-  });
+  expect(answer).toMatch(/pong\nHTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n/);
+});
 
-  test("is answered, and its connection is closed without an error when it is idle", async () => {
-    await using impatient = await serve({ plain: PING, limits: { http1: { idleMs: 50 }, lookMs: 10 } });
-    using client = await RawClient.open(impatient.port);
+test("a request is answered, and its connection is closed without an error when it is idle", async () => {
+  await using impatient = await serve({ plain: PING, limits: { http1: { headersMs: 10, idleMs: 100 }, lookMs: 10 } });
+  using client = await RawClient.open(impatient.port);
 
-    const answer = await client.send(GET_PING).all();
+  const answer = await client.send(GET_PING).all();
 
-    expect(answer).toMatch(/^HTTP\/1\.1 200 OK.*pong\n$/s);
-  });
+  expect(answer).toMatch(/^HTTP\/1\.1 200 OK.*pong\n$/s);
 });
 
 describe("a request whose body", () => {

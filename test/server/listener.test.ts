@@ -30,10 +30,13 @@ test.each([
   using client = await RawClient.open(open.port);
 
   for (const byte of bytes) {
-    await client.push(Buffer.of(byte));
+    client.send(Buffer.of(byte));
+    // Answered after the server has read the byte.
+    await fetch(`http://${open.address}/ping`);
   }
 
   expect(await speaksHttp2(client)).toBe(isHttp2);
+  expect(client.text.startsWith("HTTP/1.1 400 ")).toBe(!isHttp2);
 });
 
 describe("with TLS, a connection", () => {

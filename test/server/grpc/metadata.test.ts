@@ -36,10 +36,8 @@ describe.each(["unary", "serverStream"] as const)("the context of a %s handler",
 
   test("has the call, and its metadata with binary values as base64 and without pseudo-headers", async () => {
     let context: HandlerContext | undefined;
-    let header = new Headers();
     withContext((given) => {
       context = given;
-      header = given.requestHeader;
     });
     const metadata = { "x-many": ["one", "two"], "x-bytes-bin": "AP8H", "x-request-id": "r-1" };
 
@@ -52,8 +50,9 @@ describe.each(["unary", "serverStream"] as const)("the context of a %s handler",
       address: "127.0.0.1",
       protocol: "grpc",
     });
-    expect(Object.fromEntries(header)).toMatchObject({ "x-many": "one, two", "x-bytes-bin": "AP8H" });
-    expect([...header.keys()].filter((name) => name.startsWith(":"))).toEqual([]);
+    const header = Object.fromEntries(context?.requestHeader ?? []);
+    expect(header).toMatchObject({ "x-many": "one, two", "x-bytes-bin": "AP8H" });
+    expect(Object.keys(header).filter((name) => name.startsWith(":"))).toEqual([]);
   });
 
   test.each([
