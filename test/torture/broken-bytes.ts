@@ -54,16 +54,17 @@ async function* sendEach(
     const target = await arena.target(way.isSecured);
     const connections = Math.ceil(count * (way.isSecured ? SECURED_SHARE : 1));
     let ended = 0;
-    const figures = await target.endure(
-      () =>
-        inParallel(connections, AT_ONCE, async (index) => {
-          using connection = await target.open(way, index);
-          connection.read().socket.end(bytesOf(way, index));
-          const endedAfter = await connection.closed(END_LIMIT_MS);
-          ended += Number.isFinite(endedAfter) ? 1 : 0;
-        }),
-      { memoryMib },
-    );
+    const indexes = Array.from({ length: connections }).keys();
+    const attacker = async (): Promise<void> => {
+      // All attackers take their indexes from the same iterator.
+      for (const index of indexes) {
+        using connection = await target.open(way, index);
+        connection.read().socket.end(bytesOf(way, index));
+        const endedAfter = await connection.closed(END_LIMIT_MS);
+        ended += Number.isFinite(endedAfter) ? 1 : 0;
+      }
+    };
+    const figures = await target.endure(() => Promise.all(Array.from({ length: AT_ONCE }, attacker)), { memoryMib });
     yield {
       what: `${connections} connections, ${nameOf(way)}`,
       figures: [atLeast("ended", ended, connections), ...figures],
@@ -78,7 +79,7 @@ function generate(random: () => number): string {
 }
 
 /** A copy of the bytes with one to six changes at or after the given position. */
-function mutate(bytes: Buffer, random: () => number, from = 0): Buffer {
+function mutate(bytes: Buffer, random: () => number, from: number): Buffer {
   const mutated = Buffer.from(bytes);
   const changes = 1 + Math.floor(random() * 6);
   for (let change = 0; change < changes; change++) {
@@ -86,15 +87,4 @@ function mutate(bytes: Buffer, random: () => number, from = 0): Buffer {
     mutated[at] = Math.floor(random() * 256);
   }
   return mutated;
-}
-
-/** Runs some work many times, a few at once. */
-async function inParallel(count: number, atOnce: number, run: (index: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < count) {
-      await run(next++);
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
 }

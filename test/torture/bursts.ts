@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { digestOf } from "../../src/access/token.ts";
 import type { Ending } from "../bench/calls/connections.ts";
 import { openConnection } from "../bench/calls/connections.ts";
-import type { Target as CalledTarget } from "../bench/calls/load.ts";
 import { lookupBytes, malformedBatchBytes } from "../bench/calls/requests.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import type { Finding } from "./finding.ts";
@@ -14,25 +13,15 @@ import { Target } from "./target.ts";
 const ROUNDS = 5;
 const SECRET = "vs_torture";
 
-/** Many calls at once on each of several connections. */
-interface Burst {
-  readonly what: string;
-  readonly protocol: CalledTarget["protocol"];
-  readonly bytesOf: (target: CalledTarget) => Buffer;
-  readonly connections: number;
-  /** Calls on each connection. */
-  readonly calls: number;
-  readonly token?: string;
-}
-
-const CALLS = { bytesOf: lookupBytes, connections: 95, calls: 100 };
-const BURSTS: readonly Burst[] = [
+const CALLS = { bytesOf: lookupBytes, connections: 95, callsEach: 100 };
+const BURSTS = [
   { what: "calls with a token", protocol: "gRPC", token: SECRET, ...CALLS },
-  { what: "calls without a token", protocol: "gRPC", ...CALLS },
+  { what: "calls without a token", protocol: "gRPC", token: undefined, ...CALLS },
   { what: "calls with a token", protocol: "Connect", token: SECRET, ...CALLS },
-  { what: "calls without a token", protocol: "Connect", ...CALLS },
-  { what: "batch", protocol: "Connect", token: SECRET, bytesOf: malformedBatchBytes, connections: 8, calls: 1 },
-];
+  { what: "calls without a token", protocol: "Connect", token: undefined, ...CALLS },
+  { what: "batch", protocol: "Connect", token: SECRET, bytesOf: malformedBatchBytes, connections: 8, callsEach: 1 },
+] as const;
+type Burst = (typeof BURSTS)[number];
 
 /** More calls than usual, all of them allowed. `npm run bench -- calls` measures row 10. */
 export const rowOfBursts: Row = {
@@ -60,13 +49,13 @@ async function endure(target: Target, burst: Burst, rounds: number): Promise<Fin
         const outcome = await send(target, burst);
         lost += outcome.lost;
         failed += outcome.honest === "good" ? 0 : 1;
-        late += outcome.running === 0 ? 1 : 0;
+        late += outcome.left === 0 ? 1 : 0;
       }
     },
     { probeMs: 500 },
   );
   return {
-    what: `${burst.connections} connections with ${burst.calls} ${burst.what} each, ${burst.protocol}`,
+    what: `${burst.connections} connections with ${burst.callsEach} ${burst.what} each, ${burst.protocol}`,
     figures: [
       none("unanswered", lost),
       none("later calls without a good answer", failed),
@@ -81,10 +70,9 @@ async function endure(target: Target, burst: Burst, rounds: number): Promise<Fin
  * Sends a burst to both ports, and then an honest call on a connection of its own. Returns how many calls of the burst
  * were not answered, how the honest call ended, and how many calls of the burst were still running then.
  */
-async function send({ service }: Target, { protocol, bytesOf, connections: count, calls, token }: Burst) {
+async function send({ service }: Target, { protocol, token, bytesOf, connections: count, callsEach }: Burst) {
   const addresses = [service.grpcAddress, service.httpAddress];
-  let lost = 0;
-  let running = count * calls;
+  let [running, lost] = [count * callsEach, 0];
   const ended = Promise.withResolvers<void>();
   const onEnd = (ending: Ending): void => {
     lost += ending === "lost" ? 1 : 0;
@@ -93,9 +81,9 @@ async function send({ service }: Target, { protocol, bytesOf, connections: count
     }
   };
   const answered = Promise.withResolvers<Ending>();
-  const honest = { protocol: "gRPC", address: service.grpcAddress, token: SECRET } as const;
+  const caller = { protocol: "gRPC", address: service.grpcAddress, token: SECRET } as const;
   const [last, ...connections] = await Promise.all([
-    openConnection(honest, answered.resolve),
+    openConnection(caller, answered.resolve),
     ...Array.from({ length: count }, (_, index) =>
       openConnection({ protocol, address: addresses[index % 2] ?? "" }, onEnd),
     ),
@@ -103,14 +91,15 @@ async function send({ service }: Target, { protocol, bytesOf, connections: count
   const bytes = bytesOf({ protocol, address: "localhost", token });
   for (const connection of connections) {
     connection.together(() => {
-      for (let call = 0; call < calls; call++) {
+      for (let call = 0; call < callsEach; call++) {
         connection.call(Buffer.from(bytes), performance.now());
       }
     });
   }
-  last.call(lookupBytes(honest), performance.now());
-  const outcome = { honest: await answered.promise, running };
+  last.call(lookupBytes(caller), performance.now());
+  const honest = await answered.promise;
+  const left = running;
   await ended.promise;
   [last, ...connections].forEach((connection) => connection.close());
-  return { ...outcome, lost };
+  return { lost, honest, left };
 }

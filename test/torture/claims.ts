@@ -18,7 +18,6 @@ import {
   WAYS,
 } from "./ways.ts";
 
-const HARM = { memoryMib: 30 };
 /** The first bytes of an envelope that claims 4 GiB. */
 const CLAIM = Buffer.from("\u0000\u00FF\u00FF\u00FF\u00FF\n\u00111XPW", "latin1");
 const EXHAUSTED = /grpc-status\W+8\b|resource_exhausted|ResourceExhausted/;
@@ -66,10 +65,13 @@ async function* attackBy(
     attempt: () => Promise<string>,
   ): Promise<Finding> {
     let good = 0;
-    const figures = await target.endure(async () => {
-      const answers = await Promise.all(Array.from({ length: times }, attempt));
-      good = answers.filter((answer) => expected.test(answer)).length;
-    }, HARM);
+    const figures = await target.endure(
+      async () => {
+        const answers = await Promise.all(Array.from({ length: times }, attempt));
+        good = answers.filter((answer) => expected.test(answer)).length;
+      },
+      { memoryMib: 30 },
+    );
     const name = `${times} ${what}, ${nameOf(way)}, ${method}`;
     return { what: name, figures: [atLeast("answered as expected", good, times), ...figures] };
   }

@@ -19,7 +19,7 @@ export const rowOfHistories: Row = {
     const recorders = [start(), start()];
     const record = async (databaseUrl: string | undefined, seed: number, steps: number): Promise<Step[]> => {
       const histories = recorders.map((recorder, index) =>
-        recorder.ask({ databaseUrl, process: `process ${index}`, seed: 2 * seed + index, steps }),
+        recorder.ask({ databaseUrl, seed: 2 * seed + index, steps }),
       );
       return (await Promise.all(histories)).flat();
     };

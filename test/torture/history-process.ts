@@ -14,12 +14,11 @@ import { seeded } from "../support/seeded.ts";
 export interface HistoryOrder {
   /** Opened with the first order that names it. Undefined for a store with a bug. */
   readonly databaseUrl: string | undefined;
-  /** Name of the process. */
-  readonly process: string;
   readonly seed: number;
   readonly steps: number;
 }
 
+const name = String(process.pid);
 const VINS = 3;
 const CALLERS = 6;
 const REMOVES = 0.25;
@@ -42,7 +41,7 @@ process.on("message", (order: HistoryOrder) => {
   void record(order).then((history) => process.send?.(history));
 });
 
-async function record({ databaseUrl, process: name, seed, steps }: HistoryOrder): Promise<Step[]> {
+async function record({ databaseUrl, seed, steps }: HistoryOrder): Promise<Step[]> {
   const store =
     stores.get(databaseUrl) ??
     (await openVehicleStore({ databaseUrl: databaseUrl ?? "", logger: silentLogger, readTimeoutMs: PATIENCE_MS }));

@@ -1,14 +1,12 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import Database from "better-sqlite3";
-import { MixedLoad } from "../service/fleet/mixed-load.ts";
 import { violationsOf } from "../support/removal-history.ts";
 import { seeded } from "../support/seeded.ts";
 import { atLeast, measured, none } from "./finding.ts";
 import type { Row } from "./row.ts";
-import { MIXED_VINS, startTwoServices, until } from "./two-services.ts";
+import { startTwoServices, until } from "./two-services.ts";
 
-const SEED = 15;
 const MOST_STEPS_BETWEEN_KILLS = 100;
 
 /** Kills one of two services at a time. The tests of fleets kill workers, and replicas on PostgreSQL. */
@@ -18,9 +16,8 @@ export const rowOfKills: Row = {
   test: "always",
   async *run({ isFull }) {
     await using stack = new AsyncDisposableStack();
-    const { directory, replicas } = await startTwoServices(stack);
-    const load = stack.use(new MixedLoad(replicas, MIXED_VINS, SEED));
-    const random = seeded(SEED);
+    const { directory, replicas, load } = await startTwoServices(stack);
+    const random = seeded(1);
     const kills = isFull ? 50 : 2;
     const leftovers: string[] = [];
     let startMs = 0;

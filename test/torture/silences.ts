@@ -85,13 +85,8 @@ const ALL_SILENCES: readonly Silence[] = [
   silence("a request without its body or a timeout", "http/1.1", "deadline", { first: withoutTimeout, endsCall: true }),
 ];
 
-function silence(
-  what: string,
-  protocol: Silence["protocol"],
-  limit: Silence["limit"],
-  more: Partial<Silence>,
-): Silence {
-  return { what, protocol, limit, first: nothing, drip: nothing, endsCall: false, tls: "neither", ...more };
+function silence(what: string, protocol: Silence["protocol"], limit: Silence["limit"], more: Partial<Silence>) {
+  return { what, protocol, limit, first: nothing, drip: nothing, endsCall: false, tls: "neither", ...more } as const;
 }
 
 /** The tests of the server and of exports have clients that do not read. */

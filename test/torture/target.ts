@@ -106,7 +106,7 @@ export class Target implements AsyncDisposable {
    * @param harm the bounds: of the probes' p99, of memory, and of the memory that it still takes 5 s later
    */
   async endure(
-    attack: () => Promise<void>,
+    attack: () => Promise<unknown>,
     harm: { readonly probeMs?: number; readonly memoryMib?: number; readonly memoryAfterMib?: number } = {},
   ): Promise<Figure[]> {
     const before = await this.memoryMib();
