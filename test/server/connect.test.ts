@@ -316,26 +316,24 @@ test.each([
   expect(first.status).toBe(type === "application/json" || type === "application/proto" ? 429 : 200);
 });
 
-describe("an answer", () => {
-  const accept = { "accept-encoding": "br, gzip", "connect-accept-encoding": "br, gzip" };
+const ACCEPT = { "accept-encoding": "br, gzip", "connect-accept-encoding": "br, gzip" };
 
-  test("is compressed with gzip if it is long and its client accepts that", async () => {
-    const long = await post(server, LOOKUP, "application/json", Buffer.from('{"vin":"long"}'), accept);
-    const short = await post(server, LOOKUP, "application/json", Buffer.from('{"vin":"V"}'), accept);
-    const type = { "content-type": "application/json" };
-    const plain = await plainRequest(server.address, "POST", LOOKUP, type, '{"vin":"long"}');
+test("an answer is compressed with gzip if it is long and its client accepts that", async () => {
+  const long = await post(server, LOOKUP, "application/json", Buffer.from('{"vin":"long"}'), ACCEPT);
+  const short = await post(server, LOOKUP, "application/json", Buffer.from('{"vin":"V"}'), ACCEPT);
+  const type = { "content-type": "application/json" };
+  const plain = await plainRequest(server.address, "POST", LOOKUP, type, '{"vin":"long"}');
 
-    expect(long.headers.get("content-encoding")).toBe("gzip");
-    expect(await long.json()).toMatchObject({ vin: "long" });
-    expect(short.headers.get("content-encoding")).toBeNull();
-    expect(plain.headers["content-encoding"]).toBeUndefined();
-    expect(plain.body).toMatch(/^\{"vin":"long"/);
-  });
+  expect(long.headers.get("content-encoding")).toBe("gzip");
+  expect(await long.json()).toMatchObject({ vin: "long" });
+  expect(short.headers.get("content-encoding")).toBeNull();
+  expect(plain.headers["content-encoding"]).toBeUndefined();
+  expect(plain.body).toMatch(/^\{"vin":"long"/);
+});
 
-  test("of an export is not compressed", async () => {
-    const answer = await post(server, EXPORT, "application/connect+proto", envelope(""), accept);
-    const [flags] = await answer.bytes();
+test("an answer of an export is not compressed", async () => {
+  const answer = await post(server, EXPORT, "application/connect+proto", envelope(""), ACCEPT);
+  const [flags] = await answer.bytes();
 
-    expect(flags).toBe(0);
-  });
+  expect(flags).toBe(0);
 });

@@ -88,38 +88,36 @@ test("a request is answered, and its connection is closed without an error when 
   expect(answer).toMatch(/^HTTP\/1\.1 200 OK.*pong\n$/s);
 });
 
-describe("a request whose body", () => {
-  test("does not arrive is answered 408 by a plain route", async () => {
-    await using slow = await serve({
-      plain: answerAll(() => new Promise(() => {})),
-      limits: { watch: { arrivalTimeoutMs: 50 } },
-    });
-    using client = await RawClient.open(slow.port);
-
-    const answer = await client.send("GET /never HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n1").all();
-
-    expect(answer).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/);
-    expect(answer).toMatch(/\r\nconnection: close\r\n/i);
+test("a request whose body does not arrive is answered 408 by a plain route", async () => {
+  await using slow = await serve({
+    plain: answerAll(() => new Promise(() => {})),
+    limits: { watch: { arrivalTimeoutMs: 50 } },
   });
+  using client = await RawClient.open(slow.port);
 
-  test("is malformed after its answer has begun gets no second answer", async () => {
-    const begun: Exchange[] = [];
-    await using streaming = await serve({
-      plain: answerAll((exchange) => {
-        begun.push(exchange);
-        exchange.writeHead(200, {});
-        exchange.response.write("begun");
-      }),
-    });
-    using client = await RawClient.open(streaming.port);
-    client.send("GET /begun HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
-    await client.until(/begun/);
+  const answer = await client.send("GET /never HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n1").all();
 
-    const answer = await client.send("no chunk\r\n").all();
+  expect(answer).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/);
+  expect(answer).toMatch(/\r\nconnection: close\r\n/i);
+});
 
-    expect(countOf(answer, /HTTP\/1\.1 /g)).toBe(1);
-    expect(begun.map(({ isClosed }) => isClosed)).toEqual([true]);
+test("a request whose body is malformed after its answer has begun gets no second answer", async () => {
+  const begun: Exchange[] = [];
+  await using streaming = await serve({
+    plain: answerAll((exchange) => {
+      begun.push(exchange);
+      exchange.writeHead(200, {});
+      exchange.response.write("begun");
+    }),
   });
+  using client = await RawClient.open(streaming.port);
+  client.send("GET /begun HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+  await client.until(/begun/);
+
+  const answer = await client.send("no chunk\r\n").all();
+
+  expect(countOf(answer, /HTTP\/1\.1 /g)).toBe(1);
+  expect(begun.map(({ isClosed }) => isClosed)).toEqual([true]);
 });
 
 describe("a request that is refused before its body has arrived", () => {

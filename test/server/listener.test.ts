@@ -94,30 +94,28 @@ describe("a connection over the limit", () => {
   });
 });
 
-describe("an address", () => {
-  test("may be an IPv6 address", async () => {
-    await using server = await serve({ plain: PING });
-    const address = await server.server.listen("GRPC_PORT", "::1", 0);
+test("an address may be an IPv6 address", async () => {
+  await using server = await serve({ plain: PING });
+  const address = await server.server.listen("GRPC_PORT", "::1", 0);
 
-    const answer = await fetch(`http://${address}/ping`);
+  const answer = await fetch(`http://${address}/ping`);
 
-    expect(address).toMatch(/^\[::1\]:\d+$/);
-    expect(answer.status).toBe(200);
-  });
+  expect(address).toMatch(/^\[::1\]:\d+$/);
+  expect(answer.status).toBe(200);
+});
 
-  test.each([
-    ["127.0.0.1", () => open.port, "the port is in use"],
-    ["192.0.2.1", () => 0, "this machine does not have this address"],
-    ["no-such-host.invalid", () => 0, /the host name is unknown|EAI_AGAIN/],
-  ])("that is unavailable is reported in one line: %s", async (host, port, reason) => {
-    await using server = await serve();
+test.each([
+  ["127.0.0.1", () => open.port, "the port is in use"],
+  ["192.0.2.1", () => 0, "this machine does not have this address"],
+  ["no-such-host.invalid", () => 0, /the host name is unknown|EAI_AGAIN/],
+])("an address that is unavailable is reported in one line: %s", async (host, port, reason) => {
+  await using server = await serve();
 
-    const error: unknown = await server.server.listen("GRPC_PORT", host, port()).catch((caught: unknown) => caught);
+  const error: unknown = await server.server.listen("GRPC_PORT", host, port()).catch((caught: unknown) => caught);
 
-    expect(error).toBeInstanceOf(ListenError);
-    expect(String(error)).toMatch(reason);
-    expect(String(error)).toMatch(new RegExp(`^ListenError: GRPC_PORT: cannot listen on ${host}:${port()}: .*$`));
-  });
+  expect(error).toBeInstanceOf(ListenError);
+  expect(String(error)).toMatch(reason);
+  expect(String(error)).toMatch(new RegExp(`^ListenError: GRPC_PORT: cannot listen on ${host}:${port()}: .*$`));
 });
 
 describe("draining", () => {

@@ -6,6 +6,7 @@ import { ErrorInfoSchema, RequestInfoSchema } from "#gen/google/rpc/error_detail
 import type { GrpcAnswer } from "../../support/echo-http2.ts";
 import { EchoHttp2, frame } from "../../support/echo-http2.ts";
 import { decodeEcho, ECHO_PATH, encodeEcho, startEcho } from "../../support/echo-service.ts";
+import { eventually } from "../../support/eventually.ts";
 import { startTestServer } from "../../support/test-server.ts";
 
 const HELLO = frame(encodeEcho("hello"));
@@ -91,16 +92,14 @@ test.each([
 
 test("OVERLOADED is sent while all slots are taken, and not when one is free again", async () => {
   const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
-  const arrived = Promise.withResolvers<void>();
   script.unary = async ({ value }) => {
-    arrived.resolve();
     await finished;
     return { value };
   };
   await using small = await startTestServer(script.methods(), { maxCalls: 1 });
   using other = new EchoHttp2(small.address);
   const running = other.call(ECHO_PATH.unary, HELLO);
-  await arrived.promise;
+  await eventually(() => expect(small.started).toHaveLength(1));
 
   const refused = await other.call(ECHO_PATH.unary, HELLO);
   finish();

@@ -31,6 +31,12 @@ function withContext(look: (context: HandlerContext) => void): void {
   };
 }
 
+async function* twice<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
+  for await (const message of messages) {
+    yield* [message, message];
+  }
+}
+
 describe.each(["unary", "serverStream"] as const)("the context of a %s handler", (kind) => {
   const path = ECHO_PATH[kind];
 
@@ -101,7 +107,7 @@ describe.each(["unary", "serverStream"] as const)("the context of a %s handler",
         const response = await next(request);
         response.header.append("x-path", name);
         response.trailer.append("x-path", name);
-        return response;
+        return response.stream ? { ...response, message: twice(response.message) } : response;
       };
     let inHandler: string | null = "";
     withContext(({ requestHeader }) => {
@@ -113,5 +119,6 @@ describe.each(["unary", "serverStream"] as const)("the context of a %s handler",
 
     expect(inHandler).toBe("outer, inner");
     expect([answer.headers["x-path"], answer.trailers["x-path"]]).toEqual(["inner, outer", "inner, outer"]);
+    expect(answer.messages).toHaveLength(kind === "unary" ? 1 : 4);
   });
 });
