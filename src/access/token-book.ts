@@ -6,8 +6,8 @@ const DIGEST = /^[0-9a-f]{64}$/i;
 const FIELDS = "name, SHA-256 of the secret, scopes and, if it expires, when";
 const MAKE_ONE = "make one with: npm run --silent token -- NAME SCOPE...";
 
-/** Maximum number of headers that are kept for each token. */
-const MAX_SPELLINGS = 2;
+/** Longer headers are not remembered: there may be any number of spaces before the secret. */
+const MAX_REMEMBERED_LENGTH = 1_024;
 const BEARER = /^bearer +([\w.~+/-]{1,512}=*)$/i;
 
 /** The secret in an Authorization header; undefined when there is none. */
@@ -18,8 +18,9 @@ export function secretOf(authorization: string): string | undefined {
 /** Finds tokens by the secrets that callers send. */
 export class TokenBook {
   readonly #tokens: ReadonlyMap<string, Token>;
-  /** Caches tokens by header, because the digest is the most expensive part of a check. */
+  /** The latest header of each token is remembered, because the digest is the most expensive part of a check. */
   readonly #byHeader = new Map<string, Token>();
+  readonly #headers = new Map<Token, string>();
 
   constructor(tokens: readonly Token[]) {
     this.#tokens = new Map(tokens.map((token) => [token.digest, token]));
@@ -43,12 +44,17 @@ export class TokenBook {
     let found = this.#byHeader.get(authorization);
     if (found === undefined) {
       found = this.#tokenOf(secretOf(authorization));
-      // A secret can be sent in many spellings, with spaces for instance, which must not fill the memory.
-      if (found !== undefined && this.#byHeader.size < MAX_SPELLINGS * this.size) {
-        this.#byHeader.set(authorization, found);
+      if (found !== undefined && authorization.length <= MAX_REMEMBERED_LENGTH) {
+        this.#remember(authorization, found);
       }
     }
     return found?.expiresAt === undefined || now < found.expiresAt ? found : undefined;
+  }
+
+  #remember(authorization: string, token: Token): void {
+    this.#byHeader.delete(this.#headers.get(token) ?? "");
+    this.#byHeader.set(authorization, token);
+    this.#headers.set(token, authorization);
   }
 
   #tokenOf(secret: string | undefined): Token | undefined {

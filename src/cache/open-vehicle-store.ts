@@ -4,7 +4,9 @@ import type { StoreContents } from "./contents.ts";
 import { findPostgresRefusal, isPostgresLost, isSqliteLost } from "./database-errors.ts";
 import { parseDatabaseUrl } from "./database-url.ts";
 import type { FleetDatabase } from "./fleet.ts";
+import { openPostgresStore } from "./postgres-store.ts";
 import { ResilientStore, type StoreFaults } from "./resilient-store.ts";
+import { openSqliteStore } from "./sqlite-store.ts";
 
 export interface VehicleStoreOptions {
   /** See `parseDatabaseUrl`. */
@@ -72,26 +74,19 @@ export async function openVehicleStore(options: VehicleStoreOptions): Promise<Op
   const { readTimeoutMs = location.kind === "sqlite" ? SQLITE.readTimeoutMs : POSTGRES.readTimeoutMs } = options;
   const putTimeoutMs = PUT_TIMEOUT_FACTOR * readTimeoutMs;
   const shared = { logger, elapsedMs, pingEveryMs: PING_EVERY_MS };
-  // Only the driver that is needed is loaded.
   const store =
     location.kind === "sqlite"
       ? new ResilientStore({
           ...shared,
           ...SQLITE,
           isLost: isSqliteLost,
-          open: async () => {
-            const { openSqliteStore } = await import("./sqlite-store.ts");
-            return openSqliteStore({ path: location.path, logger, now, putTimeoutMs });
-          },
+          open: () => openSqliteStore({ path: location.path, logger, now, putTimeoutMs }),
         })
       : new ResilientStore({
           ...shared,
           ...POSTGRES,
           isLost: isPostgresLost,
-          open: async () => {
-            const { openPostgresStore } = await import("./postgres-store.ts");
-            return openPostgresStore({ url: location.url, databasePool, logger, now, readTimeoutMs, putTimeoutMs });
-          },
+          open: () => openPostgresStore({ url: location.url, databasePool, logger, now, readTimeoutMs, putTimeoutMs }),
         });
   await store.open();
   try {

@@ -43,7 +43,10 @@ export class SqliteFile implements AsyncDisposable {
   }
 
   /**
-   * Call this before a write that must not be lost.
+   * Call this before each write. SQLite keeps the log's pages in memory and does not notice when another program
+   * truncates the file. It would append after the gap, and a crash would lose committed writes. When the log was
+   * deleted, another process may have begun a new one, and moving the pages of the old one into the database would undo
+   * what that process has committed.
    *
    * @throws DatabaseFileLostError when a file was removed or replaced, the database was emptied or the log was
    *   truncated.
@@ -58,16 +61,6 @@ export class SqliteFile implements AsyncDisposable {
         throw new DatabaseFileLostError("the database file was emptied");
       }
     }
-    this.assertLogWhole();
-  }
-
-  /**
-   * Call this before each write. SQLite keeps the log's pages in memory and does not notice when another program
-   * truncates the file. It would append after the gap, and a crash would lose committed writes.
-   *
-   * @throws DatabaseFileLostError when the log was truncated.
-   */
-  assertLogWhole(): void {
     // Another process may restart the log between reading its two sizes; then they match the second time.
     if (!this.#isLogWhole() && !this.#isLogWhole()) {
       throw new DatabaseFileLostError("the write-ahead log of the database was truncated");

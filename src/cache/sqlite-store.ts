@@ -211,12 +211,7 @@ export class SqliteStore implements DatabaseStore {
   }
 
   #inTransaction(puts: readonly Put[], removals: readonly Vin[]): WriteOutcome {
-    if (removals.length === 0) {
-      // Whether the files were replaced is checked by each ping. Until then, puts may be lost with the old files.
-      this.#file.assertLogWhole();
-    } else {
-      this.#file.assertInPlace();
-    }
+    this.#file.assertInPlace();
     const [first] = puts;
     if (first !== undefined && puts.length === 1 && removals.length === 0) {
       // A single statement is its own transaction, which costs less.

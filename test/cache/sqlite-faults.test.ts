@@ -192,11 +192,12 @@ describe("a SQLite file in use", () => {
   test.each(LOSSES)("that %s is replaced by a new one with the next write", async (_, lose) => {
     await lose();
 
-    await store(vehicles, { vin: VIN }, decodeOf(VIN));
+    const storedInLost = await store(vehicles, { vin: VIN }, decodeOf(VIN));
     await vehicles.ping();
     elapsed += RETRY_MS;
     const stored = await store(vehicles, { vin: VIN }, decodeOf(VIN));
 
+    expect(storedInLost).toBe(false);
     expect(stored).toBe(true);
     expect(await vehicles.find({ vin: VIN }, "full")).toEqual(decodeOf(VIN));
     expect(await vehicles.find({ vin: OTHER_VIN }, "full")).toBeUndefined();
