@@ -39,7 +39,6 @@ interface Silence {
   readonly what: string;
   readonly protocol: "h2" | "http/1.1";
   readonly limit: keyof typeof LIMITS;
-  /** Sent at once. */
   readonly first: Buffer;
   /** Sent one byte at a time. */
   readonly drip: Buffer;

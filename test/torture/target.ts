@@ -120,7 +120,6 @@ export class Target implements AsyncDisposable {
     };
     const callers = [...this.#probes, ...this.#probes].map((lookUp, index) => [`probe ${index}`, () => probe(lookUp)]);
     await using calls = new SteadyCalls(Object.fromEntries(callers));
-    // Probes wait while the service is busy, which may be when it takes the most.
     const timer = setInterval(() => void this.memoryMib().then((now) => (most = Math.max(most, now))), SAMPLE_MS);
     await attack().finally(() => clearInterval(timer));
     // The first one may have begun before.

@@ -7,8 +7,6 @@ import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { UNLIMITED } from "./target.ts";
 
 const SEED = 15;
-const MANY = 20_000;
-const LOOK_EVERY_MS = 20;
 
 /**
  * Starts two services on one database, a SQLite file in `directory` by default, and callers that look up and remove.
@@ -25,12 +23,12 @@ export async function startTwoServices(
   const start = async (name: string): Promise<Replica> =>
     stack.use(await Replica.start(name, { DATA_DIR: path, VPIC_URL: vpic.url, ...UNLIMITED, ...env }, "src/main.ts"));
   const replicas = [await start("first"), await start("second")] as const;
-  return { directory: path, replicas, load: stack.use(new MixedLoad(replicas, manyVins(MANY), SEED)) };
+  return { directory: path, replicas, load: stack.use(new MixedLoad(replicas, manyVins(20_000), SEED)) };
 }
 
 /** Waits until a condition holds. */
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) {
-    await pause(LOOK_EVERY_MS);
+    await pause(20);
   }
 }

@@ -44,8 +44,10 @@ export function pathOf(method: Method): string {
   return `/vehicle.v1.VehicleService/${method}`;
 }
 
-export function contentTypeOf({ protocol }: Way, method: Method): string {
-  const connect = method === "Lookup" ? "application/proto" : "application/connect+proto";
+/** Unary requests of Connect over HTTP/1.1 are JSON, as those of curl. */
+export function contentTypeOf({ protocol, http }: Way, method: Method): string {
+  const unary = http === "1.1" ? "application/json" : "application/proto";
+  const connect = method === "Lookup" ? unary : "application/connect+proto";
   return { gRPC: "application/grpc", "gRPC-Web": "application/grpc-web+proto", Connect: connect }[protocol];
 }
 
@@ -56,8 +58,10 @@ export function hasEnvelope({ protocol }: Way, method: Method): boolean {
 
 /** The body of a request for the vehicle in the cache. Blanks make the VIN, which both methods have first, longer. */
 export function bodyOf(way: Way, method: Method, vinBytes: number): Uint8Array {
-  const message = messageOf(vinBytes);
-  return hasEnvelope(way, method) ? grpcMessage(message) : message;
+  if (contentTypeOf(way, method) === "application/json") {
+    return Buffer.from(JSON.stringify({ vin: CACHED_VIN.padEnd(vinBytes) }));
+  }
+  return hasEnvelope(way, method) ? grpcMessage(messageOf(vinBytes)) : messageOf(vinBytes);
 }
 
 export function messageOf(vinBytes: number): Uint8Array {
