@@ -13,7 +13,7 @@ describe("npm run token", () => {
 
     const [, secret = ""] = /(vs_[\w-]{43})\n$/.exec(stderr) ?? [];
     const book = new TokenBook(parseTokens(stdout));
-    expect(book.find(secret, NOW)).toMatchObject({
+    expect(book.find(`Bearer ${secret}`, NOW)).toMatchObject({
       name: "ci",
       scopes: new Set(["lookup", "remove"]),
       expiresAt: Date.UTC(2127, 0, 1),
