@@ -8,6 +8,7 @@ import { rowOfClaims } from "./claims.ts";
 import { rowOfFloods } from "./floods.ts";
 import { rowOfSilences } from "./silences.ts";
 import { rowOfSoak } from "./soak.ts";
+import { rowOfTimes } from "./times.ts";
 
 /** The rows of the table of faults and attacks that are run here. */
 export const ROWS: readonly Row[] = [
@@ -20,4 +21,5 @@ export const ROWS: readonly Row[] = [
   rowOfHistories,
   rowOfFailover,
   rowOfSoak,
+  rowOfTimes,
 ];

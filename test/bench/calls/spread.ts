@@ -1,10 +1,7 @@
 /** How Lookups are spread over the vehicles of a cache: each equally often, or a few far more often than the others. */
 export type Spread = "even" | "zipfian";
 
-/**
- * The default of YCSB, with which databases are usually compared. Of 10,000,000
- * vehicles, 4,300 get half of the Lookups.
- */
+/** The default of YCSB, a common benchmark of databases. Of 10,000,000 vehicles, 4,300 get half of the Lookups. */
 const EXPONENT = 0.99;
 /** Puts the frequent vehicles into different pages. It has no factor in common with a power of ten. */
 const SCATTER = 61_803_399;
