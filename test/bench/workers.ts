@@ -1,9 +1,11 @@
 /**
- * Measures what a second worker adds for cached Lookups over gRPC: `node test/bench/workers.ts [seconds]`.
+ * Measures what a second worker adds for cached Lookups over gRPC, and what two more replicas on PostgreSQL add:
+ * `node test/bench/workers.ts [seconds]`.
  *
- * The load needs a core of its own. On a machine with two cores, the workers would get too little. So the throughput on
- * two free cores is computed from the CPU time per call, and from how evenly the workers share the calls.
+ * The load needs a core of its own. On a machine with two cores, the processes would get too little. So the throughput
+ * on free cores is computed from the CPU time per call, and from how evenly the workers share the calls.
  */
+import { PostgresServer } from "../support/postgres.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { Load } from "./calls/load.ts";
 import { median } from "./calls/median.ts";
@@ -71,3 +73,64 @@ for (let round = 1; round <= ROUNDS; round++) {
   }
 }
 console.log(`two workers on two free cores: ${median(ratios).toFixed(2)} times the calls of one (target 1.6)`);
+
+const REPLICAS = 3;
+/** For each replica. */
+const REPLICA_SHAPE = { connections: 4, callsEach: 16 };
+
+await using server = await PostgresServer.start();
+await using owned = new AsyncDisposableStack();
+const databaseUrl = await server.createDatabase("replicas");
+const replicas: { readonly service: Service; readonly load: Load }[] = [];
+while (replicas.length < REPLICAS) {
+  replicas.push({
+    service: owned.use(await Service.start({ dataDir: directory.path, databaseUrl })),
+    load: owned.use(Load.start()),
+  });
+}
+
+/** CPU time in us. */
+interface ReplicaMeasurement {
+  /** For a call, of the replica that takes most. */
+  readonly serviceUs: number;
+  /** For a call, of PostgreSQL. */
+  readonly serverUs: number;
+}
+
+async function cpuMsOfServer(): Promise<number> {
+  const all = await Promise.all((await childrenOf(server.pid ?? 0)).map(cpuMsOf));
+  return all.reduce((sum, ms) => sum + ms, 0);
+}
+
+async function measureReplicas(measured: typeof replicas): Promise<ReplicaMeasurement> {
+  const serverMs = await cpuMsOfServer();
+  const calls = await Promise.all(
+    measured.map(async ({ service, load: ownLoad }) => {
+      const serviceMs = await cpuMsOf(service.pid);
+      const { good } = await ownLoad.run({
+        target: service.target("gRPC"),
+        request: "cached Lookup",
+        ...REPLICA_SHAPE,
+        pace: { kind: "closed", seconds },
+      });
+      return { count: good.count, serviceUs: (1_000 * ((await cpuMsOf(service.pid)) - serviceMs)) / good.count };
+    }),
+  );
+  const count = calls.reduce((sum, each) => sum + each.count, 0);
+  return {
+    serviceUs: Math.max(...calls.map(({ serviceUs }) => serviceUs)),
+    serverUs: (1_000 * ((await cpuMsOfServer()) - serverMs)) / count,
+  };
+}
+
+const replicaRatios: number[] = [];
+for (let round = 1; round <= ROUNDS; round++) {
+  const [alone, all] = [await measureReplicas(replicas.slice(0, 1)), await measureReplicas(replicas)];
+  replicaRatios.push((REPLICAS * alone.serviceUs) / all.serviceUs);
+  for (const [name, { serviceUs, serverUs }] of Object.entries({ "1 replica": alone, [`${REPLICAS} replicas`]: all })) {
+    console.log(
+      `round ${round}, ${name}: ${serviceUs.toFixed(0)} us of CPU a call, and ${serverUs.toFixed(0)} us of PostgreSQL's`,
+    );
+  }
+}
+console.log(`three replicas on three free cores: ${median(replicaRatios).toFixed(2)} times the calls of one`);
