@@ -9,15 +9,15 @@ export interface Waiting {
 export interface Placed extends Waiting, Seated {
   /** Whether it has had its turn. From then on it keeps its slot. */
   readonly hasBegun: boolean;
-  /** Gives up its slot to a connection that has fewer calls, and answers that the service is overloaded. */
+  /** Gives up its slot to a connection that has fewer calls. It is refused when its turn comes. */
   makeWay(): void;
 }
 
 export interface CallQueueOptions {
   /** Maximum number of calls that run or wait. Default: 2,048. */
-  readonly maxCalls?: number;
+  readonly maxCalls?: number | undefined;
   /** How long the queue starts calls before it lets the event loop check its sockets, in ms. Default: 8. */
-  readonly turnMs?: number;
+  readonly turnMs?: number | undefined;
   /** Monotonic clock, ms. Default: the system's. */
   readonly now?: () => number;
 }

@@ -65,6 +65,8 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
   seat = -1;
   #watching: Watching | undefined;
   #isQueued = false;
+  /** Whether it has no slot, so that it gets only a refusal when its turn comes. */
+  #isRefused = false;
   hasBegun = false;
   hasArrived = false;
 
@@ -146,7 +148,7 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
     if (this.call.method.rule.isBackground === true) {
       this.host.background.add(this);
     } else if (!this.#line.enter(this)) {
-      this.#answerPrepared(this.host.overloaded);
+      this.#refuseInTurn();
       return;
     }
     this.#watching = this.host.watch.add(this);
@@ -165,7 +167,7 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
       this.expire();
       return;
     }
-    const refusal = this.host.gate(this.call);
+    const refusal = this.#isRefused ? this.host.overloaded : this.host.gate(this.call);
     if (refusal === undefined) {
       this.#run();
     } else {
@@ -174,7 +176,9 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
   }
 
   makeWay(): void {
-    this.#answerPrepared(this.host.overloaded);
+    this.#line.leave(this);
+    this.#unwatch();
+    this.#refuseInTurn();
   }
 
   expire(): void {
@@ -243,15 +247,25 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
 
   /** Called when the stream or the connection has closed. */
   close(): void {
-    if (this.#watching !== undefined) {
-      this.host.watch.remove(this.#watching);
-    }
+    this.#unwatch();
     this.host.background.delete(this);
     this.#line.leave(this);
     if (this.hasBegun) {
       this.#line.done();
     }
     this.call.cancel();
+  }
+
+  /** Thousands of calls may find no slot at once. Answering them as they arrive would delay all others. */
+  #refuseInTurn(): void {
+    this.#isRefused = true;
+    this.arrive();
+  }
+
+  #unwatch(): void {
+    if (this.#watching !== undefined) {
+      this.host.watch.remove(this.#watching);
+    }
   }
 
   #run(): void {

@@ -42,6 +42,7 @@ export interface ServerOptions {
 }
 
 export interface ServerLimits {
+  readonly turnMs?: number;
   readonly watch?: CallWatchOptions;
   readonly sessions?: Partial<SessionLifetime>;
   readonly http1?: Partial<Http1Limits>;
@@ -58,7 +59,7 @@ export class Server implements AsyncDisposable {
 
   constructor(options: ServerOptions) {
     const { methods, interceptors, gate, overloaded, logger, limits = {} } = options;
-    this.#queue = new CallQueue(options.maxCalls === undefined ? {} : { maxCalls: options.maxCalls });
+    this.#queue = new CallQueue({ maxCalls: options.maxCalls, turnMs: limits.turnMs });
     this.#watch = new CallWatch(limits.watch);
     const host: CallHost = {
       gate,

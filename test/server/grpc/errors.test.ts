@@ -126,3 +126,22 @@ test("calls without a message on one connection leave room for another connectio
 
   expect([answer.status, small.server.calls.inFlight]).toEqual([status.OK, 9]);
 });
+
+test("calls that find no slot are refused in turn, and not while others are read", async () => {
+  const events: string[] = [];
+  await using small = await startTestServer(script.methods(), {
+    maxCalls: 1,
+    limits: { turnMs: 0 },
+    onCallStart: () => events.push("start"),
+    onCallEnd: () => events.push("end"),
+  });
+  using greedy = new EchoHttp2(small.address);
+
+  for (let count = 0; count < 4; count++) {
+    greedy.open(ECHO_PATH.unary);
+  }
+  await small.whenEnded(3);
+
+  // The first call waits for its message. The second is refused at once, since its turn has come.
+  expect(events).toEqual(["start", "start", "end", "start", "start", "end", "end"]);
+});
