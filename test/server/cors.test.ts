@@ -6,12 +6,10 @@ import { answerText } from "../../src/server/exchange.ts";
 import { Http2Client } from "../support/http2-client.ts";
 import { plainRequest } from "../support/plain-request.ts";
 import type { Served } from "../support/serve.ts";
-import { serve } from "../support/serve.ts";
+import { LOOKUP, REMOVE, serve } from "../support/serve.ts";
 
 const FRIEND = "https://app.example.com";
 const STRANGER = "https://evil.example.com";
-const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
-const REMOVE = "/vehicle.v1.VehicleService/Remove";
 const JSON_TYPE = { "content-type": "application/json" };
 const BODY = '{"vin":"V"}';
 const QUERY = `?connect=v1&encoding=json&message=${encodeURIComponent(BODY)}`;

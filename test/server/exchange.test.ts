@@ -1,23 +1,11 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { Exchange } from "../../src/server/exchange.ts";
 import { answerBytes, answerStream, answerText } from "../../src/server/exchange.ts";
-import type { PlainHandler } from "../../src/server/plain-call.ts";
 import { eventually } from "../support/eventually.ts";
 import { Http2Client } from "../support/http2-client.ts";
 import { plainRequest } from "../support/plain-request.ts";
 import { RawClient } from "../support/raw-client.ts";
-import type { Served } from "../support/serve.ts";
 import { answerAll, serve } from "../support/serve.ts";
-
-let stack: AsyncDisposableStack;
-beforeEach(() => {
-  stack = new AsyncDisposableStack();
-});
-afterEach(() => stack.disposeAsync());
-
-async function start(answer: PlainHandler["answer"]): Promise<Served> {
-  return stack.use(await serve({ plain: answerAll(answer) }));
-}
 
 test("a stream is not produced faster than its client reads it, and ends when its client leaves", async () => {
   const left = Promise.withResolvers<void>();
@@ -32,8 +20,10 @@ test("a stream is not produced faster than its client reads it, and ends when it
       left.resolve();
     }
   };
-  const server = await start((exchange) => answerStream(exchange, 200, {}, endless()));
-  const client = stack.use(await RawClient.open(server.port, { isDeaf: true }));
+  await using server = await serve({
+    plain: answerAll((exchange) => answerStream(exchange, 200, {}, endless())),
+  });
+  using client = await RawClient.open(server.port, { isDeaf: true });
 
   client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   const held = await eventually(async () => {
@@ -51,7 +41,10 @@ test("a stream is not produced faster than its client reads it, and ends when it
 });
 
 test("a stream may be empty", async () => {
-  const server = await start((exchange) => answerStream(exchange, 206, { "x-a": "b" }, (async function* () {})()));
+  const nothing = async function* (): AsyncGenerator<Uint8Array> {};
+  await using server = await serve({
+    plain: answerAll((exchange) => answerStream(exchange, 206, { "x-a": "b" }, nothing())),
+  });
 
   const answer = await plainRequest(server.address, "GET", "/");
 
@@ -60,12 +53,14 @@ test("a stream may be empty", async () => {
 });
 
 test("an answer is sent only once", async () => {
-  const server = await start((exchange) => {
-    answerText(exchange, 200, "first");
-    answerText(exchange, 500, "second");
-    answerBytes(exchange, 500, {}, Buffer.from("third"));
+  await using server = await serve({
+    plain: answerAll((exchange) => {
+      answerText(exchange, 200, "first");
+      answerText(exchange, 500, "second");
+      answerBytes(exchange, 500, {}, Buffer.from("third"));
+    }),
   });
-  const client = stack.use(new Http2Client(server.address));
+  using client = new Http2Client(server.address);
 
   const http1 = await plainRequest(server.address, "GET", "/");
   const http2 = await client.request({ ":path": "/" });
@@ -77,7 +72,7 @@ test("an answer is sent only once", async () => {
 
 test("an answer is not sent to a client that has left", async () => {
   const exchanges: Exchange[] = [];
-  const server = await start((exchange) => void exchanges.push(exchange));
+  await using server = await serve({ plain: answerAll((exchange) => void exchanges.push(exchange)) });
   const http1 = await RawClient.open(server.port);
   const http2 = new Http2Client(server.address);
   http1.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");

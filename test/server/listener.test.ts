@@ -4,11 +4,10 @@ import { ListenError } from "../../src/server/listen.ts";
 import { eventually } from "../support/eventually.ts";
 import { Http2Client } from "../support/http2-client.ts";
 import { postOf, RawClient } from "../support/raw-client.ts";
-import { PING, serve } from "../support/serve.ts";
+import { LOOKUP, PING, serve } from "../support/serve.ts";
 import { writeTls } from "../support/tls-on-disk.ts";
 import { FrameType, OPENING } from "../support/http2-frames.ts";
 
-const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
 const GET_PING = "GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 const stack = new AsyncDisposableStack();

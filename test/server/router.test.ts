@@ -6,11 +6,8 @@ import type { PlainHandler } from "../../src/server/plain-call.ts";
 import { Http2Client } from "../support/http2-client.ts";
 import { plainRequest } from "../support/plain-request.ts";
 import { RawClient } from "../support/raw-client.ts";
-import { serve } from "../support/serve.ts";
+import { BATCH, LOOKUP, REFLECTION, serve } from "../support/serve.ts";
 
-const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
-const BATCH = "/vehicle.v1.VehicleService/BatchLookup";
-const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const ok: PlainHandler = { answer: (exchange) => answerText(exchange, 200, "ok") };
 const secret = new Error("secret");
 

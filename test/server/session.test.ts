@@ -1,12 +1,13 @@
 import { once } from "node:events";
 import { constants } from "node:http2";
 import { Code } from "@connectrpc/connect";
-import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { disposeAfterTest } from "../support/dispose-after-test.ts";
 import { eventually } from "../support/eventually.ts";
 import { answerOf, Http2Client } from "../support/http2-client.ts";
 import { RawClient } from "../support/raw-client.ts";
 import type { Served, ServeOptions } from "../support/serve.ts";
-import { PING, serve } from "../support/serve.ts";
+import { BATCH, LOOKUP, PING, REFLECTION, serve } from "../support/serve.ts";
 import { writeTls } from "../support/tls-on-disk.ts";
 import {
   callHeaders,
@@ -21,9 +22,6 @@ import {
   resetStream,
 } from "../support/http2-frames.ts";
 
-const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
-const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
-const BATCH = "/vehicle.v1.VehicleService/BatchLookup";
 const RPC = { ":method": "POST", ":path": LOOKUP, "content-type": "application/json" };
 const STREAM = { ":method": "POST", ":path": BATCH };
 /** Messages without a value. */
@@ -34,12 +32,6 @@ const ACK = 1;
 
 const disk = await writeTls();
 afterAll(() => disk[Symbol.asyncDispose]());
-
-let stack: AsyncDisposableStack;
-beforeEach(() => {
-  stack = new AsyncDisposableStack();
-});
-afterEach(() => stack.disposeAsync());
 
 /** The opening of a connection and a call, in one packet. */
 const OPENING_AND_CALL = Buffer.concat([
@@ -67,7 +59,7 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
 
   async function start(sessions: NonNullable<ServeOptions["limits"]>["sessions"], more: ServeOptions = {}) {
     finish = Promise.withResolvers();
-    return stack.use(
+    return disposeAfterTest(
       await serve({
         plain: PING,
         handlers: { lookup: () => finish.promise },
@@ -81,7 +73,7 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
   /** A client that answers no pings, and keeps its side open. */
   async function open(server: Served, first: Uint8Array): Promise<RawClient> {
     const options = wire === "TLS" ? { ca: disk.ca, protocols: ["h2"] } : {};
-    return stack.use(await RawClient.open(server.port, { ...options, staysOpen: true })).send(first);
+    return disposeAfterTest(await RawClient.open(server.port, { ...options, staysOpen: true })).send(first);
   }
 
   async function untilFrame(client: RawClient, type: number): Promise<void> {
@@ -167,8 +159,8 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
 
 test("a client that answers pings keeps its connection", async () => {
   const limits = { lookMs: 5, sessions: { pingMs: 10, pongMs: 10_000 } };
-  const server = stack.use(await serve({ plain: PING, limits }));
-  const client = stack.use(new Http2Client(server.address));
+  await using server = await serve({ plain: PING, limits });
+  using client = new Http2Client(server.address);
   let pings = 0;
   client.session.on("ping", () => pings++);
 
@@ -180,11 +172,11 @@ test("a client that answers pings keeps its connection", async () => {
 describe("an HTTP/2 connection", () => {
   let server: Served;
   beforeEach(async () => {
-    server = stack.use(await serve({ plain: PING, handlers: { lookup: ({ vin }) => ({ vin }) } }));
+    server = disposeAfterTest(await serve({ plain: PING, handlers: { lookup: ({ vin }) => ({ vin }) } }));
   });
 
   test("may have 100 streams and headers of 16 KiB", async () => {
-    const client = stack.use(new Http2Client(server.address));
+    using client = new Http2Client(server.address);
 
     const [settings] = await once(client.session, "remoteSettings");
 
@@ -192,7 +184,7 @@ describe("an HTTP/2 connection", () => {
   });
 
   test("refuses headers of more than 16 KiB, even before its client has acknowledged the settings", async () => {
-    const client = stack.use(await RawClient.open(server.port));
+    using client = await RawClient.open(server.port);
     const block = Buffer.concat([callHeaders(LOOKUP), literal("x", "y".repeat(16_080))]);
 
     client.send(Buffer.concat([OPENING, headers(1, block, true)]));
@@ -202,7 +194,7 @@ describe("an HTTP/2 connection", () => {
   });
 
   test("continues when a request is refused before its body has arrived", async () => {
-    const client = stack.use(new Http2Client(server.address));
+    using client = new Http2Client(server.address);
     const refused = client.open({ ...RPC, "content-type": "text/html" });
     refused.write(Buffer.alloc(100_000));
 
@@ -219,8 +211,8 @@ test.each([
 ])("a request to %s over HTTP/2 that does not arrive in time gets an error with its id", async (...row) => {
   const [, request, status] = row;
   const plain = { "GET /never": { answer: () => new Promise<void>(() => {}) } };
-  const server = stack.use(await serve({ plain, limits: { watch: { arrivalTimeoutMs: 50 } } }));
-  const client = stack.use(new Http2Client(server.address));
+  await using server = await serve({ plain, limits: { watch: { arrivalTimeoutMs: 50 } } });
+  using client = new Http2Client(server.address);
 
   const answer = await answerOf(client.open({ ...request, "x-request-id": "mine" }));
 
@@ -230,8 +222,8 @@ test.each([
 test.each(["application/grpc", "application/grpc-web+proto", "application/connect+proto"])(
   "a stream of %s that is reset while its handler reads is not logged as a fault",
   async (type) => {
-    const server = stack.use(await serve());
-    const client = stack.use(await RawClient.open(server.port));
+    await using server = await serve();
+    using client = await RawClient.open(server.port);
     const call = headers(1, callHeaders(REFLECTION, "localhost", "10S", type));
     // Not by Node's client, which ends its request before it resets the stream.
     client.send(Buffer.concat([OPENING, call, data(1, EMPTY, false)]));
@@ -256,25 +248,23 @@ test.each([
 ])("a client whose window has no room for %s has its stream reset after the stall limit", async (...row) => {
   const [, request, body, ends] = row;
   const handlers: string[] = [];
-  const server = stack.use(
-    await serve({
-      plain: PING,
-      limits: { watch: { stallTimeoutMs: 50 } },
-      handlers: {
-        lookup: () => ({ make: "M" }),
-        async *batchLookup() {
-          try {
-            for (;;) {
-              yield { vin: "a" };
-            }
-          } finally {
-            handlers.push("stopped");
+  await using server = await serve({
+    plain: PING,
+    limits: { watch: { stallTimeoutMs: 50 } },
+    handlers: {
+      lookup: () => ({ make: "M" }),
+      async *batchLookup() {
+        try {
+          for (;;) {
+            yield { vin: "a" };
           }
-        },
+        } finally {
+          handlers.push("stopped");
+        }
       },
-    }),
-  );
-  const client = stack.use(new Http2Client(server.address, undefined, { initialWindowSize: 0 }));
+    },
+  });
+  using client = new Http2Client(server.address, undefined, { initialWindowSize: 0 });
 
   const answer = await client.request(request, body);
 

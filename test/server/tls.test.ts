@@ -4,11 +4,12 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { connect } from "node:tls";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { loadConfig } from "../../src/config.ts";
 import type { TlsCertificatesOptions } from "../../src/server/tls.ts";
 import { TlsCertificates, TlsFilesError } from "../../src/server/tls.ts";
 import { createAuthority } from "../support/certificates.ts";
+import { disposeAfterTest } from "../support/dispose-after-test.ts";
 import { eventually } from "../support/eventually.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -30,27 +31,24 @@ const { privateKey: withPassphrase } = generateKeyPairSync("ec", {
   privateKeyEncoding: { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "secret" },
 });
 
-let stack: AsyncDisposableStack;
 let path: string;
 let files: Record<"certFile" | "keyFile" | "clientCaFile", string>;
 let logger: MemoryLogger;
 
 beforeEach(async () => {
-  stack = new AsyncDisposableStack();
-  ({ path } = stack.use(await temporaryDirectory()));
+  ({ path } = disposeAfterTest(await temporaryDirectory()));
   files = { certFile: join(path, "cert.pem"), keyFile: join(path, "key.pem"), clientCaFile: join(path, "ca.pem") };
   await writeFile(files.certFile, first.cert);
   await writeFile(files.keyFile, first.key);
   await writeFile(files.clientCaFile, authority.cert);
   logger = new MemoryLogger();
 });
-afterEach(() => stack.disposeAsync());
 
 /** Starts a server with the certificate in the files. It checks the files every 10 ms. */
 async function start(options: Partial<TlsCertificatesOptions> = {}): Promise<Served> {
   const { certFile, keyFile } = files;
-  const tls = stack.use(await TlsCertificates.open({ certFile, keyFile, logger, pollMs: 10, ...options }));
-  return stack.use(
+  using tls = await TlsCertificates.open({ certFile, keyFile, logger, pollMs: 10, ...options });
+  return disposeAfterTest(
     await serve({
       tls,
       handlers: { lookup: ({ vin }) => ({ vin }) },

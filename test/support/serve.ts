@@ -20,6 +20,13 @@ import { someTokens, TOKENS_NOW } from "./some-tokens.ts";
 import type { TestServer } from "./test-server.ts";
 import { startTestServer } from "./test-server.ts";
 
+/** The paths of methods. */
+export const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
+export const BATCH = "/vehicle.v1.VehicleService/BatchLookup";
+export const REMOVE = "/vehicle.v1.VehicleService/Remove";
+export const EXPORT = "/vehicle.v1.VehicleService/Export";
+export const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+
 /** A plain route. */
 export const PING = {
   "GET /ping": { answer: (exchange) => answerText(exchange, 200, "pong") },
