@@ -90,13 +90,3 @@ test("an answer that has ended is not touched any more, even if it ended during 
 
   expect([second.answer.done, third.answer.done]).toEqual([[], ["expire at 20"]]);
 });
-
-test("a watch checks by itself while it has answers to watch", async () => {
-  const expired = Promise.withResolvers<void>();
-  using watch = new CallWatch({ lookMs: 1 });
-  watch.add(new ScriptedAnswer({ now: 0 }));
-
-  watch.add(Object.assign(new ScriptedAnswer({ now: 0 }), { deadlineAt: 0, expire: () => expired.resolve() }));
-
-  await expect(expired.promise).resolves.toBeUndefined();
-});

@@ -13,11 +13,7 @@ import { eventually } from "../support/eventually.ts";
 import { errorOf } from "../support/error-of.ts";
 import { plainRequest } from "../support/plain-request.ts";
 import type { Served, VehicleHandlers } from "../support/serve.ts";
-import { serve } from "../support/serve.ts";
-
-const LOOKUP = "/vehicle.v1.VehicleService/Lookup";
-const BATCH = "/vehicle.v1.VehicleService/BatchLookup";
-const EXPORT = "/vehicle.v1.VehicleService/Export";
+import { BATCH, EXPORT, LOOKUP, serve } from "../support/serve.ts";
 
 const handlers: VehicleHandlers = {
   lookup: ({ vin }, context) => {
@@ -181,16 +177,11 @@ const [CONNECT, JSON_, WEB, STREAM, STREAM_JSON] = [
   "application/connect+json",
 ];
 
-const CODE_OF = {
-  MALFORMED_REQUEST: InvalidArgument,
-  UNSUPPORTED: Unimplemented,
-  MESSAGE_TOO_LARGE: ResourceExhausted,
-} as const;
 const [NONE, TWO] = [envelope(""), Buffer.concat([envelope(""), envelope("")])];
 const [CUT, HUGE] = [Buffer.of(0, 0, 0, 0, 9, 1), Buffer.of(0, 255, 255, 255, 255)];
 const [COMPRESSED, NOT_GZIP] = [envelope(gzipSync(""), 1), envelope("x", 1)];
 /** Without a body, the request is a GET. */
-type Fault = readonly [what: string, path: string, type: string, body?: Buffer, headers?: object, message?: RegExp];
+type Fault = [what: string, path: string, type: string, body?: Buffer, headers?: object, message?: RegExp];
 const queries = [
   "connect=v1&encoding=proto&base64=1&message=!!!!",
   `connect=v1&encoding=proto&base64=1&message=${MALFORMED.toString("base64url")}`,
@@ -201,7 +192,7 @@ const queries = [
   "encoding=json&message=%7B",
   "connect=v1&encoding=json&message=%7B%22vim%22%3A%22V%22%7D",
 ];
-const malformed: readonly Fault[] = [
+const malformed: Fault[] = [
   ["malformed protobuf", LOOKUP, CONNECT, MALFORMED],
   ["malformed protobuf", LOOKUP, WEB, envelope(MALFORMED)],
   ["malformed protobuf", BATCH, STREAM, envelope(MALFORMED)],
@@ -226,22 +217,20 @@ const malformed: readonly Fault[] = [
   ...queries.map((query): Fault => ["a GET", `${LOOKUP}?${query}`, "a query"]),
   ["a timeout of 11 digits", LOOKUP, JSON_, Buffer.from("{}"), { "connect-timeout-ms": "1".repeat(11) }],
 ];
-const unsupported: readonly Fault[] = [
+const unsupported: Fault[] = [
   ["an unknown encoding", LOOKUP, CONNECT, Buffer.alloc(0), { "content-encoding": "x" }],
   ["an unknown encoding", LOOKUP, WEB, envelope("", 1), { "grpc-encoding": "x" }],
   ["an unknown encoding", BATCH, STREAM, envelope("", 1), { "connect-content-encoding": "x" }],
   ["two messages instead of one", BATCH, STREAM, TWO],
 ];
-const tooLarge: readonly Fault[] = [["a claim of 4 GiB", LOOKUP, WEB, HUGE]];
+const tooLarge: Fault[] = [["a claim of 4 GiB", LOOKUP, WEB, HUGE]];
 
-test.each([
-  ...malformed.map((fault) => ({ reason: "MALFORMED_REQUEST" as const, fault })),
-  ...unsupported.map((fault) => ({ reason: "UNSUPPORTED" as const, fault })),
-  ...tooLarge.map((fault) => ({ reason: "MESSAGE_TOO_LARGE" as const, fault })),
-])(
-  "$fault.0 to $fault.1 as $fault.2 gets an error with a reason and the request's id",
-  async ({ reason, fault: [, path, type, body, headers = {}, message = /./] }) => {
-    const code = CODE_OF[reason];
+describe.each([
+  ["MALFORMED_REQUEST", InvalidArgument, malformed],
+  ["UNSUPPORTED", Unimplemented, unsupported],
+  ["MESSAGE_TOO_LARGE", ResourceExhausted, tooLarge],
+] as const)("a request gets an error with the reason %s and its id", (reason, code, faults) => {
+  test.each<Fault>(faults)("%s to %s as %s", async (_what, path, type, body, headers = {}, message = /./) => {
     const named = { ...headers, "x-request-id": "mine" };
 
     const response = await (body === undefined
@@ -257,8 +246,8 @@ test.each([
     });
     expect(server.logger.lines).toEqual([]);
     expect(server.ended.map((call) => call.code)).toEqual([code]);
-  },
-);
+  });
+});
 
 test.each([
   ["application/json", '{"vin":"fail"}', "trailer-x-trailer"],
