@@ -1,3 +1,4 @@
+import { STATUS_CODES } from "node:http";
 import { Code } from "@connectrpc/connect";
 import { afterAll, describe, expect, test } from "vitest";
 import type { Exchange } from "../../src/server/exchange.ts";
@@ -23,20 +24,12 @@ function countOf(text: string, pattern: RegExp): number {
 }
 
 test.each([
-  ["is not HTTP", "HELO there\r\n\r\n", "400 Bad Request"],
-  [
-    "has headers of more than 16 KiB",
-    `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(17_000)}\r\n\r\n`,
-    "431 Request Header Fields Too Large",
-  ],
-  [
-    "has headers without an end",
-    `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(1_000_000)}`,
-    "431 Request Header Fields Too Large",
-  ],
-  ["has a malformed body", `${CHUNKED_LOOKUP}1\r\n{\r\nno chunk\r\n`, "400 Bad Request"],
-  ["has chunk extensions without an end", `${CHUNKED_LOOKUP}1${";x=y".repeat(10_000)}`, "413 Payload Too Large"],
-  ["stops before the end of its headers", "GET / HTTP/1.1\r\nHost: a\r\n", "408 Request Timeout"],
+  ["is not HTTP", "HELO there\r\n\r\n", 400],
+  ["has headers of more than 16 KiB", `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(17_000)}\r\n\r\n`, 431],
+  ["has headers without an end", `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(1_000_000)}`, 431],
+  ["has a malformed body", `${CHUNKED_LOOKUP}1\r\n{\r\nno chunk\r\n`, 400],
+  ["has chunk extensions without an end", `${CHUNKED_LOOKUP}1${";x=y".repeat(10_000)}`, 413],
+  ["stops before the end of its headers", "GET / HTTP/1.1\r\nHost: a\r\n", 408],
 ])("a request that %s gets an error, and its connection is closed", async (_what, request, status) => {
   using client = await RawClient.open(hasty.port);
   using used = await RawClient.open(hasty.port);
@@ -45,7 +38,8 @@ test.each([
   const first = await client.send(request).all();
   const second = await used.send(request).all();
 
-  const refusal = new RegExp(`^HTTP/1\\.1 ${status}\\r\\nConnection: close\\r\\n.*\\.\n$`, "s");
+  const line = `${status} ${STATUS_CODES[status]}`;
+  const refusal = new RegExp(`^HTTP/1\\.1 ${line}\\r\\nConnection: close\\r\\n.*\\.\n$`, "s");
   expect(first).toMatch(refusal);
   expect(second.slice(pong.length)).toMatch(refusal);
 });
@@ -176,22 +170,18 @@ describe("a pipeline", () => {
     let most = 0;
     await using counting = await serve({
       isOwnHost: () => {
+        if (inTurn === 0) {
+          setImmediate(() => (inTurn = 0));
+        }
         inTurn++;
         most = Math.max(most, inTurn);
         return true;
       },
     });
     using client = await RawClient.open(counting.port);
-    const MANY = 1_500;
-    const endTurn = (): void => {
-      inTurn = 0;
-      looking = setImmediate(endTurn);
-    };
-    let looking = setImmediate(endTurn);
 
-    client.send("GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n".repeat(MANY));
-    await client.until((text) => countOf(text, /HTTP\/1\.1 404/g) === MANY);
-    clearImmediate(looking);
+    client.send("GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1_500));
+    await client.until((text) => countOf(text, /HTTP\/1\.1 404/g) === 1_500);
 
     expect(most).toBeLessThan(100);
   });
@@ -212,23 +202,16 @@ describe("a connection is not read further", () => {
   }
 
   test.each(["TCP", "TLS"])("while 8 requests are unanswered, over %s", async (wire) => {
-    const begun = Promise.withResolvers<void>();
-    const finish = Promise.withResolvers<object>();
     const ca = wire === "TLS" ? disk.ca : undefined;
     await using hanging = await serve({
       ...(wire === "TLS" && { tls: disk.tls }),
-      handlers: {
-        lookup: () => {
-          begun.resolve();
-          return finish.promise;
-        },
-      },
+      handlers: { lookup: () => new Promise(() => {}) },
     });
     using client = await RawClient.open(hanging.port, { ca });
 
     // More than all buffers between client and server can hold. A single read by the server returns hundreds of them.
     client.send(postOf(LOOKUP, "{}").repeat(100_000));
-    await begun.promise;
+    await eventually(() => expect(hanging.started.length).toBeGreaterThan(0));
     await askOnOthers(hanging.port, ca);
 
     expect(hanging.started.length).toBeLessThan(100);
