@@ -118,23 +118,17 @@ test.each([
 });
 
 describe("draining", () => {
-  /** A server whose Lookups hang until the test finishes them, unless their VIN is `quick`. */
-  async function startHanging() {
-    const { promise, resolve } = Promise.withResolvers<object>();
-    const server = await serve({ handlers: { lookup: ({ vin }) => (vin === "quick" ? {} : promise) } });
-    return Object.assign(server, { finish: () => resolve({}) });
-  }
-
   test("lets every call of a pipeline finish, even if the last body arrives during the drain", async () => {
-    await using server = await startHanging();
+    const slow = Promise.withResolvers<object>();
+    await using server = await serve({ handlers: { lookup: ({ vin }) => (vin === "slow" ? slow.promise : {}) } });
     using client = await RawClient.open(server.port);
     const quick = postOf(LOOKUP, '{"vin":"quick"}');
-    client.send(postOf(LOOKUP, "{}") + quick + quick.slice(0, -5));
+    client.send(postOf(LOOKUP, '{"vin":"slow"}') + quick + quick.slice(0, -5));
     await eventually(() => expect(server.started).toHaveLength(3));
 
     const drained = server.server.drain(60_000);
     client.send(quick.slice(-5));
-    server.finish();
+    slow.resolve({});
     const answer = await client.all();
     await drained;
 
@@ -142,7 +136,7 @@ describe("draining", () => {
   });
 
   test("aborts running calls at the end of the grace period", async () => {
-    await using server = await startHanging();
+    await using server = await serve({ handlers: { lookup: () => new Promise(() => {}) } });
     using http1 = await RawClient.open(server.port);
     using http2 = new Http2Client(server.address);
     http1.send(postOf(LOOKUP, "{}"));
