@@ -177,10 +177,7 @@ const [CONNECT, JSON_, WEB, STREAM, STREAM_JSON] = [
   "application/connect+json",
 ];
 
-const [NONE, TWO] = [envelope(""), Buffer.concat([envelope(""), envelope("")])];
-const [CUT, HUGE] = [Buffer.of(0, 0, 0, 0, 9, 1), Buffer.of(0, 255, 255, 255, 255)];
-const [COMPRESSED, NOT_GZIP] = [envelope(gzipSync(""), 1), envelope("x", 1)];
-/** Without a body, the request is a GET. */
+/** Without a body, the request is a GET. The tests of gRPC have more messages, which the same code reads. */
 type Fault = [what: string, path: string, type: string, body?: Buffer, headers?: object, message?: RegExp];
 const queries = [
   "connect=v1&encoding=proto&base64=1&message=!!!!",
@@ -204,16 +201,11 @@ const malformed: Fault[] = [
   ["an unknown field", LOOKUP, "application/grpc-web+json", envelope('{"vim":"V"}'), {}, /vim/],
   ["an unknown enum name", LOOKUP, JSON_, Buffer.from('{"view":"VIEW_ALL"}'), {}, /VIEW_ALL/],
   ["a value of another type", LOOKUP, JSON_, Buffer.from('{"vin":7}'), {}, /vin/],
-  ["an envelope cut short", BATCH, STREAM, CUT],
-  ["the flag of the end", BATCH, STREAM, envelope("", 2)],
-  ["the flag of trailers", BATCH, WEB, envelope("", 128)],
-  ["a compressed envelope without an encoding", BATCH, STREAM, COMPRESSED],
+  ["a compressed envelope without an encoding", BATCH, STREAM, envelope(gzipSync(""), 1)],
   ["bytes that are not gzip", LOOKUP, CONNECT, Buffer.from("x"), { "content-encoding": "gzip" }],
-  ["bytes that are not gzip", LOOKUP, WEB, NOT_GZIP, { "grpc-encoding": "gzip" }],
-  ["bytes that are not gzip", BATCH, STREAM, NOT_GZIP, { "connect-content-encoding": "gzip" }],
   ["a malformed timeout", LOOKUP, CONNECT, Buffer.alloc(0), { "connect-timeout-ms": "soon" }],
-  ["a malformed timeout", BATCH, STREAM, NONE, { "connect-timeout-ms": "-1" }],
-  ["a malformed timeout", LOOKUP, WEB, NONE, { "grpc-timeout": "soon" }],
+  ["a malformed timeout", BATCH, STREAM, envelope(""), { "connect-timeout-ms": "-1" }],
+  ["a malformed timeout", LOOKUP, WEB, envelope(""), { "grpc-timeout": "soon" }],
   ...queries.map((query): Fault => ["a GET", `${LOOKUP}?${query}`, "a query"]),
   ["a timeout of 11 digits", LOOKUP, JSON_, Buffer.from("{}"), { "connect-timeout-ms": "1".repeat(11) }],
 ];
@@ -221,14 +213,11 @@ const unsupported: Fault[] = [
   ["an unknown encoding", LOOKUP, CONNECT, Buffer.alloc(0), { "content-encoding": "x" }],
   ["an unknown encoding", LOOKUP, WEB, envelope("", 1), { "grpc-encoding": "x" }],
   ["an unknown encoding", BATCH, STREAM, envelope("", 1), { "connect-content-encoding": "x" }],
-  ["two messages instead of one", BATCH, STREAM, TWO],
 ];
-const tooLarge: Fault[] = [["a claim of 4 GiB", LOOKUP, WEB, HUGE]];
 
 describe.each([
   ["MALFORMED_REQUEST", InvalidArgument, malformed],
   ["UNSUPPORTED", Unimplemented, unsupported],
-  ["MESSAGE_TOO_LARGE", ResourceExhausted, tooLarge],
 ] as const)("a request gets an error with the reason %s and its id", (reason, code, faults) => {
   test.each<Fault>(faults)("%s to %s as %s", async (_what, path, type, body, headers = {}, message = /./) => {
     const named = { ...headers, "x-request-id": "mine" };
