@@ -6,7 +6,7 @@ import type { PlainHandler } from "../../src/server/plain-call.ts";
 import { Http2Client } from "../support/http2-client.ts";
 import { plainRequest } from "../support/plain-request.ts";
 import { RawClient } from "../support/raw-client.ts";
-import { BATCH, LOOKUP, REFLECTION, serve } from "../support/serve.ts";
+import { BATCH, LOOKUP, REFLECTION, REMOVE, serve } from "../support/serve.ts";
 
 const ok: PlainHandler = { answer: (exchange) => answerText(exchange, 200, "ok") };
 const secret = new Error("secret");
@@ -41,6 +41,15 @@ beforeEach(() => {
   log.length = 0;
 });
 
+const NOT_FOUND = "Not found. RPCs are at /package.Service/Method.\n";
+const WEB_TYPES = "application/grpc-web+proto, application/grpc-web+json";
+const UNARY_TYPES = `application/json, application/proto, ${WEB_TYPES}`;
+const STREAM_TYPES = `application/connect+json, application/connect+proto, ${WEB_TYPES}`;
+
+function useOneOf(types: string): string {
+  return `This content type is not supported. Use one of ${types}.\n`;
+}
+
 /** Sends a request over a version of HTTP. */
 async function ask(version: string, method: string, path: string, headers: Record<string, string> = {}) {
   if (version === "1.1") {
@@ -61,58 +70,31 @@ describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
   });
 
   test.each([
-    ["GET", "/nothing"],
-    ["POST", "/vehicle.v1.VehicleService/Nothing"],
-  ])("%s of %s gets a 404 that says where RPCs are", async (method, path) => {
-    const answer = await ask(version, method, path, { "content-type": "application/json" });
+    ["GET", "/nothing", 404, NOT_FOUND, {}],
+    ["POST", "/vehicle.v1.VehicleService/Nothing", 404, NOT_FOUND, {}],
+    ["POST", "/healthz", 405, "Use GET or HEAD.\n", { allow: "GET, HEAD" }],
+    ["PUT", "/healthz", 405, "Use GET or HEAD.\n", { allow: "GET, HEAD" }],
+    ["OPTIONS", "/healthz", 405, "Use GET or HEAD.\n", { allow: "GET, HEAD" }],
+    ["PUT", LOOKUP, 405, "This is an RPC: use POST, GET.\n", { allow: "POST, GET" }],
+    ["HEAD", LOOKUP, 405, "", { allow: "POST, GET" }],
+    ["GET", REMOVE, 405, "This is an RPC: use POST.\n", { allow: "POST" }],
+    ["GET", BATCH, 405, "This is an RPC: use POST.\n", { allow: "POST" }],
+    ["DELETE", BATCH, 405, "This is an RPC: use POST.\n", { allow: "POST" }],
+    ["POST", LOOKUP, 415, useOneOf(UNARY_TYPES), { "accept-post": UNARY_TYPES }],
+    ["POST", BATCH, 415, useOneOf(STREAM_TYPES), { "accept-post": STREAM_TYPES }],
+  ])("%s of %s gets a %i that says what to do, and the request's id", async (method, path, status, body, headers) => {
+    const answer = await ask(version, method, path, { "content-type": "text/html", "x-request-id": "mine" });
 
-    expect([answer.status, answer.body]).toEqual([404, "Not found. RPCs are at /package.Service/Method.\n"]);
-  });
-
-  test.each(["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])(
-    "%s of a plain route gets an error that names the allowed methods",
-    async (method) => {
-      const answer = await ask(version, method, "/healthz");
-
-      expect([answer.status, answer.body, answer.headers.allow]).toEqual([405, "Use GET or HEAD.\n", "GET, HEAD"]);
-    },
-  );
-
-  test.each([
-    ["PUT", LOOKUP, "POST, GET"],
-    ["GET", "/vehicle.v1.VehicleService/Remove", "POST"],
-    ["GET", BATCH, "POST"],
-    ["DELETE", BATCH, "POST"],
-    ["HEAD", LOOKUP, "POST, GET"],
-  ])("%s of %s gets an error that says that it is an RPC and names the methods", async (method, path, allow) => {
-    const answer = await ask(version, method, path);
-
-    expect([answer.status, answer.headers.allow]).toEqual([405, allow]);
-    expect(answer.body).toBe(method === "HEAD" ? "" : `This is an RPC: use ${allow}.\n`);
+    expect(answer).toMatchObject({ status, body, headers: { ...headers, "x-request-id": "mine" } });
   });
 
   test.each([
-    [LOOKUP, "application/json, application/proto, application/grpc-web+proto, application/grpc-web+json"],
-    [
-      BATCH,
-      "application/connect+json, application/connect+proto, application/grpc-web+proto, application/grpc-web+json",
-    ],
-  ])("another content type for %s gets an error that names the supported ones", async (path, types) => {
-    const answer = await ask(version, "POST", path, { "content-type": "text/html" });
-
-    expect([answer.status, answer.headers["accept-post"]]).toEqual([415, types]);
-    expect(answer.body).toBe(`This content type is not supported. Use one of ${types}.\n`);
-  });
-
-  test.each([
-    ["an unknown path", "GET", "/nothing", 404],
-    ["a method that is not allowed", "POST", "/healthz", 405],
-    ["a content type that is not supported", "POST", LOOKUP, 415],
-    ["a plain route", "GET", "/healthz", 200],
-    ["a failure", "GET", "/broken", 500],
-  ])("every answer has the request's id: %s", async (_what, method, path, status) => {
-    const named = await ask(version, method, path, { "x-request-id": "mine" });
-    const unnamed = await ask(version, method, path, { "x-request-id": "not a word" });
+    ["/nothing", 404],
+    ["/healthz", 200],
+    ["/broken", 500],
+  ])("the answer to GET %s has the request's id, or else a new one", async (path, status) => {
+    const named = await ask(version, "GET", path, { "x-request-id": "mine" });
+    const unnamed = await ask(version, "GET", path, { "x-request-id": "not a word" });
 
     expect([named.status, named.headers["x-request-id"]]).toEqual([status, "mine"]);
     expect(unnamed.headers["x-request-id"]).toMatch(/^[\da-f-]{36}$/);
