@@ -30,42 +30,22 @@ test.each(Object.entries(ECHO_PATH))(
 );
 
 test.each([
-  [undefined, 1],
-  ["99999999H", 2],
-  ["90M", 1.5],
-  ["3600000m", 1],
+  [{}, 1],
+  [{ "grpc-timeout": "99999999H" }, 2],
+  [{ "grpc-timeout": "90M" }, 1.5],
 ])(
-  "a timeout of %s is accepted, limited to the maximum, and given to the handler as the time left",
-  async (timeout, hours) => {
-    let left: number | undefined;
+  "a call with %j has a time limit of at most the maximum, and its handler sees the time left",
+  async (headers, hours) => {
+    let leftMs: number | undefined;
     script.unary = ({ value }, { timeoutMs }) => {
-      left = timeoutMs();
+      leftMs = timeoutMs();
       return { value };
     };
 
-    const headers = timeout === undefined ? {} : { "grpc-timeout": timeout };
     const answer = await client.call(ECHO_PATH.unary, HELLO, headers);
 
     expect(answer.status).toBe(status.OK);
-    // Rounded up, because some time has passed.
-    expect(Math.ceil((left ?? 0) / HOUR_MS / 0.5) * 0.5).toBe(hours);
+    // Rounded up to half an hour, because some time has passed.
+    expect(Math.ceil((leftMs ?? 0) / HOUR_MS / 0.5) * 0.5).toBe(hours);
   },
 );
-
-const PASSED = ["0H", "0M", "0S", "0m", "0u", "0n", "1n"];
-const MALFORMED = ["abc", "-1S", "1", "1S, 2S", "100000000S", "1.5S", "", "1s", "S", "1S x"];
-
-test.each([
-  ...PASSED.map((timeout) => [timeout, "DEADLINE_EXCEEDED"] as const),
-  ...MALFORMED.map((timeout) => [timeout, "INVALID_ARGUMENT"] as const),
-])("a call with the timeout %j is %s before it reaches its handler", async (timeout, code) => {
-  let handled = 0;
-  script.unary = ({ value }) => {
-    handled++;
-    return { value };
-  };
-
-  const answer = await client.call(ECHO_PATH.unary, HELLO, { "grpc-timeout": timeout });
-
-  expect([answer.status, handled]).toEqual([status[code], 0]);
-});

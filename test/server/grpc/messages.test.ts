@@ -97,7 +97,7 @@ test.each([
   expect(answer.messages).toHaveLength(messages);
 });
 
-describe("a malformed request", () => {
+describe("a request", () => {
   const notAMessage = Buffer.from([0xff]);
 
   const faultyMessages = [
@@ -118,6 +118,11 @@ describe("a malformed request", () => {
     ["has no message", Buffer.alloc(0), {}, status.UNIMPLEMENTED],
     ["has two messages", Buffer.concat([HELLO, HELLO]), {}, status.UNIMPLEMENTED],
     ["ends inside a second message", Buffer.concat([HELLO, HELLO.subarray(0, 2)]), {}, status.INVALID_ARGUMENT],
+    ["has a malformed timeout", HELLO, { "grpc-timeout": "1.5S" }, status.INVALID_ARGUMENT],
+    ["has a negative timeout", HELLO, { "grpc-timeout": "-1S" }, status.INVALID_ARGUMENT],
+    ["has an empty timeout", HELLO, { "grpc-timeout": "" }, status.INVALID_ARGUMENT],
+    ["has no time", HELLO, { "grpc-timeout": "0m" }, status.DEADLINE_EXCEEDED],
+    ["has too little time", HELLO, { "grpc-timeout": "1n" }, status.DEADLINE_EXCEEDED],
     ...faultyMessages,
   ] as const)("that %s is refused before it reaches a handler", async (_what, body, headers, expected) => {
     const answer = await client.call(ECHO_PATH.unary, body, headers);
