@@ -8,6 +8,7 @@ import { frame } from "../../support/echo-http2.ts";
 import { decodeEcho, ECHO_PATH, encodeEcho, startEcho } from "../../support/echo-service.ts";
 
 const HELLO = frame(encodeEcho("hello"));
+const RESERVED = ["content-type", "connection", "te", "proxy-connection", "grpc-encoding", "grpc-status", "trailer"];
 
 /** The interceptors around the handlers. Each test sets its own. */
 let around: CallInterceptor[] = [];
@@ -41,22 +42,16 @@ describe.each(["unary", "serverStream"] as const)("the context of a %s handler",
   const path = ECHO_PATH[kind];
 
   test("has the call, and its metadata with binary values as base64 and without pseudo-headers", async () => {
-    let context: HandlerContext | undefined;
-    withContext((given) => {
-      context = given;
-    });
+    const begun = script.hang();
     const metadata = { "x-many": ["one", "two"], "x-bytes-bin": "AP8H", "x-request-id": "r-1" };
 
-    await client.call(path, HELLO, { ...metadata, ":authority": "[nonsense" });
+    void client.call(path, HELLO, { ...metadata, ":authority": "[nonsense" });
+    const context = await begun;
 
     expect(context).toMatchObject({ protocolName: "grpc", requestMethod: "POST", url: `http://localhost${path}` });
-    expect(`/${context?.service.typeName}/${context?.method.name}`).toBe(path);
-    expect(context === undefined ? undefined : callOf(context.values)).toMatchObject({
-      id: "r-1",
-      address: "127.0.0.1",
-      protocol: "grpc",
-    });
-    const header = Object.fromEntries(context?.requestHeader ?? []);
+    expect(`/${context.service.typeName}/${context.method.name}`).toBe(path);
+    expect(callOf(context.values)).toMatchObject({ id: "r-1", address: "127.0.0.1", protocol: "grpc" });
+    const header = Object.fromEntries(context.requestHeader);
     expect(header).toMatchObject({ "x-many": "one, two", "x-bytes-bin": "AP8H" });
     expect(Object.keys(header).filter((name) => name.startsWith(":"))).toEqual([]);
   });
@@ -66,17 +61,8 @@ describe.each(["unary", "serverStream"] as const)("the context of a %s handler",
     ["fails", new ConnectError("not here", Code.NotFound), status.NOT_FOUND],
   ])("sends headers and trailers of a call that %s, except those that would break the answer", async (...row) => {
     const [, error, code] = row;
-    const reserved = [
-      "content-type",
-      "connection",
-      "te",
-      "proxy-connection",
-      "grpc-encoding",
-      "grpc-status",
-      "trailer",
-    ];
     withContext(({ responseHeader, responseTrailer }) => {
-      for (const name of reserved) {
+      for (const name of RESERVED) {
         responseHeader.set(name, "5");
         responseTrailer.set(name, "5");
       }
