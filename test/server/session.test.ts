@@ -9,35 +9,22 @@ import { RawClient } from "../support/raw-client.ts";
 import type { Served, ServeOptions } from "../support/serve.ts";
 import { BATCH, LOOKUP, PING, REFLECTION, serve } from "../support/serve.ts";
 import { writeTls } from "../support/tls-on-disk.ts";
-import {
-  callHeaders,
-  data,
-  FrameReader,
-  FrameType,
-  grpcMessage,
-  h2Frame,
-  headers,
-  literal,
-  OPENING,
-  resetStream,
-} from "../support/http2-frames.ts";
+import * as h2 from "../support/http2-frames.ts";
 
 const RPC = { ":method": "POST", ":path": LOOKUP, "content-type": "application/json" };
 const STREAM = { ":method": "POST", ":path": BATCH };
 /** Messages without a value. */
-const [EMPTY, EMPTY_JSON] = [grpcMessage(Buffer.alloc(0)), grpcMessage(Buffer.from("{}"))];
+const [EMPTY, EMPTY_JSON] = [h2.grpcMessage(Buffer.alloc(0)), h2.grpcMessage(Buffer.from("{}"))];
 const PING_PATH = { ":path": "/ping" };
-/** The flag of an acknowledgement. */
-const ACK = 1;
 
 const disk = await writeTls();
 afterAll(() => disk[Symbol.asyncDispose]());
 
 /** The opening of a connection and a call, in one packet. */
 const OPENING_AND_CALL = Buffer.concat([
-  OPENING,
-  headers(1, callHeaders(LOOKUP, "localhost", "20S", "application/grpc-web+proto")),
-  data(1, EMPTY, true),
+  h2.OPENING,
+  h2.headers(1, h2.callHeaders(LOOKUP, "localhost", "20S", "application/grpc-web+proto")),
+  h2.data(1, EMPTY, true),
 ]);
 
 /** The types of the frames that a client has received on stream 0, and the ids of the streams with a whole answer. */
@@ -50,7 +37,7 @@ function receivedBy({ bytes }: RawClient) {
       answered.push(stream);
     }
   };
-  new FrameReader(note).push(bytes);
+  new h2.FrameReader(note).push(bytes);
   return { frames, answered };
 }
 
@@ -83,10 +70,10 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
   test("that has sent only a part of the headers of a call is idle: it gets GOAWAY, and is ended", async () => {
     const server = await start({ idleMs: 50 });
 
-    const client = await open(server, OPENING_AND_CALL.subarray(0, OPENING.byteLength + 40));
+    const client = await open(server, OPENING_AND_CALL.subarray(0, h2.OPENING.byteLength + 40));
     await client.ended;
 
-    expect(receivedBy(client).frames).toContain(FrameType.goAway);
+    expect(receivedBy(client).frames).toContain(h2.FrameType.goAway);
   });
 
   test("with a call is not idle, and is ended when it has no more calls", async () => {
@@ -94,23 +81,23 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
     const client = await open(server, OPENING_AND_CALL);
     await eventually(() => expect(server.started).toHaveLength(1));
     // This connection opens and times out while the call runs, so the idle limit has passed by then.
-    const other = await open(server, OPENING);
+    const other = await open(server, h2.OPENING);
     await other.ended;
-    const before = receivedBy(client).frames.includes(FrameType.goAway);
+    const before = receivedBy(client).frames.includes(h2.FrameType.goAway);
 
     finish.resolve({});
     await client.ended;
 
     expect(before).toBe(false);
     expect(receivedBy(client).answered).toEqual([1]);
-    expect(receivedBy(client).frames).toContain(FrameType.goAway);
+    expect(receivedBy(client).frames).toContain(h2.FrameType.goAway);
   });
 
   test("that is too old gets GOAWAY, and is ended with its last call", async () => {
     const server = await start({ ageMs: 50 });
     const client = await open(server, OPENING_AND_CALL);
 
-    await untilFrame(client, FrameType.goAway);
+    await untilFrame(client, h2.FrameType.goAway);
     const before = [client.hasEnded, receivedBy(client).answered];
     finish.resolve({});
     await client.ended;
@@ -130,22 +117,18 @@ describe.each(["TCP", "TLS"])("over %s, a connection", (wire) => {
 
   test.each([
     ["was idle", { idleMs: 50 }, ""],
-    ["broke the protocol", {}, data(0, Buffer.alloc(0), true)],
-    [
-      "sent GOAWAY",
-      {},
-      Buffer.concat([h2Frame(FrameType.settings, ACK, 0), h2Frame(FrameType.goAway, 0, 0, Buffer.alloc(8))]),
-    ],
+    ["broke the protocol", {}, h2.data(0, Buffer.alloc(0), true)],
+    ["sent GOAWAY", {}, h2.h2Frame(h2.FrameType.goAway, 0, 0, Buffer.alloc(8))],
   ])("that %s and is kept open by its client is cut, and no longer counts", async (_what, sessions, bytes) => {
     const server = await start({ lingerMs: 50, ...sessions }, { connections: { maxOpenPerAddress: 1 } });
-    const kept = await open(server, OPENING);
-    await untilFrame(kept, FrameType.settings);
+    const kept = await open(server, h2.OPENING);
+    await untilFrame(kept, h2.FrameType.settings);
     kept.send(bytes);
     await kept.ended;
 
     await eventually(async () => {
-      const next = await open(server, OPENING);
-      await untilFrame(next, FrameType.settings);
+      const next = await open(server, h2.OPENING);
+      await untilFrame(next, h2.FrameType.settings);
       expect(next.hasEnded).toBe(false);
     });
   });
@@ -176,9 +159,9 @@ describe("an HTTP/2 connection", () => {
   test("refuses headers of more than 16 KiB, even before its client has acknowledged the settings", async () => {
     await using server = await serve({ plain: PING });
     using client = await RawClient.open(server.port);
-    const block = Buffer.concat([callHeaders(LOOKUP), literal("x", "y".repeat(16_080))]);
+    const block = Buffer.concat([h2.callHeaders(LOOKUP), h2.literal("x", "y".repeat(16_080))]);
 
-    client.send(Buffer.concat([OPENING, headers(1, block, true)]));
+    client.send(Buffer.concat([h2.OPENING, h2.headers(1, block, true)]));
     await client.ended;
 
     expect(server.started).toEqual([]);
@@ -216,12 +199,12 @@ test.each(["application/grpc", "application/grpc-web+proto", "application/connec
   async (type) => {
     await using server = await serve();
     using client = await RawClient.open(server.port);
-    const call = headers(1, callHeaders(REFLECTION, "localhost", "10S", type));
+    const call = h2.headers(1, h2.callHeaders(REFLECTION, "localhost", "10S", type));
     // Not by Node's client, which ends its request before it resets the stream.
-    client.send(Buffer.concat([OPENING, call, data(1, EMPTY, false)]));
+    client.send(Buffer.concat([h2.OPENING, call, h2.data(1, EMPTY, false)]));
     await eventually(() => expect(server.started).toMatchObject([{ hasReachedHandler: true }]));
 
-    client.send(resetStream(1));
+    client.send(h2.resetStream(1));
     await server.whenEnded(1);
     await fetch(`http://${server.address}/nothing`);
 
