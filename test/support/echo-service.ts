@@ -6,7 +6,7 @@ import { createMethodImplSpec } from "@connectrpc/connect";
 import { afterAll, beforeEach } from "vitest";
 import type { MethodRule, ServedMethod } from "../../src/rpc/methods.ts";
 import type { ServerOptions } from "../../src/server/server.ts";
-import { EchoHttp2 } from "./echo-http2.ts";
+import { EchoHttp2, frame } from "./echo-http2.ts";
 import type { TestServer } from "./test-server.ts";
 import { serve, startTestServer } from "./test-server.ts";
 
@@ -56,6 +56,9 @@ export function encodeEcho(value: string): Buffer {
   const message: MessageInitShape<typeof StringValueSchema> = { value };
   return Buffer.from(toBinary(StringValueSchema, create(StringValueSchema, message)));
 }
+
+/** A whole message in its frame. */
+export const HELLO = frame(encodeEcho("hello"));
 
 /** The text of a message of the service. */
 export function decodeEcho(bytes: Uint8Array): string {

@@ -1,10 +1,8 @@
 import { Code } from "@connectrpc/connect";
 import { status } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
-import { frame } from "../../support/echo-http2.ts";
-import { decodeEcho, ECHO_PATH, encodeEcho, startEcho } from "../../support/echo-service.ts";
+import { decodeEcho, ECHO_PATH, HELLO, startEcho } from "../../support/echo-service.ts";
 
-const HELLO = frame(encodeEcho("hello"));
 const HOUR_MS = 3_600_000;
 
 const { script, server, client } = await startEcho({ defaultTimeoutMs: HOUR_MS, maxTimeoutMs: 2 * HOUR_MS });

@@ -4,12 +4,11 @@ import { gzipSync } from "node:zlib";
 import { status } from "@grpc/grpc-js";
 import { beforeEach, describe, expect, test } from "vitest";
 import { frame, gzipFrame } from "../../support/echo-http2.ts";
-import { decodeEcho, ECHO_PATH, encodeEcho, startEcho } from "../../support/echo-service.ts";
+import { decodeEcho, ECHO_PATH, encodeEcho, HELLO, startEcho } from "../../support/echo-service.ts";
 
 const LIMIT_BYTES = 2_000;
 /** The size of the tag and length of a string of about that size. */
 const OVERHEAD_BYTES = 3;
-const HELLO = frame(encodeEcho("hello"));
 const GZIP = { "grpc-encoding": "gzip" };
 
 const { script, client } = await startEcho({ maxRequestBytes: LIMIT_BYTES, maxResponseBytes: LIMIT_BYTES });

@@ -4,10 +4,8 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { HandlerContext } from "@connectrpc/connect";
 import { callOf } from "../../../src/rpc/call.ts";
 import type { CallInterceptor } from "../../../src/rpc/interceptors.ts";
-import { frame } from "../../support/echo-http2.ts";
-import { decodeEcho, ECHO_PATH, encodeEcho, startEcho } from "../../support/echo-service.ts";
+import { decodeEcho, ECHO_PATH, HELLO, startEcho } from "../../support/echo-service.ts";
 
-const HELLO = frame(encodeEcho("hello"));
 const RESERVED = ["content-type", "connection", "te", "proxy-connection", "grpc-encoding", "grpc-status", "trailer"];
 
 /** The interceptors around the handlers. Each test sets its own. */

@@ -6,10 +6,9 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { status } from "@grpc/grpc-js";
 import { beforeEach, describe, expect, test } from "vitest";
 import { EchoHttp2, frame, gzipFrame, readAnswer } from "../../support/echo-http2.ts";
-import { decodeEcho, ECHO_PATH, encodeEcho, startEcho } from "../../support/echo-service.ts";
+import { decodeEcho, ECHO_PATH, encodeEcho, HELLO, startEcho } from "../../support/echo-service.ts";
 import { startTestServer } from "../../support/test-server.ts";
 
-const HELLO = frame(encodeEcho("hello"));
 /** The initial HTTP/2 window of a stream: bytes that may be sent before the peer takes any. */
 const WINDOW_BYTES = 65_535;
 const PART = "A".repeat(32 * 1_024);
