@@ -15,7 +15,7 @@ import { Http2Client } from "../support/http2-client.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 import { postOf, RawClient } from "../support/raw-client.ts";
 import type { Served, ServeOptions } from "../support/serve.ts";
-import { serve } from "../support/serve.ts";
+import { LOOKUP, serve } from "../support/serve.ts";
 import { bearer } from "../support/some-tokens.ts";
 
 const PATH = "/export.parquet";
@@ -37,19 +37,22 @@ interface ExportServer extends Served {
 interface Options extends ServeOptions {
   readonly exports?: Partial<VehicleExportsOptions>;
   readonly maxFiles?: number;
+  /** Whether each row has 40 KB more that cannot be compressed. */
+  readonly isBulky?: boolean;
   /** Whether the writing of kept files never ends. */
   readonly hangs?: boolean;
 }
 
-function vin(index: number): string {
-  return `1XPWD40X${String(index).padStart(9, "0")}`;
-}
-
 /** Starts a server that exports this number of rows. */
 async function start(rows: number, options: Options = {}, own = disposeAfterTest): Promise<ExportServer> {
-  const { exports = {}, maxFiles = 4, hangs = false, ...more } = options;
+  const { exports = {}, maxFiles = 4, isBulky = false, hangs = false, ...more } = options;
   const table = own(await VehicleTable.create());
-  table.put(Array.from({ length: rows }, (_, index) => ({ vin: vin(index), attributes: { Note: `row ${index}` } })));
+  table.put(
+    Array.from({ length: rows }, (_, index) => ({
+      vin: `1XPWD40X${String(index).padStart(9, "0")}`,
+      attributes: { Note: `row ${index}`, ...(isBulky && { Trim2: randomBytes(20_000).toString("hex") }) },
+    })),
+  );
   const logger = new MemoryLogger();
   const clock = { now: 1_800_000_000_000 };
   const created: string[] = [];
@@ -79,15 +82,9 @@ async function start(rows: number, options: Options = {}, own = disposeAfterTest
   return { ...server, url: `http://${server.address}${PATH}`, clock, created, table };
 }
 
-/** Fills a table with rows of 40 KB that cannot be compressed. */
-function fillUp(table: VehicleTable, rows: number): void {
-  const incompressible = (): string => randomBytes(20_000).toString("hex");
-  table.put(Array.from({ length: rows }, (_, index) => ({ vin: vin(index), attributes: { Note: incompressible() } })));
-}
-
-/** Number of rows that is larger than the buffers of both sockets. */
+/** Number of bulky rows that is larger than the buffers of both sockets. */
 const MORE_THAN_BUFFERS = 250;
-/** Number of rows that is larger than the HTTP/2 window of a client that reads nothing. */
+/** Number of bulky rows that is larger than the HTTP/2 window of a client that reads nothing. */
 const MORE_THAN_WINDOW = 20;
 
 async function bodyOf(response: Response): Promise<Buffer> {
@@ -224,22 +221,17 @@ describe("a kept file", () => {
 
 describe("an export that fails before anything is sent gets an error from the error table:", () => {
   test.each([
-    ["too many", { exports: { limits: { perClient: 0, perProcess: 0 } } }, 429, "too many exports are running\n", "5"],
-    [
-      "too little disk space",
-      { exports: { keepFreeBytes: Number.MAX_SAFE_INTEGER } },
-      507,
-      "not enough disk space for an export; contact the operator\n",
-      "60",
-    ],
-  ])("%s", async (_what, options, status, text, retryAfter) => {
-    const server = await start(1, options);
+    ["too many exports are running", { limits: { perClient: 0, perProcess: 0 } }, 429, "5", "ResourceExhausted"],
+    ["not enough disk space for an export; contact the operator", { keepFreeBytes: 2 ** 60 }, 507, "60", "Unavailable"],
+  ])("%s", async (message, exports, status, retryAfter, code) => {
+    const server = await start(1, { exports });
 
     const response = await fetch(server.url);
 
-    expect([response.status, await response.text()]).toEqual([status, text]);
+    expect([response.status, await response.text()]).toEqual([status, `${message}\n`]);
     expect(response.headers.get("retry-after")).toBe(retryAfter);
     expect(await filesIn(exportDirectory(server.table))).toEqual([]);
+    await eventually(() => expect(audits(server)).toMatchObject([{ code }]));
   });
 
   test("a file that takes too long to write", async () => {
@@ -254,20 +246,13 @@ describe("an export that fails before anything is sent gets an error from the er
 
 describe("the audit line of an export", () => {
   test.each([
-    ["that succeeds", {}, "all", {}, [{ caller: "all", code: "ok" }]],
-    ["that is refused because a scope is missing", {}, "lookup", {}, [{ caller: "lookup", code: "PermissionDenied" }]],
-    [
-      "that fails",
-      { exports: { limits: { perClient: 0, perProcess: 0 } } },
-      "all",
-      {},
-      [{ caller: "all", code: "ResourceExhausted" }],
-    ],
-    ["of a range past the end", {}, "all", { range: "bytes=99999999-" }, [{ caller: "all", code: "OutOfRange" }]],
-    ["of another file", {}, "all", { "if-match": '"another"' }, [{ caller: "all", code: "FailedPrecondition" }]],
-    ["with an unknown token is not written", {}, "nobody", {}, []],
-  ])("%s", async (_how, options, name, headers, expected) => {
-    const server = await start(1, { hasTokens: true, ...options });
+    ["that succeeds", "all", {}, [{ caller: "all", code: "ok" }]],
+    ["that is refused because a scope is missing", "lookup", {}, [{ caller: "lookup", code: "PermissionDenied" }]],
+    ["of a range past the end", "all", { range: "bytes=99999999-" }, [{ caller: "all", code: "OutOfRange" }]],
+    ["of another file", "all", { "if-match": '"another"' }, [{ caller: "all", code: "FailedPrecondition" }]],
+    ["with an unknown token is not written", "nobody", {}, []],
+  ])("%s", async (_how, name, headers, expected) => {
+    const server = await start(1, { hasTokens: true });
 
     await bodyOf(await fetch(server.url, { headers: { ...bearer(name), ...headers } }));
 
@@ -281,8 +266,7 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
   const request = `${GET}${lines.join("")}\r\n`;
 
   test("that does not read is cut off, and no temporary file is left", async () => {
-    const server = await start(0, { limits: { watch: { stallTimeoutMs: 100 } } });
-    fillUp(server.table, MORE_THAN_BUFFERS);
+    const server = await start(MORE_THAN_BUFFERS, { isBulky: true, limits: { watch: { stallTimeoutMs: 100 } } });
     using client = await RawClient.open(server.port, { isDeaf: true });
 
     client.send(request);
@@ -293,16 +277,16 @@ describe.each(KINDS)("a reader of an export %s", (_kind, headers, kept, status) 
   });
 
   test("that leaves while an earlier answer in its pipeline is unfinished no longer counts", async () => {
-    const server = await start(0, {
+    const server = await start(MORE_THAN_WINDOW, {
+      isBulky: true,
       maxFiles: 1,
       hasTokens: true,
       exports: { limits: { perClient: 1, perProcess: 1 } },
       handlers: { lookup: () => new Promise(() => {}) },
     });
-    fillUp(server.table, MORE_THAN_WINDOW);
     using client = await RawClient.open(server.port);
     const token = `Authorization: ${bearer("all").authorization}\r\n`;
-    client.send(postOf("/vehicle.v1.VehicleService/Lookup", "{}", token) + GET + token + request.slice(GET.length));
+    client.send(postOf(LOOKUP, "{}", token) + GET + token + request.slice(GET.length));
     await eventually(() =>
       expect(server.logger.lines).toContainEqual(expect.objectContaining({ message: "export written" })),
     );
