@@ -1,6 +1,5 @@
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import type { TestApp } from "../support/test-app.ts";
+import { afterAll, expect, test } from "vitest";
 import { startTestApp } from "../support/test-app.ts";
 import { CACHED_VIN, clientOver, outcomeOf, WAYS } from "./ways.ts";
 
@@ -10,12 +9,7 @@ const LIMITS = [
   { method: "BatchLookup", limit: 256 * 1_024, headBytes: 4 },
 ] as const;
 
-let app: TestApp;
-
-beforeAll(async () => {
-  app = await startTestApp();
-});
-
+const app = await startTestApp();
 afterAll(() => app[Symbol.asyncDispose]());
 
 test.each(

@@ -1,11 +1,10 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { errorOf } from "../support/error-of.ts";
 import type { ReceivedRequest } from "../support/fake-vpic.ts";
-import type { TestApp } from "../support/test-app.ts";
 import { startTestApp } from "../support/test-app.ts";
 import { CACHED_VIN, clientOver, CONNECT, WAYS } from "./ways.ts";
 
@@ -61,13 +60,8 @@ const DOORS = [
 ];
 
 const written: string[] = [];
-let app: TestApp;
-
-beforeAll(async () => {
-  const log = createLogger("debug", { write: (line) => written.push(line) });
-  app = await startTestApp({ env: { RATE_LIMIT_PER_SECOND: "1000000", RATE_LIMIT_BURST: "1000000" }, log });
-});
-
+const log = createLogger("debug", { write: (line) => written.push(line) });
+const app = await startTestApp({ env: { RATE_LIMIT_PER_SECOND: "1000000", RATE_LIMIT_BURST: "1000000" }, log });
 afterAll(() => app[Symbol.asyncDispose]());
 
 test.each(DOORS)("row 9: texts that are not VINs are refused over $name", async ({ way, isJson, usesGet }) => {
