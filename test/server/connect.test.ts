@@ -1,14 +1,12 @@
 import { gunzipSync, gzipSync } from "node:zlib";
-import type { Transport } from "@connectrpc/connect";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { compressionGzip, createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { endStreamFromJson, errorFromJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { trailerParse } from "@connectrpc/connect/protocol-grpc-web";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { ErrorInfoSchema, RequestInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
-import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import { clientOver } from "../support/clients.ts";
 import { errorOf } from "../support/error-of.ts";
 import { plainRequest } from "../support/plain-request.ts";
 import type { Served, VehicleHandlers } from "../support/serve.ts";
@@ -44,22 +42,17 @@ beforeEach(() => {
   server.logger.lines.length = 0;
 });
 
-const gzip = { acceptCompression: [compressionGzip], sendCompression: compressionGzip, compressMinBytes: 0 };
-const http1 = { baseUrl: `http://${server.address}`, httpVersion: "1.1" } as const;
-const http2 = { baseUrl: `http://${server.address}`, httpVersion: "2" } as const;
 /** Each form of the protocols. The client matrix in test/service tests what every client must be able to do. */
-const TRANSPORTS: Readonly<Record<string, Transport>> = {
-  "Connect over HTTP/1.1": createConnectTransport(http1),
-  "Connect with JSON over HTTP/1.1": createConnectTransport({ ...http1, useBinaryFormat: false }),
-  "Connect with GET over HTTP/1.1": createConnectTransport({ ...http1, useHttpGet: true }),
-  "Connect with gzip over HTTP/1.1": createConnectTransport({ ...http1, ...gzip }),
-  "gRPC-Web with gzip over HTTP/1.1": createGrpcWebTransport({ ...http1, ...gzip }),
-  "Connect over HTTP/2": createConnectTransport(http2),
-  "gRPC-Web with JSON over HTTP/2": createGrpcWebTransport({ ...http2, useBinaryFormat: false }),
-};
-
-describe.each(Object.entries(TRANSPORTS))("%s", (_name, transport) => {
-  const client = createClient(VehicleService, transport);
+describe.each([
+  ["Connect over HTTP/1.1", { protocol: "Connect", http: "1.1" }, {}],
+  ["Connect with JSON over HTTP/1.1", { protocol: "Connect", http: "1.1" }, { isJson: true }],
+  ["Connect with GET over HTTP/1.1", { protocol: "Connect", http: "1.1" }, { usesGet: true }],
+  ["Connect with gzip over HTTP/1.1", { protocol: "Connect", http: "1.1" }, { compress: gzipSync }],
+  ["gRPC-Web with gzip over HTTP/1.1", { protocol: "gRPC-Web", http: "1.1" }, { compress: gzipSync }],
+  ["Connect over HTTP/2", { protocol: "Connect", http: "2" }, {}],
+  ["gRPC-Web with JSON over HTTP/2", { protocol: "gRPC-Web", http: "2" }, { isJson: true }],
+] as const)("%s", (_name, protocol, options) => {
+  const client = clientOver(protocol, { address: server.address, ...options });
 
   test("calls a unary method, with header and trailer", async () => {
     const seen: (string | null)[] = [];

@@ -34,3 +34,42 @@ export function clientOf(
 ): Client<typeof VehicleService> {
   return createClient(VehicleService, TRANSPORTS[protocol](addresses));
 }
+
+export interface ProtocolOverHttp {
+  readonly protocol: "gRPC" | "gRPC-Web" | "Connect";
+  readonly http: "2" | "1.1";
+}
+
+interface ClientOptions {
+  readonly address: string;
+  /** The authority of the server's certificate, as PEM, if the server uses TLS. */
+  readonly ca?: string | undefined;
+  /** Compresses each request with gzip. Default: requests are not compressed. */
+  readonly compress?: ((request: Uint8Array) => Uint8Array) | undefined;
+  /** Whether messages are JSON. */
+  readonly isJson?: boolean;
+  /** Whether Connect calls Lookup with GET. */
+  readonly usesGet?: boolean;
+}
+
+/** A client of connect-node. Without gzip, unless it compresses. */
+export function clientOver(
+  { protocol, http }: ProtocolOverHttp,
+  { address, ca, compress, isJson, usesGet }: ClientOptions,
+): Client<typeof VehicleService> {
+  const create = { gRPC: createGrpcTransport, "gRPC-Web": createGrpcWebTransport, Connect: createConnectTransport };
+  const gzip = compress && {
+    ...compressionGzip,
+    compress: async (bytes: Uint8Array) => Uint8Array.from(compress(bytes)),
+  };
+  const transport = create[protocol]({
+    baseUrl: `${ca === undefined ? "http" : "https"}://${address}`,
+    httpVersion: http,
+    // A hundred calls at once are more than clients usually make.
+    nodeOptions: { ca, maxSessionMemory: 1_000 },
+    ...(gzip && { sendCompression: gzip, compressMinBytes: 0 }),
+    useBinaryFormat: isJson !== true,
+    useHttpGet: usesGet === true,
+  });
+  return createClient(VehicleService, transport);
+}

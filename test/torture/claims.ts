@@ -1,4 +1,5 @@
 import { gzipSync } from "node:zlib";
+import { clientOver } from "../support/clients.ts";
 import { answerOf, Http2Client } from "../support/http2-client.ts";
 import { RawClient } from "../support/raw-client.ts";
 import type { Finding } from "./finding.ts";
@@ -8,7 +9,6 @@ import type { Method, Way } from "./ways.ts";
 import {
   callBytes,
   CACHED_VIN,
-  clientOver,
   contentTypeOf,
   hasEnvelope,
   messageOf,

@@ -1,7 +1,8 @@
 import { gzipSync } from "node:zlib";
 import { afterAll, expect, test } from "vitest";
+import { clientOver } from "../support/clients.ts";
 import { startTestApp } from "../support/test-app.ts";
-import { CACHED_VIN, clientOver, outcomeOf, WAYS } from "./ways.ts";
+import { CACHED_VIN, outcomeOf, WAYS } from "./ways.ts";
 
 /** The head of a message is the field's number and the VIN's length, which takes two or three bytes. */
 const LIMITS = [

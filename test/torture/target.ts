@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
+import { clientOver } from "../support/clients.ts";
 import { startFakeVpic } from "../support/fake-vpic.ts";
 import { RawConnection } from "../support/raw-connection.ts";
 import { ServiceProcess } from "../support/service-process.ts";
@@ -10,7 +11,7 @@ import { writeTls } from "../support/tls-on-disk.ts";
 import type { Figure } from "./finding.ts";
 import { measured, none } from "./finding.ts";
 import type { Way } from "./ways.ts";
-import { CACHED_VIN, clientOver, CONNECT, GRPC } from "./ways.ts";
+import { CACHED_VIN, CONNECT, GRPC } from "./ways.ts";
 
 const PAGES_PER_MIB = 256;
 const WARM_UP_CALLS = 750;

@@ -3,9 +3,10 @@ import { Code } from "@connectrpc/connect";
 import { afterAll, expect, test } from "vitest";
 import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
+import { clientOver } from "../support/clients.ts";
 import { errorOf } from "../support/error-of.ts";
 import { startTestApp } from "../support/test-app.ts";
-import { CACHED_VIN, clientOver, CONNECT, WAYS } from "./ways.ts";
+import { CACHED_VIN, CONNECT, WAYS } from "./ways.ts";
 
 const INVALID_ARGUMENT: number = Code.InvalidArgument;
 const COLD_VINS = ["1FUJGLDR9CSBM1234", "2NKHHM6X8FM123456", "3AKJHHDR5JSJK1234"];

@@ -1,22 +1,15 @@
 import type { Client } from "@connectrpc/connect";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import {
-  compressionGzip,
-  createConnectTransport,
-  createGrpcTransport,
-  createGrpcWebTransport,
-} from "@connectrpc/connect-node";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import type { VehicleService } from "#gen/vehicle/v1/vehicle_service_pb.ts";
+import type { ProtocolOverHttp } from "../support/clients.ts";
 import { callHeaders, data, grpcMessage, headers, OPENING } from "../support/http2-frames.ts";
 
 /** A vehicle that is in the cache of every target. */
 export const CACHED_VIN = "1XPWD40X1ED215307";
 
 /** A protocol over a version of HTTP. */
-export interface Way {
-  readonly protocol: "gRPC" | "gRPC-Web" | "Connect";
-  readonly http: "2" | "1.1";
+export interface Way extends ProtocolOverHttp {
   /** Whether attacks use TLS. */
   readonly isSecured: boolean;
 }
@@ -96,39 +89,6 @@ export function callBytes(
     ? `Transfer-Encoding: chunked\r\n\r\n${chunks.join("")}0\r\n\r\n`
     : `Content-Length: ${body.byteLength}\r\n\r\n${body.toString("latin1")}`;
   return Buffer.from(head + rest, "latin1");
-}
-
-interface ClientOptions {
-  readonly address: string;
-  /** The authority of the server's certificate, as PEM, if the server uses TLS. */
-  readonly ca?: string | undefined;
-  /** Compresses each request with gzip. Default: requests are not compressed. */
-  readonly compress?: ((request: Uint8Array) => Uint8Array) | undefined;
-  /** Whether messages are JSON. */
-  readonly isJson?: boolean;
-  /** Whether Connect calls Lookup with GET. */
-  readonly usesGet?: boolean;
-}
-
-export function clientOver(
-  { protocol, http }: Way,
-  { address, ca, compress, isJson, usesGet }: ClientOptions,
-): Client<typeof VehicleService> {
-  const create = { gRPC: createGrpcTransport, "gRPC-Web": createGrpcWebTransport, Connect: createConnectTransport };
-  const gzip = compress && {
-    ...compressionGzip,
-    compress: async (bytes: Uint8Array) => Uint8Array.from(compress(bytes)),
-  };
-  const transport = create[protocol]({
-    baseUrl: `${ca === undefined ? "http" : "https"}://${address}`,
-    httpVersion: http,
-    // A hundred calls at once are more than clients usually make.
-    nodeOptions: { ca, maxSessionMemory: 1_000 },
-    ...(gzip && { sendCompression: gzip, compressMinBytes: 0 }),
-    useBinaryFormat: isJson !== true,
-    useHttpGet: usesGet === true,
-  });
-  return createClient(VehicleService, transport);
 }
 
 /** Whether a call with this VIN was answered, or else the name of the error's code. */
