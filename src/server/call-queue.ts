@@ -5,12 +5,14 @@ export interface Waiting {
   begin(): void;
 }
 
-/** A call that holds a slot from its arrival to its answer. */
+/** A call that holds a slot from its arrival to its answer, unless it is refused. */
 export interface Placed extends Waiting, Seated {
   /** Whether it has had its turn. From then on it keeps its slot. */
   readonly hasBegun: boolean;
-  /** Gives up its slot to a connection that has fewer calls. It is refused when its turn comes. */
-  makeWay(): void;
+  /** Written by the line: whether it has no slot. It must not be pushed then. */
+  isRefused: boolean;
+  /** Answers that the service is overloaded. Called when the turn of its refusal has come. */
+  refuse(): void;
 }
 
 export interface CallQueueOptions {
@@ -22,7 +24,10 @@ export interface CallQueueOptions {
   readonly now?: () => number;
 }
 
-const MAX_BEGUN_TOGETHER = 16;
+/** About 8 ms of new VINs. Their work goes on after they have begun, so the clock alone would not limit it. */
+const MAX_BEGUN_TOGETHER = 50;
+/** While calls wait for their turn, one call is refused for this many that begin. */
+const BEGUN_FOR_EACH_REFUSAL = 2;
 
 /**
  * Starts calls round robin by connection, so that a burst from one caller does not delay the others. Limits the number
@@ -39,9 +44,12 @@ export class CallQueue {
   readonly #lines = new Roster<Line>();
   /** Lines whose next call may begin. Each line is listed once. */
   readonly #ready: Line[] = [];
+  /** Calls without a slot, in the order of their arrival. */
+  readonly #refusals: Placed[] = [];
   /** Undefined when no call waits and none has begun in this turn of the event loop. */
   #turnEndsAt: number | undefined;
   #isTakingTurn = false;
+  #begunSinceRefusal = 0;
 
   constructor({ maxCalls = 2_048, turnMs = 8, now = () => performance.now() }: CallQueueOptions = {}) {
     this.#maxCalls = maxCalls;
@@ -82,14 +90,36 @@ export class CallQueue {
 
   /** Starts the next call of a line now, unless others wait or the time for this turn of the event loop is used up. */
   schedule(line: Line): void {
+    if (this.#mustWait()) {
+      this.#ready.push(line);
+    } else {
+      line.beginNext();
+    }
+  }
+
+  /**
+   * Refuses a call now, under the same conditions. Otherwise it waits for its turn: clients replace refused calls at
+   * once, and reading the new ones would leave no time for the calls that have a slot.
+   */
+  refuse(call: Placed): void {
+    if (this.#mustWait()) {
+      this.#refusals.push(call);
+    } else {
+      call.refuse();
+    }
+  }
+
+  #mustWait(): boolean {
     if (this.#turnEndsAt === undefined) {
       this.#turnEndsAt = this.#now() + this.#turnMs;
       setImmediate(this.#endTurn);
-    } else if (this.#isTakingTurn || this.#ready.length > 0 || this.#now() >= this.#turnEndsAt) {
-      this.#ready.push(line);
-      return;
+      return false;
     }
-    line.beginNext();
+    return this.#isTakingTurn || this.#hasWaiting || this.#now() >= this.#turnEndsAt;
+  }
+
+  get #hasWaiting(): boolean {
+    return this.#ready.length > 0 || this.#refusals.length > 0;
   }
 
   /** Starts waiting calls a few at a time, so that the work that they trigger counts towards the turn too. */
@@ -101,13 +131,18 @@ export class CallQueue {
     do {
       this.#ready.shift()?.beginNext();
       begun++;
-    } while (begun < MAX_BEGUN_TOGETHER && this.#ready.length > 0 && this.#now() < endsAt);
+      this.#begunSinceRefusal++;
+      if (this.#begunSinceRefusal >= BEGUN_FOR_EACH_REFUSAL || this.#ready.length === 0) {
+        this.#begunSinceRefusal = 0;
+        this.#refusals.shift()?.refuse();
+      }
+    } while (begun < MAX_BEGUN_TOGETHER && this.#hasWaiting && this.#now() < endsAt);
     this.#isTakingTurn = false;
     this.#endTurn();
   };
 
   readonly #endTurn = (): void => {
-    if (this.#ready.length > 0) {
+    if (this.#hasWaiting) {
       // Continues after the event loop has checked its sockets.
       setImmediate(this.#takeTurn);
     } else {
@@ -139,13 +174,17 @@ export class Line implements Seated {
     return this.#placed.size;
   }
 
-  /** Takes a slot for a call that has not begun. Returns false when there is none. {@link leave} returns the slot. */
+  /**
+   * Takes a slot for a call that has not begun. {@link leave} returns the slot. When there is none, the call is refused,
+   * and the result is false.
+   */
   enter(call: Placed): boolean {
-    const hasRoom = this.#queue.enter(this);
-    if (hasRoom) {
+    if (this.#queue.enter(this)) {
       this.#placed.add(call);
+      return true;
     }
-    return hasRoom;
+    this.#refuse(call);
+    return false;
   }
 
   /** Without effect for a call that has no slot. */
@@ -156,15 +195,19 @@ export class Line implements Seated {
     }
   }
 
-  /** Called by the queue: makes one of its calls give up its slot. Returns false when all of them have begun. */
+  /** Called by the queue: refuses one of its latest calls to free a slot. Returns false when all calls have begun. */
   makeWay(): boolean {
-    for (const call of this.#placed) {
-      if (!call.hasBegun) {
-        call.makeWay();
-        return true;
-      }
+    const call = this.#placed.findLast(({ hasBegun }) => !hasBegun);
+    if (call === undefined) {
+      return false;
     }
-    return false;
+    this.leave(call);
+    const index = this.#waiting.indexOf(call);
+    if (index >= 0) {
+      this.#waiting.splice(index, 1);
+    }
+    this.#refuse(call);
+    return true;
   }
 
   /** Starts a call when its turn comes. Call {@link done} once it is answered or its client has gone. */
@@ -187,6 +230,11 @@ export class Line implements Seated {
       call.begin();
     }
     this.#schedule();
+  }
+
+  #refuse(call: Placed): void {
+    call.isRefused = true;
+    this.#queue.refuse(call);
   }
 
   #schedule(): void {

@@ -36,6 +36,11 @@ export class Roster<Member extends Seated> implements Iterable<Member> {
     member.seat = -1;
   }
 
+  /** Of the members that match, one that was added late. */
+  findLast(matches: (member: Member) => boolean): Member | undefined {
+    return this.#members.findLast(matches);
+  }
+
   /** The members at the time of the call that are still here when their turn comes. */
   *[Symbol.iterator](): IterableIterator<Member> {
     for (const member of this.#members.slice()) {

@@ -65,8 +65,8 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
   seat = -1;
   #watching: Watching | undefined;
   #isQueued = false;
-  /** Whether it has no slot, so that it gets only a refusal when its turn comes. */
-  #isRefused = false;
+  /** Written by the line. */
+  isRefused = false;
   hasBegun = false;
   hasArrived = false;
 
@@ -148,7 +148,6 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
     if (this.call.method.rule.isBackground === true) {
       this.host.background.add(this);
     } else if (!this.#line.enter(this)) {
-      this.#refuseInTurn();
       return;
     }
     this.#watching = this.host.watch.add(this);
@@ -167,7 +166,7 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
       this.expire();
       return;
     }
-    const refusal = this.#isRefused ? this.host.overloaded : this.host.gate(this.call);
+    const refusal = this.host.gate(this.call);
     if (refusal === undefined) {
       this.#run();
     } else {
@@ -175,10 +174,8 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
     }
   }
 
-  makeWay(): void {
-    this.#line.leave(this);
-    this.#unwatch();
-    this.#refuseInTurn();
+  refuse(): void {
+    this.#answerPrepared(this.host.overloaded);
   }
 
   expire(): void {
@@ -205,7 +202,7 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
   /** Called when enough of the request has arrived. From then on, the call waits for its turn. */
   protected arrive(): void {
     this.hasArrived = true;
-    if (!this.#isQueued) {
+    if (!this.#isQueued && !this.isRefused) {
       this.#isQueued = true;
       this.#line.push(this);
     }
@@ -247,25 +244,15 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
 
   /** Called when the stream or the connection has closed. */
   close(): void {
-    this.#unwatch();
+    if (this.#watching !== undefined) {
+      this.host.watch.remove(this.#watching);
+    }
     this.host.background.delete(this);
     this.#line.leave(this);
     if (this.hasBegun) {
       this.#line.done();
     }
     this.call.cancel();
-  }
-
-  /** Thousands of calls may find no slot at once. Answering them as they arrive would delay all others. */
-  #refuseInTurn(): void {
-    this.#isRefused = true;
-    this.arrive();
-  }
-
-  #unwatch(): void {
-    if (this.#watching !== undefined) {
-      this.host.watch.remove(this.#watching);
-    }
   }
 
   #run(): void {

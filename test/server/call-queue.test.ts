@@ -64,14 +64,14 @@ describe("calls", () => {
     const begun: string[] = [];
     line.push(noting("first", begun, () => (now += 10)));
 
-    for (let index = 0; index < 100; index++) {
+    for (let index = 0; index < 400; index++) {
       line.push(noting("call", begun));
     }
     await turn();
     await turn();
 
     expect(begun.length).toBeGreaterThan(1);
-    expect(begun.length).toBeLessThan(40);
+    expect(begun.length).toBeLessThan(120);
   });
 });
 
@@ -81,6 +81,8 @@ class BookedCall implements Placed {
   seat = -1;
   isClosed = false;
   hasBegun = false;
+  isRefused = false;
+  refusals = 0;
 
   constructor(line: Line) {
     this.line = line;
@@ -105,8 +107,8 @@ class BookedCall implements Placed {
     }
   }
 
-  makeWay(): void {
-    this.line.leave(this);
+  refuse(): void {
+    this.refusals++;
   }
 
   close(): void {
@@ -138,7 +140,7 @@ describe("the slots", () => {
     const honest = new BookedCall(new Line(queue));
     const late = new BookedCall(burst);
 
-    expect([...calls, honest, late].map(({ hasPlace }) => hasPlace)).toEqual([false, true, true, true, true, false]);
+    expect([...calls, honest, late].map(({ hasPlace }) => hasPlace)).toEqual([true, true, true, false, true, false]);
     expect([queue.inFlight, queue.refused]).toEqual([4, 2]);
   });
 
@@ -153,6 +155,30 @@ describe("the slots", () => {
 
     expect([...calls, other].map(({ hasPlace }) => hasPlace)).toEqual([true, true, true, false]);
   });
+});
+
+test("while calls wait, one is refused for every two that begin; the other refusals follow", async () => {
+  let now = 0;
+  const queue = new CallQueue({ maxCalls: 4, now: () => now });
+  const line = new Line(queue);
+  const order: string[] = [];
+  class NotedCall extends BookedCall {
+    override begin(): void {
+      order.push("begin");
+    }
+
+    override refuse(): void {
+      order.push("refuse");
+    }
+  }
+  const useUpTurn = (): void => void (now += 10);
+  line.push(noting("first", order, useUpTurn));
+
+  const calls = Array.from({ length: 8 }, () => new NotedCall(line));
+  calls.forEach((call) => call.arrive());
+  await turns();
+
+  expect(order).toEqual(["first", "begin", "begin", "refuse", "begin", "begin", "refuse", "refuse", "refuse"]);
 });
 
 test("no slot or turn is lost or given twice, in any order of arrivals, starts and ends", async () => {
@@ -192,6 +218,9 @@ test("no slot or turn is lost or given twice, in any order of arrivals, starts a
       await turns(10);
 
       expect(queue.inFlight).toBe(0);
+      for (const { isRefused, hasBegun, refusals } of calls) {
+        expect([refusals, isRefused && hasBegun]).toEqual([isRefused ? 1 : 0, false]);
+      }
     }),
     { seed: 1 },
   );

@@ -33,11 +33,11 @@ export const rowOfSoak: Row = {
       await pause(SOAK_SAMPLE_S * 1_000);
       samples.push({ minutes: (performance.now() - startedAt) / 60_000, mib: await target.memoryMib() });
     }
-    const { good, refused, lost } = await calls;
+    const { good, refused, lost, unsent } = await calls;
     yield {
       what: `${good.count} calls in ${SOAK_S} s`,
       figures: [
-        none("refused or lost", refused + lost),
+        none("refused, lost or not sent", refused + lost + unsent),
         measured("memory MiB/min", slopeOf(samples), 1),
         measured("p99 ms", good.p99Ms),
       ],

@@ -97,11 +97,11 @@ function describe(bursts: readonly Outcome[]): string {
   ].join(", ");
 }
 
-function figuresOf({ good, refused, lost }: Outcome): Figure[] {
+function figuresOf({ good, refused, lost, unsent }: Outcome): Figure[] {
   return [
     { what: "p50", value: good.p50Ms, unit: "ms" },
     { what: "p99", value: good.p99Ms, unit: "ms", atMost: HONEST_P99_MS },
     { what: "longest", value: good.maxMs, unit: "ms" },
-    { what: "refused or lost", value: refused + lost, atMost: 0 },
+    { what: "refused, lost or not sent", value: refused + lost + unsent, atMost: 0 },
   ];
 }

@@ -22,6 +22,7 @@ class Book {
   readonly goodMs: number[] = [];
   refused = 0;
   lost = 0;
+  unsent = 0;
   /** Good answers until then. */
   goodInTime = 0;
   isOver = false;
@@ -64,6 +65,7 @@ async function obey(order: Order): Promise<Outcome> {
     good: latenciesOf(book.goodMs),
     refused: book.refused,
     lost: book.lost,
+    unsent: book.unsent,
   };
 }
 
@@ -127,7 +129,7 @@ async function callOnTime(
       sent++;
     }
   }
-  book.lost += total - sent;
+  book.unsent = total - sent;
 
   function nextWithRoom(): Connection | undefined {
     for (let tried = 0; tried < connections.length; tried++) {

@@ -47,8 +47,10 @@ export interface Outcome {
   readonly good: Latencies;
   /** Answered with an error. */
   readonly refused: number;
-  /** Reset, disconnected, never answered, or never sent because no connection was free. */
+  /** Reset, disconnected or never answered. */
   readonly lost: number;
+  /** Due in an open loop, but not sent, because all connections had as many calls as they may have. */
+  readonly unsent: number;
 }
 
 export interface Latencies {
