@@ -2,40 +2,20 @@ import { expect, test } from "vitest";
 import type { Watched } from "../../src/server/call-watch.ts";
 import { CallWatch } from "../../src/server/call-watch.ts";
 
-/** An answer whose state a test sets, and which records what the watch does, and when. */
-class ScriptedAnswer implements Watched {
-  deadlineAt = Infinity;
-  hasArrived = true;
-  writtenBytes = 0;
-  pendingBytes = 0;
-  readonly done: string[] = [];
-  readonly #clock: { readonly now: number };
-
-  constructor(clock: { readonly now: number }) {
-    this.#clock = clock;
-  }
-
-  expire(): void {
-    this.done.push(`expire at ${this.#clock.now}`);
-  }
-
-  endLate(): void {
-    this.done.push(`endLate at ${this.#clock.now}`);
-  }
-
-  cut(): void {
-    this.done.push(`cut at ${this.#clock.now}`);
-  }
-}
+type State = Partial<Watched>;
 
 /** A watch that never checks by itself, on a clock in ms that a test sets. */
 function setUp() {
   const clock = { now: 0 };
   const limits = { arrivalTimeoutMs: 1_000, stallTimeoutMs: 500, lookMs: 2 ** 30 };
   const watch = new CallWatch({ ...limits, now: () => clock.now });
-  const add = (state: Partial<ScriptedAnswer>) => {
-    const answer = Object.assign(new ScriptedAnswer(clock), state);
-    return { answer, watching: watch.add(answer) };
+  /** Watches an answer, and records what the watch does with it, and when. */
+  const add = (state: State) => {
+    const done: string[] = [];
+    const note = (what: string) => () => void done.push(`${what} at ${clock.now}`);
+    const actions = { expire: note("expire"), endLate: note("endLate"), cut: note("cut") };
+    const answer = { deadlineAt: Infinity, hasArrived: true, writtenBytes: 0, pendingBytes: 0, ...actions, ...state };
+    return { answer, done, watching: watch.add(answer) };
   };
   const lookAt = (ms: number): void => {
     clock.now = ms;
@@ -49,7 +29,6 @@ const UNREAD = { writtenBytes: 100, pendingBytes: 60 };
 const GROWN = { writtenBytes: 120, pendingBytes: 80 };
 const READ = { writtenBytes: 40, pendingBytes: 0 };
 
-type State = Partial<ScriptedAnswer>;
 /** The times of the checks are in ms. What changes at a time changes before the check. */
 type Case = [what: string, state: State, looks: number[], done: string[], changes?: Record<number, State>];
 
@@ -69,24 +48,26 @@ test.each<Case>([
   ],
   ["that grows is cut if its client reads nothing", UNREAD, [0, 400, 500], ["cut at 500"], { 400: GROWN }],
   ["is kept while there is nothing to read", READ, [0, 9_000, 9_499, 9_500], ["cut at 9500"], { 9_499: GROWN }],
-])("an answer %s", (_what, state, looks, done, changes = {}) => {
+])("an answer %s", (_what, state, looks, expected, changes = {}) => {
   const { add, lookAt } = setUp();
-  const { answer } = add(state);
+  const { answer, done } = add(state);
 
   for (const ms of looks) {
     Object.assign(answer, changes[ms]);
     lookAt(ms);
   }
 
-  expect(answer.done).toEqual(done);
+  expect(done).toEqual(expected);
 });
 
 test("an answer that has ended is not touched any more, even if it ended during the same check", () => {
   const { watch, add, lookAt } = setUp();
-  const [first, second, third] = [add({ deadlineAt: 10 }), add({ deadlineAt: 10 }), add({ deadlineAt: 10 })];
-  first.answer.expire = () => [first, second].forEach(({ watching }) => watch.remove(watching));
+  const endTwo = (): void => [first, second].forEach(({ watching }) => watch.remove(watching));
+  const first = add({ deadlineAt: 10, expire: endTwo });
+  const second = add({ deadlineAt: 10 });
+  const third = add({ deadlineAt: 10 });
 
   lookAt(20);
 
-  expect([second.answer.done, third.answer.done]).toEqual([[], ["expire at 20"]]);
+  expect([second.done, third.done]).toEqual([[], ["expire at 20"]]);
 });
