@@ -39,14 +39,12 @@ describe("an answer", () => {
   const long = "A".repeat(1_500);
 
   test.each([
-    ["gzip", true],
-    ["identity,deflate,gzip", true],
-    ["identity", false],
-    ["br", false],
-    [undefined, false],
-  ])("to a client that accepts %s is compressed: %s", async (accepted, isCompressed) => {
-    const headers: OutgoingHttpHeaders = accepted === undefined ? {} : { "grpc-accept-encoding": accepted };
-
+    [{ "grpc-accept-encoding": "gzip" }, true],
+    [{ "grpc-accept-encoding": "identity,deflate,gzip" }, true],
+    [{ "grpc-accept-encoding": "identity" }, false],
+    [{ "grpc-accept-encoding": "br" }, false],
+    [{}, false],
+  ])("to a request with %j is compressed: %s", async (headers, isCompressed) => {
     const answer = await client.call(ECHO_PATH.unary, frame(encodeEcho(long)), headers);
 
     expect(answer.compressed).toEqual([isCompressed]);
@@ -72,15 +70,11 @@ test.each(Object.entries(ECHO_PATH))(
   "the message limit of a %s method applies when only the header of a message of 4 GiB has arrived",
   async (_kind, path) => {
     const stream = client.open(path);
-    const answered = once(stream, "response");
 
     stream.write(Buffer.from([0, 0xff, 0xff, 0xff, 0xff, 1]));
+    const [headers] = await once(stream, "response");
 
-    expect(await answered).toMatchObject([
-      { "grpc-status": String(status.RESOURCE_EXHAUSTED), "grpc-retry-pushback-ms": "-1" },
-      expect.anything(),
-      expect.anything(),
-    ]);
+    expect(headers).toMatchObject({ "grpc-status": `${status.RESOURCE_EXHAUSTED}`, "grpc-retry-pushback-ms": "-1" });
   },
 );
 
