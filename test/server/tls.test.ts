@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from "node:crypto";
+import { createPrivateKey } from "node:crypto";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -25,11 +25,10 @@ import { OPENING } from "../support/http2-frames.ts";
 const authority = createAuthority();
 const first = authority.issue("first");
 const second = authority.issue("second");
-const { privateKey: withPassphrase } = generateKeyPairSync("ec", {
-  namedCurve: "P-256",
-  publicKeyEncoding: { type: "spki", format: "pem" },
-  privateKeyEncoding: { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "secret" },
-});
+const encryption = { cipher: "aes-256-cbc", passphrase: "secret" };
+const withPassphrase = createPrivateKey(first.key)
+  .export({ type: "pkcs8", format: "pem", ...encryption })
+  .toString();
 
 let path: string;
 let files: Record<"certFile" | "keyFile" | "clientCaFile", string>;
@@ -47,7 +46,7 @@ beforeEach(async () => {
 /** Starts a server with the certificate in the files. It checks the files every 10 ms. */
 async function start(options: Partial<TlsCertificatesOptions> = {}): Promise<Served> {
   const { certFile, keyFile } = files;
-  using tls = await TlsCertificates.open({ certFile, keyFile, logger, pollMs: 10, ...options });
+  const tls = disposeAfterTest(await TlsCertificates.open({ certFile, keyFile, logger, pollMs: 10, ...options }));
   return disposeAfterTest(
     await serve({
       tls,
