@@ -3,16 +3,15 @@ import { constants } from "node:http2";
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { EchoHttp2, frame } from "../support/echo-http2.ts";
-import { serveVehicles, startTestServer } from "../support/test-server.ts";
+import { EXPORT, serve } from "../support/serve.ts";
 
-const PATH = "/vehicle.v1.VehicleService/Export";
 /** Two parts exceed the window of Node's client. One part is smaller than the buffer of a server stream. */
 const PART = Buffer.alloc(50_000);
 
 let handled = Promise.withResolvers<void>();
 let client: EchoHttp2;
-const server = await startTestServer(
-  serveVehicles({
+const server = await serve({
+  handlers: {
     async *export() {
       for (let count = 0; count < 2; count++) {
         yield { part: { case: "data", value: PART } };
@@ -20,8 +19,8 @@ const server = await startTestServer(
       }
       handled.resolve();
     },
-  }),
-);
+  },
+});
 afterAll(() => server[Symbol.asyncDispose]());
 
 beforeEach(() => {
@@ -32,7 +31,7 @@ beforeEach(() => {
 
 /** Opens a call and waits until its handler has ended. The client has not taken the last bytes. */
 async function openUntilHandled(contentType: string): Promise<ClientHttp2Stream> {
-  const stream = client.open(PATH, { "content-type": contentType });
+  const stream = client.open(EXPORT, { "content-type": contentType });
   stream.end(frame());
   await handled.promise;
   await whenSent();
@@ -44,22 +43,21 @@ async function whenSent(): Promise<void> {
   await client.call("/nothing", frame());
 }
 
-describe.each(["application/grpc", "application/grpc-web+proto", "application/connect+proto"])(
-  "a stream over %s",
-  (contentType) => {
-    test.each<[string, (stream: ClientHttp2Stream) => void, Code | undefined]>([
-      ["ends when its client has taken the last message", (stream) => stream.resume(), undefined],
-      ["is cancelled when its client leaves first", (stream) => stream.close(constants.NGHTTP2_CANCEL), Code.Canceled],
-    ])("%s", async (_how, act, expected) => {
-      const before = server.ended.length;
-      const stream = await openUntilHandled(contentType);
-      const endedBefore = server.ended.length;
+const TYPES = ["application/grpc", "application/grpc-web+proto", "application/connect+proto"];
 
-      act(stream);
-      await server.whenEnded(before + 1);
+describe.each(TYPES)("a stream over %s", (contentType) => {
+  test.each<[string, (stream: ClientHttp2Stream) => void, Code | undefined]>([
+    ["ends when its client has taken the last message", (stream) => stream.resume(), undefined],
+    ["is cancelled when its client leaves first", (stream) => stream.close(constants.NGHTTP2_CANCEL), Code.Canceled],
+  ])("%s", async (_how, act, expected) => {
+    const before = server.ended.length;
+    const stream = await openUntilHandled(contentType);
+    const endedBefore = server.ended.length;
 
-      expect(endedBefore).toBe(before);
-      expect(server.ended.slice(before).map(({ code }) => code)).toEqual([expected]);
-    });
-  },
-);
+    act(stream);
+    await server.whenEnded(before + 1);
+
+    expect(endedBefore).toBe(before);
+    expect(server.ended.slice(before).map(({ code }) => code)).toEqual([expected]);
+  });
+});
