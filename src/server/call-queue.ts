@@ -48,7 +48,6 @@ export class CallQueue {
   readonly #refusals: Placed[] = [];
   /** Undefined when no call waits and none has begun in this turn of the event loop. */
   #turnEndsAt: number | undefined;
-  #isTakingTurn = false;
   #begunSinceRefusal = 0;
 
   constructor({ maxCalls = 2_048, turnMs = 8, now = () => performance.now() }: CallQueueOptions = {}) {
@@ -115,7 +114,7 @@ export class CallQueue {
       setImmediate(this.#endTurn);
       return false;
     }
-    return this.#isTakingTurn || this.#hasWaiting || this.#now() >= this.#turnEndsAt;
+    return this.#hasWaiting || this.#now() >= this.#turnEndsAt;
   }
 
   get #hasWaiting(): boolean {
@@ -125,8 +124,8 @@ export class CallQueue {
   /** Starts waiting calls a few at a time, so that the work that they trigger counts towards the turn too. */
   readonly #takeTurn = (): void => {
     const endsAt = this.#now() + this.#turnMs;
-    this.#turnEndsAt = endsAt;
-    this.#isTakingTurn = true;
+    // Calls that come from the ones started here wait, too.
+    this.#turnEndsAt = -Infinity;
     let begun = 0;
     do {
       this.#ready.shift()?.beginNext();
@@ -137,7 +136,6 @@ export class CallQueue {
         this.#refusals.shift()?.refuse();
       }
     } while (begun < MAX_BEGUN_TOGETHER && this.#hasWaiting && this.#now() < endsAt);
-    this.#isTakingTurn = false;
     this.#endTurn();
   };
 
