@@ -78,11 +78,8 @@ export class CallQueue {
   }
 
   #takeFromFullest(other: Line): boolean {
-    let fullest = other;
-    for (const line of this.#lines) {
-      fullest = line.places > fullest.places ? line : fullest;
-    }
-    const hasTaken = fullest.places > other.places + 1 && fullest.makeWay();
+    const fullest = this.#lines.largest(placesOf);
+    const hasTaken = fullest !== undefined && fullest.places > other.places + 1 && fullest.makeWay();
     this.refused += hasTaken ? 1 : 0;
     return hasTaken;
   }
@@ -147,6 +144,10 @@ export class CallQueue {
       this.#turnEndsAt = undefined;
     }
   };
+}
+
+function placesOf({ places }: Line): number {
+  return places;
 }
 
 /** The calls of one connection, in the order of their arrival. */

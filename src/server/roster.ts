@@ -36,6 +36,20 @@ export class Roster<Member extends Seated> implements Iterable<Member> {
     member.seat = -1;
   }
 
+  /** The member with the largest size; undefined when there are no members. Of equal ones, any. */
+  largest(sizeOf: (member: Member) => number): Member | undefined {
+    let largest: Member | undefined;
+    let largestSize = -Infinity;
+    for (const member of this.#members) {
+      const size = sizeOf(member);
+      if (size > largestSize) {
+        largest = member;
+        largestSize = size;
+      }
+    }
+    return largest;
+  }
+
   /** Of the members that match, one that was added late. */
   findLast(matches: (member: Member) => boolean): Member | undefined {
     return this.#members.findLast(matches);
