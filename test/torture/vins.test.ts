@@ -14,31 +14,20 @@ const LOOKUP_QUERY = "/vehicle.v1.VehicleService/Lookup?connect=v1&encoding=json
 
 const START = CACHED_VIN.slice(0, 16);
 const ENDINGS = "/?#%&;=,\\'\"`<>|*+-_.:@!~^$(){}[]\u0000\u007F\u0085\u2028\u2029\u200B\u00A0\u0405\u{1F697}";
+const LONG_ENDINGS = ["\r\n7", "\n7", "\u00007", "\u001B[2J"];
+const BEGINNINGS = ["\u0000", "\uFEFF", "\u202E"];
+const PATHS = ["", "..", "/../../etc/passwd", "../../../admin/xx", "%2e%2e%2f%2e%2e%2f", "1XPWD40X1ED2%2F.."];
+const QUERIES = ["1XPWD40X1ED2?a=b#", "X?format=xml&vin=", "1XPWD40X1ED215;7,"];
+const BATCHES = [`${CACHED_VIN};${CACHED_VIN}`, `${CACHED_VIN},2014`];
+const LINES = ['1XPWD4\r\n{"forged":1}', "1X\r\nX-Forged: 1\r\n\r\n"];
+const SQL = ["' OR '1'='1' -- a", "'; DROP TABLE vehicles;--", '1XPWD40X"; DELETE'];
+const NAMES = ["__proto__", "constructor"];
+const LETTERS = ["\u0410\u0412\u0421XPWD40X1ED2153", "I".repeat(17), "A".repeat(3000)];
 /** Texts that are not VINs, and that do harm when put into a path, a query, a log or SQL without escaping. */
 const HOSTILE_VINS: readonly string[] = [
-  ...[...Array.from(ENDINGS), "\r\n7", "\n7", "\u00007", "\u001B[2J"].map((ending) => `${START}${ending}`),
-  ...["\u0000", "\uFEFF", "\u202E"].map((beginning) => `${beginning}${START}`),
-  "",
-  "..",
-  "/../../etc/passwd",
-  "../../../admin/xx",
-  "%2e%2e%2f%2e%2e%2f",
-  "1XPWD40X1ED2%2F..",
-  "1XPWD40X1ED2?a=b#",
-  "X?format=xml&vin=",
-  "1XPWD40X1ED215;7,",
-  `${CACHED_VIN};${CACHED_VIN}`,
-  `${CACHED_VIN},2014`,
-  '1XPWD4\r\n{"forged":1}',
-  "1X\r\nX-Forged: 1\r\n\r\n",
-  "' OR '1'='1' -- a",
-  "'; DROP TABLE vehicles;--",
-  '1XPWD40X"; DELETE',
-  "\u0410\u0412\u0421XPWD40X1ED2153",
-  "__proto__",
-  "constructor",
-  "I".repeat(17),
-  "A".repeat(3000),
+  ...[...Array.from(ENDINGS), ...LONG_ENDINGS].map((ending) => `${START}${ending}`),
+  ...BEGINNINGS.map((beginning) => `${beginning}${START}`),
+  ...[PATHS, QUERIES, BATCHES, LINES, SQL, NAMES, LETTERS].flat(),
 ];
 
 /**
