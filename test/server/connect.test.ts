@@ -1,4 +1,4 @@
-import { gunzipSync, gzipSync } from "node:zlib";
+import { gzipSync } from "node:zlib";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { endStreamFromJson, errorFromJsonBytes } from "@connectrpc/connect/protocol-connect";
@@ -108,13 +108,10 @@ async function errorIn(response: Response, type: string): Promise<ConnectError> 
   if (type === "application/json") {
     return errorFromJsonBytes(bytes, undefined, none);
   }
-  const isCompressed = (bytes[0] ?? 0) % 2 === 1;
-  const last = isCompressed ? gunzipSync(bytes.subarray(5)) : bytes.subarray(5);
+  const last = bytes.subarray(5);
   if (type.startsWith("application/grpc-web")) {
-    // The error is in the last part of the body. Without a body, it is in the headers.
-    return (
-      findTrailerError(response.headers) ?? (bytes.length === 0 ? none : (findTrailerError(trailerParse(last)) ?? none))
-    );
+    // Without a body, the error is in the headers.
+    return findTrailerError(response.headers) ?? findTrailerError(trailerParse(last)) ?? none;
   }
   return endStreamFromJson(last).error ?? none;
 }

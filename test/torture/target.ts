@@ -71,14 +71,10 @@ export class Target implements AsyncDisposable {
       await ServiceProcess.start({ DATA_DIR: path, VPIC_URL: vpic.url, ...UNLIMITED, ...disk?.env, ...env }),
     );
     const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
-    const probes = [
-      clientOver(GRPC, { address: service.grpcAddress, ca: disk?.ca }),
-      clientOver(CONNECT, { address: service.httpAddress, ca: disk?.ca }),
-    ].map(
-      ({ lookup }) =>
-        () =>
-          lookup({ vin: CACHED_VIN }, { headers, timeoutMs: DEADLINE_MS }),
-    );
+    const options = { headers, timeoutMs: DEADLINE_MS };
+    const grpc = clientOver(GRPC, { address: service.grpcAddress, ca: disk?.ca });
+    const connect = clientOver(CONNECT, { address: service.httpAddress, ca: disk?.ca });
+    const probes = [grpc, connect].map((client) => () => client.lookup({ vin: CACHED_VIN }, options));
     for (let call = 0; call < (isWarm === true ? WARM_UP_CALLS : 1); call++) {
       await Promise.all(probes.map((probe) => probe()));
     }
