@@ -96,8 +96,11 @@ export class CallWatch implements Disposable {
       return;
     }
     const now = this.#now();
-    for (const watching of this.#all) {
-      this.#check(watching, now);
+    for (const watching of this.#all.toArray()) {
+      // Ending one answer may end others.
+      if (watching.seat >= 0) {
+        this.#check(watching, now);
+      }
     }
   }
 

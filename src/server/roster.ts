@@ -11,7 +11,7 @@ export interface Seated {
  * has moved one of them to the old generation, all members that later tables held stay in memory until a full
  * collection.
  */
-export class Roster<Member extends Seated> implements Iterable<Member> {
+export class Roster<Member extends Seated> {
   readonly #members: Member[] = [];
 
   get size(): number {
@@ -55,12 +55,8 @@ export class Roster<Member extends Seated> implements Iterable<Member> {
     return this.#members.findLast(matches);
   }
 
-  /** The members at the time of the call that are still here when their turn comes. */
-  *[Symbol.iterator](): IterableIterator<Member> {
-    for (const member of this.#members.slice()) {
-      if (member.seat >= 0) {
-        yield member;
-      }
-    }
+  /** A copy: members that leave later stay in it, with a seat of -1. */
+  toArray(): Member[] {
+    return this.#members.slice();
   }
 }
