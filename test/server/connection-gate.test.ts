@@ -21,12 +21,7 @@ function setUp(limits: Partial<ConnectionLimits> = {}) {
 test.each([
   ["all open connections", { maxOpen: 2 }, ["10.0.0.1", "10.0.0.2", "10.0.0.3"], [true, true, false]],
   ["those of an address", { maxOpenPerAddress: 1 }, ["10.0.0.1", "10.0.0.1", "10.0.0.2"], [true, false, true]],
-  [
-    "those of an IPv6 network",
-    { maxOpenPerAddress: 1 },
-    ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"],
-    [true, false, true],
-  ],
+  ["those of an IPv6 network", { maxOpenPerAddress: 1 }, ["2001::1", "2001::2", "2001:0:0:1::1"], [true, false, true]],
 ])("the gate limits %s", (_what, limits, addresses, admitted) => {
   const { arrive } = setUp(limits);
 
@@ -44,16 +39,13 @@ test("the gate by default accepts 500 from one address and 4,000 in total", () =
 
 test("the gate counts the admitted connections of the last 10 s, even if they have closed", () => {
   const { gate, clock } = setUp({ maxNewPerAddress: 2 });
-  const arrive = (): boolean => {
+
+  const seen = [0, 9_000, 500, 499, 1, 8_999, 1].map((afterMs) => {
+    clock.now += afterMs;
     const socket = socketFrom("10.0.0.1");
     const admitted = gate.admit(socket);
     socket.emit("close");
     return admitted;
-  };
-
-  const seen = [0, 9_000, 500, 499, 1, 8_999, 1].map((afterMs) => {
-    clock.now += afterMs;
-    return arrive();
   });
 
   expect(seen).toEqual([true, true, false, false, true, false, true]);
