@@ -27,7 +27,7 @@ test.each([
   });
 });
 
-test("work is shared by all calls within 100 ms of its start, even if it fails, and is repeated for later calls", async () => {
+test("work is shared by all calls within 100 ms of its start, even if it fails, and then repeated", async () => {
   let nowMs = 5_000;
   let begun = 0;
   const work = async (): Promise<number> => {

@@ -18,8 +18,9 @@ export const rowOfTimes: Row = {
   title: "promised times",
   test: "never",
   async *run() {
-    yield await answerWithoutVpic();
-    yield await keepDeadlines();
+    await using vpic = await startFakeVpic({ respondWith: { kind: "silence" } });
+    yield await answerWithoutVpic(vpic.url);
+    yield await keepDeadlines(vpic.url);
   },
 };
 
@@ -31,10 +32,9 @@ async function timeOf(work: () => Promise<unknown>): Promise<number> {
 }
 
 /** A caller gets the snapshot's answer when its patience with vPIC ends, or at once while the circuit breaker is open. */
-async function answerWithoutVpic(): Promise<Finding> {
+async function answerWithoutVpic(vpicUrl: string): Promise<Finding> {
   await using directory = await temporaryDirectory();
-  await using vpic = await startFakeVpic({ respondWith: { kind: "silence" } });
-  await using service = await ServiceProcess.start({ DATA_DIR: directory.path, VPIC_URL: vpic.url });
+  await using service = await ServiceProcess.start({ DATA_DIR: directory.path, VPIC_URL: vpicUrl });
   await service.logged("snapshot ready");
   const client = clientOf(service);
   const times: number[] = [];
@@ -51,10 +51,9 @@ async function answerWithoutVpic(): Promise<Finding> {
 }
 
 /** A call ends within 100 ms of its deadline. If vPIC does not answer, it ends before the deadline, with the reason. */
-async function keepDeadlines(): Promise<Finding> {
+async function keepDeadlines(vpicUrl: string): Promise<Finding> {
   await using directory = await temporaryDirectory();
-  await using vpic = await startFakeVpic({ respondWith: { kind: "silence" } });
-  await using service = await ServiceProcess.start({ DATA_DIR: directory.path, SOURCES: "vpic", VPIC_URL: vpic.url });
+  await using service = await ServiceProcess.start({ DATA_DIR: directory.path, SOURCES: "vpic", VPIC_URL: vpicUrl });
   const client = clientOf(service);
   const value = await timeOf(() => errorOf(client.lookup({ vin: CACHED_VIN }, { timeoutMs: 1_200 })));
   return { what: "a deadline of 1.2 s", figures: [measured("ended ms", value, 1_300)] };
