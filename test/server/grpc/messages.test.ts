@@ -29,6 +29,7 @@ test.each([
   { "content-type": "Application/gRPC" },
   { "grpc-encoding": "identity" },
   { "grpc-encoding": "gzip" },
+  { "grpc-timeout": "99999999H" },
 ])("an uncompressed message may come with %j", async (headers) => {
   const answer = await client.call(ECHO_PATH.unary, HELLO, headers);
 

@@ -49,6 +49,8 @@ describe.each(["unary", "serverStream"] as const)("the context of a %s handler",
     expect(context).toMatchObject({ protocolName: "grpc", requestMethod: "POST", url: `http://localhost${path}` });
     expect(`/${context.service.typeName}/${context.method.name}`).toBe(path);
     expect(callOf(context.values)).toMatchObject({ id: "r-1", address: "127.0.0.1", protocol: "grpc" });
+    const { timeoutMs } = context;
+    expect(timeoutMs()).toBeGreaterThan(0);
     const header = Object.fromEntries(context.requestHeader);
     expect(header).toMatchObject({ "x-many": "one, two", "x-bytes-bin": "AP8H" });
     expect(Object.keys(header).filter((name) => name.startsWith(":"))).toEqual([]);

@@ -149,6 +149,26 @@ test("an answered call whose handler left its request unread is closed at the de
   expect(own.ended.at(-1)?.code).toBe(Code.Aborted);
 });
 
+test.each(Object.entries(ECHO_PATH))(
+  "the deadline of a %s call ends it even if its handler never ends",
+  async (kind, path) => {
+    const handler = script.hang();
+    const before = server.ended.length;
+    const call = client.call(path, HELLO, { "grpc-timeout": "1M" });
+    const { signal } = await handler;
+
+    server.endOverdueIn(60_000);
+
+    const answer = await call;
+    const expected = kind === "unary" || kind === "clientStream" ? [] : ["first"];
+    expect(answer.messages.map(decodeEcho)).toEqual(expected);
+    expect([answer.status, answer.message]).toEqual([status.DEADLINE_EXCEEDED, "the deadline has passed"]);
+    expect(signal.reason).toMatchObject({ code: Code.DeadlineExceeded });
+    expect(server.ended.slice(before).map(({ code }) => code)).toEqual([Code.DeadlineExceeded]);
+    expect(server.logger.lines).toEqual([]);
+  },
+);
+
 describe.each(Object.entries(ECHO_PATH))("a client of a %s call", (kind, path) => {
   /** A call whose handler has begun and never ends. */
   async function hang(): Promise<{ stream: ClientHttp2Stream; context: HandlerContext }> {
