@@ -110,7 +110,7 @@ export class ConnectCall extends RpcCall {
     return this.#exchange.pendingBytes;
   }
 
-  protected get isOver(): boolean {
+  get isOver(): boolean {
     return this.#exchange.isClosed || this.#exchange.response.writableEnded;
   }
 

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Readable, Writable } from "node:stream";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { REQUEST_ID_HEADER, requestIdOf } from "../rpc/call.ts";
-import type { Line } from "./call-queue.ts";
+import type { Line } from "./line.ts";
 
 /** Headers of an answer, by name in lower case. */
 export type AnswerHeaders = Record<string, string | number | readonly string[]>;

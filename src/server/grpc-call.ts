@@ -75,7 +75,7 @@ export class GrpcCall extends RpcCall {
     return this.writtenBytes === 0 ? 0 : this.#stream.bufferSize;
   }
 
-  protected get isOver(): boolean {
+  get isOver(): boolean {
     return this.#hasAnswered || this.#stream.destroyed || this.#stream.closed;
   }
 

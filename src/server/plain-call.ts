@@ -8,10 +8,10 @@ import { describeError } from "../rpc/describe-error.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { onBehalfOf } from "../telemetry/request-context.ts";
-import type { Waiting } from "./call-queue.ts";
 import type { Watched } from "./call-watch.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerText } from "./exchange.ts";
+import type { Waiting } from "./line.ts";
 import type { CallHost } from "./served-call.ts";
 
 /** Answers one plain HTTP request. */
@@ -53,12 +53,12 @@ export class PlainCall implements Waiting, Watched {
     return mayReadLater ? 0 : this.#exchange.pendingBytes;
   }
 
+  get isOver(): boolean {
+    return this.#exchange.isClosed || this.#exchange.hasAnswered;
+  }
+
   begin(): void {
     const { peer } = this.#exchange;
-    if (this.#exchange.isClosed || this.#exchange.hasAnswered) {
-      peer.line.done();
-      return;
-    }
     this.#exchange.onClose(() => peer.line.done());
     this.#answer().catch((error: unknown) => this.#fail(error));
   }

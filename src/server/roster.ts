@@ -36,23 +36,15 @@ export class Roster<Member extends Seated> {
     member.seat = -1;
   }
 
-  /** The member with the largest size; undefined when there are no members. Of equal ones, any. */
-  largest(sizeOf: (member: Member) => number): Member | undefined {
-    let largest: Member | undefined;
-    let largestSize = -Infinity;
+  /** The first member that is not less than any other. Undefined when there are no members. */
+  greatest(isGreater: (one: Member, other: Member) => boolean): Member | undefined {
+    let greatest: Member | undefined;
     for (const member of this.#members) {
-      const size = sizeOf(member);
-      if (size > largestSize) {
-        largest = member;
-        largestSize = size;
+      if (greatest === undefined || isGreater(member, greatest)) {
+        greatest = member;
       }
     }
-    return largest;
-  }
-
-  /** Of the members that match, one that was added late. */
-  findLast(matches: (member: Member) => boolean): Member | undefined {
-    return this.#members.findLast(matches);
+    return greatest;
   }
 
   /** A copy: members that leave later stay in it, with a seat of -1. */

@@ -9,10 +9,10 @@ import type { Gate } from "../rpc/interceptors.ts";
 import { describeTo } from "../rpc/interceptors.ts";
 import type { ServedMethod } from "../rpc/methods.ts";
 import type { AuditLogger } from "../telemetry/logger.ts";
-import type { Line, Placed } from "./call-queue.ts";
 import type { CallWatch, Watched, Watching } from "./call-watch.ts";
 import type { Peer } from "./exchange.ts";
 import { toHeaders } from "./exchange.ts";
+import type { LimitedCall, Line } from "./line.ts";
 
 /** The dependencies of calls, shared by all protocols. */
 export interface CallHost {
@@ -48,11 +48,11 @@ export const servedCallKey = createContextKey<ServedCall | undefined>(undefined,
 
 /**
  * The life of a call from its headers to its end, which is the same in every protocol. A call takes a slot, reads its
- * request, waits for its turn, passes the gate and runs. It ends with an answer, an error, the deadline or a
+ * request, waits for its turn, passes the gate and runs. Without a slot, it waits for its refusal. It ends with an answer, an error, the deadline or a
  * cancellation, whichever comes first. Subclasses read requests and write answers in their protocol. Handlers get the
  * call as their context.
  */
-export abstract class ServedCall implements HandlerContext, Placed, Watched {
+export abstract class ServedCall implements HandlerContext, LimitedCall, Watched {
   readonly call: Call;
   readonly values: ContextValues;
   protected readonly host: CallHost;
@@ -65,7 +65,6 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
   seat = -1;
   #watching: Watching | undefined;
   #isQueued = false;
-  /** Written by the line. */
   isRefused = false;
   hasBegun = false;
   hasArrived = false;
@@ -93,7 +92,7 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
   abstract readonly writtenBytes: number;
   abstract readonly pendingBytes: number;
   /** Whether the answer is complete or the client has gone. */
-  protected abstract readonly isOver: boolean;
+  abstract readonly isOver: boolean;
   /** Reads the part of the request that is needed before the call begins, then calls {@link arrive}. */
   protected abstract read(): void;
   /** Runs the handler and answers. Returns no promise when the answer is ready at once. */
@@ -138,6 +137,10 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
     return (this.ownTrailer ??= new Headers());
   }
 
+  get startedAt(): number {
+    return this.call.startedAt;
+  }
+
   get deadlineAt(): number {
     return this.call.deadlineAt;
   }
@@ -145,20 +148,20 @@ export abstract class ServedCall implements HandlerContext, Placed, Watched {
   /** Starts the call. Must be called only once. The protocol calls {@link close} when the stream has closed. */
   start(): void {
     this.host.onCallStart(this.call);
+    this.#watching = this.host.watch.add(this);
     if (this.call.method.rule.isBackground === true) {
       this.host.background.add(this);
-    } else if (!this.#line.enter(this)) {
-      return;
+    } else {
+      this.#line.enterOrRefuse(this);
     }
-    this.#watching = this.host.watch.add(this);
-    this.read();
+    // The rest of a refused request is read and discarded.
+    this.hasArrived = this.isRefused;
+    if (!this.isOver) {
+      this.read();
+    }
   }
 
   begin(): void {
-    if (this.isOver) {
-      this.#line.done();
-      return;
-    }
     this.hasBegun = true;
     const now = performance.now();
     this.call.begunAt = now;

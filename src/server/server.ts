@@ -42,6 +42,7 @@ export interface ServerOptions {
 }
 
 export interface ServerLimits {
+  /** How long calls are started before the event loop checks its sockets, in ms. Default: 8. */
   readonly turnMs?: number;
   readonly watch?: CallWatchOptions;
   readonly sessions?: Partial<SessionLifetime>;

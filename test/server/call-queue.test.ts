@@ -1,8 +1,9 @@
 import { setImmediate as turn } from "node:timers/promises";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Placed, Waiting } from "../../src/server/call-queue.ts";
-import { CallQueue, Line } from "../../src/server/call-queue.ts";
+import { CallQueue } from "../../src/server/call-queue.ts";
+import type { LimitedCall, Waiting } from "../../src/server/line.ts";
+import { Line } from "../../src/server/line.ts";
 
 /** Waits for enough turns of the event loop to begin all calls of a test. */
 async function turns(count = 50): Promise<void> {
@@ -13,6 +14,7 @@ async function turns(count = 50): Promise<void> {
 
 function noting(name: string, begun: string[], work: () => void = () => {}): Waiting {
   return {
+    isOver: false,
     begin() {
       begun.push(name);
       work();
@@ -75,36 +77,52 @@ describe("calls", () => {
   });
 });
 
-/** A call that uses the queue as the transports do: it enters, waits, begins, and is closed once, at any time. */
-class BookedCall implements Placed {
+/** A queue whose time for this turn of the event loop is used up. */
+function busyQueue({ maxCalls }: { readonly maxCalls: number }): { readonly queue: CallQueue; readonly line: Line } {
+  let now = 0;
+  const queue = new CallQueue({ maxCalls, now: () => now });
+  const line = new Line(queue);
+  line.push(noting("first", [], () => (now += 10)));
+  return { queue, line };
+}
+
+let clock = 0;
+
+/** A call that uses the queue as the transports do: it enters, arrives, begins, and is closed once, at any time. */
+class BookedCall implements LimitedCall {
   readonly line: Line;
+  readonly startedAt = clock++;
   seat = -1;
-  isClosed = false;
+  hasArrived = false;
   hasBegun = false;
+  hasBegunLate = false;
   isRefused = false;
+  isClosed = false;
   refusals = 0;
 
   constructor(line: Line) {
     this.line = line;
-    line.enter(this);
+    line.enterOrRefuse(this);
   }
 
-  get hasPlace(): boolean {
+  get hasSlot(): boolean {
     return this.seat >= 0;
   }
 
+  get isOver(): boolean {
+    return this.isClosed || this.refusals > 0;
+  }
+
   arrive(): void {
-    if (this.hasPlace) {
+    this.hasArrived = true;
+    if (!this.isRefused) {
       this.line.push(this);
     }
   }
 
   begin(): void {
-    if (this.isClosed) {
-      this.line.done();
-    } else {
-      this.hasBegun = true;
-    }
+    this.hasBegunLate = this.isOver;
+    this.hasBegun = true;
   }
 
   refuse(): void {
@@ -129,19 +147,21 @@ describe("the slots", () => {
 
     const calls = Array.from({ length: 2_049 }, () => new BookedCall(line));
 
-    expect(calls.filter(({ hasPlace }) => hasPlace)).toHaveLength(2_048);
+    expect(calls.filter(({ hasSlot }) => hasSlot)).toHaveLength(2_048);
   });
 
-  test("go from the connection with the most to one with fewer, while the requests are still arriving", () => {
-    const queue = new CallQueue({ maxCalls: 4 });
-    const burst = new Line(queue);
-    const calls = Array.from({ length: 4 }, () => new BookedCall(burst));
+  test("go from the connection with the most to one with fewer: of a request that is still arriving, or else the latest", () => {
+    const { queue, line: burst } = busyQueue({ maxCalls: 5 });
+    const calls = Array.from({ length: 5 }, () => new BookedCall(burst));
+    calls.filter((_call, index) => index !== 2).forEach((call) => call.arrive());
+    calls[0]?.close();
 
-    const honest = new BookedCall(new Line(queue));
+    const others = Array.from({ length: 3 }, () => new BookedCall(new Line(queue)));
     const late = new BookedCall(burst);
 
-    expect([...calls, honest, late].map(({ hasPlace }) => hasPlace)).toEqual([true, true, true, false, true, false]);
-    expect([queue.inFlight, queue.refused]).toEqual([4, 2]);
+    expect(calls.map(({ hasSlot }) => hasSlot)).toEqual([false, true, false, true, false]);
+    expect([...others, late].map(({ hasSlot }) => hasSlot)).toEqual([true, true, true, false]);
+    expect([queue.inFlight, queue.refused]).toEqual([5, 3]);
   });
 
   test("stay with calls that have begun", async () => {
@@ -153,35 +173,71 @@ describe("the slots", () => {
 
     const other = new BookedCall(new Line(queue));
 
-    expect([...calls, other].map(({ hasPlace }) => hasPlace)).toEqual([true, true, true, false]);
+    expect([...calls, other].map(({ hasSlot }) => hasSlot)).toEqual([true, true, true, false]);
   });
 });
 
-test("while calls wait, one is refused for every two that begin; the other refusals follow", async () => {
-  let now = 0;
-  const queue = new CallQueue({ maxCalls: 4, now: () => now });
-  const line = new Line(queue);
-  const order: string[] = [];
+describe("refusals", () => {
   class NotedCall extends BookedCall {
+    readonly #order: string[];
+
+    constructor(line: Line, order: string[]) {
+      super(line);
+      this.#order = order;
+    }
+
     override begin(): void {
-      order.push("begin");
+      super.begin();
+      this.#order.push("begin");
     }
 
     override refuse(): void {
-      order.push("refuse");
+      super.refuse();
+      this.#order.push("refuse");
     }
   }
-  const useUpTurn = (): void => void (now += 10);
-  line.push(noting("first", order, useUpTurn));
 
-  const calls = Array.from({ length: 8 }, () => new NotedCall(line));
-  calls.forEach((call) => call.arrive());
-  await turns();
+  /** Five calls that wait for their turn and `refusals` that wait, too. What happens to them is added to `order`. */
+  function waiting(refusals: number): { readonly calls: readonly BookedCall[]; readonly order: string[] } {
+    const { line } = busyQueue({ maxCalls: 5 });
+    const order: string[] = [];
+    const calls = Array.from({ length: 5 + refusals }, () => new NotedCall(line, order));
+    calls.forEach((call) => call.arrive());
+    return { calls, order };
+  }
 
-  expect(order).toEqual(["first", "begin", "begin", "refuse", "begin", "begin", "refuse", "refuse", "refuse"]);
+  test("come once for every four calls that begin, and then the rest", async () => {
+    const { order } = waiting(4);
+
+    await turns();
+
+    const rest = ["refuse", "refuse", "refuse"];
+    expect(order).toEqual(["begin", "begin", "begin", "begin", "refuse", "begin", ...rest]);
+  });
+
+  test("go round robin by connection", async () => {
+    const { queue, line: burst } = busyQueue({ maxCalls: 0 });
+    const honest = new Line(queue);
+    const calls = Array.from({ length: 60 }, () => new BookedCall(burst));
+    const other = new BookedCall(honest);
+
+    await turn();
+    await turn();
+
+    expect([calls.every(({ isOver }) => isOver), other.isOver]).toEqual([false, true]);
+  });
+
+  test("of clients that have gone take no turns", async () => {
+    const { calls, order } = waiting(4);
+    calls.slice(5, 8).forEach((call) => call.close());
+
+    await turns();
+
+    expect(order).toEqual(["begin", "begin", "begin", "begin", "refuse", "begin"]);
+  });
 });
 
-test("no slot or turn is lost or given twice, in any order of arrivals, starts and ends", async () => {
+test("no slot, turn or refusal is lost or given twice, in any order of arrivals, starts and ends", async () => {
   const step = fc.oneof(
     fc.record({ do: fc.constant("open" as const), line: fc.nat(2), arrives: fc.boolean() }),
     fc.record({ do: fc.constant("close" as const), call: fc.nat() }),
@@ -190,7 +246,7 @@ test("no slot or turn is lost or given twice, in any order of arrivals, starts a
 
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-      const queue = new CallQueue({ maxCalls: 8 });
+      const queue = new CallQueue({ maxCalls: 3, turnMs: 0 });
       const lines = [new Line(queue, 1), new Line(queue, 3), new Line(queue)];
       const calls: BookedCall[] = [];
       const begunOf = (line: Line): number =>
@@ -207,20 +263,20 @@ test("no slot or turn is lost or given twice, in any order of arrivals, starts a
         } else {
           await turns(3);
         }
-        expect(queue.inFlight).toBe(calls.filter((call) => call.hasPlace && !call.isClosed).length);
-        expect(queue.inFlight).toBeLessThanOrEqual(8);
+        expect(queue.inFlight).toBe(calls.filter((call) => call.hasSlot && !call.isClosed).length);
+        expect(queue.inFlight).toBeLessThanOrEqual(3);
         expect(begunOf(lines[0] ?? new Line(queue))).toBeLessThanOrEqual(1);
         expect(begunOf(lines[1] ?? new Line(queue))).toBeLessThanOrEqual(3);
       }
-      for (const call of calls) {
-        call.close();
-      }
-      await turns(10);
+      await turns(100);
+      const refused = calls.filter(({ isRefused }) => isRefused);
+      expect(refused.filter(({ hasBegun }) => hasBegun)).toEqual([]);
+      expect(refused.filter(({ isClosed, refusals }) => !isClosed && refusals === 0)).toEqual([]);
+      calls.forEach((call) => call.close());
+      await turns(100);
 
+      expect(calls.filter(({ refusals, hasBegunLate }) => refusals > 1 || hasBegunLate)).toEqual([]);
       expect(queue.inFlight).toBe(0);
-      for (const { isRefused, hasBegun, refusals } of calls) {
-        expect([refusals, isRefused && hasBegun]).toEqual([isRefused ? 1 : 0, false]);
-      }
     }),
     { seed: 1 },
   );

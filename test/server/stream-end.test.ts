@@ -1,9 +1,11 @@
 import type { ClientHttp2Stream } from "node:http2";
+import { once } from "node:events";
 import { constants } from "node:http2";
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { EchoHttp2, frame } from "../support/echo-http2.ts";
-import { EXPORT, serve } from "../support/serve.ts";
+import { Http2Client } from "../support/http2-client.ts";
+import { EXPORT, LOOKUP, serve } from "../support/serve.ts";
 
 /** Two parts exceed the window of Node's client. One part is smaller than the buffer of a server stream. */
 const PART = Buffer.alloc(50_000);
@@ -60,4 +62,17 @@ describe.each(TYPES)("a stream over %s", (contentType) => {
     expect(endedBefore).toBe(before);
     expect(server.ended.slice(before).map(({ code }) => code)).toEqual([expected]);
   });
+});
+
+test("refusals that their client does not read are reset, sent at once or in their turn", async () => {
+  await using full = await serve({ maxCalls: 0, limits: { turnMs: 0, watch: { stallTimeoutMs: 100 } } });
+  using deaf = new Http2Client(full.address, undefined, { initialWindowSize: 0 });
+  const streams = Array.from({ length: 3 }, () => {
+    const stream = deaf.open({ ":method": "POST", ":path": LOOKUP, "content-type": "application/json" });
+    return stream.end("{}");
+  });
+
+  await Promise.all(streams.map((stream) => once(stream, "close")));
+
+  expect(streams.map(({ rstCode }) => rstCode)).toEqual(streams.map(() => constants.NGHTTP2_CANCEL));
 });

@@ -127,7 +127,7 @@ test("calls without a message on one connection leave room for another connectio
   expect([answer.status, small.server.calls.inFlight]).toEqual([status.OK, 9]);
 });
 
-test("calls that find no slot are refused in turn, and not while others are read", async () => {
+test("calls without a slot are refused after the other requests of the same read", async () => {
   const events: string[] = [];
   await using small = await startTestServer(script.methods(), {
     maxCalls: 1,
