@@ -61,7 +61,12 @@ async function main() {
   const command = withDev ? argv.slice(1) : argv;
   const [program, ...args] = command.length > 0 ? command : service;
   const path = [join(ROOT, "node_modules", ".bin"), nodeDirectory, process.env.PATH].join(delimiter);
-  endAs(await run(program, args, { env: { ...process.env, PATH: path }, stdio: "inherit" }));
+  const compiled = join(ROOT, "node_modules", ".cache", "compiled");
+  // The service enables this cache itself, but too late for its first file. Without the cache, Node loads a compiler for
+  // TypeScript, which takes 14 MB of memory.
+  const cache = withDev ? {} : { NODE_COMPILE_CACHE: compiled };
+  const env = { ...cache, ...process.env, PATH: path };
+  endAs(await run(program, args, { env, stdio: "inherit" }));
 }
 
 /**

@@ -2,7 +2,7 @@ import type { ChildProcessByStdio } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, dirname, join, relative, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -176,6 +176,17 @@ describe("the launcher", () => {
     const { stdout } = await project.launch("node", "-p", "process.execArgv.length + process.argv[1]", "a b");
 
     expect(stdout).toBe("2a b\n");
+  });
+
+  test.each([
+    ["keeps compiled code in the project's cache", {}, "node_modules/.cache/compiled"],
+    ["keeps compiled code where the user wants it", { NODE_COMPILE_CACHE: "mine" }, "mine"],
+  ])("%s", async (_, env, expected) => {
+    await using project = await Project.create();
+
+    const { stdout } = await resultOf(project.spawnWith(env, "node", "-p", "process.env.NODE_COMPILE_CACHE"));
+
+    expect(relative(project.path, resolve(project.path, stdout.trim()))).toBe(expected);
   });
 
   test("uses the Node that runs it when that one serves", async () => {

@@ -33,7 +33,14 @@ export class ServiceProcess implements AsyncDisposable {
   private constructor(env: Readonly<Record<string, string>>, checkout = ROOT, entry = "src/main.ts") {
     this.#child = spawn(process.execPath, [...nodeFlagsOf(checkout), entry], {
       cwd: checkout,
-      env: { PATH: process.env["PATH"], GRPC_PORT: "0", HTTP_PORT: "0", ...env },
+      env: {
+        PATH: process.env["PATH"],
+        // As the launcher sets it.
+        NODE_COMPILE_CACHE: join(checkout, "node_modules/.cache/compiled"),
+        GRPC_PORT: "0",
+        HTTP_PORT: "0",
+        ...env,
+      },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#exit = once(this.#child, "exit").then(([code]: (number | null)[]) => code ?? null);
