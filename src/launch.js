@@ -63,7 +63,7 @@ async function main() {
   const path = [join(ROOT, "node_modules", ".bin"), nodeDirectory, process.env.PATH].join(delimiter);
   const compiled = join(ROOT, "node_modules", ".cache", "compiled");
   // The service enables this cache itself, but too late for its first file. Without the cache, Node loads a compiler for
-  // TypeScript, which takes 14 MB of memory.
+  // TypeScript, which takes 14 MB of memory. The tools of development would fill the cache with their own code.
   const cache = withDev ? {} : { NODE_COMPILE_CACHE: compiled };
   const env = { ...cache, ...process.env, PATH: path };
   endAs(await run(program, args, { env, stdio: "inherit" }));

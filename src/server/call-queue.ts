@@ -8,7 +8,7 @@ export interface QueuedLine extends Seated {
   beginNext(): void;
   /** Refuses its next call that has no slot. */
   refuseNext(): void;
-  /** Takes the slot of one of its calls, which is refused. Returns false when all of them have begun. */
+  /** Refuses one of its calls that has not begun, and frees its slot. Returns false when all have begun. */
   makeWay(): boolean;
 }
 
@@ -21,7 +21,10 @@ export interface CallQueueOptions {
   readonly now?: () => number;
 }
 
-/** About 8 ms of new VINs. Their work goes on after they have begun, so the clock alone would not limit it. */
+/**
+ * Maximum number of calls that are started and refused in a turn. Most of the work of a call runs after the turn, where
+ * the clock does not see it: 50 new VINs take about 8 ms.
+ */
 const MAX_TOGETHER = 50;
 /** Calls that begin for each refusal while both wait. */
 const BEGINNINGS_PER_REFUSAL = 4;
@@ -34,9 +37,9 @@ const BEGINNINGS_PER_REFUSAL = 4;
  * the calls that have a slot.
  */
 export class CallQueue {
-  /** The number of calls that run or wait. */
+  /** The number of calls with a slot. Their requests arrive, they wait to begin, or they run. */
   inFlight = 0;
-  /** The number of calls that were refused a slot since the start. */
+  /** The number of calls that got no slot, or lost theirs, since the start. */
   refused = 0;
   readonly #maxCalls: number;
   readonly #turnMs: number;
@@ -48,7 +51,10 @@ export class CallQueue {
   /** Lines with a call to refuse. Each line is listed once. */
   readonly #refusing: QueuedLine[] = [];
   #begunSinceRefusal = 0;
-  /** Undefined when nothing waits, and nothing has been started or refused in this turn of the event loop. */
+  /**
+   * Stays in the past while lines wait, so that new ones wait behind them. Undefined when nothing waits, and nothing has
+   * been started or refused in this turn of the event loop.
+   */
   #turnEndsAt: number | undefined;
 
   constructor({ maxCalls = 2_048, turnMs = 8, now = () => performance.now() }: CallQueueOptions = {}) {
@@ -59,7 +65,8 @@ export class CallQueue {
 
   /**
    * Takes a slot for a call of a line. Returns false when there is none. When all slots are taken, the line with the
-   * most slots gives one to a line with fewer, so that no connection can block the others.
+   * most slots gives one to a line with at least two fewer, unless all its calls have begun. So no connection can block
+   * the others.
    */
   enter(line: QueuedLine): boolean {
     if (this.inFlight >= this.#maxCalls) {
@@ -116,7 +123,7 @@ export class CallQueue {
     return this.#beginning.length > 0 || this.#refusing.length > 0;
   }
 
-  /** Starts and refuses waiting calls a few at a time, so that the work that they trigger counts towards the turn too. */
+  /** Starts and refuses waiting calls until the time or {@link MAX_TOGETHER} is used up. */
   readonly #takeTurn = (): void => {
     const endsAt = this.#now() + this.#turnMs;
     let taken = 0;

@@ -4,7 +4,7 @@ import { Roster, type Seated } from "./roster.ts";
 export interface Watched {
   /** The deadline, in ms on the monotonic clock. `Infinity`: none. */
   readonly deadlineAt: number;
-  /** Whether the whole request has arrived. */
+  /** Whether nothing more of the request has to arrive in time. */
   readonly hasArrived: boolean;
   /** Bytes of the answer so far. */
   readonly writtenBytes: number;

@@ -3,21 +3,21 @@ import { Roster, type Seated } from "./roster.ts";
 
 /** Work that waits for its turn. */
 export interface Waiting {
-  /** Whether nobody waits for it any more. It is skipped then. */
+  /** Whether it has been answered or its client has gone. It is then skipped. */
   readonly isOver: boolean;
   begin(): void;
 }
 
-/** A call that holds a slot from its arrival to its answer, unless it is refused. */
+/** A call that holds a slot from its headers to its answer, unless it is refused. */
 export interface LimitedCall extends Waiting, Seated {
   /** When its headers arrived, in ms on the monotonic clock. */
   readonly startedAt: number;
-  /** Whether the request has arrived, as far as it is needed before the call begins. */
+  /** Whether the part of the request that is needed to begin has arrived. */
   readonly hasArrived: boolean;
-  /** Whether it has had its turn. From then on it keeps its slot. */
+  /** Whether it has begun. From then on it keeps its slot. */
   readonly hasBegun: boolean;
-  /** Set by the line when the call has no slot. Do not push it then. */
-  isRefused: boolean;
+  /** Called when the call gets no slot or loses it. Do not push it then. Its refusal follows. */
+  loseSlot(): void;
   /** Answers that the service is overloaded. */
   refuse(): void;
 }
@@ -29,7 +29,7 @@ export class Line implements QueuedLine {
   readonly #queue: CallQueue;
   readonly #maxBegun: number;
   /** Calls that have a slot. Their requests may still be arriving. */
-  readonly #limited = new Roster<LimitedCall>();
+  readonly #holders = new Roster<LimitedCall>();
   readonly #waiting: Waiting[] = [];
   readonly #refused: LimitedCall[] = [];
   #begun = 0;
@@ -43,31 +43,31 @@ export class Line implements QueuedLine {
   }
 
   get slots(): number {
-    return this.#limited.size;
+    return this.#holders.size;
   }
 
   /**
-   * Takes a slot for a call that has not begun. {@link leave} returns the slot. Without a free slot, the call is refused,
-   * now or in its turn.
+   * Takes a slot for a call that has not begun. {@link leave} returns the slot. If the queue gives it none, the call is
+   * refused, now or in its turn.
    */
   enterOrRefuse(call: LimitedCall): void {
     if (this.#queue.enter(this)) {
-      this.#limited.add(call);
+      this.#holders.add(call);
     } else {
       this.#refuse(call);
     }
   }
 
-  /** Without effect for a call that has no slot. */
+  /** Returns the slot of a call. Without effect if it has none. */
   leave(call: LimitedCall): void {
     if (call.seat >= 0) {
-      this.#limited.remove(call);
+      this.#holders.remove(call);
       this.#queue.leave(this);
     }
   }
 
   makeWay(): boolean {
-    const call = this.#limited.greatest(isMoreExpendable);
+    const call = this.#holders.greatest(isMoreExpendable);
     if (call === undefined || call.hasBegun) {
       return false;
     }
@@ -80,13 +80,13 @@ export class Line implements QueuedLine {
     return true;
   }
 
-  /** Starts a call when its turn comes. After {@link Waiting.begin}, call {@link done} once. */
+  /** Starts a call when its turn comes. */
   push(call: Waiting): void {
     this.#waiting.push(call);
     this.#scheduleBeginning();
   }
 
-  /** A call that has begun has been answered, or its client has gone. */
+  /** Call this once, when a call that has begun is answered or its client has gone. */
   done(): void {
     this.#begun--;
     this.#scheduleBeginning();
@@ -109,7 +109,7 @@ export class Line implements QueuedLine {
   }
 
   #refuse(call: LimitedCall): void {
-    call.isRefused = true;
+    call.loseSlot();
     this.#refused.push(call);
     this.#scheduleRefusal();
   }
@@ -129,7 +129,7 @@ export class Line implements QueuedLine {
   }
 }
 
-/** Removes the first call that is not over, and all before it. */
+/** Removes and returns the first call that is not over. Drops those before it. */
 function shiftOpen<Call extends Waiting>(calls: Call[]): Call | undefined {
   let call = calls.shift();
   while (call?.isOver === true) {
@@ -138,7 +138,7 @@ function shiftOpen<Call extends Waiting>(calls: Call[]): Call | undefined {
   return call;
 }
 
-/** Calls that are still arriving give their slots first, then the latest. Those that have begun keep them. */
+/** Calls that are still arriving give up their slots first, then the latest call. Calls that have begun keep theirs. */
 function isMoreExpendable(one: LimitedCall, other: LimitedCall): boolean {
   if (one.hasBegun !== other.hasBegun) {
     return other.hasBegun;

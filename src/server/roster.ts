@@ -36,7 +36,7 @@ export class Roster<Member extends Seated> {
     member.seat = -1;
   }
 
-  /** The first member that is not less than any other. Undefined when there are no members. */
+  /** The greatest member, or the first of several that are equal. Undefined when there are no members. */
   greatest(isGreater: (one: Member, other: Member) => boolean): Member | undefined {
     let greatest: Member | undefined;
     for (const member of this.#members) {

@@ -23,7 +23,7 @@ export interface CallHost {
   readonly logger: AuditLogger;
   /** All served methods. */
   readonly methods: readonly ServedMethod[];
-  /** The prepared error for a call that finds no free slot. */
+  /** The prepared error for a call that gets no slot or loses it. */
   readonly overloaded: ConnectError;
   /** Called for every call when its headers have arrived. */
   readonly onCallStart: (call: Call) => void;
@@ -48,9 +48,9 @@ export const servedCallKey = createContextKey<ServedCall | undefined>(undefined,
 
 /**
  * The life of a call from its headers to its end, which is the same in every protocol. A call takes a slot, reads its
- * request, waits for its turn, passes the gate and runs. Without a slot, it waits for its refusal. It ends with an answer, an error, the deadline or a
- * cancellation, whichever comes first. Subclasses read requests and write answers in their protocol. Handlers get the
- * call as their context.
+ * request, waits for its turn, passes the gate and runs. Without a slot, it waits for its refusal. It ends with an answer,
+ * an error, the deadline or a cancellation, whichever comes first. Subclasses read requests and write answers in their
+ * protocol. Handlers get the call as their context.
  */
 export abstract class ServedCall implements HandlerContext, LimitedCall, Watched {
   readonly call: Call;
@@ -65,7 +65,7 @@ export abstract class ServedCall implements HandlerContext, LimitedCall, Watched
   seat = -1;
   #watching: Watching | undefined;
   #isQueued = false;
-  isRefused = false;
+  #hasLostSlot = false;
   hasBegun = false;
   hasArrived = false;
 
@@ -154,8 +154,6 @@ export abstract class ServedCall implements HandlerContext, LimitedCall, Watched
     } else {
       this.#line.enterOrRefuse(this);
     }
-    // The rest of a refused request is read and discarded.
-    this.hasArrived = this.isRefused;
     if (!this.isOver) {
       this.read();
     }
@@ -175,6 +173,12 @@ export abstract class ServedCall implements HandlerContext, LimitedCall, Watched
     } else {
       this.#answerPrepared(refusal);
     }
+  }
+
+  loseSlot(): void {
+    this.#hasLostSlot = true;
+    // The rest of the request is discarded as it arrives.
+    this.hasArrived = true;
   }
 
   refuse(): void {
@@ -205,7 +209,7 @@ export abstract class ServedCall implements HandlerContext, LimitedCall, Watched
   /** Called when enough of the request has arrived. From then on, the call waits for its turn. */
   protected arrive(): void {
     this.hasArrived = true;
-    if (!this.#isQueued && !this.isRefused) {
+    if (!this.#isQueued && !this.#hasLostSlot) {
       this.#isQueued = true;
       this.#line.push(this);
     }

@@ -24,7 +24,7 @@ export interface ServerOptions {
   readonly methods: readonly ServedMethod[];
   readonly interceptors: readonly CallInterceptor[];
   readonly gate: Gate;
-  /** The error for a call that finds no free slot. */
+  /** The error for a call that gets no slot or loses it. */
   readonly overloaded: ConnectError;
   /** Creates the plain HTTP routes, which may use the call host. Default: none. */
   readonly plain?: ((host: CallHost) => PlainRoutes) | undefined;
@@ -42,7 +42,7 @@ export interface ServerOptions {
 }
 
 export interface ServerLimits {
-  /** How long calls are started before the event loop checks its sockets, in ms. Default: 8. */
+  /** How long the queue starts and refuses calls before the event loop checks its sockets, in ms. Default: 8. */
   readonly turnMs?: number;
   readonly watch?: CallWatchOptions;
   readonly sessions?: Partial<SessionLifetime>;

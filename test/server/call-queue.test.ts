@@ -59,7 +59,7 @@ describe("calls", () => {
     expect(order).toEqual([...three, ...loops, ...three, ...loops, "call", "event loop"]);
   });
 
-  test("that wait begin a few at a time, so that their work counts towards the turn too", async () => {
+  test("that wait begin in limited numbers, even when the clock stands still", async () => {
     let now = 0;
     const queue = new CallQueue({ turnMs: 8, now: () => now });
     const line = new Line(queue);
@@ -95,7 +95,7 @@ class BookedCall implements LimitedCall {
   seat = -1;
   hasArrived = false;
   hasBegun = false;
-  hasBegunLate = false;
+  hasBegunWhenOver = false;
   isRefused = false;
   isClosed = false;
   refusals = 0;
@@ -121,8 +121,12 @@ class BookedCall implements LimitedCall {
   }
 
   begin(): void {
-    this.hasBegunLate = this.isOver;
+    this.hasBegunWhenOver = this.isOver;
     this.hasBegun = true;
+  }
+
+  loseSlot(): void {
+    this.isRefused = true;
   }
 
   refuse(): void {
@@ -150,7 +154,7 @@ describe("the slots", () => {
     expect(calls.filter(({ hasSlot }) => hasSlot)).toHaveLength(2_048);
   });
 
-  test("go from the connection with the most to one with fewer: of a request that is still arriving, or else the latest", () => {
+  test("move from the connection with the most to one with at least two fewer: from a request that is arriving, or else the latest", () => {
     const { queue, line: burst } = busyQueue({ maxCalls: 5 });
     const calls = Array.from({ length: 5 }, () => new BookedCall(burst));
     calls.filter((_call, index) => index !== 2).forEach((call) => call.arrive());
@@ -197,7 +201,7 @@ describe("refusals", () => {
     }
   }
 
-  /** Five calls that wait for their turn and `refusals` that wait, too. What happens to them is added to `order`. */
+  /** Five calls that wait to begin, and others that wait to be refused. `order` records what happens to them. */
   function waiting(refusals: number): { readonly calls: readonly BookedCall[]; readonly order: string[] } {
     const { line } = busyQueue({ maxCalls: 5 });
     const order: string[] = [];
@@ -206,7 +210,7 @@ describe("refusals", () => {
     return { calls, order };
   }
 
-  test("come once for every four calls that begin, and then the rest", async () => {
+  test("come once for every four calls that begin, and without a break when no more wait to begin", async () => {
     const { order } = waiting(4);
 
     await turns();
@@ -227,7 +231,7 @@ describe("refusals", () => {
     expect([calls.every(({ isOver }) => isOver), other.isOver]).toEqual([false, true]);
   });
 
-  test("of clients that have gone take no turns", async () => {
+  test("of clients that have gone are skipped", async () => {
     const { calls, order } = waiting(4);
     calls.slice(5, 8).forEach((call) => call.close());
 
@@ -275,7 +279,7 @@ test("no slot, turn or refusal is lost or given twice, in any order of arrivals,
       calls.forEach((call) => call.close());
       await turns(100);
 
-      expect(calls.filter(({ refusals, hasBegunLate }) => refusals > 1 || hasBegunLate)).toEqual([]);
+      expect(calls.filter(({ refusals, hasBegunWhenOver }) => refusals > 1 || hasBegunWhenOver)).toEqual([]);
       expect(queue.inFlight).toBe(0);
     }),
     { seed: 1 },

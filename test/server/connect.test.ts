@@ -131,7 +131,7 @@ const [CONNECT, JSON_, WEB, STREAM, STREAM_JSON] = [
   "application/connect+json",
 ];
 
-/** Without a body, the request is a GET. The tests of gRPC have more messages, which the same code reads. */
+/** Without a body, the request is a GET. The tests of gRPC cover more malformed messages, because the same code reads them. */
 type Fault = [what: string, path: string, type: string, body?: Buffer, headers?: object, message?: RegExp];
 const queries = [
   "connect=v1&encoding=proto&base64=1&message=!!!!",

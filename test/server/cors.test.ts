@@ -163,7 +163,7 @@ test.each([
   ["its own page in an old browser, behind TLS", { origin: "https://service.example", host: "service.example" }],
   ["a program", {}],
   ["a user at the address bar", { "sec-fetch-site": "none", "sec-fetch-mode": "navigate" }],
-])("%s may post and read, and gets no CORS headers; caches do not give the answers to pages", async (_who, headers) => {
+])("%s may post and read, and gets no CORS headers, and its answers vary by origin", async (_who, headers) => {
   const change = await plainRequest(named.address, "POST", REMOVE, { ...JSON_TYPE, ...headers }, BODY);
   const read = await plainRequest(named.address, "GET", "/export.parquet", { ...headers });
 

@@ -37,7 +37,7 @@ interface ExportServer extends Served {
 interface Options extends ServeOptions {
   readonly exports?: Partial<VehicleExportsOptions>;
   readonly maxFiles?: number;
-  /** Whether each row has 40 KB more that cannot be compressed. */
+  /** Whether each row has 40,000 more random hex digits, which compress to 20 KB. */
   readonly isBulky?: boolean;
   /** Whether the writing of kept files never ends. */
   readonly hangs?: boolean;
@@ -82,9 +82,9 @@ async function start(rows: number, options: Options = {}, own = disposeAfterTest
   return { ...server, url: `http://${server.address}${PATH}`, clock, created, table };
 }
 
-/** Number of bulky rows that is larger than the buffers of both sockets. */
+/** A number of bulky rows that exceeds the buffers of both sockets. */
 const MORE_THAN_BUFFERS = 250;
-/** Number of bulky rows that is larger than the HTTP/2 window of a client that reads nothing. */
+/** A number of bulky rows that exceeds the HTTP/2 window of a client that reads nothing. */
 const MORE_THAN_WINDOW = 20;
 
 async function bodyOf(response: Response): Promise<Buffer> {

@@ -30,19 +30,22 @@ test.each([
   ["has a malformed body", `${CHUNKED_LOOKUP}1\r\n{\r\nno chunk\r\n`, 400],
   ["has chunk extensions without an end", `${CHUNKED_LOOKUP}1${";x=y".repeat(10_000)}`, 413],
   ["stops before the end of its headers", "GET / HTTP/1.1\r\nHost: a\r\n", 408],
-])("a request that %s gets an error, and its connection is closed", async (_what, request, status) => {
-  using client = await RawClient.open(hasty.port);
-  using used = await RawClient.open(hasty.port);
-  const pong = await used.send(GET_PING).until(/pong\n$/);
+])(
+  "a request that %s gets an error on a new and on a used connection, which is closed",
+  async (_what, request, status) => {
+    using client = await RawClient.open(hasty.port);
+    using used = await RawClient.open(hasty.port);
+    const pong = await used.send(GET_PING).until(/pong\n$/);
 
-  const first = await client.send(request).all();
-  const second = await used.send(request).all();
+    const first = await client.send(request).all();
+    const second = await used.send(request).all();
 
-  const line = `${status} ${STATUS_CODES[status]}`;
-  const refusal = new RegExp(`^HTTP/1\\.1 ${line}\\r\\nConnection: close\\r\\n.*\\.\n$`, "s");
-  expect(first).toMatch(refusal);
-  expect(second.slice(pong.length)).toMatch(refusal);
-});
+    const line = `${status} ${STATUS_CODES[status]}`;
+    const refusal = new RegExp(`^HTTP/1\\.1 ${line}\\r\\nConnection: close\\r\\n.*\\.\n$`, "s");
+    expect(first).toMatch(refusal);
+    expect(second.slice(pong.length)).toMatch(refusal);
+  },
+);
 
 test("a request is answered, and its connection is closed without an error when it is idle", async () => {
   await using impatient = await serve({ plain: PING, limits: { http1: { headersMs: 10, idleMs: 100 }, lookMs: 10 } });

@@ -64,7 +64,7 @@ describe.each(TYPES)("a stream over %s", (contentType) => {
   });
 });
 
-test("refusals that their client does not read are reset, sent at once or in their turn", async () => {
+test("a refusal that its client does not read is reset, whether it was sent at once or in its turn", async () => {
   await using full = await serve({ maxCalls: 0, limits: { turnMs: 0, watch: { stallTimeoutMs: 100 } } });
   using deaf = new Http2Client(full.address, undefined, { initialWindowSize: 0 });
   const streams = Array.from({ length: 3 }, () => {

@@ -46,13 +46,13 @@ interface ClientOptions {
   readonly ca?: string | undefined;
   /** Compresses each request with gzip. Default: requests are not compressed. */
   readonly compress?: ((request: Uint8Array) => Uint8Array) | undefined;
-  /** Whether messages are JSON. */
+  /** Whether messages are JSON. Default: false. */
   readonly isJson?: boolean;
-  /** Whether Connect calls Lookup with GET. */
+  /** Whether Connect calls Lookup with GET. Default: false. */
   readonly usesGet?: boolean;
 }
 
-/** A client of connect-node. Without gzip, unless it compresses. */
+/** A client of connect-node. Its requests are plain unless `compress` is given. */
 export function clientOver(
   { protocol, http }: ProtocolOverHttp,
   { address, ca, compress, isJson, usesGet }: ClientOptions,

@@ -49,7 +49,7 @@ export interface Outcome {
   readonly refused: number;
   /** Reset, disconnected or never answered. */
   readonly lost: number;
-  /** Due in an open loop, but not sent, because all connections had as many calls as they may have. */
+  /** Due in an open loop, but not sent, because no open connection had room. */
   readonly unsent: number;
 }
 

@@ -57,7 +57,7 @@ export async function measureOverload(processes: Processes, scale: Scale): Promi
     { what: "p99 of good answers", value: median(overloads.map(({ good }) => good.p99Ms)), unit: "ms" },
     { what: "refused", value: total(({ refused }) => refused) },
     { what: "lost", value: total(({ lost }) => lost), atMost: 0 },
-    { what: "not sent, for want of a free stream", value: total(({ unsent }) => unsent) },
+    { what: "not sent, because no stream was free", value: total(({ unsent }) => unsent) },
     { what: "refusals sampled", value: reasons.length },
     { what: "of these, not OVERLOADED", value: others.length, atMost: 0, note: others[0] ?? "" },
   ];

@@ -4,12 +4,10 @@ import { status } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
 import { ErrorInfoSchema, RequestInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { GrpcAnswer } from "../../support/echo-http2.ts";
-import { EchoHttp2, frame } from "../../support/echo-http2.ts";
-import { decodeEcho, ECHO_PATH, encodeEcho, startEcho } from "../../support/echo-service.ts";
+import { EchoHttp2 } from "../../support/echo-http2.ts";
+import { decodeEcho, ECHO_PATH, HELLO, startEcho } from "../../support/echo-service.ts";
 import { eventually } from "../../support/eventually.ts";
 import { startTestServer } from "../../support/test-server.ts";
-
-const HELLO = frame(encodeEcho("hello"));
 
 const { script, server, client } = await startEcho();
 
@@ -127,7 +125,7 @@ test("calls without a message on one connection leave room for another connectio
   expect([answer.status, small.server.calls.inFlight]).toEqual([status.OK, 9]);
 });
 
-test("calls without a slot are refused after the other requests of the same read", async () => {
+test("the first call without a slot is refused at once, and the others after the rest of the same read", async () => {
   const events: string[] = [];
   await using small = await startTestServer(script.methods(), {
     maxCalls: 1,
@@ -142,6 +140,6 @@ test("calls without a slot are refused after the other requests of the same read
   }
   await small.whenEnded(3);
 
-  // The first call waits for its message. The second is refused at once, since its turn has come.
+  // The first call holds the slot. The second is refused at once, because the queue has done nothing else in this turn.
   expect(events).toEqual(["start", "start", "end", "start", "start", "end", "end"]);
 });

@@ -46,7 +46,7 @@ test("a client-streaming call delivers every message to the handler, even if it 
   expect((await answered).messages.map(decodeEcho)).toEqual(["one one two two   three three"]);
 });
 
-test("a bidirectional call may be answered before its client has sent anything, and is closed then", async () => {
+test("a bidirectional call may be answered before its client has sent anything, and is then closed", async () => {
   script.bidi = async function* () {
     yield { value: "welcome" };
   };
