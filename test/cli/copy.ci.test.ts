@@ -17,13 +17,19 @@ const VINS = someVins(3_000);
 /** How many rows are copied before each kill: whole batches of 500. */
 const COPIED_ROWS = [1_000, 2_000];
 
-/** Statements that make the insert of a VIN last for ever, and those that undo this. */
+const FROM_SLEEPERS = "from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()";
+
+/**
+ * Statements that make the insert of a VIN last for ever, and those that undo this. With PostgreSQL, the insert must have
+ * begun before it can be undone.
+ */
 const OBSTACLES = {
   sqlite: {
     add: (vin: string) => [
       "create view endless as with recursive n (i) as (select 1 union all select i + 1 from n) select max(i) from n",
       `create trigger obstacle before insert on vehicles when new.vin = '${vin}' begin select * from endless; end`,
     ],
+    inserts: "select 1",
     remove: ["drop trigger obstacle", "drop view endless"],
   },
   postgres: {
@@ -32,9 +38,10 @@ const OBSTACLES = {
       'begin perform pg_sleep(100000); return new; end'`,
       `create trigger obstacle before insert on vehicles for each row when (new.vin = '${vin}') execute function sleep()`,
     ],
+    inserts: `select count(*) ${FROM_SLEEPERS}`,
     remove: [
       // It has not noticed that its client was killed.
-      "select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'",
+      `select pg_terminate_backend(pid) ${FROM_SLEEPERS}`,
       "drop function sleep cascade",
     ],
   },
@@ -63,7 +70,8 @@ test.each(["sqlite", "postgres"] as const)(
       const killed = spawnCopy(fromUrl, toUrl);
       await eventually(async () => {
         const [[count] = []] = await run(target, ["select count(*) from vehicles"]);
-        expect(Number(count)).toBe(rows);
+        const [[inserts] = []] = await run(target, [OBSTACLES[kind].inserts]);
+        expect([Number(count), Number(inserts)]).toEqual([rows, 1]);
       });
       kill(killed);
       await once(killed, "close");
