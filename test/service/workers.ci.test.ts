@@ -96,7 +96,7 @@ describe("a service with two workers", { timeout: HANG_MS }, () => {
       second: () => lookUp(service, vin),
       third: () => lookUp(service, vin),
     });
-    await calls.more(20);
+    await calls.more(60);
     // Counts that have been read are kept.
     const before = await handled(service);
 
@@ -108,7 +108,8 @@ describe("a service with two workers", { timeout: HANG_MS }, () => {
     expect(failures.length).toBeLessThanOrEqual(3);
     // A connection that the killed worker was about to take must not stay open.
     expect(failures.filter((failure) => failure.includes("timeout"))).toEqual([]);
-    expect(await handled(service)).toBeGreaterThanOrEqual(before + 60 - failures.length);
+    // The first of the twenty answers of each caller may be one that the killed worker gave and took along.
+    expect(await handled(service)).toBeGreaterThanOrEqual(before + 3 * 19);
     await eventually(() => expect(pidOf(service, 3)).toBeGreaterThan(0));
     expect(await service.stop()).toBe(0);
   });
