@@ -4,10 +4,8 @@ import { Roster, type Seated } from "./roster.ts";
 export interface QueuedLine extends Seated {
   /** The number of slots that its calls hold. */
   readonly slots: number;
-  /** Starts its next call. */
-  beginNext(): void;
-  /** Refuses its next call that has no slot. */
-  refuseNext(): void;
+  /** Starts its next calls, a few at most, and refuses one without a slot. */
+  takeTurn(): void;
   /** Refuses one of its calls that has not begun, and frees its slot. Returns false when all have begun. */
   makeWay(): boolean;
 }
@@ -15,26 +13,21 @@ export interface QueuedLine extends Seated {
 export interface CallQueueOptions {
   /** Maximum number of calls that run or wait. Default: 2,048. */
   readonly maxCalls?: number | undefined;
-  /** How long the queue starts and refuses calls before the event loop checks its sockets, in ms. Default: 8. */
+  /** How long lines take turns before the event loop checks its sockets, in ms. Default: 8. */
   readonly turnMs?: number | undefined;
   /** Monotonic clock, ms. Default: the system's. */
   readonly now?: () => number;
 }
 
 /**
- * Maximum number of calls that are started and refused in a turn. Most of the work of a call runs after the turn, where
- * the clock does not see it: 50 new VINs take about 8 ms.
+ * Maximum number of lines that take a turn before the event loop checks its sockets. Most of the work of a call runs
+ * after that, where the clock does not see it: 48 new VINs take about 8 ms.
  */
-const MAX_TOGETHER = 50;
-/** Calls that begin for each refusal while both wait. */
-const BEGINNINGS_PER_REFUSAL = 4;
+const MAX_LINES_TOGETHER = 12;
 
 /**
- * Starts calls round robin by connection, so that a burst from one caller does not delay the others. Limits the number
- * of calls, which limits memory and waiting time. This is the only place that sheds load.
- *
- * Refusals take turns as well: clients replace refused calls at once, and reading the new ones would leave no time for
- * the calls that have a slot.
+ * Starts and refuses calls round robin by connection, so that a burst from one caller does not delay the others. Limits
+ * the number of calls, which limits memory and waiting time. This is the only place that sheds load.
  */
 export class CallQueue {
   /** The number of calls with a slot. Their requests arrive, they wait to begin, or they run. */
@@ -46,14 +39,11 @@ export class CallQueue {
   readonly #now: () => number;
   /** Lines whose calls hold slots. */
   readonly #lines = new Roster<QueuedLine>();
-  /** Lines whose next call may begin. Each line is listed once. */
-  readonly #beginning: QueuedLine[] = [];
-  /** Lines with a call to refuse. Each line is listed once. */
-  readonly #refusing: QueuedLine[] = [];
-  #begunSinceRefusal = 0;
+  /** Lines that wait for a turn. Each is listed once. */
+  readonly #waiting: QueuedLine[] = [];
   /**
-   * Stays in the past while lines wait, so that new ones wait behind them. Undefined when nothing waits, and nothing has
-   * been started or refused in this turn of the event loop.
+   * Stays in the past while lines wait, so that new ones wait behind them. Undefined when none waits, and none has
+   * taken a turn since the event loop checked its sockets.
    */
   #turnEndsAt: number | undefined;
 
@@ -88,73 +78,42 @@ export class CallQueue {
   }
 
   #takeFromFullest(other: QueuedLine): boolean {
-    const fullest = this.#lines.greatest(hasMoreSlots);
+    const fullest = this.#lines.greatest(slotsOf);
     return fullest !== undefined && fullest.slots > other.slots + 1 && fullest.makeWay();
   }
 
-  /** Starts the next call of a line now, unless others wait or the time for this turn of the event loop is used up. */
-  scheduleBeginning(line: QueuedLine): void {
-    if (this.#mustWait()) {
-      this.#beginning.push(line);
-    } else {
-      line.beginNext();
-    }
-  }
-
-  /** The same for the next refusal of a line. */
-  scheduleRefusal(line: QueuedLine): void {
-    if (this.#mustWait()) {
-      this.#refusing.push(line);
-    } else {
-      line.refuseNext();
-    }
-  }
-
-  #mustWait(): boolean {
+  /** Lets a line take a turn: now, unless others wait or the time before the next check of the sockets is used up. */
+  schedule(line: QueuedLine): void {
     if (this.#turnEndsAt === undefined) {
       this.#turnEndsAt = this.#now() + this.#turnMs;
-      setImmediate(this.#endTurn);
-      return false;
+      setImmediate(this.#endTurns);
+    } else if (this.#now() >= this.#turnEndsAt) {
+      this.#waiting.push(line);
+      return;
     }
-    return this.#now() >= this.#turnEndsAt;
+    line.takeTurn();
   }
 
-  get #hasWaiting(): boolean {
-    return this.#beginning.length > 0 || this.#refusing.length > 0;
-  }
-
-  /** Starts and refuses waiting calls until the time or {@link MAX_TOGETHER} is used up. */
-  readonly #takeTurn = (): void => {
+  readonly #takeTurns = (): void => {
     const endsAt = this.#now() + this.#turnMs;
     let taken = 0;
     do {
-      this.#takeNext();
+      this.#waiting.shift()?.takeTurn();
       taken++;
-    } while (taken < MAX_TOGETHER && this.#hasWaiting && this.#now() < endsAt);
-    this.#endTurn();
+    } while (taken < MAX_LINES_TOGETHER && this.#waiting.length > 0 && this.#now() < endsAt);
+    this.#endTurns();
   };
 
-  #takeNext(): void {
-    const isRefusalDue = this.#begunSinceRefusal >= BEGINNINGS_PER_REFUSAL || this.#beginning.length === 0;
-    if (isRefusalDue && this.#refusing.length > 0) {
-      this.#begunSinceRefusal = 0;
-      this.#refusing.shift()?.refuseNext();
-    } else {
-      this.#begunSinceRefusal++;
-      this.#beginning.shift()?.beginNext();
-    }
-  }
-
-  readonly #endTurn = (): void => {
-    if (this.#hasWaiting) {
+  readonly #endTurns = (): void => {
+    if (this.#waiting.length > 0) {
       // Continues after the event loop has checked its sockets.
-      setImmediate(this.#takeTurn);
+      setImmediate(this.#takeTurns);
     } else {
       this.#turnEndsAt = undefined;
     }
   };
 }
 
-function hasMoreSlots(one: QueuedLine, other: QueuedLine): boolean {
-  return one.slots > other.slots;
+function slotsOf(line: QueuedLine): number {
+  return line.slots;
 }

@@ -31,10 +31,14 @@ export interface CallWatchOptions {
 
 /** How long the answer for a passed deadline may take to be sent, in ms: two checks, because the first may be late. */
 const GOODBYE_MS = 50;
+/** How often progress is checked in the time that a client may read nothing. */
+const PROGRESS_CHECKS = 128;
 
 /** What is known about an answer while it is watched. */
 export interface Watching extends Seated {
   readonly watched: Watched;
+  /** When it is checked next. Most sweeps read nothing else of it. */
+  checkAt: number;
   /** In ms on the monotonic clock; undefined until the first check. */
   arrivesBy: number | undefined;
   isLate: boolean;
@@ -72,6 +76,7 @@ export class CallWatch implements Disposable {
     const watching: Watching = {
       seat: -1,
       watched,
+      checkAt: -Infinity,
       arrivesBy: undefined,
       isLate: false,
       expiredAt: undefined,
@@ -88,7 +93,7 @@ export class CallWatch implements Disposable {
     this.#all.remove(watching);
   }
 
-  /** Checks every answer once. Called by the timer and by tests. */
+  /** Checks every answer that is due. Called by the timer and by tests. */
   look(): void {
     if (this.#all.size === 0) {
       clearInterval(this.#timer);
@@ -98,7 +103,7 @@ export class CallWatch implements Disposable {
     const now = this.#now();
     for (const watching of this.#all.toArray()) {
       // Ending one answer may end others.
-      if (watching.seat >= 0) {
+      if (now >= watching.checkAt && watching.seat >= 0) {
         this.#check(watching, now);
       }
     }
@@ -127,6 +132,12 @@ export class CallWatch implements Disposable {
     } else if (this.#isStalled(watching, now)) {
       watched.cut();
     }
+    watching.checkAt = Math.min(
+      watched.deadlineAt,
+      watching.arrivesBy,
+      watching.progressAt + this.#stallTimeoutMs,
+      now + this.#stallTimeoutMs / PROGRESS_CHECKS,
+    );
   }
 
   #isStalled(watching: Watching, now: number): boolean {

@@ -1,6 +1,13 @@
 import type { CallQueue, QueuedLine } from "./call-queue.ts";
 import { Roster, type Seated } from "./roster.ts";
 
+/**
+ * Calls of a line that begin together. Their answers are then often written together, which costs much less than
+ * writing each one. Only one call is refused for them: clients replace refused calls at once, and reading the new ones
+ * would leave no time for the calls that have a slot.
+ */
+const BEGIN_TOGETHER = 4;
+
 /** Work that waits for its turn. */
 export interface Waiting {
   /** Whether it has been answered or its client has gone. It is then skipped. */
@@ -33,8 +40,7 @@ export class Line implements QueuedLine {
   readonly #waiting: Waiting[] = [];
   readonly #refused: LimitedCall[] = [];
   #begun = 0;
-  #isBeginning = false;
-  #isRefusing = false;
+  #isScheduled = false;
 
   /** @param maxBegun maximum number of running calls. Default: no separate limit. */
   constructor(queue: CallQueue, maxBegun = Infinity) {
@@ -67,7 +73,7 @@ export class Line implements QueuedLine {
   }
 
   makeWay(): boolean {
-    const call = this.#holders.greatest(isMoreExpendable);
+    const call = this.#holders.greatest(expendabilityOf);
     if (call === undefined || call.hasBegun) {
       return false;
     }
@@ -83,48 +89,40 @@ export class Line implements QueuedLine {
   /** Starts a call when its turn comes. */
   push(call: Waiting): void {
     this.#waiting.push(call);
-    this.#scheduleBeginning();
+    this.#schedule();
   }
 
   /** Call this once, when a call that has begun is answered or its client has gone. */
   done(): void {
     this.#begun--;
-    this.#scheduleBeginning();
+    this.#schedule();
   }
 
-  beginNext(): void {
-    this.#isBeginning = false;
-    const call = shiftOpen(this.#waiting);
-    if (call !== undefined) {
+  takeTurn(): void {
+    for (let taken = 0; taken < BEGIN_TOGETHER && this.#begun < this.#maxBegun; taken++) {
+      const call = shiftOpen(this.#waiting);
+      if (call === undefined) {
+        break;
+      }
       this.#begun++;
       call.begin();
     }
-    this.#scheduleBeginning();
-  }
-
-  refuseNext(): void {
-    this.#isRefusing = false;
     shiftOpen(this.#refused)?.refuse();
-    this.#scheduleRefusal();
+    this.#isScheduled = false;
+    this.#schedule();
   }
 
   #refuse(call: LimitedCall): void {
     call.loseSlot();
     this.#refused.push(call);
-    this.#scheduleRefusal();
+    this.#schedule();
   }
 
-  #scheduleBeginning(): void {
-    if (!this.#isBeginning && this.#waiting.length > 0 && this.#begun < this.#maxBegun) {
-      this.#isBeginning = true;
-      this.#queue.scheduleBeginning(this);
-    }
-  }
-
-  #scheduleRefusal(): void {
-    if (!this.#isRefusing && this.#refused.length > 0) {
-      this.#isRefusing = true;
-      this.#queue.scheduleRefusal(this);
+  #schedule(): void {
+    const canBegin = this.#waiting.length > 0 && this.#begun < this.#maxBegun;
+    if (!this.#isScheduled && (canBegin || this.#refused.length > 0)) {
+      this.#isScheduled = true;
+      this.#queue.schedule(this);
     }
   }
 }
@@ -139,12 +137,9 @@ function shiftOpen<Call extends Waiting>(calls: Call[]): Call | undefined {
 }
 
 /** Calls that are still arriving give up their slots first, then the latest call. Calls that have begun keep theirs. */
-function isMoreExpendable(one: LimitedCall, other: LimitedCall): boolean {
-  if (one.hasBegun !== other.hasBegun) {
-    return other.hasBegun;
+function expendabilityOf({ hasBegun, hasArrived, startedAt }: LimitedCall): number {
+  if (hasBegun) {
+    return -1;
   }
-  if (one.hasArrived !== other.hasArrived) {
-    return other.hasArrived;
-  }
-  return one.startedAt > other.startedAt;
+  return hasArrived ? startedAt : Infinity;
 }

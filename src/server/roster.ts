@@ -36,12 +36,15 @@ export class Roster<Member extends Seated> {
     member.seat = -1;
   }
 
-  /** The greatest member, or the first of several that are equal. Undefined when there are no members. */
-  greatest(isGreater: (one: Member, other: Member) => boolean): Member | undefined {
+  /** The member with the greatest value, or one of several. Undefined when there are no members. */
+  greatest(valueOf: (member: Member) => number): Member | undefined {
     let greatest: Member | undefined;
+    let greatestValue = -Infinity;
     for (const member of this.#members) {
-      if (greatest === undefined || isGreater(member, greatest)) {
+      const value = valueOf(member);
+      if (value > greatestValue) {
         greatest = member;
+        greatestValue = value;
       }
     }
     return greatest;

@@ -23,12 +23,12 @@ function noting(name: string, begun: string[], work: () => void = () => {}): Wai
 }
 
 describe("calls", () => {
-  test("that wait begin round robin by connection, and in order within a connection", async () => {
+  test("that wait begin round robin by connection, four together, and in order within a connection", async () => {
     const queue = new CallQueue({ turnMs: 0 });
     const [burst, honest, third] = [new Line(queue), new Line(queue), new Line(queue)];
     const begun: string[] = [];
 
-    for (const name of ["b1", "b2", "b3", "b4"]) {
+    for (const name of ["b1", "b2", "b3", "b4", "b5", "b6"]) {
       burst.push(noting(name, begun));
     }
     honest.push(noting("h1", begun));
@@ -36,13 +36,12 @@ describe("calls", () => {
     third.push(noting("t1", begun));
     await turns();
 
-    expect(begun).toEqual(["b1", "b2", "h1", "t1", "b3", "h2", "b4"]);
+    expect(begun).toEqual(["b1", "b2", "b3", "b4", "b5", "h1", "h2", "t1", "b6"]);
   });
 
   test("begin until the turn is used up; the others begin after the event loop has run", async () => {
     let now = 0;
     const queue = new CallQueue({ turnMs: 8, now: () => now });
-    const line = new Line(queue);
     const order: string[] = [];
     const work = (): void => {
       now += 3;
@@ -50,7 +49,7 @@ describe("calls", () => {
     };
 
     for (let index = 0; index < 7; index++) {
-      line.push(noting("call", order, work));
+      new Line(queue).push(noting("call", order, work));
     }
     await turns();
 
