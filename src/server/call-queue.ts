@@ -23,7 +23,7 @@ export interface CallQueueOptions {
  * Maximum number of lines that take a turn before the event loop checks its sockets. Most of the work of a call runs
  * after that, where the clock does not see it: 48 new VINs take about 8 ms.
  */
-const MAX_LINES_TOGETHER = 12;
+const MAX_LINES_TOGETHER = 6;
 
 /**
  * Starts and refuses calls round robin by connection, so that a burst from one caller does not delay the others. Limits

@@ -6,7 +6,7 @@ import { Roster, type Seated } from "./roster.ts";
  * writing each one. Only one call is refused for them: clients replace refused calls at once, and reading the new ones
  * would leave no time for the calls that have a slot.
  */
-const BEGIN_TOGETHER = 4;
+const BEGIN_TOGETHER = 8;
 
 /** Work that waits for its turn. */
 export interface Waiting {

@@ -23,20 +23,19 @@ function noting(name: string, begun: string[], work: () => void = () => {}): Wai
 }
 
 describe("calls", () => {
-  test("that wait begin round robin by connection, four together, and in order within a connection", async () => {
+  test("that wait begin round robin by connection, eight together, and in order within a connection", async () => {
     const queue = new CallQueue({ turnMs: 0 });
     const [burst, honest, third] = [new Line(queue), new Line(queue), new Line(queue)];
     const begun: string[] = [];
 
-    for (const name of ["b1", "b2", "b3", "b4", "b5", "b6"]) {
-      burst.push(noting(name, begun));
-    }
+    const names = Array.from({ length: 10 }, (_, index) => `b${index + 1}`);
+    names.forEach((name) => burst.push(noting(name, begun)));
     honest.push(noting("h1", begun));
     honest.push(noting("h2", begun));
     third.push(noting("t1", begun));
     await turns();
 
-    expect(begun).toEqual(["b1", "b2", "b3", "b4", "b5", "h1", "h2", "t1", "b6"]);
+    expect(begun).toEqual([...names.slice(0, 9), "h1", "h2", "t1", "b10"]);
   });
 
   test("begin until the turn is used up; the others begin after the event loop has run", async () => {
@@ -171,14 +170,14 @@ describe("the slots", () => {
 
   test("stay with calls that have begun", async () => {
     const queue = new CallQueue({ maxCalls: 3 });
-    const busy = new Line(queue);
+    const busy = new Line(queue, 2);
     const calls = Array.from({ length: 3 }, () => new BookedCall(busy));
     calls.forEach((call) => call.arrive());
     await turns();
 
-    const other = new BookedCall(new Line(queue));
+    const others = [new BookedCall(new Line(queue)), new BookedCall(new Line(queue))];
 
-    expect([...calls, other].map(({ hasSlot }) => hasSlot)).toEqual([true, true, true, false]);
+    expect([...calls, ...others].map(({ hasSlot }) => hasSlot)).toEqual([true, true, false, true, false]);
   });
 });
 
@@ -202,22 +201,24 @@ describe("refusals", () => {
     }
   }
 
-  /** Five calls that wait to begin, and others that wait to be refused. `order` records what happens to them. */
+  /** Nine calls that wait to begin, and others that wait to be refused. `order` records what happens to them. */
   function waiting(refusals: number): { readonly calls: readonly BookedCall[]; readonly order: string[] } {
-    const { line } = busyQueue({ maxCalls: 5 });
+    const { line } = busyQueue({ maxCalls: 9 });
     const order: string[] = [];
-    const calls = Array.from({ length: 5 + refusals }, () => new NotedCall(line, order));
+    const calls = Array.from({ length: 9 + refusals }, () => new NotedCall(line, order));
     calls.forEach((call) => call.arrive());
     return { calls, order };
   }
 
-  test("come once for every four calls that begin, and without a break when no more wait to begin", async () => {
+  const eight = Array.from({ length: 8 }, () => "begin");
+
+  test("come once for every eight calls that begin, and without a break when no more wait to begin", async () => {
     const { order } = waiting(4);
 
     await turns();
 
     const rest = ["refuse", "refuse", "refuse"];
-    expect(order).toEqual(["begin", "begin", "begin", "begin", "refuse", "begin", ...rest]);
+    expect(order).toEqual([...eight, "refuse", "begin", ...rest]);
   });
 
   test("go round robin by connection", async () => {
@@ -234,11 +235,11 @@ describe("refusals", () => {
 
   test("of clients that have gone are skipped", async () => {
     const { calls, order } = waiting(4);
-    calls.slice(5, 8).forEach((call) => call.close());
+    calls.slice(9, 12).forEach((call) => call.close());
 
     await turns();
 
-    expect(order).toEqual(["begin", "begin", "begin", "begin", "refuse", "begin"]);
+    expect(order).toEqual([...eight, "refuse", "begin"]);
   });
 });
 

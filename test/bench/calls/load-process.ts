@@ -106,7 +106,7 @@ async function callAgain(order: Order, connections: readonly Connection[], book:
   book.onEnded = () => {};
 }
 
-/** Makes calls at a constant rate, on the connections in turn. */
+/** Makes calls at a constant rate, on the connections in turn. Calls that are due at once are sent in one write. */
 async function callOnTime(
   order: Order,
   connections: readonly Connection[],
@@ -124,21 +124,19 @@ async function callOnTime(
     const now = performance.now();
     isOver = now >= endsAt;
     const due = isOver ? total : (now - startedAt) / msPerCall;
-    for (let free = nextWithRoom(); sent < due && free !== undefined; free = nextWithRoom()) {
-      free.call(nextRequest(), startedAt + sent * msPerCall);
-      sent++;
+    for (let tried = 0; sent < due && tried < connections.length; tried++) {
+      fill(connections[turn++ % connections.length], due);
     }
   }
   book.unsent = total - sent;
 
-  function nextWithRoom(): Connection | undefined {
-    for (let tried = 0; tried < connections.length; tried++) {
-      const connection = connections[turn++ % connections.length];
-      if (connection?.isOpen === true && connection.running < order.callsEach) {
-        return connection;
+  function fill(connection: Connection | undefined, due: number): void {
+    connection?.together(() => {
+      while (sent < due && connection.isOpen && connection.running < order.callsEach) {
+        connection.call(nextRequest(), startedAt + sent * msPerCall);
+        sent++;
       }
-    }
-    return undefined;
+    });
   }
 }
 
