@@ -68,6 +68,8 @@ export const LOOK_UP_STATES: readonly State[] = [
     show: async (page) => {
       await lookedUp(VIN.fresh)(page);
       await page.click(".internal summary");
+      // The real clipboard is that of all pages of the browser, and a test may be using it.
+      await page.evaluate("navigator.clipboard.writeText = async () => {}");
       await page.click(".copies button:has-text('curl')");
       await page.keyboard.press("Tab");
     },

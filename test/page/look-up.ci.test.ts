@@ -7,9 +7,11 @@ import { connectBrowser } from "../support/shared.ts";
 import type { TestApp } from "../support/test-app.ts";
 import { startTestApp } from "../support/test-app.ts";
 import { UNKNOWN_FACTS } from "../support/fake-vpic-answers.ts";
-import { enterVin, openPage, paste, readClipboard } from "./open-page.ts";
+import { enterVin, openPage, paste, readClipboard, stopClock } from "./open-page.ts";
 
 const vins = manyVins(200);
+/** How long a button says that it has copied. */
+const SHOWN_MS = 2_000;
 const run = promisify(execFile);
 let app: TestApp;
 let browser: Browser;
@@ -305,14 +307,16 @@ test("the record can be filtered, and ids are collapsed", async () => {
 });
 
 test("each copied command works", async () => {
-  await using open = await openPage(browser, app.httpAddress);
+  await using open = await openPage(browser, app.httpAddress, { hasOwnClock: true });
   const vin = aVin();
   await enterVin(open.page, vin);
   await headlineOf(open.page);
+  await stopClock(open.page);
   const copy = async (label: string): Promise<string> => {
     await open.page.click(`.copies button:has-text("${label}") >> nth=0`);
     await open.page.waitForSelector("[data-copied=true]");
     const text = await readClipboard(open.page);
+    await open.page.clock.runFor(SHOWN_MS);
     await open.page.waitForSelector("[data-copied=true]", { state: "detached" });
     return text;
   };

@@ -13,10 +13,11 @@ import { manyVins } from "../support/real-vins.ts";
 import type { Served } from "../support/serve.ts";
 import { serve } from "../support/serve.ts";
 import { connectBrowser } from "../support/shared.ts";
-import { openPage, paste, readClipboard } from "./open-page.ts";
+import { openPage, paste, readClipboard, stopClock } from "./open-page.ts";
 
 const VINS = manyVins(20_000);
 const [FIRST = "", SECOND = "", THIRD = ""] = VINS;
+const RETRY_AFTER_MS = 60_000;
 
 let server: Served;
 let browserServer: BrowserServer;
@@ -55,7 +56,7 @@ beforeAll(async () => {
         batches.push(queries.length);
         if (refusals > 0) {
           refusals--;
-          throw preparedRefusal({ reason: "RATE_LIMITED", retryAfterMs: 1_000 });
+          throw preparedRefusal({ reason: "RATE_LIMITED", retryAfterMs: RETRY_AFTER_MS });
         }
         for (const [index, { vin, modelYear }] of queries.entries()) {
           yield answerTo(vin, index, modelYear);
@@ -181,26 +182,30 @@ test("a run can be stopped, continued, and given another list", async () => {
 });
 
 test("the run waits for the rate limit as long as the service asks", async () => {
-  await using open = await openPage(browser, server.address, { fragment: "#many" });
+  await using open = await openPage(browser, server.address, { fragment: "#many", hasOwnClock: true });
   const { page } = open;
   refusals = 1;
 
   await start(page, VINS.slice(0, 30).join("\n"));
   const sentence = await page.innerText(".results .waiting");
+  const meanwhile = batches.length;
+  await page.clock.runFor(RETRY_AFTER_MS);
   await waitForProgress(page, "30 of 30, 1 failed");
 
-  expect(sentence).toMatch(/^The rate limit of the service is reached. The run continues in 1 second\.$/);
+  expect(sentence).toMatch(/^The rate limit of the service is reached. The run continues in (1 minute|\d+ seconds)\.$/);
+  expect(meanwhile).toBe(1);
   expect(batches).toEqual([30, 30]);
 });
 
 test("the download keeps the user's own columns, and a spreadsheet can be pasted", async () => {
-  await using open = await openPage(browser, server.address, { fragment: "#many" });
+  await using open = await openPage(browser, server.address, { fragment: "#many", hasOwnClock: true });
   const { page } = open;
   await start(page, `Unit;VIN;Note\n7;${FIRST};"a; b"\n8;${THIRD};`);
   await waitForProgress(page, "2 of 2");
 
   const [csv] = await Promise.all([page.waitForEvent("download"), page.click("text=Download CSV")]);
   const [json] = await Promise.all([page.waitForEvent("download"), page.click("text=Download JSON")]);
+  await stopClock(page);
   await page.click("text=Copy for a spreadsheet");
   await page.waitForSelector("[data-copied=true]");
 

@@ -53,7 +53,21 @@ export async function openPage(
   if (protocol !== undefined) {
     await page.selectOption("footer select", protocol);
   }
-  return { page, context, complaints, [Symbol.asyncDispose]: () => context.close() };
+  return {
+    page,
+    context,
+    complaints,
+    async [Symbol.asyncDispose]() {
+      // The page goes on making requests. A handler that has one of them when the page closes would fail.
+      await page.unrouteAll({ behavior: "ignoreErrors" });
+      await context.close();
+    },
+  };
+}
+
+/** Stops the page's own clock, so that what is shown for a moment stays until a test moves the clock. */
+export async function stopClock(page: Page): Promise<void> {
+  await page.clock.pauseAt((await page.evaluate<number>("Date.now()")) + 1_000);
 }
 
 /** Types a VIN and presses Enter. */
