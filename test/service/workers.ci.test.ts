@@ -64,9 +64,12 @@ describe("a service with two workers", { timeout: HANG_MS }, () => {
     for (const vin of VINS) {
       await lookUp(service, vin);
     }
-    const sums = await Promise.all([1, 2, 3, 4].map(() => handled(service)));
 
-    expect(sums).toEqual([VINS.length, VINS.length, VINS.length, VINS.length]);
+    // For a worker that does not answer within a second, the sum has its previous counts.
+    await eventually(async () => {
+      const sums = await Promise.all([1, 2, 3, 4].map(() => handled(service)));
+      expect(sums).toEqual([VINS.length, VINS.length, VINS.length, VINS.length]);
+    });
   });
 
   test("limits a caller over both", async () => {
@@ -109,7 +112,7 @@ describe("a service with two workers", { timeout: HANG_MS }, () => {
     // A connection that the killed worker was about to take must not stay open.
     expect(failures.filter((failure) => failure.includes("timeout"))).toEqual([]);
     // The first of the twenty answers of each caller may be one that the killed worker gave and took along.
-    expect(await handled(service)).toBeGreaterThanOrEqual(before + 3 * 19);
+    await eventually(async () => expect(await handled(service)).toBeGreaterThanOrEqual(before + 3 * 19));
     await eventually(() => expect(pidOf(service, 3)).toBeGreaterThan(0));
     expect(await service.stop()).toBe(0);
   });

@@ -20,15 +20,11 @@ export class SteadyCalls implements AsyncDisposable {
     this.#running = Promise.all(Object.entries(callers).map(([name, call]) => this.#goOn(name, call)));
   }
 
-  /** The number of calls that every caller has made at least. */
-  get fewestDone(): number {
-    return Math.min(...this.#done.values());
-  }
-
   /** Resolves when every caller has made this many more calls. */
   async more(calls: number): Promise<void> {
-    const wanted = this.fewestDone + calls;
-    while (this.fewestDone < wanted) {
+    // A caller may be ahead of the others.
+    const before = new Map(this.#done);
+    while (this.#done.entries().some(([name, done]) => done < (before.get(name) ?? 0) + calls)) {
       await pause(PAUSE_MS);
     }
   }
