@@ -3,8 +3,7 @@ import { Roster, type Seated } from "./roster.ts";
 
 /**
  * Calls of a line that begin together. Their answers are then often written together, which costs much less than
- * writing each one. Only one call is refused for them: clients replace refused calls at once, and reading the new ones
- * would leave no time for the calls that have a slot.
+ * writing each one.
  */
 const BEGIN_TOGETHER = 8;
 
@@ -40,7 +39,8 @@ export class Line implements QueuedLine {
   readonly #waiting: Waiting[] = [];
   readonly #refused: LimitedCall[] = [];
   #begun = 0;
-  #isScheduled = false;
+  #isBeginning = false;
+  #isRefusing = false;
 
   /** @param maxBegun maximum number of running calls. Default: no separate limit. */
   constructor(queue: CallQueue, maxBegun = Infinity) {
@@ -89,40 +89,54 @@ export class Line implements QueuedLine {
   /** Starts a call when its turn comes. */
   push(call: Waiting): void {
     this.#waiting.push(call);
-    this.#schedule();
+    this.#scheduleBeginning();
   }
 
   /** Call this once, when a call that has begun is answered or its client has gone. */
   done(): void {
     this.#begun--;
-    this.#schedule();
+    this.#scheduleBeginning();
   }
 
-  takeTurn(): void {
-    for (let taken = 0; taken < BEGIN_TOGETHER && this.#begun < this.#maxBegun; taken++) {
+  beginSome(): number {
+    let begun = 0;
+    while (begun < BEGIN_TOGETHER && this.#begun < this.#maxBegun) {
       const call = shiftOpen(this.#waiting);
       if (call === undefined) {
         break;
       }
       this.#begun++;
+      begun++;
       call.begin();
     }
+    this.#isBeginning = false;
+    this.#scheduleBeginning();
+    return begun;
+  }
+
+  refuseOne(): void {
     shiftOpen(this.#refused)?.refuse();
-    this.#isScheduled = false;
-    this.#schedule();
+    this.#isRefusing = false;
+    this.#scheduleRefusal();
   }
 
   #refuse(call: LimitedCall): void {
     call.loseSlot();
     this.#refused.push(call);
-    this.#schedule();
+    this.#scheduleRefusal();
   }
 
-  #schedule(): void {
-    const canBegin = this.#waiting.length > 0 && this.#begun < this.#maxBegun;
-    if (!this.#isScheduled && (canBegin || this.#refused.length > 0)) {
-      this.#isScheduled = true;
-      this.#queue.schedule(this);
+  #scheduleBeginning(): void {
+    if (!this.#isBeginning && this.#waiting.length > 0 && this.#begun < this.#maxBegun) {
+      this.#isBeginning = true;
+      this.#queue.scheduleBeginning(this);
+    }
+  }
+
+  #scheduleRefusal(): void {
+    if (!this.#isRefusing && this.#refused.length > 0) {
+      this.#isRefusing = true;
+      this.#queue.scheduleRefusal(this);
     }
   }
 }

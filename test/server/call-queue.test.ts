@@ -73,6 +73,38 @@ describe("calls", () => {
     expect(begun.length).toBeGreaterThan(1);
     expect(begun.length).toBeLessThan(120);
   });
+
+  test("above the limit of their connection begin when running ones end, and take no time before", async () => {
+    let reads = 0;
+    const queue = new CallQueue({ turnMs: 0, now: () => reads++ });
+    const [other, line] = [new Line(queue), new Line(queue, 1)];
+    const begun: string[] = [];
+
+    other.push(noting("other", begun));
+    line.push(noting("first", begun));
+    line.push(noting("second", begun));
+    await turns();
+    const [begunBefore, readsBefore] = [begun.slice(), reads];
+    await turns();
+    const readsAfter = reads;
+    line.done();
+    await turns();
+
+    expect(begunBefore).toEqual(["other", "first"]);
+    expect(readsAfter).toBe(readsBefore);
+    expect(begun).toEqual(["other", "first", "second"]);
+  });
+
+  test("of many connections that have one each begin together", async () => {
+    const { queue } = busyQueue({ maxCalls: 40 });
+    const calls = Array.from({ length: 40 }, () => new BookedCall(new Line(queue)));
+    calls.forEach((call) => call.arrive());
+
+    await turn();
+    await turn();
+
+    expect(calls.filter(({ hasBegun }) => hasBegun)).toHaveLength(40);
+  });
 });
 
 /** A queue whose time for this turn of the event loop is used up. */
@@ -221,6 +253,18 @@ describe("refusals", () => {
     expect(order).toEqual([...eight, "refuse", "begin", ...rest]);
   });
 
+  test("of many connections come no faster", async () => {
+    const { queue } = busyQueue({ maxCalls: 9 });
+    const order: string[] = [];
+    const calls = Array.from({ length: 18 }, () => new NotedCall(new Line(queue), order));
+    calls.forEach((call) => call.arrive());
+
+    await turns();
+
+    const rest = Array.from({ length: 8 }, () => "refuse");
+    expect(order).toEqual([...eight, "refuse", "begin", ...rest]);
+  });
+
   test("go round robin by connection", async () => {
     const { queue, line: burst } = busyQueue({ maxCalls: 0 });
     const honest = new Line(queue);
@@ -251,9 +295,10 @@ test("no slot, turn or refusal is lost or given twice, in any order of arrivals,
   );
 
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { maxLength: 60, size: "max" }), async (steps) => {
       const queue = new CallQueue({ maxCalls: 3, turnMs: 0 });
-      const lines = [new Line(queue, 1), new Line(queue, 3), new Line(queue)];
+      const limits = [1, 3, Infinity];
+      const lines = limits.map((limit) => new Line(queue, limit));
       const calls: BookedCall[] = [];
       const begunOf = (line: Line): number =>
         calls.filter((call) => call.line === line && call.hasBegun && !call.isClosed).length;
@@ -271,10 +316,12 @@ test("no slot, turn or refusal is lost or given twice, in any order of arrivals,
         }
         expect(queue.inFlight).toBe(calls.filter((call) => call.hasSlot && !call.isClosed).length);
         expect(queue.inFlight).toBeLessThanOrEqual(3);
-        expect(begunOf(lines[0] ?? new Line(queue))).toBeLessThanOrEqual(1);
-        expect(begunOf(lines[1] ?? new Line(queue))).toBeLessThanOrEqual(3);
+        expect(lines.filter((line, index) => begunOf(line) > (limits[index] ?? 0))).toEqual([]);
       }
       await turns(100);
+      const hasRoom = (line: Line): boolean => begunOf(line) < (limits[lines.indexOf(line)] ?? 0);
+      const ready = calls.filter((call) => call.hasSlot && call.hasArrived && !call.isClosed && !call.hasBegun);
+      expect(ready.filter(({ line }) => hasRoom(line))).toEqual([]);
       const refused = calls.filter(({ isRefused }) => isRefused);
       expect(refused.filter(({ hasBegun }) => hasBegun)).toEqual([]);
       expect(refused.filter(({ isClosed, refusals }) => !isClosed && refusals === 0)).toEqual([]);
