@@ -134,7 +134,7 @@ export class CallWatch implements Disposable {
     }
     watching.checkAt = Math.min(
       watched.deadlineAt,
-      watching.arrivesBy,
+      watched.hasArrived ? Infinity : watching.arrivesBy,
       watching.progressAt + this.#stallTimeoutMs,
       now + this.#stallTimeoutMs / PROGRESS_CHECKS,
     );

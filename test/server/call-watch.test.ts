@@ -71,3 +71,18 @@ test("an answer that has ended is not touched any more, even if it ended during 
 
   expect([second.done, third.done]).toEqual([[], ["expire at 20"]]);
 });
+
+test("an answer is read only when a check is due, also after the time in which requests must arrive", () => {
+  const { add, lookAt } = setUp();
+  const { answer } = add({});
+  lookAt(0);
+  lookAt(2_000);
+  let reads = 0;
+  Object.defineProperty(answer, "pendingBytes", { get: () => reads++ });
+
+  lookAt(2_001);
+  const readsBefore = reads;
+  lookAt(2_100);
+
+  expect([readsBefore, reads]).toEqual([0, 1]);
+});
