@@ -1,12 +1,10 @@
-import { createServer } from "node:net";
-import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { openVehicleStore, type VehicleStoreOptions } from "../../src/cache/open-vehicle-store.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { createAuthority } from "../support/certificates.ts";
-import { portOf } from "../support/port-of.ts";
+import { freePort } from "../support/free-port.ts";
 import { connect, PostgresServer } from "../support/postgres.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
@@ -64,14 +62,6 @@ async function write(name: string, content: string): Promise<string> {
   const path = join(directory.path, name);
   await writeFile(path, content);
   return path;
-}
-
-async function freePort(): Promise<number> {
-  const listener = createServer().listen(0, "127.0.0.1");
-  await once(listener, "listening");
-  const free = portOf(listener);
-  listener.close();
-  return free;
 }
 
 /** Opens the store, and returns whether its database answers and what was logged. */

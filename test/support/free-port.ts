@@ -1,12 +1,22 @@
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { portOf } from "./port-of.ts";
 
-/** A port of loopback that nothing listens on, for programs that cannot pick one themselves. */
+/** Linux gives higher ports to connections and to servers that do not name one. */
+const [FIRST, BEHIND_LAST] = [20_000, 32_768];
+
+/**
+ * A port of loopback that nothing listens on, for programs that cannot pick one themselves. Only a program that names
+ * the port can take it before.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const port = portOf(server);
+  const port = randomInt(FIRST, BEHIND_LAST);
+  const server = createServer().listen(port, "127.0.0.1");
+  try {
+    await once(server, "listening");
+  } catch {
+    return await freePort();
+  }
   server.close();
   await once(server, "close");
   return port;
