@@ -1,3 +1,4 @@
+import type { ServerLimits } from "../../src/server/server.ts";
 import { callHeaders, FrameReader, headers, OPENING, PREFACE } from "../support/http2-frames.ts";
 import { RawConnection } from "../support/raw-connection.ts";
 import { startTestApp } from "../support/test-app.ts";
@@ -100,13 +101,23 @@ export const rowOfSilences: Row = {
       yield* await Promise.all(ALL_SILENCES.map((silence) => keepSilent(silence, addresses, DRIP_MS)));
       return;
     }
-    await using disk = await writeTls();
-    await using plain = await startTestApp({ limits: SHORT_LIMITS });
-    await using secured = await startTestApp({ limits: SHORT_LIMITS, env: disk.env });
-    const addresses = [plain.httpAddress, secured.httpAddress, disk.ca] as const;
+    await using stack = new AsyncDisposableStack();
+    const disk = stack.use(await writeTls());
+    const start = async (limits: ServerLimits) => {
+      const plain = stack.use(await startTestApp({ limits }));
+      const secured = stack.use(await startTestApp({ limits, env: disk.env }));
+      return [plain.httpAddress, secured.httpAddress, disk.ca] as const;
+    };
+    const addresses = await start(SHORT_LIMITS);
+    // A PING without an answer must not end the connection before its call is answered.
+    const addressesOfCalls = await start({ ...SHORT_LIMITS, sessions: {} });
     // The time for a handshake cannot be shortened, and the limit of requests would end before the deadline.
     const silences = ALL_SILENCES.filter(({ limit }) => limit !== "handshake" && limit !== "deadline");
-    yield* await Promise.all(silences.map((each) => keepSilent(each, addresses, SHORT_MS / 10, TEST_PATIENCE_MS)));
+    yield* await Promise.all(
+      silences.map((each) =>
+        keepSilent(each, each.endsCall ? addressesOfCalls : addresses, SHORT_MS / 10, TEST_PATIENCE_MS),
+      ),
+    );
   },
 };
 
