@@ -66,8 +66,8 @@ export class CallQueue {
 
   /**
    * Takes a slot for a call of a line. Returns false when there is none. When all slots are taken, the line with the
-   * most slots gives one to a line with at least two fewer, unless all its calls have begun. So no connection can block
-   * the others.
+   * most slots gives one to a line with at least two fewer. If all its calls have begun, another line does. So no
+   * connection can block the others.
    */
   enter(line: QueuedLine): boolean {
     if (this.inFlight >= this.#maxCalls) {
@@ -89,8 +89,12 @@ export class CallQueue {
   }
 
   #takeFromFullest(other: QueuedLine): boolean {
+    const isFuller = (line: QueuedLine): boolean => line.slots > other.slots + 1;
     const fullest = this.#lines.greatest(slotsOf);
-    return fullest !== undefined && fullest.slots > other.slots + 1 && fullest.makeWay();
+    if (fullest === undefined || !isFuller(fullest)) {
+      return false;
+    }
+    return fullest.makeWay() || this.#lines.toArray().some((line) => isFuller(line) && line.makeWay());
   }
 
   /** Starts the next calls of a line: now, unless others wait or the time for this turn of the event loop is used up. */

@@ -200,16 +200,17 @@ describe("the slots", () => {
     expect([queue.inFlight, queue.refused]).toEqual([5, 4]);
   });
 
-  test("stay with calls that have begun", async () => {
-    const queue = new CallQueue({ maxCalls: 3 });
-    const busy = new Line(queue, 2);
-    const calls = Array.from({ length: 3 }, () => new BookedCall(busy));
+  test("stay with calls that have begun; another connection with at least two more gives up one", async () => {
+    const queue = new CallQueue({ maxCalls: 5 });
+    const [busy, second] = [new Line(queue), new Line(queue, 1)];
+    const lines = [busy, busy, busy, second, second];
+    const calls = lines.map((line) => new BookedCall(line));
     calls.forEach((call) => call.arrive());
     await turns();
 
     const others = [new BookedCall(new Line(queue)), new BookedCall(new Line(queue))];
 
-    expect([...calls, ...others].map(({ hasSlot }) => hasSlot)).toEqual([true, true, false, true, false]);
+    expect([...calls, ...others].map(({ hasSlot }) => hasSlot)).toEqual([true, true, true, true, false, true, false]);
   });
 });
 
