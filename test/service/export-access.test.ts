@@ -21,7 +21,9 @@ beforeAll(async () => {
   const directory = stack.use(await temporaryDirectory());
   const path = join(directory.path, "tokens");
   await writeFile(path, line("exporter", EXPORTER, "export") + line("reader", READER, "lookup,remove"));
-  app = stack.use(await startTestApp({ env: { AUTH_TOKENS_FILE: path } }));
+  // After 5 s without an answer of vPIC, the service probes it by itself.
+  const vpic = { respondWith: { kind: "silence" } } as const;
+  app = stack.use(await startTestApp({ env: { AUTH_TOKENS_FILE: path }, vpic }));
 });
 
 afterAll(() => stack.disposeAsync());
@@ -61,7 +63,7 @@ describe.each([
   });
 
   test.each(["/healthz", "/readyz", "/"])("leaves %s open", async (path) => {
-    // Nothing has asked vPIC, so the service is not ready.
+    // vPIC has not answered, so the service is not ready.
     expect((await get(path)).status).toBe(path === "/readyz" ? 503 : 200);
   });
 });

@@ -111,9 +111,11 @@ describe.each([
   });
 
   test("/metrics shows the state of vPIC and the cache, and /readyz what is degraded", async () => {
-    await using withVpic = await startTestApp();
+    // After 5 s without an answer of vPIC, the service probes it by itself.
+    await using withVpic = await startTestApp({ vpic: { respondWith: { kind: "silence" } } });
     const url = `http://${withVpic[port]}`;
     const starting = await fetch(`${url}/readyz`);
+    withVpic.vpic.respondWith();
     const answered = await fetch(`${url}/${LOOKUP}?connect=v1&encoding=json&message={"vin":"1XKWDB0X57J211825"}`);
     await answered.text();
     withVpic.vpic.respondWith({ kind: "status", status: 403 });

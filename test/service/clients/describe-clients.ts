@@ -211,10 +211,8 @@ export function describeClients(
           const error = await errorOf(hanging.call("Lookup", { vin }, { timeoutMs: 500 }));
 
           expect(error.code).toBe(Code.DeadlineExceeded);
-          // If the client notices its deadline first, it cancels the call.
-          await expect
-            .poll(() => codesOf(stub))
-            .toEqual(stub.calls.map(() => expect.stringMatching(/^(DeadlineExceeded|Canceled)$/)));
+          // A client that notices its deadline first cancels the call, perhaps before the service has all of it.
+          await expect.poll(() => codesOf(stub).filter((code) => code === "running" || code === "OK")).toEqual([]);
         });
 
         test.each([
