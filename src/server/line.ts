@@ -3,9 +3,9 @@ import { Roster, type Seated } from "./roster.ts";
 
 /**
  * Calls of a line that begin together. Their answers are then often written together, which costs much less than
- * writing each one.
+ * writing each one. More would save little, and callers that have a single call would wait longer.
  */
-const BEGIN_TOGETHER = 8;
+const BEGIN_TOGETHER = 4;
 
 /** Work that waits for its turn. */
 export interface Waiting {
