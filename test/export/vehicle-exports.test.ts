@@ -9,6 +9,7 @@ import { expect, test } from "vitest";
 
 import { ExportFailedError, ExportLimitError, ExportStorageError } from "../../src/export/errors.ts";
 import { StoreUnavailableError } from "../../src/vehicle/errors.ts";
+import { eventually } from "../support/eventually.ts";
 import { filesIn } from "./open-files.ts";
 import { collect, exportDirectory, noAbort, openExports } from "./open-exports.ts";
 import { queryParquet } from "./read-parquet.ts";
@@ -202,6 +203,11 @@ test("a process that is killed during an export leaves no file", async () => {
     { stdio: ["ignore", "pipe", "inherit"] },
   );
   await once(child.stdout, "data");
+  // A file has a name for a moment, until it has been opened.
+  const withoutName = expect.stringContaining("(deleted)");
+  await eventually(async () =>
+    expect(await filesIn(exportDirectory(table), child.pid)).toEqual([withoutName, withoutName]),
+  );
 
   child.kill("SIGKILL");
   await once(child, "exit");
