@@ -71,6 +71,8 @@ describe("the process", () => {
       PROTOCOLS.map((protocol) => clientOf(swapPorts(service), protocol).lookup({ vin: VIN }, { timeoutMs: 30_000 })),
     );
     await expect.poll(() => vpic.vins).toContain(VIN);
+    // vPIC is asked when the first of them has arrived.
+    await expect.poll(() => startedLookups(service)).toBe(PROTOCOLS.length);
     const exited = service.stop();
     const farewells = await Promise.all(watches.map((next) => next()));
     const ends = await Promise.all(watches.map((next) => errorOf(next())));
@@ -212,6 +214,13 @@ async function openIdleConnections({ grpcAddress, httpAddress }: Addresses): Pro
 /** The addresses with their ports exchanged. */
 function swapPorts({ grpcAddress, httpAddress }: Addresses): Addresses {
   return { grpcAddress: httpAddress, httpAddress: grpcAddress };
+}
+
+/** How many Lookups have arrived, by the metrics. */
+async function startedLookups({ httpAddress }: Addresses): Promise<number> {
+  const response = await fetch(`http://${httpAddress}/metrics`, { headers: { connection: "close" } });
+  const counts = (await response.text()).matchAll(/^grpc_server_started_total\{.*grpc_method="Lookup".*\} (\d+)$/gm);
+  return counts.reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
 /** Watches the service's health. Returns a function that reads the next status. */
