@@ -4,12 +4,14 @@ import { Roster, type Seated } from "./roster.ts";
 export interface QueuedLine extends Seated {
   /** The number of slots that its calls hold. */
   readonly slots: number;
+  /** The number of these calls that have not begun. */
+  readonly spareSlots: number;
   /** Starts its next calls, a few at most. Returns how many. */
   beginSome(): number;
   /** Refuses its next call that has no slot. */
   refuseOne(): void;
-  /** Refuses one of its calls that has not begun, and frees its slot. Returns false when all have begun. */
-  makeWay(): boolean;
+  /** Refuses one of its calls that have not begun, and frees its slot. There must be one. */
+  makeWay(): void;
 }
 
 export interface CallQueueOptions {
@@ -66,8 +68,8 @@ export class CallQueue {
 
   /**
    * Takes a slot for a call of a line. Returns false when there is none. When all slots are taken, the line with the
-   * most slots gives one to a line with at least two fewer. If all its calls have begun, another line does. So no
-   * connection can block the others.
+   * most slots, of those with calls that have not begun, gives one to a line with at least two fewer. So no connection
+   * can block the others.
    */
   enter(line: QueuedLine): boolean {
     if (this.inFlight >= this.#maxCalls) {
@@ -89,12 +91,12 @@ export class CallQueue {
   }
 
   #takeFromFullest(other: QueuedLine): boolean {
-    const isFuller = (line: QueuedLine): boolean => line.slots > other.slots + 1;
-    const fullest = this.#lines.greatest(slotsOf);
-    if (fullest === undefined || !isFuller(fullest)) {
+    const fullest = this.#lines.greatest(slotsIfSpare);
+    if (fullest === undefined || fullest.slots <= other.slots + 1) {
       return false;
     }
-    return fullest.makeWay() || this.#lines.toArray().some((line) => isFuller(line) && line.makeWay());
+    fullest.makeWay();
+    return true;
   }
 
   /** Starts the next calls of a line: now, unless others wait or the time for this turn of the event loop is used up. */
@@ -161,6 +163,6 @@ export class CallQueue {
   };
 }
 
-function slotsOf(line: QueuedLine): number {
-  return line.slots;
+function slotsIfSpare({ slots, spareSlots }: QueuedLine): number {
+  return spareSlots > 0 ? slots : -Infinity;
 }

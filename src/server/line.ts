@@ -7,15 +7,15 @@ import { Roster, type Seated } from "./roster.ts";
  */
 const BEGIN_TOGETHER = 4;
 
-/** Work that waits for its turn. */
-export interface Waiting {
+/** Work that waits for its turn. Its seat is -1 when it holds no slot. */
+export interface Waiting extends Seated {
   /** Whether it has been answered or its client has gone. It is then skipped. */
   readonly isOver: boolean;
   begin(): void;
 }
 
 /** A call that holds a slot from its headers to its answer, unless it is refused. */
-export interface LimitedCall extends Waiting, Seated {
+export interface LimitedCall extends Waiting {
   /** When its headers arrived, in ms on the monotonic clock. */
   readonly startedAt: number;
   /** Whether the part of the request that is needed to begin has arrived. */
@@ -38,6 +38,7 @@ export class Line implements QueuedLine {
   readonly #holders = new Roster<LimitedCall>();
   readonly #waiting: Waiting[] = [];
   readonly #refused: LimitedCall[] = [];
+  #spareSlots = 0;
   #begun = 0;
   #isBeginning = false;
   #isRefusing = false;
@@ -52,6 +53,10 @@ export class Line implements QueuedLine {
     return this.#holders.size;
   }
 
+  get spareSlots(): number {
+    return this.#spareSlots;
+  }
+
   /**
    * Takes a slot for a call that has not begun. {@link leave} returns the slot. If the queue gives it none, the call is
    * refused, now or in its turn.
@@ -59,6 +64,7 @@ export class Line implements QueuedLine {
   enterOrRefuse(call: LimitedCall): void {
     if (this.#queue.enter(this)) {
       this.#holders.add(call);
+      this.#spareSlots++;
     } else {
       this.#refuse(call);
     }
@@ -68,14 +74,15 @@ export class Line implements QueuedLine {
   leave(call: LimitedCall): void {
     if (call.seat >= 0) {
       this.#holders.remove(call);
+      this.#spareSlots -= call.hasBegun ? 0 : 1;
       this.#queue.leave(this);
     }
   }
 
-  makeWay(): boolean {
+  makeWay(): void {
     const call = this.#holders.greatest(expendabilityOf);
-    if (call === undefined || call.hasBegun) {
-      return false;
+    if (call === undefined) {
+      return;
     }
     this.leave(call);
     const index = this.#waiting.indexOf(call);
@@ -83,7 +90,6 @@ export class Line implements QueuedLine {
       this.#waiting.splice(index, 1);
     }
     this.#refuse(call);
-    return true;
   }
 
   /** Starts a call when its turn comes. */
@@ -107,6 +113,7 @@ export class Line implements QueuedLine {
       }
       this.#begun++;
       begun++;
+      this.#spareSlots -= call.seat >= 0 ? 1 : 0;
       call.begin();
     }
     this.#isBeginning = false;
@@ -153,7 +160,7 @@ function shiftOpen<Call extends Waiting>(calls: Call[]): Call | undefined {
 /** Calls that are still arriving give up their slots first, then the latest call. Calls that have begun keep theirs. */
 function expendabilityOf({ hasBegun, hasArrived, startedAt }: LimitedCall): number {
   if (hasBegun) {
-    return -1;
+    return -Infinity;
   }
   return hasArrived ? startedAt : Infinity;
 }

@@ -31,6 +31,8 @@ export class PlainCall implements Waiting, Watched {
   readonly #handler: PlainHandler;
   readonly #logger: Logger;
   readonly deadlineAt: number;
+  /** It never takes a slot. */
+  readonly seat = -1;
 
   constructor(exchange: Exchange, handler: PlainHandler, logger: Logger) {
     this.#exchange = exchange;

@@ -14,6 +14,7 @@ async function turns(count = 50): Promise<void> {
 
 function noting(name: string, begun: string[], work: () => void = () => {}): Waiting {
   return {
+    seat: -1,
     isOver: false,
     begin() {
       begun.push(name);
@@ -215,6 +216,21 @@ describe("the slots", () => {
 });
 
 describe("refusals", () => {
+  test("take no look at calls that have begun, of which there may be many", async () => {
+    const queue = new CallQueue({ maxCalls: 9 });
+    const busy = new Line(queue);
+    const calls = Array.from({ length: 9 }, () => new BookedCall(busy));
+    calls.forEach((call) => call.arrive());
+    await turns();
+    let looks = 0;
+    const look = (): boolean => looks++ >= 0;
+    calls.forEach((call) => Object.defineProperty(call, "hasBegun", { get: look }));
+
+    const late = new BookedCall(new Line(queue));
+
+    expect([late.isRefused, looks]).toEqual([true, 0]);
+  });
+
   class NotedCall extends BookedCall {
     readonly #order: string[];
 
@@ -315,7 +331,10 @@ test("no slot, turn or refusal is lost or given twice, in any order of arrivals,
         } else {
           await turns(3);
         }
-        expect(queue.inFlight).toBe(calls.filter((call) => call.hasSlot && !call.isClosed).length);
+        const holders = calls.filter((call) => call.hasSlot && !call.isClosed);
+        const spare = holders.filter(({ hasBegun }) => !hasBegun);
+        expect(queue.inFlight).toBe(holders.length);
+        expect(lines.reduce((sum, line) => sum + line.spareSlots, 0)).toBe(spare.length);
         expect(queue.inFlight).toBeLessThanOrEqual(3);
         expect(lines.filter((line, index) => begunOf(line) > (limits[index] ?? 0))).toEqual([]);
       }
