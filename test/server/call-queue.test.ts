@@ -201,6 +201,18 @@ describe("the slots", () => {
     expect([queue.inFlight, queue.refused]).toEqual([5, 4]);
   });
 
+  test("move also from a connection that runs work without a slot", () => {
+    const queue = new CallQueue({ maxCalls: 2 });
+    const line = new Line(queue);
+    line.push(noting("first", []));
+    line.push(noting("second", []));
+    const calls = [new BookedCall(line), new BookedCall(line)];
+
+    const other = new BookedCall(new Line(queue));
+
+    expect([...calls, other].map(({ hasSlot }) => hasSlot)).toEqual([false, true, true]);
+  });
+
   test("stay with calls that have begun; another connection with at least two more gives up one", async () => {
     const queue = new CallQueue({ maxCalls: 5 });
     const [busy, second] = [new Line(queue), new Line(queue, 1)];
