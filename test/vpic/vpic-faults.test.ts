@@ -49,10 +49,8 @@ describe.concurrent("a fault of vPIC", () => {
   test.each(PASSING.map((behaviour) => [nameOf(behaviour), behaviour] as const))(
     "%s once is retried, and the right answer given",
     async (_, fault) => {
-      await using started = await startVpic(
-        { respondWith: ({ number }) => (number === 1 ? fault : undefined) },
-        timeOf(fault),
-      );
+      // The second attempt has the usual time, because it must not take longer on a busy machine.
+      await using started = await startVpic({ respondWith: ({ number }) => (number === 1 ? fault : undefined) });
       const { vpic, source } = started;
 
       const decode = await source.decode({ vin: VIN }, never());
