@@ -211,12 +211,12 @@ test("the audit never has a malformed VIN", async () => {
 });
 
 test.each([
-  ["leaves", "Canceled"],
-  ["reads nothing", "Aborted"],
+  ["leaves", {}, "Canceled"],
+  ["reads nothing", { watch: { stallTimeoutMs: 100, lookMs: 5 } }, "Aborted"],
 ])(
   "the audit of an export says when its reader %s while data waits for it, and no error is logged",
-  async (how, code) => {
-    await using stub = await startGuardedStub({ limits: { watch: { stallTimeoutMs: 100, lookMs: 5 } } });
+  async (how, limits, code) => {
+    await using stub = await startGuardedStub({ limits });
     stub.service.exportsGoOn = true;
     using client = new EchoHttp2(stub.address);
     const stream = client.open("/vehicle.v1.VehicleService/Export", bearer("all"));
