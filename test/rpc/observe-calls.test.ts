@@ -131,7 +131,7 @@ test("each end of a call is logged at debug with its caller, protocol and code",
   await clientOf(app).lookup({ vin: VIN }, { headers: { ...GOOD.headers, "x-request-id": "r-1" } });
   await errorOf(clientOf(app, "connect").lookup({ vin: VIN }, { headers: { "x-request-id": "r-2" } }));
 
-  await vi.waitFor(() => expect(lines.filter(({ message }) => message === "call ended")).toHaveLength(2), 20_000);
+  await vi.waitFor(() => expect(lines.filter(({ message }) => message === "call ended")).toHaveLength(2), 250_000);
   expect(lines.filter(({ message }) => message === "call ended")).toMatchObject([
     { level: "debug", fields: { requestId: "r-1", caller: "all", protocol: "grpc", code: "ok" } },
     {

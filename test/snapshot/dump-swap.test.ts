@@ -120,7 +120,7 @@ test("nothing is unpacked from a file that has changed since it was inspected", 
 test("a partial file leaves the previous data in use, is reported once, and is used when it is complete", async () => {
   await using source = await open();
 
-  await writeFile(path, NOVEMBER.subarray(0, NOVEMBER.length / 2));
+  await replace(NOVEMBER.subarray(0, NOVEMBER.length / 2));
   await eventually(() => expect(log.messages("error")).toHaveLength(1));
 
   expect(await modelFrom(source)).toBe("2026-10: 388");

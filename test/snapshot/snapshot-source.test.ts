@@ -45,7 +45,7 @@ function open(
 }
 
 async function modelFrom(source: SnapshotSource): Promise<string> {
-  const decode = await source.decode(QUERY, AbortSignal.timeout(20_000));
+  const decode = await source.decode(QUERY, AbortSignal.timeout(250_000));
   return `${decode.modelYear} ${decode.make} ${decode.model} ${decode.bodyClass}`;
 }
 
@@ -109,7 +109,7 @@ describe("a snapshot that is unpacked for the first time", () => {
   test("stops when it is closed, and leaves no temporary files", async () => {
     // The embedded database, because unpacking it takes long enough.
     const source = openSnapshot({ dataDir, logger: log });
-    const decode = source.decode(QUERY, AbortSignal.timeout(20_000));
+    const decode = source.decode(QUERY, AbortSignal.timeout(250_000));
     await log.reached("arranging");
 
     await source[Symbol.asyncDispose]();
@@ -346,7 +346,7 @@ async function runProcess(): Promise<string> {
     const print = (message, fields) => console.log("step: " + fields?.step);
     const logger = { debug: print, info: print, warn: print, error: print };
     await using source = openSnapshot({ ...${JSON.stringify({ dataDir, snapshotPath: sourceFile })}, logger });
-    const vehicle = await source.decode(${JSON.stringify(QUERY)}, AbortSignal.timeout(20_000));
+    const vehicle = await source.decode(${JSON.stringify(QUERY)}, AbortSignal.timeout(250_000));
     console.log("model: " + vehicle.model);`;
   const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", code]);
   return stdout;
