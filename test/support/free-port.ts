@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { systemCodeOf } from "../../src/files/error-code.ts";
 
 /** Linux gives higher ports to connections and to servers that do not name one. */
 const [FIRST, BEHIND_LAST] = [20_000, 32_768];
@@ -14,7 +15,10 @@ export async function freePort(): Promise<number> {
   const server = createServer().listen(port, "127.0.0.1");
   try {
     await once(server, "listening");
-  } catch {
+  } catch (error) {
+    if (systemCodeOf(error) !== "EADDRINUSE") {
+      throw error;
+    }
     return await freePort();
   }
   server.close();
