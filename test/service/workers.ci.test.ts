@@ -113,9 +113,7 @@ describe("a service with two workers", { timeout: HANG_MS }, () => {
     expect(failures.length).toBeLessThanOrEqual(3);
     // A connection that the killed worker was about to take must not stay open.
     expect(failures.filter((failure) => failure.includes("timeout"))).toEqual([]);
-    await eventually(async () =>
-      expect(await handled(service)).toBeGreaterThanOrEqual(before + 60 - failures.length),
-    );
+    await eventually(async () => expect(await handled(service)).toBeGreaterThanOrEqual(before + 60 - failures.length));
     await eventually(() => expect(pidOf(service, 3)).toBeGreaterThan(0));
     expect(await service.stop()).toBe(0);
   });
